@@ -1,0 +1,5 @@
+//! The seams to the world. Core knows no backend: it names what it needs of one, and ships memory implementations.
+
+pub mod host;
+
+pub use host::{Host, HostError};

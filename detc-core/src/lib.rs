@@ -1,0 +1,3 @@
+//! The engine of detc.
+pub mod backend;
+pub mod store;

@@ -1,0 +1,2 @@
+//! The plain program on the embedded command line.
+fn main() {}
