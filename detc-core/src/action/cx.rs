@@ -1,0 +1,100 @@
+//! What an action is given besides its own fields.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::ActionError;
+use crate::backend::Host;
+use crate::model::{Digest, RecordBody, ResourceId};
+
+/// The surroundings of one call of `check`, `apply`, `observe` and the like.
+#[derive(Debug)]
+pub struct ActionCx<'a> {
+    parts: CxParts<'a>,
+}
+
+/// What an [`ActionCx`] is made of.
+#[derive(Debug)]
+pub struct CxParts<'a> {
+    /// The resource it is about.
+    pub resource: &'a ResourceId,
+    /// The host it lives on.
+    pub host: Option<&'a Arc<dyn Host>>,
+    /// What is recorded of the resource.
+    pub recorded: Option<&'a RecordBody>,
+    /// The trigger token it should be restarted for.
+    pub triggers: Option<&'a str>,
+    /// The store's name among all stores.
+    pub scope: &'a str,
+    /// A folder for what detc itself keeps on the host.
+    pub state_dir: &'a str,
+    /// The idempotency key of this action.
+    pub key: &'a str,
+    /// Contents of files that specs name.
+    pub blobs: &'a BTreeMap<Digest, Arc<[u8]>>,
+}
+
+impl<'a> ActionCx<'a> {
+    /// Surroundings of these parts.
+    pub fn new(parts: CxParts<'a>) -> Self {
+        Self { parts }
+    }
+
+    /// The resource it is about.
+    pub fn resource(&self) -> &ResourceId {
+        self.parts.resource
+    }
+
+    /// The host the resource lives on.
+    ///
+    /// # Errors
+    /// When the resource names no host.
+    pub fn host(&self) -> Result<&Arc<dyn Host>, ActionError> {
+        self.parts.host.ok_or_else(|| {
+            ActionError::permanent(format!("{} names no host", self.parts.resource))
+                .with_hint("give it a `host` that is declared under `hosts`")
+        })
+    }
+
+    /// What is recorded of the resource: its last applied spec, its outputs.
+    pub fn recorded(&self) -> Option<&RecordBody> {
+        self.parts.recorded
+    }
+
+    /// The trigger token that the resource should carry: it changes whenever something it restarts on has changed. A
+    /// kind that restarts keeps the token with the thing itself (in a label, in an environment) and reports it in
+    /// [`Present::triggers`](crate::model::Present::triggers), so that a restart is never lost and never done twice.
+    pub fn triggers(&self) -> Option<&str> {
+        self.parts.triggers
+    }
+
+    /// The name of the store among all stores: part of every mark that detc leaves in the world.
+    pub fn scope(&self) -> &str {
+        self.parts.scope
+    }
+
+    /// A folder on the host for what detc itself keeps there (logs of processes, uploads). It may not exist yet.
+    pub fn state_dir(&self) -> &str {
+        self.parts.state_dir
+    }
+
+    /// A key that is the same each time this very action is tried, also after a crash, and never otherwise.
+    pub fn idempotency_key(&self) -> &str {
+        self.parts.key
+    }
+
+    /// The content of a file that the spec names.
+    ///
+    /// # Errors
+    /// When the desired state that this run was given did not bring it.
+    pub fn blob(&self, digest: &Digest) -> Result<&Arc<[u8]>, ActionError> {
+        self.parts.blobs.get(digest).ok_or_else(|| {
+            ActionError::permanent(format!(
+                "the content {} that {} needs is not at hand",
+                digest.short(),
+                self.resource()
+            ))
+            .with_hint("run the command with the desired state file beside which the content is kept")
+        })
+    }
+}

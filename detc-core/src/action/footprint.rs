@@ -1,0 +1,103 @@
+//! What an action touches. Order follows from it; two unordered writers of one place are an error.
+
+use std::fmt::{self, Display};
+
+use serde::{Deserialize, Serialize};
+
+/// What an action reads and writes, and how its outcome is found out after a crash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Footprint {
+    /// Places that it needs as they will be.
+    pub reads: Vec<Place>,
+    /// Places that it makes or changes.
+    pub writes: Vec<Place>,
+    /// How its outcome is found out after a crash.
+    pub crash: CrashClass,
+}
+
+impl Footprint {
+    /// Touches nothing that others could touch.
+    pub fn new(crash: CrashClass) -> Self {
+        Self { reads: Vec::new(), writes: Vec::new(), crash }
+    }
+
+    /// Adds a place that it reads.
+    #[must_use]
+    pub fn reading(mut self, place: Place) -> Self {
+        self.reads.push(place);
+        self
+    }
+
+    /// Adds a place that it writes.
+    #[must_use]
+    pub fn writing(mut self, place: Place) -> Self {
+        self.writes.push(place);
+        self
+    }
+}
+
+/// Something that can be read and written, on the host of the resource that names it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Place {
+    /// A path of the file system. A path lies within each of its ancestors.
+    Path(String),
+    /// Anything else that has one owner: a space (`port`) and a name in it (`tcp/8080`).
+    Name {
+        /// The space.
+        space: String,
+        /// The name.
+        name: String,
+    },
+}
+
+impl Place {
+    /// A path, without trailing slashes.
+    pub fn path(path: &str) -> Self {
+        let trimmed = path.trim_end_matches('/');
+        Self::Path(if trimmed.is_empty() { "/".to_owned() } else { trimmed.to_owned() })
+    }
+
+    /// A name in a space.
+    pub fn name(space: &str, name: &str) -> Self {
+        Self::Name { space: space.to_owned(), name: name.to_owned() }
+    }
+}
+
+impl Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => f.write_str(path),
+            Self::Name { space, name } => write!(f, "{space} {name}"),
+        }
+    }
+}
+
+/// How an action's outcome can be found out when the process died before it was recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CrashClass {
+    /// Its effect has a name that is known beforehand: look there.
+    DeterministicName,
+    /// The other side remembers a key that is journaled before the call: call again with the same key.
+    IdempotencyKey,
+    /// Its effect carries a tag that is known beforehand: search for it.
+    FindableByTag,
+    /// It changes something only from a known state: look at the state.
+    CompareAndSet,
+    /// It can not be found out. A person decides.
+    AtMostOnce,
+}
+
+impl Display for CrashClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::DeterministicName => "deterministic name",
+            Self::IdempotencyKey => "idempotency key",
+            Self::FindableByTag => "findable by tag",
+            Self::CompareAndSet => "compare and set",
+            Self::AtMostOnce => "at most once",
+        })
+    }
+}

@@ -1,0 +1,40 @@
+//! The nouns: ids, documents, references, desired resources, what was recorded and what was observed.
+//!
+//! ```text
+//!   desired file ──load──▶ Desired ┐
+//!   store ───────read────▶ Record  ├─▶ diff
+//!   backends ──observe───▶ Observation ┘
+//! ```
+//!
+//! Everything here is a value. Nothing here reads a clock, a file or a network; what a resource *does* lives in
+//! [`resource`](crate::resource) and [`action`](crate::action).
+
+mod desired;
+mod digest;
+mod doc;
+mod id;
+pub mod load;
+mod observation;
+mod path;
+mod record;
+mod reference;
+pub mod secret;
+mod topology;
+
+pub use desired::{
+    Desired, DesiredResource, Extra, FieldOwner, HostSpec, Invariant, InvariantBound, Measure, Selector,
+};
+pub use digest::{Digest, Hasher};
+pub use doc::{Doc, StrictValue, write_canonical};
+pub use id::{HostName, InvalidId, ResourceId};
+pub use observation::{Health, Observation, Present};
+pub use path::{FieldPath, InvalidPath};
+pub use record::{Record, RecordBody, RecordError, Recorded};
+pub use reference::{Reference, collect_references, substitute};
+pub use topology::{Cycle, Edge, EdgeKind, Topology, declared_edges};
+
+/// A map keyed by strings that keeps insertion order: deterministic to iterate, fast to look up.
+pub type Map<K, V> = indexmap::IndexMap<K, V, rustc_hash::FxBuildHasher>;
+
+/// A set that keeps insertion order.
+pub type Set<K> = indexmap::IndexSet<K, rustc_hash::FxBuildHasher>;

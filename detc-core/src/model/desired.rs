@@ -1,0 +1,329 @@
+//! What should be: hosts, resources with their relations, and invariants to keep.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    Digest, Doc, FieldPath, Hasher, HostName, InvalidId, Map, Reference, ResourceId, collect_references,
+};
+use crate::resource::Resource;
+
+/// The desired state of a cluster.
+#[derive(Clone, Debug, Default)]
+pub struct Desired {
+    /// The hosts that resources live on, by name.
+    pub hosts: BTreeMap<HostName, HostSpec>,
+    /// The resources, by id, in the order in which they were added.
+    pub resources: Map<ResourceId, DesiredResource>,
+    /// What must hold at every moment of every change.
+    pub invariants: Vec<Invariant>,
+    /// Contents of files that specs name, by their digest.
+    pub blobs: BTreeMap<Digest, Arc<[u8]>>,
+}
+
+/// How to reach a host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HostSpec {
+    /// `local`, or a URL whose scheme names a connector (`ssh://user@address:port`).
+    pub connect: String,
+    /// What else the connector needs.
+    #[serde(flatten)]
+    pub options: BTreeMap<String, Value>,
+}
+
+impl HostSpec {
+    /// The machine that the manager runs on.
+    pub fn local() -> Self {
+        Self { connect: "local".to_owned(), options: BTreeMap::new() }
+    }
+
+    /// The part of `connect` that names the connector.
+    pub fn scheme(&self) -> &str {
+        self.connect.split_once("://").map_or(self.connect.as_str(), |(scheme, _)| scheme)
+    }
+}
+
+/// One resource as it should be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DesiredResource {
+    /// Its identity.
+    pub id: ResourceId,
+    /// The host it lives on, for kinds that live on one.
+    pub host: Option<HostName>,
+    /// The fields of its kind, references unresolved.
+    pub spec: Doc,
+    /// What must be done before it.
+    pub after: Box<[ResourceId]>,
+    /// The outputs of others that its spec needs.
+    pub references: Box<[Reference]>,
+    /// What few resources have.
+    pub extra: Option<Box<Extra>>,
+    /// The line of its file that it begins at; 0 when it comes from no file.
+    pub line: u32,
+}
+
+/// The less common properties of a resource.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Extra {
+    /// Words to select it by.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Restart it when one of these changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub restart_on: Vec<ResourceId>,
+    /// Refuse plans that would destroy it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub protect: bool,
+    /// Fields (of spec or output) that are never shown or stored.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sensitive: Vec<FieldPath>,
+    /// Who decides a field's value, where it is not the desired state.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub ownership: BTreeMap<FieldPath, FieldOwner>,
+    /// The id under which it was recorded before it was renamed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub renamed_from: Option<ResourceId>,
+}
+
+/// Who decides the value of a field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FieldOwner {
+    /// The desired state does, always: any difference is drift.
+    Own,
+    /// The desired state does at creation; afterwards it is left as it is.
+    Seed,
+    /// The named writer does, after creation. Its changes are not drift.
+    Yield(String),
+    /// Somebody else does, from the beginning; the field is reported and never set.
+    Observe,
+}
+
+static NO_EXTRA: Extra = Extra {
+    labels: BTreeMap::new(),
+    restart_on: Vec::new(),
+    protect: false,
+    sensitive: Vec::new(),
+    ownership: BTreeMap::new(),
+    renamed_from: None,
+};
+
+impl DesiredResource {
+    /// The resource `kind/name` with these fields.
+    ///
+    /// # Errors
+    /// When the id, or a reference within `fields`, is wrong.
+    pub fn from_value(kind: &str, name: &str, fields: &Value) -> Result<Self, String> {
+        let id = ResourceId::new(kind, name).map_err(|error: InvalidId| error.to_string())?;
+        let mut references = Vec::new();
+        collect_references(fields, &mut references)?;
+        Ok(Self {
+            id,
+            host: None,
+            spec: Doc::new(fields),
+            after: Box::default(),
+            references: references.into(),
+            extra: None,
+            line: 0,
+        })
+    }
+
+    /// The resource called `name` with a typed spec.
+    ///
+    /// # Panics
+    /// When `name` is not a name (see [`ResourceId::new`]) or the spec can not be said in JSON: both are fixed in the
+    /// calling code.
+    pub fn new<R: Resource>(name: &str, spec: &R) -> Self {
+        let fields = serde_json::to_value(spec).expect("invariant: a spec is JSON");
+        Self::from_value(R::KIND, name, &fields).unwrap_or_else(|error| panic!("{}/{name}: {error}", R::KIND))
+    }
+
+    /// Puts it on a host.
+    #[must_use]
+    pub fn on(mut self, host: &str) -> Self {
+        self.host = Some(HostName::new(host));
+        self
+    }
+
+    /// Orders it after another resource.
+    #[must_use]
+    pub fn after(mut self, id: &ResourceId) -> Self {
+        let mut after = self.after.into_vec();
+        after.push(id.clone());
+        self.after = after.into();
+        self
+    }
+
+    /// Restarts it when another resource changed.
+    #[must_use]
+    pub fn restart_on(mut self, id: &ResourceId) -> Self {
+        self.extra_mut().restart_on.push(id.clone());
+        self
+    }
+
+    /// Adds a label.
+    #[must_use]
+    pub fn label(mut self, key: &str, value: &str) -> Self {
+        self.extra_mut().labels.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Refuses plans that would destroy it.
+    #[must_use]
+    pub fn protect(mut self) -> Self {
+        self.extra_mut().protect = true;
+        self
+    }
+
+    /// Binds the field at `path` to another resource's output.
+    ///
+    /// # Errors
+    /// When the spec has nothing at the parent of `path`.
+    pub fn bind(mut self, path: &FieldPath, to: Reference) -> Result<Self, String> {
+        let mut fields = self.spec.value();
+        let mut segments = path.segments();
+        let last = segments.pop().unwrap_or_default();
+        let parent = if segments.is_empty() {
+            Some(&mut fields)
+        } else {
+            FieldPath::from_segments(&segments).get_mut(&mut fields)
+        };
+        match parent {
+            Some(Value::Object(object)) => {
+                object.insert(last, to.to_value());
+            }
+            Some(Value::Array(items)) if last.parse().is_ok_and(|index: usize| index < items.len()) => {
+                items[last.parse::<usize>().unwrap_or_default()] = to.to_value();
+            }
+            _ => return Err(format!("{} has no field that holds `{path}`", self.id)),
+        }
+        let mut references = self.references.into_vec();
+        if !references.contains(&to) {
+            references.push(to);
+        }
+        self.references = references.into();
+        self.spec = Doc::new(&fields);
+        Ok(self)
+    }
+
+    /// Its less common properties.
+    pub fn extra(&self) -> &Extra {
+        self.extra.as_deref().unwrap_or(&NO_EXTRA)
+    }
+
+    /// Its less common properties, to be changed.
+    pub fn extra_mut(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+
+    /// A digest of everything but the spec: relations, labels, protection.
+    pub fn relations_digest(&self) -> Digest {
+        let mut hasher = Hasher::default();
+        for id in &self.after {
+            hasher.part(id.as_str().as_bytes());
+        }
+        if let Some(extra) = &self.extra {
+            hasher.part(&serde_json::to_vec(extra).expect("invariant: properties are JSON"));
+        }
+        hasher.finish()
+    }
+}
+
+impl Desired {
+    /// Nothing desired.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a host.
+    #[must_use]
+    pub fn host(mut self, name: &str, spec: HostSpec) -> Self {
+        self.hosts.insert(HostName::new(name), spec);
+        self
+    }
+
+    /// Adds a resource, or replaces the one of that id.
+    #[must_use]
+    pub fn with(mut self, resource: DesiredResource) -> Self {
+        self.resources.insert(resource.id.clone(), resource);
+        self
+    }
+
+    /// Adds an invariant.
+    #[must_use]
+    pub fn invariant(mut self, invariant: Invariant) -> Self {
+        self.invariants.push(invariant);
+        self
+    }
+}
+
+/// Something that must hold at every moment of every change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invariant {
+    /// What people call it.
+    pub name: String,
+    /// What is summed.
+    #[serde(flatten)]
+    pub measure: Measure,
+    /// The bound on the sum.
+    #[serde(flatten)]
+    pub bound: InvariantBound,
+}
+
+/// A number of a state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Measure {
+    /// How many of the selected resources are there.
+    Available(Selector),
+    /// The sum of a whole-number field over the selected resources.
+    Total {
+        /// The field.
+        field: FieldPath,
+        /// Of which resources.
+        of: Selector,
+    },
+}
+
+/// A bound on a measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InvariantBound {
+    /// Never less.
+    AtLeast(i64),
+    /// Never more.
+    AtMost(i64),
+}
+
+/// Which resources: all given conditions hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Selector {
+    /// Of this kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// On this host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostName>,
+    /// With these labels.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Selector {
+    /// Whether it selects a resource of this id, host and labels.
+    pub fn matches(
+        &self,
+        id: &ResourceId,
+        host: Option<&HostName>,
+        labels: &BTreeMap<String, String>,
+    ) -> bool {
+        self.kind.as_ref().is_none_or(|kind| kind == id.kind())
+            && self.host.as_ref().is_none_or(|wanted| Some(wanted) == host)
+            && self.labels.iter().all(|(key, value)| labels.get(key) == Some(value))
+    }
+}

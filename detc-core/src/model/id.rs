@@ -1,0 +1,181 @@
+//! Names of things. A resource's id is `kind/name`; it is all that ties a desired resource to its record.
+
+use std::borrow::Borrow;
+use std::fmt::{self, Debug, Display};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use thiserror::Error;
+
+/// Stable identity of a resource: `kind/name`. The name may itself contain slashes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ResourceId(Arc<str>);
+
+/// What is wrong with an id.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum InvalidId {
+    /// There is no slash, or nothing before or after it.
+    #[error("`{0}` is not a resource id: expected `kind/name`")]
+    Shape(String),
+    /// The kind has other characters than lower-case letters, digits, `-`, `_` and `.`.
+    #[error(
+        "`{0}` is not a kind: expected lower-case letters, digits, `-`, `_` or `.`, beginning with a letter"
+    )]
+    Kind(String),
+    /// The name has white space or control characters.
+    #[error("`{0}` is not a name: white space and control characters are not allowed")]
+    Name(String),
+    /// The id is longer than [`ResourceId::LEN_MAX`].
+    #[error("an id of {0} bytes is too long: at most {max} are allowed", max = ResourceId::LEN_MAX)]
+    Long(usize),
+}
+
+impl ResourceId {
+    /// Longest id in bytes: it is a key in every store, and etcd and file systems are happiest far below 1 KiB.
+    pub const LEN_MAX: usize = 512;
+
+    /// The id of `name` among the resources of `kind`.
+    ///
+    /// # Errors
+    /// When kind or name have characters that are not allowed, or the id is too long.
+    pub fn new(kind: &str, name: &str) -> Result<Self, InvalidId> {
+        let first_is_letter = kind.as_bytes().first().is_some_and(u8::is_ascii_lowercase);
+        let kind_ok =
+            kind.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b));
+        if !first_is_letter || !kind_ok {
+            return Err(InvalidId::Kind(kind.to_owned()));
+        }
+        if name.is_empty() {
+            return Err(InvalidId::Shape(format!("{kind}/")));
+        }
+        if name.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            return Err(InvalidId::Name(name.to_owned()));
+        }
+        let len = kind.len() + 1 + name.len();
+        if len > Self::LEN_MAX {
+            return Err(InvalidId::Long(len));
+        }
+        let mut id = String::with_capacity(len);
+        id.push_str(kind);
+        id.push('/');
+        id.push_str(name);
+        Ok(Self(id.into()))
+    }
+
+    /// The whole id.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The part before the first slash.
+    pub fn kind(&self) -> &str {
+        self.split().0
+    }
+
+    /// The part after the first slash.
+    pub fn name(&self) -> &str {
+        self.split().1
+    }
+
+    fn split(&self) -> (&str, &str) {
+        self.0.split_once('/').expect("invariant: an id has a slash")
+    }
+}
+
+impl FromStr for ResourceId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let (kind, name) = text.split_once('/').ok_or_else(|| InvalidId::Shape(text.to_owned()))?;
+        Self::new(kind, name)
+    }
+}
+
+impl Borrow<str> for ResourceId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Display for ResourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl Debug for ResourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for ResourceId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for ResourceId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// The name that a desired state gives to a host.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct HostName(Arc<str>);
+
+impl HostName {
+    /// The host called `name`.
+    pub fn new(name: &str) -> Self {
+        Self(name.into())
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for HostName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Display for HostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl Debug for HostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_may_hold_slashes_and_the_kind_ends_at_the_first() {
+        let id: ResourceId = "file/web-1/conf".parse().unwrap();
+        assert_eq!((id.kind(), id.name()), ("file", "web-1/conf"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_id_is_said() {
+        let message = |text: &str| text.parse::<ResourceId>().unwrap_err().to_string();
+        assert_eq!(message("web"), "`web` is not a resource id: expected `kind/name`");
+        assert_eq!(message("file/"), "`file/` is not a resource id: expected `kind/name`");
+        assert!(message("File/x").starts_with("`File` is not a kind"));
+        assert!(message("/x").starts_with("`` is not a kind"));
+        assert!(message("file/a b").starts_with("`a b` is not a name"));
+        assert!(message(&format!("file/{}", "x".repeat(600))).starts_with("an id of 605 bytes"));
+    }
+}

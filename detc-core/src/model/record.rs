@@ -1,0 +1,194 @@
+//! What was done: for each managed resource, what was applied and what came of it.
+//!
+//! A record is stored as a short header, which is all that a plan without changes reads, and a body in JSON, which is
+//! read only where something differs. So a no-op plan of a million resources compares a million headers and parses
+//! nothing.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use thiserror::Error;
+
+use super::{Digest, Doc, Extra, FieldPath, HostName, Map, ResourceId};
+
+/// All records, by id.
+pub type Recorded = Map<ResourceId, Record>;
+
+/// One record as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record(Bytes);
+
+/// Why stored bytes are no record.
+#[derive(Debug, Error)]
+pub enum RecordError {
+    /// The format is one that this version does not know.
+    #[error("record format {0} is not known to this version, which knows {FORMAT}")]
+    Format(u8),
+    /// The bytes are damaged.
+    #[error("a record is damaged")]
+    Damaged(#[source] Option<serde_json::Error>),
+}
+
+/// The first byte of a record. It changes when the header's layout does; the body is JSON and grows by fields.
+const FORMAT: u8 = 1;
+const INTENT: std::ops::Range<usize> = 1..33;
+const RELATIONS: std::ops::Range<usize> = 33..65;
+const SEEN: std::ops::Range<usize> = 65..97;
+const BODY: usize = 97;
+
+/// The part of a record that a plan reads only when it must.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecordBody {
+    /// The spec as it was applied: references resolved, sensitive values marked.
+    pub spec: Doc,
+    /// The outputs that came of it.
+    #[serde(default, skip_serializing_if = "is_empty_object")]
+    pub output: Value,
+    /// The host it lives on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostName>,
+    /// What it was ordered after, references and triggers included: deletion goes the other way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<ResourceId>,
+    /// Labels, protection and the like, for the time when it is no longer desired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extra: Option<Box<Extra>>,
+    /// The trigger token that it was last restarted for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub triggers: Option<String>,
+    /// Which run and action last had an effect on it.
+    pub changed: String,
+    /// The schema of its kind when it was recorded.
+    pub schema: Digest,
+    /// What a backend saw after it was applied, field by field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Doc>,
+}
+
+fn is_empty_object(value: &Value) -> bool {
+    value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty)
+}
+
+impl Record {
+    /// A record of `body`. `intent` is the digest of the desired spec (references unresolved, sensitive values marked),
+    /// `relations` that of everything else desired of it, `seen` the fingerprint of its last observation.
+    pub fn new(intent: Digest, relations: Digest, seen: Digest, body: &RecordBody) -> Self {
+        let mut bytes = Vec::with_capacity(BODY + 192);
+        bytes.push(FORMAT);
+        for digest in [intent, relations, seen] {
+            bytes.extend_from_slice(digest.as_bytes());
+        }
+        serde_json::to_writer(&mut bytes, body).expect("invariant: a record is JSON");
+        Self(bytes.into())
+    }
+
+    /// The record that was stored as `bytes`.
+    ///
+    /// # Errors
+    /// When the header is damaged or of another format. The body is not looked at.
+    pub fn from_bytes(bytes: Bytes) -> Result<Self, RecordError> {
+        match bytes.first() {
+            Some(&FORMAT) if bytes.len() > BODY => Ok(Self(bytes)),
+            Some(&FORMAT) | None => Err(RecordError::Damaged(None)),
+            Some(&other) => Err(RecordError::Format(other)),
+        }
+    }
+
+    /// The bytes to store.
+    pub fn as_bytes(&self) -> &Bytes {
+        &self.0
+    }
+
+    /// The digest of the spec that was desired.
+    pub fn intent(&self) -> Digest {
+        self.digest(INTENT)
+    }
+
+    /// The digest of relations, labels and protection that were desired.
+    pub fn relations(&self) -> Digest {
+        self.digest(RELATIONS)
+    }
+
+    /// The fingerprint of the last observation.
+    pub fn seen(&self) -> Digest {
+        self.digest(SEEN)
+    }
+
+    fn digest(&self, range: std::ops::Range<usize>) -> Digest {
+        let bytes: [u8; 32] = self.0[range].try_into().expect("invariant: a record's header is whole");
+        bytes.into()
+    }
+
+    /// A digest of the whole record.
+    pub fn fingerprint(&self) -> Digest {
+        Digest::of(&self.0)
+    }
+
+    /// The rest of the record.
+    ///
+    /// # Errors
+    /// When it is damaged.
+    pub fn body(&self) -> Result<RecordBody, RecordError> {
+        serde_json::from_slice(&self.0[BODY..]).map_err(|error| RecordError::Damaged(Some(error)))
+    }
+}
+
+impl RecordBody {
+    /// What a reference to this resource resolves to: an output, or else a field of its spec.
+    pub fn lookup(&self, path: &FieldPath) -> Option<Value> {
+        path.get(&self.output).cloned().or_else(|| path.get(&self.spec.value()).cloned())
+    }
+
+    /// Its labels.
+    pub fn labels(&self) -> BTreeMap<String, String> {
+        self.extra.as_ref().map(|extra| extra.labels.clone()).unwrap_or_default()
+    }
+
+    /// Whether plans that destroy it are refused.
+    pub fn protected(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| extra.protect)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn body() -> RecordBody {
+        RecordBody {
+            spec: Doc::new(&json!({"input": {"a": 1}})),
+            output: json!({"pid": 7}),
+            host: None,
+            after: vec!["value/a".parse().unwrap()],
+            extra: None,
+            triggers: None,
+            changed: "1/create:value/b".to_owned(),
+            schema: Digest::of(b"schema"),
+            seen: None,
+        }
+    }
+
+    #[test]
+    fn a_record_reads_back() {
+        let record = Record::new(Digest::of(b"i"), Digest::of(b"r"), Digest::of(b"s"), &body());
+        let read = Record::from_bytes(record.as_bytes().clone()).unwrap();
+        assert_eq!(
+            (read.intent(), read.relations(), read.seen()),
+            (Digest::of(b"i"), Digest::of(b"r"), Digest::of(b"s"))
+        );
+        assert_eq!(read.body().unwrap(), body());
+        assert_eq!(read.body().unwrap().lookup(&"pid".parse().unwrap()), Some(json!(7)));
+        assert_eq!(read.body().unwrap().lookup(&"input.a".parse().unwrap()), Some(json!(1)));
+    }
+
+    #[test]
+    fn an_unknown_format_and_a_short_record_are_refused() {
+        let error = Record::from_bytes(Bytes::from_static(&[9; 200])).unwrap_err();
+        assert_eq!(error.to_string(), "record format 9 is not known to this version, which knows 1");
+        assert!(Record::from_bytes(Bytes::from_static(&[1; 90])).is_err());
+    }
+}

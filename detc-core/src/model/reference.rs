@@ -1,0 +1,105 @@
+//! Late binding: a value that is another resource's output, written `{ "from": ID, "output": PATH }`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{FieldPath, ResourceId};
+
+/// A place-holder for an output of another resource.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reference {
+    /// The resource whose output it is.
+    pub from: ResourceId,
+    /// Which part of its output.
+    pub output: FieldPath,
+}
+
+impl Reference {
+    /// The `output` of `from`.
+    pub fn new(from: ResourceId, output: FieldPath) -> Self {
+        Self { from, output }
+    }
+
+    /// Whether `value` has the form of a reference: an object of just `from` and `output`.
+    pub fn is_form(value: &Value) -> bool {
+        value.as_object().is_some_and(|object| {
+            object.len() == 2 && object.contains_key("from") && object.contains_key("output")
+        })
+    }
+
+    /// The reference that `value` is; `None` when it does not have the form of one.
+    ///
+    /// # Errors
+    /// When it has the form, but the id or the path is wrong.
+    pub fn read(value: &Value) -> Result<Option<Self>, String> {
+        if !Self::is_form(value) {
+            return Ok(None);
+        }
+        serde_json::from_value(value.clone())
+            .map(Some)
+            .map_err(|error| format!("in the reference {value}: {error}"))
+    }
+
+    /// The reference as it is written.
+    pub fn to_value(&self) -> Value {
+        json!({"from": self.from, "output": self.output})
+    }
+}
+
+/// All references within `value`, in document order, each once.
+///
+/// # Errors
+/// When one has a wrong id or path.
+pub fn collect_references(value: &Value, found: &mut Vec<Reference>) -> Result<(), String> {
+    if let Some(reference) = Reference::read(value)? {
+        if !found.contains(&reference) {
+            found.push(reference);
+        }
+        return Ok(());
+    }
+    match value {
+        Value::Array(items) => items.iter().try_for_each(|item| collect_references(item, found)),
+        Value::Object(object) => object.values().try_for_each(|item| collect_references(item, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
+    }
+}
+
+/// Replaces each reference within `value` by what `resolve` says of it. Those it has no value for stay.
+pub fn substitute(value: &mut Value, resolve: &mut dyn FnMut(&Reference) -> Option<Value>) {
+    if let Ok(Some(reference)) = Reference::read(value) {
+        if let Some(known) = resolve(&reference) {
+            *value = known;
+        }
+        return;
+    }
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| substitute(item, resolve)),
+        Value::Object(object) => object.values_mut().for_each(|item| substitute(item, resolve)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_found_at_any_depth_and_replaced_where_known() {
+        let mut value = json!({"a": [{"from": "value/x", "output": "input"}], "b": {"from": "value/y", "output": "input.z"}});
+        let mut found = Vec::new();
+        collect_references(&value, &mut found).unwrap();
+        assert_eq!(found.iter().map(|r| r.from.as_str()).collect::<Vec<_>>(), ["value/x", "value/y"]);
+        substitute(&mut value, &mut |reference| (reference.from.name() == "x").then(|| json!(7)));
+        assert_eq!(value, json!({"a": [7], "b": {"from": "value/y", "output": "input.z"}}));
+    }
+
+    #[test]
+    fn a_wrong_id_in_a_reference_is_an_error_and_another_object_is_data() {
+        let mut found = Vec::new();
+        let error = collect_references(&json!({"from": "nowhere", "output": "x"}), &mut found).unwrap_err();
+        assert!(error.contains("`nowhere` is not a resource id"), "{error}");
+        collect_references(&json!({"from": "a", "output": "b", "c": 1}), &mut found).unwrap();
+        assert!(found.is_empty());
+    }
+}

@@ -1,0 +1,234 @@
+//! Who comes after whom among the desired resources, by dense indices.
+
+use std::fmt::{self, Display};
+
+use super::{Desired, Map, ResourceId};
+
+/// The order among the resources of a [`Desired`], as indices into its `resources`.
+#[derive(Clone, Debug, Default)]
+pub struct Topology {
+    starts: Vec<u32>,
+    targets: Vec<u32>,
+    order: Vec<u32>,
+}
+
+/// One thing comes after another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edge {
+    /// The one that comes after.
+    pub dependent: u32,
+    /// The one that comes first.
+    pub dependency: u32,
+    /// Why.
+    pub kind: EdgeKind,
+}
+
+/// Why one thing comes after another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EdgeKind {
+    /// It says so (`after`).
+    After,
+    /// It needs an output.
+    Reference,
+    /// It restarts when the other changed.
+    RestartOn,
+    /// It lives within something that the other makes, or reads what the other writes.
+    Footprint,
+}
+
+impl Display for EdgeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::After => "is after",
+            Self::Reference => "needs an output of",
+            Self::RestartOn => "restarts on",
+            Self::Footprint => "lives within or reads what is written by",
+        })
+    }
+}
+
+/// A loop: each one comes after the next, and the last after the first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cycle(pub Vec<ResourceId>);
+
+impl Display for Cycle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for id in &self.0 {
+            write!(f, "{id} → ")?;
+        }
+        write!(f, "{}", self.0.first().expect("invariant: a loop has a member"))
+    }
+}
+
+/// The edges that the resources themselves name: `after`, references, triggers.
+///
+/// # Errors
+/// The first dependency that is not desired: who names it, what, and how.
+pub fn declared_edges(desired: &Desired) -> Result<Vec<Edge>, (ResourceId, ResourceId, EdgeKind)> {
+    let resources = &desired.resources;
+    let mut edges = Vec::with_capacity(resources.len() * 2);
+    for (index, resource) in resources.values().enumerate() {
+        let mut add = |id: &ResourceId, kind| match resources.get_index_of(id) {
+            Some(dependency) => {
+                edges.push(Edge { dependent: index as u32, dependency: dependency as u32, kind });
+                Ok(())
+            }
+            None => Err((resource.id.clone(), id.clone(), kind)),
+        };
+        resource.after.iter().try_for_each(|id| add(id, EdgeKind::After))?;
+        resource.references.iter().try_for_each(|reference| add(&reference.from, EdgeKind::Reference))?;
+        resource.extra().restart_on.iter().try_for_each(|id| add(id, EdgeKind::RestartOn))?;
+    }
+    Ok(edges)
+}
+
+impl Topology {
+    /// The order that `edges` give to the resources of `desired`. Linear in resources and edges.
+    ///
+    /// # Errors
+    /// When there is no order: the shortest loop.
+    pub fn new<V>(resources: &Map<ResourceId, V>, edges: &[Edge]) -> Result<Self, Cycle> {
+        let len = resources.len();
+        let (starts, targets) = compress(len, edges.iter().map(|edge| (edge.dependent, edge.dependency)));
+        let (dependent_starts, dependents) =
+            compress(len, edges.iter().map(|edge| (edge.dependency, edge.dependent)));
+        let mut waiting: Vec<u32> = (0..len).map(|index| starts[index + 1] - starts[index]).collect();
+        let mut order: Vec<u32> = (0..len as u32).filter(|index| waiting[*index as usize] == 0).collect();
+        let mut next = 0;
+        while next < order.len() {
+            let done = order[next] as usize;
+            next += 1;
+            for dependent in &dependents[dependent_starts[done] as usize..dependent_starts[done + 1] as usize]
+            {
+                let left = &mut waiting[*dependent as usize];
+                *left -= 1;
+                if *left == 0 {
+                    order.push(*dependent);
+                }
+            }
+        }
+        let topology = Self { starts, targets, order };
+        if topology.order.len() < len {
+            let loop_ = shortest_loop(&topology, &waiting);
+            let id = |index: &u32| {
+                resources
+                    .get_index(*index as usize)
+                    .expect("invariant: an index of these resources")
+                    .0
+                    .clone()
+            };
+            return Err(Cycle(loop_.iter().map(id).collect()));
+        }
+        Ok(topology)
+    }
+
+    /// What the resource at `index` comes directly after.
+    pub fn dependencies(&self, index: u32) -> &[u32] {
+        let index = index as usize;
+        &self.targets[self.starts[index] as usize..self.starts[index + 1] as usize]
+    }
+
+    /// All resources, each after what it depends on.
+    pub fn order(&self) -> &[u32] {
+        &self.order
+    }
+}
+
+/// Adjacency lists in two flat arrays: the targets of `i` are `targets[starts[i]..starts[i + 1]]`.
+fn compress(len: usize, pairs: impl Iterator<Item = (u32, u32)> + Clone) -> (Vec<u32>, Vec<u32>) {
+    let mut starts = vec![0_u32; len + 1];
+    for (from, _) in pairs.clone() {
+        starts[from as usize + 1] += 1;
+    }
+    for index in 0..len {
+        starts[index + 1] += starts[index];
+    }
+    let mut fill = starts.clone();
+    let mut targets = vec![0_u32; starts[len] as usize];
+    for (from, to) in pairs {
+        let slot = &mut fill[from as usize];
+        targets[*slot as usize] = to;
+        *slot += 1;
+    }
+    (starts, targets)
+}
+
+/// The shortest loop through any of the first resources that never became ready: breadth first from each.
+fn shortest_loop(topology: &Topology, waiting: &[u32]) -> Vec<u32> {
+    /// How many starting points are tried: a loop is an error to be shown, and the shortest of these is short enough.
+    const STARTS_MAX: usize = 2_000;
+    let mut best: Vec<u32> = Vec::new();
+    let stuck = (0..waiting.len() as u32).filter(|index| waiting[*index as usize] > 0);
+    for start in stuck.take(STARTS_MAX) {
+        let mut from: Map<u32, u32> = Map::default();
+        let mut queue = std::collections::VecDeque::from([start]);
+        'search: while let Some(index) = queue.pop_front() {
+            for dependency in topology.dependencies(index) {
+                if *dependency == start {
+                    let mut path = vec![index];
+                    while let Some(previous) =
+                        path.last().filter(|last| **last != start).map(|last| from[last])
+                    {
+                        path.push(previous);
+                    }
+                    path.reverse();
+                    if best.is_empty() || path.len() < best.len() {
+                        best = path;
+                    }
+                    break 'search;
+                }
+                if waiting[*dependency as usize] > 0 && !from.contains_key(dependency) {
+                    from.insert(*dependency, index);
+                    queue.push_back(*dependency);
+                }
+            }
+        }
+        if best.len() == 1 {
+            break;
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn topology(len: usize, pairs: &[(u32, u32)]) -> Result<Topology, Cycle> {
+        let resources: Map<ResourceId, ()> =
+            (0..len).map(|index| (ResourceId::new("value", &format!("v{index}")).unwrap(), ())).collect();
+        let edges: Vec<Edge> = pairs
+            .iter()
+            .map(|&(dependent, dependency)| Edge { dependent, dependency, kind: EdgeKind::After })
+            .collect();
+        Topology::new(&resources, &edges)
+    }
+
+    #[test]
+    fn the_shortest_loop_is_shown() {
+        let cycle = topology(5, &[(0, 1), (1, 2), (2, 3), (3, 0), (1, 4), (4, 1)]).unwrap_err();
+        assert_eq!(cycle.to_string(), "value/v1 → value/v4 → value/v1");
+    }
+
+    #[test]
+    fn a_resource_after_itself_is_a_loop() {
+        assert_eq!(topology(2, &[(1, 1)]).unwrap_err().to_string(), "value/v1 → value/v1");
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_keeps_every_edge(pairs in prop::collection::vec((0_u32..20, 0_u32..20), 0..40)) {
+            let pairs: Vec<_> = pairs.into_iter().filter(|(a, b)| a > b).collect();
+            let topology = topology(20, &pairs).unwrap();
+            let mut place = [0; 20];
+            for (at, index) in topology.order().iter().enumerate() {
+                place[*index as usize] = at;
+            }
+            for (dependent, dependency) in pairs {
+                prop_assert!(place[dependency as usize] < place[dependent as usize]);
+            }
+        }
+    }
+}

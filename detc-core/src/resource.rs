@@ -1,0 +1,152 @@
+//! Resources: what can be managed. A kind says how one of it is looked at, made, changed and removed.
+//!
+//! A [`Resource`] is a typed spec. The engine derives the actions from it: *ensure* (look, create or update, look again)
+//! and *remove*. The author of a kind writes no plan, no retry and no crash handling.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::action::{ActionCx, ActionError, Footprint};
+use crate::model::{FieldPath, Observation};
+
+mod erased;
+mod late;
+mod registry;
+mod schema;
+mod source;
+pub mod value;
+
+pub use erased::{Kind, KindFacts};
+pub use registry::{Connector, Registry};
+pub use schema::nearest;
+pub use source::Source;
+
+/// A kind of managed thing, by its spec.
+///
+/// # Contract
+///
+/// - A value is a spec with all references resolved: what should be, never how.
+/// - [`observe`](Resource::observe) changes nothing. `Absent` means that it was looked for and is not there; what can
+///   not be found out is `Unknown` or an error, never `Absent`.
+/// - [`create`](Resource::create) and [`update`](Resource::update) are idempotent and start from whatever a crashed
+///   earlier call left. Afterwards `observe` reports every field it can see as the spec has it.
+/// - [`delete`](Resource::delete) of what is not there succeeds.
+/// - Every future may be dropped at a deadline; `observe` then tells what came of it.
+#[async_trait]
+pub trait Resource: Debug + Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The kind's name, the first part of each id.
+    const KIND: &'static str;
+
+    /// What dependants may use besides the spec's own fields. `()` for none.
+    type Output: Serialize + DeserializeOwned + Debug + Send + Sync + 'static;
+
+    /// What holds for every resource of the kind.
+    fn traits() -> KindTraits
+    where
+        Self: Sized;
+
+    /// Checks what types can not say, and tells what the spec touches.
+    ///
+    /// A text that is known only later reads [`LATER`] here: leave it unchecked.
+    ///
+    /// # Errors
+    /// Which field is wrong, and what was expected.
+    fn inspect(&self) -> Result<Footprint, InvalidField>;
+
+    /// Looks at what is there.
+    ///
+    /// # Errors
+    /// When looking failed; nothing is concluded from it.
+    async fn observe(&self, cx: &ActionCx<'_>) -> Result<Observation, ActionError>;
+
+    /// Makes it.
+    ///
+    /// # Errors
+    /// Classed by what the engine does next.
+    async fn create(&self, cx: &ActionCx<'_>) -> Result<Self::Output, ActionError>;
+
+    /// Changes it, in place, to be as this spec says. Also called when only the trigger token has changed.
+    ///
+    /// # Errors
+    /// Classed by what the engine does next.
+    async fn update(&self, cx: &ActionCx<'_>) -> Result<Self::Output, ActionError>;
+
+    /// Removes it.
+    ///
+    /// # Errors
+    /// Classed by what the engine does next.
+    async fn delete(&self, cx: &ActionCx<'_>) -> Result<(), ActionError>;
+}
+
+/// Stands for a text that is known only later, in a spec that is inspected before it is complete.
+pub const LATER: &str = "\u{1}known later\u{1}";
+
+/// What holds for every resource of a kind.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct KindTraits {
+    /// Fields that can not change in place: a change of one means delete and create.
+    pub replace_on: &'static [&'static str],
+    /// Fields and outputs that are never shown or stored.
+    pub sensitive: &'static [&'static str],
+    /// Fields that name a file beside the desired state file; they are read as a [`Source`].
+    pub sources: &'static [&'static str],
+    /// Whether it needs a host.
+    pub host: HostNeed,
+    /// What a change of the trigger token, or of a field, does to one that is running.
+    pub change: ChangeEffect,
+    /// What deleting means.
+    pub removal: Removal,
+}
+
+/// Whether a kind lives on a host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HostNeed {
+    /// It does not.
+    #[default]
+    None,
+    /// It does.
+    Required,
+}
+
+/// What a change in place does to a resource that is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChangeEffect {
+    /// It stays available. There is nothing to restart: `restart_on` is refused.
+    #[default]
+    InPlace,
+    /// It is taken away and given back. `restart_on` does the same.
+    Restart,
+    /// It is done once more. `restart_on` does the same.
+    Rerun,
+}
+
+/// What deleting a resource means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Removal {
+    /// The thing is removed.
+    #[default]
+    Delete,
+    /// There is nothing to remove: the record is dropped.
+    Forget,
+}
+
+/// A field of a spec has a bad value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{field}` {problem}")]
+pub struct InvalidField {
+    /// Which field.
+    pub field: FieldPath,
+    /// What is wrong, in words that follow the field's name: "must be an absolute path, not `x`".
+    pub problem: String,
+}
+
+impl InvalidField {
+    /// The field called `field` has this problem.
+    pub fn new(field: &str, problem: impl Into<String>) -> Self {
+        Self { field: FieldPath::from_segments([field]), problem: problem.into() }
+    }
+}

@@ -1,0 +1,201 @@
+//! Reads a spec that is not complete: where a reference stands for a value, a value of the asked type is made up.
+//!
+//! So a spec's shape and its known fields are checked when it is written, not when the last value is known.
+
+use serde::Deserializer;
+use serde::de::value::{MapDeserializer, SeqDeserializer};
+use serde::de::{self, DeserializeOwned, IntoDeserializer, Visitor};
+use serde_json::Value;
+
+use super::LATER;
+use crate::model::Reference;
+
+/// Reads a `T` from `value`. `Ok(None)`: a whole structure is known only later, so that nothing can be said yet.
+pub(super) fn read_late<T: DeserializeOwned>(value: &Value) -> Result<Option<T>, String> {
+    match T::deserialize(Late(value)) {
+        Ok(spec) => Ok(Some(spec)),
+        Err(LateError::TooEarly) => Ok(None),
+        Err(LateError::Wrong(message)) => Err(message),
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Late<'a>(&'a Value);
+
+#[derive(Debug, thiserror::Error)]
+enum LateError {
+    #[error("known only later")]
+    TooEarly,
+    #[error("{0}")]
+    Wrong(String),
+}
+
+impl de::Error for LateError {
+    fn custom<T: std::fmt::Display>(message: T) -> Self {
+        Self::Wrong(message.to_string())
+    }
+}
+
+impl From<serde_json::Error> for LateError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Wrong(error.to_string())
+    }
+}
+
+/// Makes up a value where a reference stands, and otherwise reads what is there.
+macro_rules! made_up {
+    ($($method:ident $visit:ident $value:expr;)*) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, LateError> {
+            if Reference::is_form(self.0) { visitor.$visit($value) } else { self.deserialize_any(visitor) }
+        }
+    )*};
+}
+
+impl<'de> Deserializer<'de> for Late<'de> {
+    type Error = LateError;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, LateError> {
+        match self.0 {
+            value if Reference::is_form(value) => visitor.visit_str(LATER),
+            Value::Null => visitor.visit_unit(),
+            Value::Bool(value) => visitor.visit_bool(*value),
+            Value::Number(number) => Ok(number.deserialize_any(visitor)?),
+            Value::String(text) => visitor.visit_str(text),
+            Value::Array(items) => visitor.visit_seq(SeqDeserializer::new(items.iter().map(Late))),
+            Value::Object(object) => visitor.visit_map(MapDeserializer::new(
+                object.iter().map(|(key, value)| (key.as_str(), Late(value))),
+            )),
+        }
+    }
+
+    made_up! {
+        deserialize_bool visit_bool false;
+        deserialize_i8 visit_i8 1;
+        deserialize_i16 visit_i16 1;
+        deserialize_i32 visit_i32 1;
+        deserialize_i64 visit_i64 1;
+        deserialize_i128 visit_i128 1;
+        deserialize_u8 visit_u8 1;
+        deserialize_u16 visit_u16 1;
+        deserialize_u32 visit_u32 1;
+        deserialize_u64 visit_u64 1;
+        deserialize_u128 visit_u128 1;
+        deserialize_f32 visit_f32 1.0;
+        deserialize_f64 visit_f64 1.0;
+        deserialize_str visit_str LATER;
+        deserialize_string visit_str LATER;
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, LateError> {
+        if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, LateError> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, LateError> {
+        self.unless_late()?.deserialize_any(visitor)
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, LateError> {
+        self.unless_late()?.deserialize_any(visitor)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, LateError> {
+        self.unless_late()?.deserialize_any(visitor)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, LateError> {
+        let mut references = Vec::new();
+        let any = crate::model::collect_references(self.0, &mut references);
+        if any.is_ok() && !references.is_empty() {
+            return Err(LateError::TooEarly);
+        }
+        Ok(self.0.deserialize_enum(name, variants, visitor)?)
+    }
+
+    serde::forward_to_deserialize_any! {
+        char bytes byte_buf unit unit_struct tuple tuple_struct identifier ignored_any
+    }
+}
+
+impl Late<'_> {
+    fn unless_late(self) -> Result<Self, LateError> {
+        if Reference::is_form(self.0) { Err(LateError::TooEarly) } else { Ok(self) }
+    }
+}
+
+impl<'de> IntoDeserializer<'de, LateError> for Late<'de> {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Spec {
+        path: String,
+        port: Option<u16>,
+        #[serde(default)]
+        env: BTreeMap<String, String>,
+        #[serde(default)]
+        nested: Option<Nested>,
+    }
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Nested {
+        a: bool,
+    }
+
+    fn later(name: &str) -> Value {
+        json!({"from": format!("value/{name}"), "output": "input"})
+    }
+
+    #[test]
+    fn a_value_of_the_asked_type_stands_for_what_is_known_later() {
+        let read: Spec =
+            read_late(&json!({"path": later("a"), "port": later("b"), "env": {"K": later("c"), "L": "x"}}))
+                .unwrap()
+                .unwrap();
+        assert_eq!((read.path.as_str(), read.port), (LATER, Some(1)));
+        assert_eq!((read.env["K"].as_str(), read.env["L"].as_str()), (LATER, "x"));
+    }
+
+    #[test]
+    fn a_structure_that_is_known_later_is_left_for_later() {
+        assert_eq!(read_late::<Spec>(&json!({"path": "/", "nested": later("a")})), Ok(None));
+    }
+
+    #[test]
+    fn the_known_fields_are_checked_all_the_same() {
+        let error = read_late::<Spec>(&json!({"path": later("a"), "prot": 1})).unwrap_err();
+        assert!(error.contains("unknown field `prot`"), "{error}");
+        let error = read_late::<Spec>(&json!({"path": later("a"), "port": "x"})).unwrap_err();
+        assert!(error.contains("expected u16"), "{error}");
+    }
+}

@@ -1,0 +1,95 @@
+//! Which kinds, actions and connectors a program has. It brings them back by name after a crash.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Debug};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::erased::Typed;
+use super::value::ValueKind;
+use super::{Kind, Resource};
+use crate::backend::{Host, HostError};
+use crate::model::{HostName, HostSpec};
+
+/// Makes hosts of one sort from their specs.
+#[async_trait]
+pub trait Connector: Debug + Send + Sync + 'static {
+    /// The scheme of [`HostSpec::connect`] that it answers to (`local`, `ssh`).
+    fn scheme(&self) -> &'static str;
+
+    /// Checks a spec without connecting.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    fn check(&self, spec: &HostSpec) -> Result<(), String>;
+
+    /// Connects, or prepares to: connecting at the first use is allowed.
+    ///
+    /// # Errors
+    /// [`HostError::Unreachable`] when the host can not be reached now.
+    async fn connect(&self, name: &HostName, spec: &HostSpec) -> Result<Arc<dyn Host>, HostError>;
+}
+
+/// The kinds and connectors that a program knows.
+#[derive(Clone, Default)]
+pub struct Registry {
+    kinds: BTreeMap<&'static str, Arc<dyn Kind>>,
+    connectors: BTreeMap<&'static str, Arc<dyn Connector>>,
+}
+
+impl Registry {
+    /// A registry with the kind `value` alone.
+    pub fn new() -> Self {
+        let mut registry = Self::default();
+        registry.kinds.insert(ValueKind::NAME, Arc::new(ValueKind::new()));
+        registry
+    }
+
+    /// Adds a kind of resources.
+    ///
+    /// # Panics
+    /// When a kind of that name is there already: two types can not share records.
+    #[must_use]
+    pub fn with_resource<R: Resource>(mut self) -> Self {
+        let replaced = self.kinds.insert(R::KIND, Arc::new(Typed::<R>::new()));
+        assert!(replaced.is_none(), "the kind `{}` is registered twice", R::KIND);
+        self
+    }
+
+    /// Adds a connector, in place of another of its scheme.
+    #[must_use]
+    pub fn with_connector(mut self, connector: impl Connector) -> Self {
+        self.connectors.insert(connector.scheme(), Arc::new(connector));
+        self
+    }
+
+    /// The kind called `name`.
+    pub fn kind(&self, name: &str) -> Option<&Arc<dyn Kind>> {
+        self.kinds.get(name)
+    }
+
+    /// The names of all kinds.
+    pub fn kind_names(&self) -> impl Iterator<Item = &'static str> {
+        self.kinds.keys().copied()
+    }
+
+    /// The connector of a scheme.
+    pub fn connector(&self, scheme: &str) -> Option<&Arc<dyn Connector>> {
+        self.connectors.get(scheme)
+    }
+
+    /// The schemes of all connectors.
+    pub fn schemes(&self) -> impl Iterator<Item = &'static str> {
+        self.connectors.keys().copied()
+    }
+}
+
+impl Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry")
+            .field("kinds", &self.kinds.keys())
+            .field("connectors", &self.connectors.keys())
+            .finish()
+    }
+}
