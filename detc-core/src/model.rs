@@ -9,6 +9,7 @@
 //! Everything here is a value. Nothing here reads a clock, a file or a network; what a resource *does* lives in
 //! [`resource`](crate::resource) and [`action`](crate::action).
 
+mod check;
 mod desired;
 mod digest;
 mod doc;
@@ -21,8 +22,10 @@ mod reference;
 pub mod secret;
 mod topology;
 
+pub use check::{InvalidState, Placed, footprint_edges};
 pub use desired::{
-    Desired, DesiredResource, Extra, FieldOwner, HostSpec, Invariant, InvariantBound, Measure, Selector,
+    Desired, DesiredResource, Extra, FieldOwner, HostSpec, Invariant, InvariantBound, Measure, Origin,
+    Selector,
 };
 pub use digest::{Digest, Hasher};
 pub use doc::{Doc, StrictValue, write_canonical};

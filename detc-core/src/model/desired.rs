@@ -22,6 +22,8 @@ pub struct Desired {
     pub invariants: Vec<Invariant>,
     /// Contents of files that specs name, by their digest.
     pub blobs: BTreeMap<Digest, Arc<[u8]>>,
+    /// The names of the files that it was read from.
+    pub files: Vec<String>,
 }
 
 /// How to reach a host.
@@ -61,7 +63,16 @@ pub struct DesiredResource {
     pub references: Box<[Reference]>,
     /// What few resources have.
     pub extra: Option<Box<Extra>>,
-    /// The line of its file that it begins at; 0 when it comes from no file.
+    /// Where it was read.
+    pub origin: Origin,
+}
+
+/// A place in a desired state file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Which file: an index into [`Desired::files`].
+    pub file: u16,
+    /// The line, from 1; 0: it was read from no file.
     pub line: u32,
 }
 
@@ -128,7 +139,7 @@ impl DesiredResource {
             after: Box::default(),
             references: references.into(),
             extra: None,
-            line: 0,
+            origin: Origin::default(),
         })
     }
 

@@ -128,6 +128,23 @@ impl Topology {
         &self.targets[self.starts[index] as usize..self.starts[index + 1] as usize]
     }
 
+    /// Whether `after` comes, directly or not, after `before`.
+    pub fn reaches(&self, after: u32, before: u32) -> bool {
+        let mut seen = super::Set::<u32>::default();
+        let mut stack = vec![after];
+        while let Some(index) = stack.pop() {
+            for dependency in self.dependencies(index) {
+                if *dependency == before {
+                    return true;
+                }
+                if seen.insert(*dependency) {
+                    stack.push(*dependency);
+                }
+            }
+        }
+        false
+    }
+
     /// All resources, each after what it depends on.
     pub fn order(&self) -> &[u32] {
         &self.order

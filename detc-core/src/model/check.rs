@@ -1,0 +1,298 @@
+//! Checks a whole desired state against what the program knows, before anything is planned.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::{
+    Desired, DesiredResource, Edge, EdgeKind, HostName, Origin, Reference, ResourceId, Topology,
+    declared_edges,
+};
+use crate::action::{Footprint, Place};
+use crate::resource::{ChangeEffect, HostNeed, LATER, Registry, nearest};
+
+/// What is wrong with a desired state, and where.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct InvalidState {
+    /// The file and line (0: the line is not known) that it was read from.
+    pub place: Option<(String, u32)>,
+    /// The resource.
+    pub resource: Option<ResourceId>,
+    /// What is wrong, and what was expected.
+    pub message: String,
+    /// What to do next.
+    pub hint: Option<String>,
+}
+
+impl InvalidState {
+    /// Wrong, at no place in particular.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { place: None, resource: None, message: message.into(), hint: None }
+    }
+
+    /// Adds the place.
+    #[must_use]
+    pub fn at(mut self, file: &str, line: u32) -> Self {
+        self.place = Some((file.to_owned(), line));
+        self
+    }
+
+    /// Adds the resource.
+    #[must_use]
+    pub fn of(mut self, resource: &ResourceId) -> Self {
+        self.resource = Some(resource.clone());
+        self
+    }
+
+    /// Adds what to do next.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    fn located(mut self, desired: &Desired, origin: Origin) -> Self {
+        if let Some(file) = desired.files.get(origin.file as usize).filter(|_| origin.line > 0) {
+            self.place = Some((file.clone(), origin.line));
+        }
+        self
+    }
+}
+
+impl fmt::Display for InvalidState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Some((file, 0)) => write!(f, "{file}: ")?,
+            Some((file, line)) => write!(f, "{file}:{line}: ")?,
+            None => {}
+        }
+        if let Some(resource) = &self.resource {
+            write!(f, "{resource}: ")?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl Desired {
+    /// Checks every resource and relation, and orders them.
+    ///
+    /// # Errors
+    /// The first thing that is wrong: an unknown kind, field, host or id, a missing output, a loop, two writers of one
+    /// place.
+    pub fn check(&self, registry: &Registry) -> Result<Topology, InvalidState> {
+        self.check_hosts(registry)?;
+        for resource in self.resources.values() {
+            self.check_resource(resource, registry)
+                .map_err(|error| error.of(&resource.id).located(self, resource.origin))?;
+        }
+        let mut edges = declared_edges(self).map_err(|(resource, missing, kind)| {
+            let known = self.resources.keys().map(ResourceId::as_str);
+            let near = (self.resources.len() <= 10_000).then(|| nearest(missing.as_str(), known)).flatten();
+            let error = InvalidState::new(format!("{kind} {missing}, which is not in the desired state"))
+                .of(&resource);
+            let error = match near {
+                Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+                None => error.with_hint(format!("add {missing}, or remove what names it")),
+            };
+            error.located(self, self.resources[&resource].origin)
+        })?;
+        let placed = footprint_edges(self, registry);
+        edges.extend_from_slice(&placed.edges);
+        let topology = Topology::new(&self.resources, &edges).map_err(|cycle| {
+            InvalidState::new(format!("a loop: {cycle}; each one comes after the next"))
+                .of(&cycle.0[0])
+                .with_hint("remove one of these `after`, references or `restart_on`")
+                .located(self, self.resources[&cycle.0[0]].origin)
+        })?;
+        placed.check_writers(self, &topology)?;
+        Ok(topology)
+    }
+
+    fn check_hosts(&self, registry: &Registry) -> Result<(), InvalidState> {
+        for (name, spec) in &self.hosts {
+            let error = |message: String| InvalidState::new(format!("host {name}: {message}"));
+            let connector = registry.connector(spec.scheme()).ok_or_else(|| {
+                let known: Vec<_> = registry.schemes().collect();
+                error(format!("no connector for `{}`: this program has {}", spec.connect, known.join(", ")))
+            })?;
+            connector.check(spec).map_err(error)?;
+        }
+        Ok(())
+    }
+
+    fn check_resource(&self, resource: &DesiredResource, registry: &Registry) -> Result<(), InvalidState> {
+        let kind =
+            registry.kind(resource.id.kind()).ok_or_else(|| unknown_kind(resource.id.kind(), registry))?;
+        let facts = kind.facts();
+        match (&resource.host, facts.traits.host) {
+            (None, HostNeed::Required) => {
+                return Err(InvalidState::new(format!(
+                    "a {} lives on a host: `host` is missing",
+                    facts.name
+                ))
+                .with_hint(format!("declared hosts: {}", self.host_names())));
+            }
+            (Some(host), HostNeed::None) => {
+                return Err(InvalidState::new(format!(
+                    "a {} lives on no host: remove `host: {host}`",
+                    facts.name
+                )));
+            }
+            (Some(host), HostNeed::Required) if !self.hosts.contains_key(host) => {
+                return Err(InvalidState::new(format!("host `{host}` is not declared"))
+                    .with_hint(format!("declared hosts: {}", self.host_names())));
+            }
+            (Some(_), HostNeed::Required) | (None, HostNeed::None) => {}
+        }
+        kind.inspect(&resource.spec, !resource.references.is_empty()).map_err(InvalidState::new)?;
+        resource.references.iter().try_for_each(|reference| self.check_reference(reference, registry))?;
+        let Some(extra) = &resource.extra else { return Ok(()) };
+        if !extra.restart_on.is_empty() && facts.traits.change == ChangeEffect::InPlace {
+            return Err(InvalidState::new(format!(
+                "a {} has nothing to restart: remove `restart_on`",
+                facts.name
+            )));
+        }
+        let fields = extra.sensitive.iter().chain(extra.ownership.keys());
+        for path in fields {
+            let name = path.segments().swap_remove(0);
+            let known = |names: Option<&'static [&'static str]>| {
+                names.is_none_or(|names| names.contains(&name.as_str()))
+            };
+            if !known(facts.fields) && !known(facts.outputs) {
+                let fields = facts.fields.unwrap_or_default();
+                return Err(InvalidState::new(format!(
+                    "`{path}` names no field: {} has {}",
+                    facts.name,
+                    fields.join(", ")
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_reference(&self, reference: &Reference, registry: &Registry) -> Result<(), InvalidState> {
+        let Some(facts) = registry.kind(reference.from.kind()).map(|kind| kind.facts()) else {
+            return Ok(());
+        };
+        let (Some(fields), Some(outputs)) = (facts.fields, facts.outputs) else { return Ok(()) };
+        let name = reference.output.segments().swap_remove(0);
+        if fields.iter().chain(outputs).any(|known| *known == name) {
+            return Ok(());
+        }
+        let known: Vec<&str> = outputs.iter().chain(fields).copied().collect();
+        let error = InvalidState::new(format!(
+            "a {} has no output `{name}`: it has {}",
+            facts.name,
+            known.join(", ")
+        ));
+        Err(match nearest(&name, known) {
+            Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+            None => error,
+        })
+    }
+
+    fn host_names(&self) -> String {
+        let names: Vec<&str> = self.hosts.keys().map(HostName::as_str).collect();
+        if names.is_empty() {
+            "none; add `\"hosts\": { \"here\": { \"connect\": \"local\" } }`".to_owned()
+        } else {
+            names.join(", ")
+        }
+    }
+}
+
+fn unknown_kind(kind: &str, registry: &Registry) -> InvalidState {
+    let known: Vec<_> = registry.kind_names().collect();
+    let error = InvalidState::new(format!("unknown kind `{kind}`: this program has {}", known.join(", ")));
+    match nearest(kind, known) {
+        Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+        None => error,
+    }
+}
+
+/// What follows from the footprints of the resources.
+#[derive(Debug, Default)]
+pub struct Placed {
+    /// A resource comes after the one that writes what it reads, or that makes what it lives within.
+    pub edges: Vec<Edge>,
+    writers: Vec<(Place, u32, u32)>,
+}
+
+type PlaceKey = (Option<HostName>, Place);
+
+/// Derives order from what resources declare that they read and write.
+pub fn footprint_edges(desired: &Desired, registry: &Registry) -> Placed {
+    let mut writers: BTreeMap<PlaceKey, Vec<u32>> = BTreeMap::new();
+    let mut touched: Vec<(u32, Option<HostName>, Footprint)> = Vec::new();
+    for (index, resource) in desired.resources.values().enumerate() {
+        let Some(kind) = registry.kind(resource.id.kind()) else { continue };
+        let Ok(footprint) = kind.inspect(&resource.spec, !resource.references.is_empty()) else { continue };
+        if footprint.reads.is_empty() && footprint.writes.is_empty() {
+            continue;
+        }
+        for place in footprint.writes.iter().filter(|place| is_known(place)) {
+            writers.entry((resource.host.clone(), place.clone())).or_default().push(index as u32);
+        }
+        touched.push((index as u32, resource.host.clone(), footprint));
+    }
+    let mut placed = Placed::default();
+    for ((_, place), owners) in &writers {
+        for pair in owners.windows(2).filter(|pair| pair[0] != pair[1]) {
+            placed.writers.push((place.clone(), pair[0], pair[1]));
+        }
+    }
+    for (dependent, host, footprint) in touched {
+        let mut add = |place: Place| {
+            for dependency in writers.get(&(host.clone(), place)).into_iter().flatten() {
+                let edge = Edge { dependent, dependency: *dependency, kind: EdgeKind::Footprint };
+                if edge.dependent != edge.dependency && !placed.edges.contains(&edge) {
+                    placed.edges.push(edge);
+                }
+            }
+        };
+        let first = placed_ancestors(&footprint);
+        footprint.reads.iter().filter(|place| is_known(place)).cloned().chain(first).for_each(&mut add);
+    }
+    placed
+}
+
+fn is_known(place: &Place) -> bool {
+    match place {
+        Place::Path(path) => !path.contains(LATER),
+        Place::Name { name, .. } => !name.contains(LATER),
+    }
+}
+
+/// Every path that a path of the footprint lies strictly within.
+fn placed_ancestors(footprint: &Footprint) -> Vec<Place> {
+    let mut ancestors = Vec::new();
+    for place in footprint.reads.iter().chain(&footprint.writes).filter(|place| is_known(place)) {
+        let Place::Path(path) = place else { continue };
+        for (at, _) in path.match_indices('/').filter(|(at, _)| *at > 0) {
+            let ancestor = Place::Path(path[..at].to_owned());
+            if !ancestors.contains(&ancestor) {
+                ancestors.push(ancestor);
+            }
+        }
+    }
+    ancestors
+}
+
+impl Placed {
+    fn check_writers(&self, desired: &Desired, topology: &Topology) -> Result<(), InvalidState> {
+        for (place, first, second) in &self.writers {
+            if topology.reaches(*first, *second) || topology.reaches(*second, *first) {
+                continue;
+            }
+            let (a, b) = (&desired.resources[*first as usize], &desired.resources[*second as usize]);
+            return Err(InvalidState::new(format!(
+                "{} and {} both write {place}, and neither comes after the other",
+                a.id, b.id
+            ))
+            .of(&b.id)
+            .with_hint("remove one of them, or order them with `after`")
+            .located(desired, b.origin));
+        }
+        Ok(())
+    }
+}

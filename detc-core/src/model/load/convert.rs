@@ -1,0 +1,104 @@
+//! YAML and TOML, turned into the JSON that says the same, with the line of each resource kept.
+
+use super::Format;
+use crate::model::InvalidState;
+
+/// A document as JSON.
+pub(super) struct Converted {
+    /// The JSON text.
+    pub(super) json: String,
+    /// The line of each resource in the original.
+    pub(super) lines: Vec<u32>,
+}
+
+pub(super) fn to_json(text: &str, format: Format) -> Result<Converted, InvalidState> {
+    match format {
+        Format::Yaml => yaml(text),
+        Format::Toml => toml(text),
+        Format::Json => Err(InvalidState::new("is JSON already")),
+    }
+}
+
+/// The document's top level: known to both formats, read again, strictly, as JSON.
+#[cfg(any(feature = "yaml", feature = "toml"))]
+#[derive(serde::Deserialize)]
+#[serde(bound = "R: serde::Deserialize<'de>")]
+struct Outline<R> {
+    #[serde(default)]
+    resources: Vec<R>,
+    #[serde(flatten)]
+    rest: std::collections::BTreeMap<String, crate::model::StrictValue>,
+}
+
+#[cfg(any(feature = "yaml", feature = "toml"))]
+fn join(
+    rest: std::collections::BTreeMap<String, crate::model::StrictValue>,
+    resources: Vec<(crate::model::StrictValue, u32)>,
+) -> Converted {
+    let mut document: serde_json::Map<_, _> = rest.into_iter().map(|(key, value)| (key, value.0)).collect();
+    let (resources, lines): (Vec<_>, Vec<_>) =
+        resources.into_iter().map(|(value, line)| (value.0, line)).unzip();
+    document.insert("resources".to_owned(), resources.into());
+    let json = serde_json::to_string(&document).expect("invariant: a JSON value is JSON");
+    Converted { json, lines }
+}
+
+#[cfg(feature = "yaml")]
+fn yaml(text: &str) -> Result<Converted, InvalidState> {
+    use serde_saphyr::Spanned;
+
+    use crate::model::StrictValue;
+
+    let outline: Outline<Spanned<StrictValue>> = serde_saphyr::from_str(text).map_err(|error| {
+        let line = error.location().map_or(0, |location| location.line() as u32);
+        let message = error.to_string();
+        let first = message.lines().next().unwrap_or_default().to_owned();
+        InvalidState::new(first).at("", line)
+    })?;
+    let resources = outline.resources.into_iter().map(|it| (it.value, it.referenced.line() as u32)).collect();
+    Ok(join(outline.rest, resources))
+}
+
+#[cfg(feature = "toml")]
+fn toml(text: &str) -> Result<Converted, InvalidState> {
+    use toml::Spanned;
+
+    use crate::model::StrictValue;
+
+    let line_of = |offset: usize| {
+        1 + text[..offset.min(text.len())].bytes().filter(|byte| *byte == b'\n').count() as u32
+    };
+    let outline: Outline<Spanned<toml::Value>> = toml::from_str(text).map_err(|error| {
+        let line = error.span().map_or(0, |span| line_of(span.start));
+        InvalidState::new(error.message().to_owned()).at("", line)
+    })?;
+    let resources = outline
+        .resources
+        .into_iter()
+        .map(|it| {
+            let line = line_of(it.span().start);
+            let value = serde_json::to_value(it.into_inner())
+                .map_err(|error| InvalidState::new(error.to_string()).at("", line))?;
+            if value.to_string().contains("$__toml_private_datetime") {
+                let error = InvalidState::new("a date or time stands without quotes");
+                return Err(error
+                    .at("", line)
+                    .with_hint("put it in quotes: values are text, numbers, booleans, lists and tables"));
+            }
+            Ok((StrictValue(value), line))
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(join(outline.rest, resources))
+}
+
+#[cfg(not(feature = "yaml"))]
+fn yaml(_: &str) -> Result<Converted, InvalidState> {
+    Err(InvalidState::new("is YAML, which this program was built without")
+        .with_hint("turn on the feature `yaml`"))
+}
+
+#[cfg(not(feature = "toml"))]
+fn toml(_: &str) -> Result<Converted, InvalidState> {
+    Err(InvalidState::new("is TOML, which this program was built without")
+        .with_hint("turn on the feature `toml`"))
+}

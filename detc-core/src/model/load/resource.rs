@@ -1,0 +1,171 @@
+//! Reads one resource from its JSON text: the common properties apart, the rest as its spec, canonical.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer as _, Error as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::model::doc::write_string;
+use crate::model::{
+    DesiredResource, Doc, Extra, FieldOwner, FieldPath, HostName, InvalidState, Origin, Reference,
+    ResourceId, StrictValue, collect_references, write_canonical,
+};
+
+/// Reads the resource that begins at `origin`.
+pub(super) fn read(text: &str, origin: Origin) -> Result<DesiredResource, InvalidState> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let mut resource = deserializer.deserialize_map(ResourceVisitor).map_err(|error| {
+        let line = origin.line + (error.line() as u32).saturating_sub(1);
+        let message = without_position(&error);
+        let named = serde_json::from_str::<Named<'_>>(text).ok();
+        let id = named.and_then(|named| ResourceId::new(&named.kind, &named.name).ok());
+        let error = InvalidState::new(message).at("", line);
+        match id {
+            Some(id) => error.of(&id),
+            None => error,
+        }
+    })?;
+    resource.origin = origin;
+    Ok(resource)
+}
+
+/// The message of a JSON error without its position, which is told apart.
+pub(super) fn without_position(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" at line ") {
+        Some(at) => text[..at].to_owned(),
+        None => text,
+    }
+}
+
+#[derive(Deserialize)]
+struct Named<'a> {
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+struct ResourceVisitor;
+
+impl<'de> Visitor<'de> for ResourceVisitor {
+    type Value = DesiredResource;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a resource: an object with `kind`, `name` and the fields of its kind")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<DesiredResource, A::Error> {
+        let (mut kind, mut name, mut host) = (None, None, None);
+        let mut after: Option<Vec<ResourceId>> = None;
+        let mut extra = ExtraReader::default();
+        let mut fields: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::new();
+        while let Some(Text(key)) = map.next_key()? {
+            match &*key {
+                "kind" => once(&mut kind, &key, map.next_value::<Text<'de>>()?.0)?,
+                "name" => once(&mut name, &key, map.next_value::<Text<'de>>()?.0)?,
+                "host" => once(&mut host, &key, map.next_value::<Text<'de>>()?.0)?,
+                "after" => once(&mut after, &key, map.next_value()?)?,
+                "labels" => once(&mut extra.labels, &key, map.next_value()?)?,
+                "restart_on" => once(&mut extra.restart_on, &key, map.next_value()?)?,
+                "protect" => once(&mut extra.protect, &key, map.next_value()?)?,
+                "sensitive" => once(&mut extra.sensitive, &key, map.next_value()?)?,
+                "ownership" => once(&mut extra.ownership, &key, map.next_value()?)?,
+                "renamed_from" => once(&mut extra.renamed_from, &key, map.next_value()?)?,
+                _ => fields.push((key, map.next_value()?)),
+            }
+        }
+        let kind = kind.ok_or_else(|| A::Error::custom("`kind` is missing"))?;
+        let name = name.ok_or_else(|| A::Error::custom("`name` is missing"))?;
+        let id = ResourceId::new(&kind, &name).map_err(A::Error::custom)?;
+        let mut references = Vec::new();
+        let spec = spec(&mut fields, &mut references).map_err(A::Error::custom)?;
+        Ok(DesiredResource {
+            id,
+            host: host.map(|host| HostName::new(&host)),
+            spec,
+            after: after.unwrap_or_default().into(),
+            references: references.into(),
+            extra: extra.finish(),
+            origin: Origin::default(),
+        })
+    }
+}
+
+fn once<T, E: serde::de::Error>(slot: &mut Option<T>, key: &str, value: T) -> Result<(), E> {
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(E::custom(format_args!("`{key}` is given twice"))),
+    }
+}
+
+#[derive(Default)]
+struct ExtraReader {
+    labels: Option<BTreeMap<String, String>>,
+    restart_on: Option<Vec<ResourceId>>,
+    protect: Option<bool>,
+    sensitive: Option<Vec<FieldPath>>,
+    ownership: Option<BTreeMap<FieldPath, FieldOwner>>,
+    renamed_from: Option<ResourceId>,
+}
+
+impl ExtraReader {
+    fn finish(self) -> Option<Box<Extra>> {
+        let extra = Extra {
+            labels: self.labels.unwrap_or_default(),
+            restart_on: self.restart_on.unwrap_or_default(),
+            protect: self.protect.unwrap_or_default(),
+            sensitive: self.sensitive.unwrap_or_default(),
+            ownership: self.ownership.unwrap_or_default(),
+            renamed_from: self.renamed_from,
+        };
+        (extra != Extra::default()).then(|| Box::new(extra))
+    }
+}
+
+/// The canonical document of the fields; the references within are collected.
+fn spec(fields: &mut [(Cow<'_, str>, &RawValue)], references: &mut Vec<Reference>) -> Result<Doc, String> {
+    fields.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    if let Some(pair) = fields.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        return Err(format!("`{}` is given twice", pair[0].0));
+    }
+    let mut text = String::with_capacity(
+        fields.iter().map(|(key, raw)| key.len() + raw.get().len() + 4).sum::<usize>() + 2,
+    );
+    text.push('{');
+    for (index, (key, raw)) in fields.iter().enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        write_string(key, &mut text);
+        text.push(':');
+        write_raw(raw.get(), &mut text, references).map_err(|error| format!("`{key}`: {error}"))?;
+    }
+    text.push('}');
+    Ok(Doc::from_canonical(text))
+}
+
+/// Writes a raw value canonically. Plain scalars are canonical as they stand; the rest is taken apart.
+fn write_raw(raw: &str, out: &mut String, references: &mut Vec<Reference>) -> Result<(), String> {
+    const DIGITS_MAX: usize = 18;
+    let plain = match raw.as_bytes()[0] {
+        b'"' => !raw.contains('\\'),
+        b't' | b'f' | b'n' => true,
+        b'1'..=b'9' => raw.len() <= DIGITS_MAX && raw.bytes().all(|byte| byte.is_ascii_digit()),
+        _ => false,
+    };
+    if plain {
+        out.push_str(raw);
+        return Ok(());
+    }
+    let value = serde_json::from_str::<StrictValue>(raw).map_err(|error| without_position(&error))?.0;
+    collect_references(&value, references)?;
+    write_canonical(&value, out);
+    Ok(())
+}
