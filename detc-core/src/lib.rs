@@ -2,6 +2,8 @@
 
 pub mod action;
 pub mod backend;
+pub mod diff;
 pub mod model;
+pub mod plan;
 pub mod resource;
 pub mod store;

@@ -41,6 +41,9 @@ const BODY: usize = 97;
 /// The part of a record that a plan reads only when it must.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RecordBody {
+    /// The id that the thing was made under, where it was renamed since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_as: Option<ResourceId>,
     /// The spec as it was applied: references resolved, sensitive values marked.
     pub spec: Doc,
     /// The outputs that came of it.
@@ -160,6 +163,7 @@ mod tests {
 
     fn body() -> RecordBody {
         RecordBody {
+            made_as: None,
             spec: Doc::new(&json!({"input": {"a": 1}})),
             output: json!({"pid": 7}),
             host: None,

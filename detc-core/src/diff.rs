@@ -1,0 +1,173 @@
+//! What differs: for one resource, between what is desired, what was recorded and what was observed.
+//!
+//! Pure. A [`Change`] is a value with the fields that differ, each with its cause: the intent changed, or the world
+//! drifted. What lives here decides nothing about order; that is the plan's.
+
+use std::fmt::{self, Display};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::model::{Doc, FieldPath, ResourceId, secret};
+
+mod fields;
+mod resource;
+
+pub use fields::{FieldChange, compare};
+pub use resource::{Differ, Resolved, TriggerToken, View, intent_digest, trigger_token};
+
+/// The difference for one resource.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// The resource.
+    pub resource: ResourceId,
+    /// What is to happen.
+    pub kind: ChangeKind,
+    /// Why.
+    pub reason: Reason,
+    /// The fields that differ, for a change of something that is there.
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    pub fields: Box<[FieldChange]>,
+    /// The spec that it will have, sensitive values marked, references as far as they are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Doc>,
+}
+
+/// What is to happen to a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChangeKind {
+    /// It is not there and will be made.
+    Create,
+    /// It is there and not recorded: it will be recorded, and made as desired where it differs.
+    Adopt,
+    /// It will be changed in place.
+    Update,
+    /// It will be deleted and made anew, since a field differs that can not change in place.
+    Replace,
+    /// It is no longer desired and will be removed.
+    Delete,
+    /// Nothing.
+    Keep,
+    /// It could not be found out what is there: nothing is planned.
+    Unknown,
+}
+
+impl ChangeKind {
+    /// All kinds, in the order in which they are shown.
+    pub const ALL: [Self; 7] =
+        [Self::Create, Self::Adopt, Self::Update, Self::Replace, Self::Delete, Self::Keep, Self::Unknown];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Adopt => "adopt",
+            Self::Update => "update",
+            Self::Replace => "replace",
+            Self::Delete => "delete",
+            Self::Keep => "keep",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl Display for ChangeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Why a resource changes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Reason {
+    /// It is new in the desired state.
+    New,
+    /// It was made, and is gone.
+    Gone,
+    /// It exists already, and is not recorded.
+    Found,
+    /// The desired state says other than it did.
+    Intent,
+    /// The world is other than it was left.
+    Drift,
+    /// Both: the desired state changed, and the world drifted.
+    IntentAndDrift,
+    /// What it restarts on changes.
+    Trigger(Vec<ResourceId>),
+    /// An output it needs will change.
+    Late(ResourceId),
+    /// This field can not change in place.
+    Immutable(FieldPath),
+    /// Only what is recorded of it changes: labels, order, protection.
+    RecordOnly,
+    /// It was recorded under another id.
+    Renamed(ResourceId),
+    /// It is no longer in the desired state.
+    NotDesired,
+    /// It could not be observed, for this reason.
+    Unobserved(String),
+    /// It needs this resource, of which nothing is known.
+    Waits(ResourceId),
+    /// Nothing differs.
+    Same,
+}
+
+impl Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::New => f.write_str("it is not there yet"),
+            Self::Gone => f.write_str("drift: it was there and is gone"),
+            Self::Found => f.write_str("it exists already and is not recorded"),
+            Self::Intent => f.write_str("the desired state changed"),
+            Self::Drift => f.write_str("drift: it was changed behind detc's back"),
+            Self::IntentAndDrift => {
+                f.write_str("the desired state changed, and it was changed behind detc's back")
+            }
+            Self::Trigger(ids) => {
+                f.write_str("it restarts on ")?;
+                for (index, id) in ids.iter().enumerate() {
+                    write!(f, "{}{id}", if index > 0 { ", " } else { "" })?;
+                }
+                f.write_str(if ids.len() == 1 { ", which changes" } else { ", which change" })
+            }
+            Self::Late(id) => write!(f, "it needs an output of {id}, which will change"),
+            Self::Immutable(field) => write!(f, "`{field}` can not change in place"),
+            Self::RecordOnly => f.write_str("only what is recorded of it changes"),
+            Self::Renamed(from) => write!(f, "it was {from}"),
+            Self::NotDesired => f.write_str("it is no longer in the desired state"),
+            Self::Unobserved(why) => write!(f, "it could not be observed: {why}"),
+            Self::Waits(id) => write!(f, "it comes after {id}, of which nothing is known"),
+            Self::Same => f.write_str("nothing differs"),
+        }
+    }
+}
+
+/// Why a field differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cause {
+    /// The desired state changed.
+    Intent,
+    /// The world drifted.
+    Drift,
+}
+
+/// What a value reads like where people see it: marks as `(sensitive)`, references as `(known after …)`.
+pub fn shown(value: &Value, known_after: &dyn Fn(&ResourceId) -> String) -> Value {
+    if secret::mark_of(value).is_some() {
+        return Value::String("(sensitive)".to_owned());
+    }
+    if let Ok(Some(reference)) = crate::model::Reference::read(value) {
+        return Value::String(format!("(known after {})", known_after(&reference.from)));
+    }
+    match value {
+        Value::Array(items) => items.iter().map(|item| shown(item, known_after)).collect(),
+        Value::Object(object) => {
+            Value::Object(object.iter().map(|(key, item)| (key.clone(), shown(item, known_after))).collect())
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
+}

@@ -1,0 +1,311 @@
+//! The change of one resource, from its three views.
+
+use serde_json::Value;
+
+use super::{Cause, Change, ChangeKind, FieldChange, Reason, compare};
+use crate::model::secret::{MarkKey, Vault};
+use crate::model::{
+    DesiredResource, Digest, Doc, FieldOwner, FieldPath, Hasher, HostName, Observation, Present, Record,
+    RecordBody, RecordError, ResourceId,
+};
+use crate::resource::{ChangeEffect, KindFacts};
+
+/// A desired resource, with what can be known of it now.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// Its spec: sensitive values marked, references replaced where their values are known.
+    pub spec: Doc,
+    /// A resource whose output it still waits for.
+    pub late: Option<ResourceId>,
+    /// The digest of its spec as desired: sensitive values marked, references as they are written.
+    pub intent: Digest,
+    /// The trigger token it should carry; `None` when it has no triggers.
+    pub triggers: Option<TriggerToken>,
+}
+
+/// What a resource restarts for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TriggerToken {
+    /// None of its triggers changes: the token is this.
+    Known(String),
+    /// These triggers change in this plan.
+    Changing(Vec<ResourceId>),
+}
+
+/// The three views of one resource.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// What should be.
+    pub desired: &'a DesiredResource,
+    /// The same, with what can be known of it now.
+    pub resolved: &'a Resolved,
+    /// What was recorded, under this or an earlier id.
+    pub record: Option<&'a Record>,
+    /// The earlier id that the record was found under.
+    pub renamed_from: Option<&'a ResourceId>,
+    /// What is there.
+    pub observed: &'a Observation,
+}
+
+/// Finds the change of a resource of one kind.
+#[derive(Clone, Copy, Debug)]
+pub struct Differ<'a> {
+    /// The kind.
+    pub facts: &'a KindFacts,
+    /// What marks of sensitive values are keyed with.
+    pub key: &'a MarkKey,
+}
+
+/// The digest of what is desired: the spec, sensitive values marked, and the host.
+pub fn intent_digest(sealed: &Doc, host: Option<&HostName>) -> Digest {
+    match host {
+        None => sealed.digest(),
+        Some(host) => {
+            let mut hasher = Hasher::new("detc.intent/1");
+            hasher.part(sealed.digest().as_bytes()).part(host.as_str().as_bytes());
+            hasher.finish()
+        }
+    }
+}
+
+/// The token of these triggers, each with the run and action that last changed it.
+pub fn trigger_token<'a>(triggers: impl IntoIterator<Item = (&'a ResourceId, &'a str)>) -> String {
+    let mut parts: Vec<_> = triggers.into_iter().collect();
+    parts.sort_unstable();
+    let mut hasher = Hasher::new("detc.triggers/1");
+    for (id, changed) in parts {
+        hasher.part(id.as_str().as_bytes()).part(changed.as_bytes());
+    }
+    hasher.finish().short()
+}
+
+impl Differ<'_> {
+    /// The fields and outputs of `desired` that are sensitive.
+    pub fn sensitive(&self, desired: &DesiredResource) -> Vec<FieldPath> {
+        let of_kind = self.facts.traits.sensitive.iter();
+        let mut paths: Vec<FieldPath> =
+            of_kind.map(|path| path.parse().expect("invariant: a kind names its fields by paths")).collect();
+        paths.extend(desired.extra().sensitive.iter().cloned());
+        paths
+    }
+
+    /// The spec of `desired` with its sensitive values marked; they are kept in `vault`.
+    pub fn sealed(&self, desired: &DesiredResource, vault: &mut Vault) -> Doc {
+        if self.facts.traits.sensitive.is_empty() && desired.extra().sensitive.is_empty() {
+            return desired.spec.clone();
+        }
+        let mut fields = desired.spec.value();
+        vault.seal(&mut fields, &self.sensitive(desired), self.key);
+        Doc::new(&fields)
+    }
+
+    /// The change of a desired resource.
+    ///
+    /// # Errors
+    /// When its record is damaged.
+    pub fn change(&self, view: View<'_>) -> Result<Change, RecordError> {
+        match (view.observed, view.record) {
+            (Observation::Unknown(why), _) => {
+                Ok(self.new_change(view, ChangeKind::Unknown, Reason::Unobserved(why.clone())))
+            }
+            (Observation::Absent, None) | (Observation::Unobservable, None) => {
+                Ok(self.new_change(view, ChangeKind::Create, Reason::New))
+            }
+            (Observation::Absent, Some(_)) => Ok(self.new_change(view, ChangeKind::Create, Reason::Gone)),
+            (Observation::Present(present), None) => Ok(self.adoption(view, present)),
+            (Observation::Present(_) | Observation::Unobservable, Some(record))
+                if self.is_same(view, record) =>
+            {
+                Ok(self.new_change(view, ChangeKind::Keep, Reason::Same))
+            }
+            (Observation::Present(present), Some(record)) => {
+                Ok(self.update(view, record, &record.body()?, Some(present)))
+            }
+            (Observation::Unobservable, Some(record)) => Ok(self.update(view, record, &record.body()?, None)),
+        }
+    }
+
+    /// The change of a recorded resource that is no longer desired.
+    pub fn removal(&self, resource: &ResourceId, observed: &Observation) -> Change {
+        let (kind, reason) = match observed {
+            Observation::Unknown(why) => (ChangeKind::Unknown, Reason::Unobserved(why.clone())),
+            Observation::Absent | Observation::Present(_) | Observation::Unobservable => {
+                (ChangeKind::Delete, Reason::NotDesired)
+            }
+        };
+        Change { resource: resource.clone(), kind, reason, fields: Box::default(), to: None }
+    }
+
+    fn new_change(&self, view: View<'_>, kind: ChangeKind, reason: Reason) -> Change {
+        let to =
+            (!matches!(kind, ChangeKind::Keep | ChangeKind::Unknown)).then(|| view.resolved.spec.clone());
+        Change { resource: view.desired.id.clone(), kind, reason, fields: Box::default(), to }
+    }
+
+    /// Whether nothing differs, judged by digests alone. `false` may still turn out to be no difference.
+    fn is_same(&self, view: View<'_>, record: &Record) -> bool {
+        record.intent() == view.resolved.intent
+            && view.desired.references.is_empty()
+            && view.renamed_from.is_none()
+            && view.resolved.triggers.is_none()
+            && record.relations() == view.desired.relations_digest()
+            && (matches!(view.observed, Observation::Unobservable)
+                || view.observed.fingerprint() == record.seen())
+    }
+
+    fn adoption(&self, view: View<'_>, present: &Present) -> Change {
+        let wanted = effective(&view, Some(present), None);
+        let mut change = self.new_change(view, ChangeKind::Adopt, Reason::Found);
+        change.fields = seen_changes(present, &Value::Null, &wanted).into();
+        change.to = Some(Doc::new(&wanted));
+        change
+    }
+
+    fn update(
+        &self,
+        view: View<'_>,
+        record: &Record,
+        body: &RecordBody,
+        present: Option<&Present>,
+    ) -> Change {
+        let wanted = effective(&view, present, Some(body));
+        let recorded = body.spec.value();
+        let mut fields = match present {
+            Some(present) => seen_changes(present, &recorded, &wanted),
+            None => Vec::new(),
+        };
+        let unseen = |value: &Value| without_fields(value, present);
+        fields.extend(compare(&unseen(&recorded), &unseen(&wanted), Cause::Intent));
+        let moved = view.desired.host != body.host;
+        if moved {
+            let name =
+                |host: &Option<HostName>| host.as_ref().map_or(Value::Null, |host| host.as_str().into());
+            fields.push(FieldChange {
+                path: FieldPath::from_segments(["host"]),
+                from: name(&body.host),
+                to: name(&view.desired.host),
+                cause: Cause::Intent,
+            });
+        }
+        fields.sort_by(|a, b| a.path.cmp(&b.path));
+        let immutable = fields.iter().find(|field| {
+            let top = field.path.segments().swap_remove(0);
+            (moved && top == "host") || self.facts.traits.replace_on.contains(&top.as_str())
+        });
+        let trigger = self.trigger(view, body, present);
+        let (kind, reason) = if let Some(field) = immutable {
+            (ChangeKind::Replace, Reason::Immutable(field.path.clone()))
+        } else if !fields.is_empty() {
+            (ChangeKind::Update, self.cause(view, &fields))
+        } else if let Some(ids) = trigger {
+            (ChangeKind::Update, Reason::Trigger(ids))
+        } else if let Some(from) = view.renamed_from {
+            (ChangeKind::Update, Reason::Renamed(from.clone()))
+        } else if record.intent() != view.resolved.intent
+            || record.relations() != view.desired.relations_digest()
+        {
+            fields = relation_changes(view.desired, body);
+            (ChangeKind::Update, Reason::RecordOnly)
+        } else {
+            (ChangeKind::Keep, Reason::Same)
+        };
+        let mut change = self.new_change(view, kind, reason);
+        change.fields = fields.into();
+        change.to = change.to.map(|_| Doc::new(&wanted));
+        change
+    }
+
+    fn cause(&self, view: View<'_>, fields: &[FieldChange]) -> Reason {
+        if let Some(late) = &view.resolved.late
+            && fields.iter().all(|field| crate::model::Reference::is_form(&field.to))
+        {
+            return Reason::Late(late.clone());
+        }
+        let has = |cause| fields.iter().any(|field| field.cause == cause);
+        match (has(Cause::Intent), has(Cause::Drift)) {
+            (true, true) => Reason::IntentAndDrift,
+            (false, true) => Reason::Drift,
+            (true, false) | (false, false) => Reason::Intent,
+        }
+    }
+
+    /// Whether it must restart, and for which triggers.
+    fn trigger(
+        &self,
+        view: View<'_>,
+        body: &RecordBody,
+        present: Option<&Present>,
+    ) -> Option<Vec<ResourceId>> {
+        if self.facts.traits.change == ChangeEffect::InPlace {
+            return None;
+        }
+        match view.resolved.triggers.as_ref()? {
+            TriggerToken::Changing(ids) => Some(ids.clone()),
+            TriggerToken::Known(token) => {
+                let carried =
+                    present.and_then(|present| present.triggers.as_ref()).or(body.triggers.as_ref());
+                (carried != Some(token)).then(|| view.desired.extra().restart_on.clone())
+            }
+        }
+    }
+}
+
+/// The wanted spec, with the fields that others decide as they are.
+fn effective(view: &View<'_>, present: Option<&Present>, body: Option<&RecordBody>) -> Value {
+    let mut wanted = view.resolved.spec.value();
+    for (path, owner) in &view.desired.extra().ownership {
+        let theirs = match owner {
+            FieldOwner::Own => None,
+            FieldOwner::Seed | FieldOwner::Yield(_) | FieldOwner::Observe => {
+                let seen = present.and_then(|present| get_in(&present.fields, path));
+                seen.or_else(|| body.and_then(|body| path.get(&body.spec.value()).cloned()))
+            }
+        };
+        if let (Some(theirs), Some(part)) = (theirs, path.get_mut(&mut wanted)) {
+            *part = theirs;
+        }
+    }
+    wanted
+}
+
+fn get_in(fields: &serde_json::Map<String, Value>, path: &FieldPath) -> Option<Value> {
+    let segments = path.segments();
+    let top = fields.get(segments.first()?)?;
+    if segments.len() == 1 {
+        return Some(top.clone());
+    }
+    FieldPath::from_segments(&segments[1..]).get(top).cloned()
+}
+
+/// The observed fields that differ from the wanted ones: drift where the wanted value is the recorded one.
+fn seen_changes(present: &Present, recorded: &Value, wanted: &Value) -> Vec<FieldChange> {
+    let mut changes = Vec::new();
+    for (name, seen) in &present.fields {
+        let (wanted, recorded) =
+            (wanted.get(name).unwrap_or(&Value::Null), recorded.get(name).unwrap_or(&Value::Null));
+        let wrap = |value: &Value| Value::Object(serde_json::Map::from_iter([(name.clone(), value.clone())]));
+        for mut change in compare(&wrap(seen), &wrap(wanted), Cause::Intent) {
+            if change.path.get(&wrap(recorded)).unwrap_or(&Value::Null) == &change.to {
+                change.cause = Cause::Drift;
+            }
+            changes.push(change);
+        }
+    }
+    changes
+}
+
+fn without_fields(value: &Value, present: Option<&Present>) -> Value {
+    let mut value = value.clone();
+    if let (Some(object), Some(present)) = (value.as_object_mut(), present) {
+        object.retain(|name, _| !present.fields.contains_key(name));
+    }
+    value
+}
+
+/// What differs in relations, labels and protection.
+fn relation_changes(desired: &DesiredResource, body: &RecordBody) -> Vec<FieldChange> {
+    let value =
+        |extra: &crate::model::Extra| serde_json::to_value(extra).expect("invariant: properties are JSON");
+    let before = body.extra.as_deref().map_or(Value::Object(serde_json::Map::new()), value);
+    compare(&before, &value(desired.extra()), Cause::Intent)
+}

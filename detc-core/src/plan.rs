@@ -1,0 +1,209 @@
+//! Plans: what will be done, in which order, and why. A plan is a value; what was reviewed is what runs.
+//!
+//! ```text
+//!   Desired + Topology + Recorded + Observed ──build──▶ changes ──order──▶ actions + edges ──seal──▶ Plan
+//! ```
+//!
+//! Building is pure and deterministic: the same input gives the same bytes. The executor chooses nothing; every id, host
+//! and order is in here.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display};
+
+use serde::{Deserialize, Serialize};
+
+use crate::action::CrashClass;
+use crate::diff::{Change, ChangeKind};
+use crate::model::{Digest, Doc, Extra, HostName, HostSpec, RecordError, ResourceId};
+
+mod build;
+pub mod file;
+mod order;
+pub mod render;
+mod resolve;
+mod seal;
+mod select;
+mod sort;
+
+pub use build::{Observed, PlanInput, build};
+pub use select::{Pattern, Selection};
+
+/// An immutable graph of actions, each with its reason.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The digest of everything below: what was reviewed is what runs.
+    pub id: Digest,
+    /// The hosts it acts on.
+    pub hosts: BTreeMap<HostName, HostSpec>,
+    /// What changes, by resource, without what is kept.
+    pub changes: Vec<Change>,
+    /// How many resources are kept as they are.
+    pub kept: usize,
+    /// How many changes a partial plan leaves out.
+    pub left_out: usize,
+    /// What is done, each action after all that it comes after.
+    pub actions: Vec<PlannedAction>,
+}
+
+/// One action of a plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlannedAction {
+    /// What it does.
+    pub verb: Verb,
+    /// The change it belongs to: an index into [`Plan::changes`].
+    pub change: u32,
+    /// The actions it comes after: indices into [`Plan::actions`], all smaller than its own.
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    pub after: Box<[u32]>,
+    /// The host it acts on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostName>,
+    /// The spec to bring about, or (for a deletion) to remove.
+    pub spec: Doc,
+    /// A digest of the record and the observation that it was derived from.
+    pub basis: Digest,
+    /// How its outcome is found out after a crash.
+    pub crash: CrashClass,
+    /// What is recorded beside the spec when it is done; `None` for a deletion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recording: Option<Box<Recording>>,
+}
+
+/// What is recorded of a resource beside its spec and outputs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recording {
+    /// The digest of the spec as desired.
+    pub intent: Digest,
+    /// The digest of relations, labels and protection.
+    pub relations: Digest,
+    /// What it comes after.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<ResourceId>,
+    /// Labels, protection and the like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extra: Option<Box<Extra>>,
+    /// The id it was recorded under until now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renamed_from: Option<ResourceId>,
+}
+
+/// What an action does to its resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verb {
+    /// Makes it.
+    Create,
+    /// Records what is there, and makes it as desired.
+    Adopt,
+    /// Changes it.
+    Update,
+    /// Restarts it, or runs it once more.
+    Restart,
+    /// Changes only what is recorded of it.
+    Record,
+    /// Removes it.
+    Delete,
+    /// Drops its record; there is nothing to remove.
+    Forget,
+}
+
+impl Verb {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Adopt => "adopt",
+            Self::Update => "update",
+            Self::Restart => "restart",
+            Self::Record => "record",
+            Self::Delete => "delete",
+            Self::Forget => "forget",
+        }
+    }
+
+    /// Whether it takes the resource away.
+    pub fn removes(self) -> bool {
+        matches!(self, Self::Delete | Self::Forget)
+    }
+}
+
+impl Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Plan {
+    /// The change that an action belongs to.
+    pub fn change_of(&self, action: &PlannedAction) -> &Change {
+        &self.changes[action.change as usize]
+    }
+
+    /// The resource that the action at `index` is about.
+    pub fn resource_of(&self, index: u32) -> &ResourceId {
+        &self.change_of(&self.actions[index as usize]).resource
+    }
+
+    /// The id of the action at `index`: `verb:kind/name`, unique within the plan.
+    pub fn action_id(&self, index: u32) -> String {
+        format!("{}:{}", self.actions[index as usize].verb, self.resource_of(index))
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.actions.is_empty()
+    }
+
+    /// Whether nothing differs: nothing to do, nothing unknown.
+    pub fn is_settled(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// How many changes there are of each kind, those kept included.
+    pub fn counts(&self) -> BTreeMap<ChangeKind, usize> {
+        let mut counts = BTreeMap::new();
+        for change in &self.changes {
+            *counts.entry(change.kind).or_default() += 1;
+        }
+        if self.kept > 0 {
+            counts.insert(ChangeKind::Keep, self.kept);
+        }
+        counts
+    }
+
+    /// The changes of which nothing is known, so that nothing is done.
+    pub fn unknown(&self) -> impl Iterator<Item = &Change> {
+        self.changes.iter().filter(|change| change.kind == ChangeKind::Unknown)
+    }
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// The plan would destroy a protected resource.
+    #[error("{resource} is protected, and this plan would {verb} it: {reason}")]
+    Protected {
+        /// The resource.
+        resource: ResourceId,
+        /// `delete` or `replace`.
+        verb: ChangeKind,
+        /// Why it would.
+        reason: String,
+    },
+    /// The order of what is removed and what is made has a loop.
+    #[error("the plan has a loop: {0}")]
+    Loop(String),
+    /// A record can not be read.
+    #[error("the record of {resource} can not be read")]
+    Record {
+        /// The resource.
+        resource: ResourceId,
+        /// Why.
+        #[source]
+        source: RecordError,
+    },
+    /// A pattern of a partial plan matches nothing.
+    #[error("`{0}` matches no resource that changes")]
+    NoMatch(String),
+}

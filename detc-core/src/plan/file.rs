@@ -1,0 +1,100 @@
+//! Saved plans: reviewed now, applied later, exactly.
+
+use std::io::{self, BufReader, BufWriter, Write as _};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::Plan;
+
+/// What a saved plan begins with. It changes when an older program could misread a newer plan.
+const FORMAT: &str = "detc.plan-file/1";
+
+#[derive(Serialize)]
+struct Saved<'a> {
+    format: &'static str,
+    plan: &'a Plan,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Loaded {
+    format: String,
+    plan: Plan,
+}
+
+/// Why a saved plan can not be used.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum PlanFileError {
+    /// It can not be read or written.
+    #[error("the plan file {path} can not be {tried}")]
+    Io {
+        /// The file.
+        path: String,
+        /// `read` or `written`.
+        tried: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It is no plan, or one of another format.
+    #[error("{path} is not a plan that this program can read: {what}")]
+    Format {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// It was altered after it was made.
+    #[error("the plan in {path} was altered: its content does not have the digest it was sealed with")]
+    Altered {
+        /// The file.
+        path: String,
+    },
+}
+
+/// Saves a plan, readable by its owner alone.
+///
+/// # Errors
+/// When the file can not be written.
+pub fn save(plan: &Plan, path: &Path) -> Result<(), PlanFileError> {
+    let failed = |source| PlanFileError::Io { path: path.display().to_string(), tried: "written", source };
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = BufWriter::with_capacity(1 << 20, options.open(path).map_err(failed)?);
+    serde_json::to_writer(&mut file, &Saved { format: FORMAT, plan })
+        .map_err(|error| failed(error.into()))?;
+    file.write_all(b"\n").map_err(failed)?;
+    file.into_inner().map_err(|error| failed(error.into_error()))?.sync_all().map_err(failed)
+}
+
+/// Reads a saved plan, and checks that it is whole.
+///
+/// # Errors
+/// When it can not be read, is no plan, or was altered.
+pub fn open(path: &Path) -> Result<Plan, PlanFileError> {
+    let name = path.display().to_string();
+    let file = std::fs::File::open(path).map_err(|source| PlanFileError::Io {
+        path: name.clone(),
+        tried: "read",
+        source,
+    })?;
+    let loaded: Loaded = serde_json::from_reader(BufReader::with_capacity(1 << 20, file))
+        .map_err(|error| PlanFileError::Format { path: name.clone(), what: error.to_string() })?;
+    if loaded.format != FORMAT {
+        let what = format!("its format is `{}`, expected `{FORMAT}`", loaded.format);
+        return Err(PlanFileError::Format { path: name, what });
+    }
+    let ordered = loaded.plan.actions.iter().enumerate().all(|(at, action)| {
+        (action.change as usize) < loaded.plan.changes.len()
+            && action.after.iter().all(|before| (*before as usize) < at)
+    });
+    if !ordered || !loaded.plan.is_intact() {
+        return Err(PlanFileError::Altered { path: name });
+    }
+    Ok(loaded.plan)
+}

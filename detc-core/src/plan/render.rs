@@ -1,0 +1,1 @@
+//! Plans for people and programs: text, JSON, graphs.
