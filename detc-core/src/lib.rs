@@ -3,6 +3,7 @@
 pub mod action;
 pub mod backend;
 pub mod diff;
+pub mod execute;
 pub mod model;
 pub mod plan;
 pub mod resource;

@@ -25,6 +25,7 @@ mod seal;
 mod select;
 mod sort;
 
+pub(crate) use build::basis;
 pub use build::{Observed, PlanInput, build};
 pub use select::{Pattern, Selection};
 

@@ -18,6 +18,8 @@ pub struct ActionCx<'a> {
 pub struct CxParts<'a> {
     /// The resource it is about.
     pub resource: &'a ResourceId,
+    /// The id that it was made under, where it was renamed since.
+    pub identity: &'a ResourceId,
     /// The host it lives on.
     pub host: Option<&'a Arc<dyn Host>>,
     /// What is recorded of the resource.
@@ -43,6 +45,12 @@ impl<'a> ActionCx<'a> {
     /// The resource it is about.
     pub fn resource(&self) -> &ResourceId {
         self.parts.resource
+    }
+
+    /// The id that the resource was first made under: marks that are left in the world carry it, so that a rename finds
+    /// them again.
+    pub fn identity(&self) -> &ResourceId {
+        self.parts.identity
     }
 
     /// The host the resource lives on.

@@ -65,9 +65,6 @@ pub struct RecordBody {
     pub changed: String,
     /// The schema of its kind when it was recorded.
     pub schema: Digest,
-    /// What a backend saw after it was applied, field by field.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seen: Option<Doc>,
 }
 
 fn is_empty_object(value: &Value) -> bool {
@@ -172,7 +169,6 @@ mod tests {
             triggers: None,
             changed: "1/create:value/b".to_owned(),
             schema: Digest::of(b"schema"),
-            seen: None,
         }
     }
 

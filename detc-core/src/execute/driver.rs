@@ -1,0 +1,337 @@
+//! Performs what the engine commands: calls, delays, and the journal with group commit.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::journal::{self, Entry, RunNumber, What};
+use super::{Applied, Checked, Command, Engine, Event, NodeEnd, Perform, Progress, ProgressSink, RunReport};
+use crate::action::ErrorClass;
+use crate::store::{Store, StoreError, Transaction, Write};
+
+/// Asks a run to stop. Cloning shares it.
+#[derive(Clone, Debug)]
+pub struct StopHandle(watch::Sender<bool>);
+
+impl StopHandle {
+    /// A handle that has not been used.
+    pub fn new() -> Self {
+        Self(watch::Sender::new(false))
+    }
+
+    /// Finish what is in flight, begin nothing.
+    pub fn stop(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Whether it was asked.
+    pub fn is_stopped(&self) -> bool {
+        *self.0.borrow()
+    }
+}
+
+impl Default for StopHandle {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// How a driver performs.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DriverOptions {
+    /// How long one check may take. Default one minute: a look that takes longer is not going to answer.
+    pub check_timeout: Duration,
+    /// How long one apply may take. Default one hour: commands and health gates have deadlines of their own below it.
+    pub apply_timeout: Duration,
+}
+
+impl Default for DriverOptions {
+    fn default() -> Self {
+        Self { check_timeout: Duration::from_secs(60), apply_timeout: Duration::from_secs(3600) }
+    }
+}
+
+/// Drives one run.
+pub struct Driver {
+    store: Arc<dyn Store>,
+    number: RunNumber,
+    work: Arc<dyn Perform>,
+    options: DriverOptions,
+    sink: ProgressSink,
+    stop: StopHandle,
+    /// The next value of the log.
+    batch: u64,
+    /// What the log's clock shows at the beginning.
+    elapsed: Duration,
+}
+
+/// How many bytes of journal and records are committed at once: enough that a commit's cost is shared by thousands of
+/// actions, and small enough that its memory does not count.
+const BATCH_MAX: usize = 8 << 20;
+
+type Call = Pin<Box<dyn Future<Output = Happened> + Send>>;
+
+enum Happened {
+    Event(Event),
+    Committed(u64, Result<(), StoreError>),
+}
+
+/// Journal lines and records that wait for the next commit.
+#[derive(Default)]
+struct Batch {
+    lines: Vec<u8>,
+    writes: Vec<Write>,
+    bytes: usize,
+    /// The number of the last entry in it.
+    upto: u64,
+}
+
+impl std::fmt::Debug for Driver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Driver").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+impl Driver {
+    /// A driver of run `number` that performs `work` and records in `store`.
+    pub fn new(
+        store: Arc<dyn Store>,
+        number: RunNumber,
+        work: Arc<dyn Perform>,
+        options: DriverOptions,
+    ) -> Self {
+        let sink: ProgressSink = Box::new(|_| {});
+        Self {
+            store,
+            number,
+            work,
+            options,
+            sink,
+            stop: StopHandle::new(),
+            batch: 0,
+            elapsed: Duration::ZERO,
+        }
+    }
+
+    /// Sends progress to `sink`.
+    #[must_use]
+    pub fn with_sink(mut self, sink: ProgressSink) -> Self {
+        self.sink = sink;
+        self
+    }
+
+    /// Stops when `stop` says so.
+    #[must_use]
+    pub fn with_stop(mut self, stop: StopHandle) -> Self {
+        self.stop = stop;
+        self
+    }
+
+    /// Goes on with a log of `batches` values whose clock had come to `elapsed`.
+    #[must_use]
+    pub fn resuming(mut self, batches: u64, elapsed: Duration) -> Self {
+        self.batch = batches;
+        self.elapsed = elapsed;
+        self
+    }
+
+    /// Runs `engine` to its end. `first` are commands that the engine gave when it was restored.
+    ///
+    /// Cancellation: a dropped run leaves what a crash leaves; it can be resumed.
+    ///
+    /// # Errors
+    /// When the journal can not be written: nothing more was begun, and the run can be resumed.
+    pub async fn run(mut self, engine: Engine, first: Vec<Command>) -> Result<RunReport, StoreError> {
+        let began = Instant::now();
+        let ended = engine.ends().flatten().count();
+        (self.sink)(&Progress::Began { actions: engine.ends().count(), ended });
+        let mut state = Run {
+            calls: JoinSet::new(),
+            events: VecDeque::new(),
+            batch: Batch::default(),
+            committing: false,
+            finishing: false,
+            recorded: 0,
+            checked_at: vec![None; engine.ends().count()],
+            began: began.checked_sub(self.elapsed).unwrap_or(began),
+            engine,
+        };
+        let mut commands = first;
+        state.engine.begin(&mut commands);
+        self.perform(&mut state, &mut commands);
+        let mut stop = self.stop.0.subscribe();
+        loop {
+            while let Some(event) = state.events.pop_front() {
+                state.engine.step(event, &mut commands);
+                self.perform(&mut state, &mut commands);
+                if state.batch.bytes >= BATCH_MAX {
+                    self.start_commit(&mut state)?;
+                }
+            }
+            self.start_commit(&mut state)?;
+            if !state.events.is_empty() {
+                continue;
+            }
+            if state.finishing && !state.committing && state.batch.upto == 0 {
+                break;
+            }
+            tokio::select! {
+                biased;
+                happened = state.calls.join_next(), if !state.calls.is_empty() => {
+                    let happened = happened.expect("invariant: there is a call in flight");
+                    self.take(&mut state, happened.expect("invariant: a call does not panic"))?;
+                    while let Some(more) = state.calls.try_join_next() {
+                        self.take(&mut state, more.expect("invariant: a call does not panic"))?;
+                    }
+                }
+                _ = stop.wait_for(|stop| *stop), if !state.engine.is_stopping() => {
+                    (self.sink)(&Progress::Stopping);
+                    state.events.push_back(Event::Stop);
+                }
+            }
+        }
+        let report = RunReport::new(state.engine.ends(), began.elapsed());
+        (self.sink)(&Progress::Over { outcome: report.outcome });
+        Ok(report)
+    }
+
+    fn take(&mut self, state: &mut Run, happened: Happened) -> Result<(), StoreError> {
+        match happened {
+            Happened::Event(event) => state.events.push_back(event),
+            Happened::Committed(upto, result) => {
+                state.committing = false;
+                result?;
+                state.events.push_back(Event::Durable(upto));
+            }
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, state: &mut Run, commands: &mut Vec<Command>) {
+        for command in commands.drain(..) {
+            match command {
+                Command::Check(action, phase) => {
+                    state.checked_at[action as usize].get_or_insert_with(Instant::now);
+                    let call = self.work.clone().check(action, phase);
+                    let limit = self.options.check_timeout;
+                    state.call(async move {
+                        let checked = tokio::time::timeout(limit, call).await.unwrap_or_else(|_| {
+                            Checked::Failed(
+                                ErrorClass::Transient,
+                                format!("no answer within {} s", limit.as_secs()),
+                            )
+                        });
+                        Happened::Event(Event::Checked(action, checked))
+                    });
+                }
+                Command::Apply(action, attempt) => {
+                    (self.sink)(&Progress::Applying { action, attempt });
+                    let call = self.work.clone().apply(action, attempt);
+                    let limit = self.options.apply_timeout;
+                    state.call(async move {
+                        let applied = tokio::time::timeout(limit, call).await.unwrap_or_else(|_| {
+                            let why = format!("not done within {} s", limit.as_secs());
+                            Applied::Failed(ErrorClass::OutcomeUnknown, why)
+                        });
+                        Happened::Event(Event::Applied(action, applied))
+                    });
+                }
+                Command::Wait(action, delay) => {
+                    let why = self.work.last_error(action);
+                    (self.sink)(&Progress::Delayed { action, delay, why: &why });
+                    state.call(async move {
+                        tokio::time::sleep(delay).await;
+                        Happened::Event(Event::Waited(action))
+                    });
+                }
+                Command::RecordStart(action) => state.record(action, What::Started, Vec::new()),
+                Command::RecordEnd(action, end) => {
+                    let writes = match end {
+                        NodeEnd::Done | NodeEnd::Satisfied => self.work.records(action, &end),
+                        NodeEnd::Failed(_) | NodeEnd::NotReached(_) => Vec::new(),
+                    };
+                    let took = state.checked_at[action as usize].map_or(Duration::ZERO, |at| at.elapsed());
+                    (self.sink)(&Progress::Ended { action, end: &end, took });
+                    state.record(action, What::from(&end), writes);
+                }
+                Command::Finish => state.finishing = true,
+            }
+        }
+    }
+
+    /// Commits what has gathered, unless a commit is under way: what gathers meanwhile is the next group.
+    fn start_commit(&mut self, state: &mut Run) -> Result<(), StoreError> {
+        if state.committing || state.batch.upto == 0 {
+            return Ok(());
+        }
+        let batch = std::mem::take(&mut state.batch);
+        let mut writes = batch.writes;
+        let key = journal::log_key(self.number, self.batch);
+        writes.push(Write::Put { key, value: batch.lines.into(), lease: None });
+        self.batch += 1;
+        state.committing = true;
+        let (store, upto) = (self.store.clone(), batch.upto);
+        let commit = async move {
+            let committed = store.transact(Transaction { compares: Vec::new(), writes }).await;
+            Happened::Committed(upto, committed.map(drop))
+        };
+        if let Some(happened) = poll_or_spawn(Box::pin(commit), &mut state.calls) {
+            self.take(state, happened)?;
+        }
+        Ok(())
+    }
+}
+
+struct Run {
+    engine: Engine,
+    calls: JoinSet<Happened>,
+    events: VecDeque<Event>,
+    batch: Batch,
+    committing: bool,
+    finishing: bool,
+    recorded: u64,
+    checked_at: Vec<Option<Instant>>,
+    began: Instant,
+}
+
+impl Run {
+    fn call(&mut self, call: impl Future<Output = Happened> + Send + 'static) {
+        if let Some(Happened::Event(event)) = poll_or_spawn(Box::pin(call), &mut self.calls) {
+            self.events.push_back(event);
+        }
+    }
+
+    fn record(&mut self, action: u32, what: What, writes: Vec<Write>) {
+        let at = self.began.elapsed().as_millis() as u64;
+        let before = self.batch.lines.len();
+        journal::append(&Entry { at, action, what }, &mut self.batch.lines);
+        self.batch.bytes += self.batch.lines.len() - before;
+        for write in &writes {
+            if let Write::Put { value, .. } = write {
+                self.batch.bytes += value.len();
+            }
+        }
+        self.batch.writes.extend(writes);
+        self.recorded += 1;
+        self.batch.upto = self.recorded;
+    }
+}
+
+/// Polls a call once where it stands: one that does not wait costs no task. Otherwise it becomes a task.
+fn poll_or_spawn(mut call: Call, calls: &mut JoinSet<Happened>) -> Option<Happened> {
+    match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(happened) => Some(happened),
+        Poll::Pending => {
+            calls.spawn(call);
+            None
+        }
+    }
+}

@@ -1,0 +1,497 @@
+//! The engine: a run as a function from events to commands. No clock, no I/O, no choice but the next ready action.
+//!
+//! One action's lifecycle, in [`Engine::step`]:
+//!
+//! ```text
+//! waiting ─▶ queued ─▶ checking ─needed─▶ starting ─durable─▶ queued ─▶ applying ─▶ verifying ─▶ done
+//!                         │ satisfied                          ▲           │ unknown     │ not so
+//!                         ▼                                    └─ needed ─ settling      ▼
+//!                       done                                               └────────▶ failed
+//! ```
+
+use std::time::Duration;
+
+use super::limits::Slots;
+use crate::action::{CrashClass, ErrorClass};
+
+/// The shape of the work: what the engine must know of the actions.
+#[derive(Clone, Debug, Default)]
+pub struct Work {
+    /// For each action, those it comes after.
+    pub after: Vec<Box<[u32]>>,
+    /// For each action, how its outcome is found out after a crash.
+    pub crash: Vec<CrashClass>,
+    /// For each action, how long it is expected to take, in any one unit; empty: all the same.
+    pub weight: Vec<u32>,
+    /// How many may be at work in all.
+    pub global: usize,
+    /// How many may be at work in each group.
+    pub groups: Vec<usize>,
+    /// For each action, its groups; empty: none has any.
+    pub member: Vec<Box<[u32]>>,
+}
+
+/// How often a failed call is tried again.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Retry {
+    /// How often in all. Default 5: with the delays below that is about six seconds, longer than most restarts of a
+    /// service and shorter than a person's patience.
+    pub attempts_max: u32,
+    /// The first delay; it doubles each time. Default 200 ms.
+    pub delay_first: Duration,
+    /// The longest delay. Default 10 s.
+    pub delay_max: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { attempts_max: 5, delay_first: Duration::from_millis(200), delay_max: Duration::from_secs(10) }
+    }
+}
+
+impl Retry {
+    fn delay(&self, attempt: u32) -> Duration {
+        self.delay_first.saturating_mul(1 << attempt.saturating_sub(1).min(16)).min(self.delay_max)
+    }
+}
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The journal is durable up to this entry, counted from 1.
+    Durable(u64),
+    /// A check ended.
+    Checked(u32, Checked),
+    /// An apply ended.
+    Applied(u32, Applied),
+    /// A delay has passed.
+    Waited(u32),
+    /// Stop: finish what is in flight, begin nothing.
+    Stop,
+}
+
+/// How a check ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// The effect is there.
+    Satisfied,
+    /// The effect is not there, for this reason.
+    Needed(String),
+    /// It can not be found out, for this reason.
+    Unknown(String),
+    /// Looking failed.
+    Failed(ErrorClass, String),
+}
+
+/// How an apply ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// It says that it is done.
+    Done,
+    /// It failed.
+    Failed(ErrorClass, String),
+}
+
+/// Something to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Look whether the effect is there.
+    Check(u32, Phase),
+    /// Bring the effect about.
+    Apply(u32, u32),
+    /// Say so after this delay.
+    Wait(u32, Duration),
+    /// Append to the journal: the action has started.
+    RecordStart(u32),
+    /// Append to the journal: the action has ended so.
+    RecordEnd(u32, NodeEnd),
+    /// The run is over, once the journal is durable up to what was appended.
+    Finish,
+}
+
+/// Why a check is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Before anything was done.
+    First,
+    /// After `apply` said that it is done.
+    Verify,
+    /// After an outcome was lost.
+    Settle,
+}
+
+/// How an action ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NodeEnd {
+    /// Its effect was brought about.
+    Done,
+    /// Its effect was there already.
+    Satisfied,
+    /// It failed, with this message.
+    Failed(String),
+    /// It comes after this one, which failed or was not reached.
+    NotReached(u32),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    /// Comes after this many that have not ended.
+    Waiting(u32),
+    /// Needs a slot, to do this.
+    Queued(Next),
+    Checking(Phase),
+    /// Its start is entry `.0` of the journal and is not durable yet.
+    Starting(u64),
+    Applying,
+    /// Waits to do this again.
+    Delayed(Next),
+    Ended(NodeEnd),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Check(Phase),
+    Apply,
+}
+
+/// A run of some work. See the [module](self).
+#[derive(Debug)]
+pub struct Engine {
+    crash: Vec<CrashClass>,
+    dependents: Vec<Vec<u32>>,
+    states: Vec<State>,
+    attempts: Vec<u32>,
+    priority: Vec<u64>,
+    slots: Slots,
+    retry: Retry,
+    journaled: u64,
+    starting: std::collections::VecDeque<(u64, u32)>,
+    left: usize,
+    in_flight: usize,
+    stopping: bool,
+    finished: bool,
+}
+
+impl Engine {
+    /// A run of `work` from its beginning.
+    pub fn new(work: Work, retry: Retry) -> Self {
+        let len = work.after.len();
+        let mut dependents = vec![Vec::new(); len];
+        for (action, after) in work.after.iter().enumerate() {
+            for before in after {
+                dependents[*before as usize].push(action as u32);
+            }
+        }
+        let priority = longest_paths(&dependents, &work.weight);
+        Self {
+            states: work.after.iter().map(|after| State::Waiting(after.len() as u32)).collect(),
+            attempts: vec![0; len],
+            dependents,
+            priority,
+            slots: Slots::new(work.global, &work.groups, work.member),
+            crash: work.crash,
+            retry,
+            journaled: 0,
+            starting: std::collections::VecDeque::new(),
+            left: len,
+            in_flight: 0,
+            stopping: false,
+            finished: false,
+        }
+    }
+
+    /// Takes over what an earlier process had recorded, before [`begin`](Engine::begin): `ended` has the outcome of each
+    /// action that had ended, and `started` those that had started and not ended, whose outcome is to be found out.
+    pub fn restore(&mut self, ended: &[(u32, NodeEnd)], started: &[u32], commands: &mut Vec<Command>) {
+        for (action, end) in ended {
+            self.states[*action as usize] = State::Ended(end.clone());
+            self.left -= 1;
+        }
+        for (action, end) in ended {
+            let dependents = std::mem::take(&mut self.dependents[*action as usize]);
+            match end {
+                NodeEnd::Done | NodeEnd::Satisfied => {
+                    for dependent in &dependents {
+                        if let State::Waiting(left) = &mut self.states[*dependent as usize] {
+                            *left -= 1;
+                        }
+                    }
+                }
+                NodeEnd::Failed(_) | NodeEnd::NotReached(_) => self.cut_off(*action, &dependents, commands),
+            }
+            self.dependents[*action as usize] = dependents;
+        }
+        for action in started {
+            if !matches!(self.states[*action as usize], State::Ended(_)) {
+                self.queue(*action, Next::Check(Phase::Settle));
+            }
+        }
+    }
+
+    /// The first commands.
+    pub fn begin(&mut self, commands: &mut Vec<Command>) {
+        for action in 0..self.states.len() as u32 {
+            if self.states[action as usize] == State::Waiting(0) {
+                self.queue(action, Next::Check(Phase::First));
+            }
+        }
+        self.dispatch(commands);
+    }
+
+    /// What follows from an event.
+    pub fn step(&mut self, event: Event, commands: &mut Vec<Command>) {
+        match event {
+            Event::Durable(upto) => self.durable(upto),
+            Event::Checked(action, checked) => self.checked(action, checked, commands),
+            Event::Applied(action, applied) => self.applied(action, applied, commands),
+            Event::Waited(action) => {
+                if let State::Delayed(next) = self.states[action as usize] {
+                    self.in_flight -= 1;
+                    self.queue(action, next);
+                }
+            }
+            Event::Stop => self.stopping = true,
+        }
+        self.dispatch(commands);
+    }
+
+    /// How each action ended; `None` for those that have not.
+    pub fn ends(&self) -> impl Iterator<Item = Option<&NodeEnd>> {
+        self.states.iter().map(|state| match state {
+            State::Ended(end) => Some(end),
+            State::Waiting(_)
+            | State::Queued(_)
+            | State::Checking(_)
+            | State::Starting(_)
+            | State::Applying
+            | State::Delayed(_) => None,
+        })
+    }
+
+    /// Whether it was told to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
+    /// How many entries it has appended to the journal.
+    pub fn journaled(&self) -> u64 {
+        self.journaled
+    }
+
+    fn queue(&mut self, action: u32, next: Next) {
+        self.states[action as usize] = State::Queued(next);
+        self.slots.push(action, next != Next::Check(Phase::First), self.priority[action as usize]);
+    }
+
+    fn dispatch(&mut self, commands: &mut Vec<Command>) {
+        while !self.finished {
+            let Some(action) = self.next() else { break };
+            let State::Queued(next) = self.states[action as usize] else {
+                unreachable!("invariant: what is popped was queued")
+            };
+            self.in_flight += 1;
+            match next {
+                Next::Check(phase) => {
+                    self.states[action as usize] = State::Checking(phase);
+                    commands.push(Command::Check(action, phase));
+                }
+                Next::Apply => {
+                    self.states[action as usize] = State::Applying;
+                    self.attempts[action as usize] += 1;
+                    commands.push(Command::Apply(action, self.attempts[action as usize]));
+                }
+            }
+        }
+        if !self.finished
+            && self.in_flight == 0
+            && self.starting.is_empty()
+            && (self.left == 0 || self.stopping)
+        {
+            self.finished = true;
+            commands.push(Command::Finish);
+        }
+    }
+
+    /// The next action to work on. Once stopping, only what is in flight goes on: an action whose start is recorded.
+    fn next(&mut self) -> Option<u32> {
+        loop {
+            let action = self.slots.pop()?;
+            if self.stopping && self.states[action as usize] == State::Queued(Next::Check(Phase::First)) {
+                self.slots.release(action);
+                self.states[action as usize] = State::Waiting(0);
+                continue;
+            }
+            return Some(action);
+        }
+    }
+
+    fn durable(&mut self, upto: u64) {
+        while self.starting.front().is_some_and(|(entry, _)| *entry <= upto) {
+            let (_, action) = self.starting.pop_front().expect("invariant: the front was looked at");
+            if self.holds_slot_while_starting(action) {
+                self.slots.release(action);
+                self.in_flight -= 1;
+            }
+            self.queue(action, Next::Apply);
+        }
+    }
+
+    /// An action that can not be probed after a crash is recorded as started only when it will be applied at once: the
+    /// fewer of them are in doubt at any moment, the better.
+    fn holds_slot_while_starting(&self, action: u32) -> bool {
+        self.crash[action as usize] == CrashClass::AtMostOnce
+    }
+
+    fn checked(&mut self, action: u32, checked: Checked, commands: &mut Vec<Command>) {
+        let State::Checking(phase) = self.states[action as usize] else {
+            unreachable!("invariant: only what is being checked reports a check")
+        };
+        match (phase, checked) {
+            (Phase::First, Checked::Satisfied) => self.end(action, NodeEnd::Satisfied, commands),
+            (Phase::Verify | Phase::Settle, Checked::Satisfied) => self.end(action, NodeEnd::Done, commands),
+            (Phase::First, Checked::Needed(_)) => {
+                if self.stopping {
+                    self.release(action);
+                    self.states[action as usize] = State::Waiting(0);
+                    return;
+                }
+                self.journaled += 1;
+                commands.push(Command::RecordStart(action));
+                self.starting.push_back((self.journaled, action));
+                self.states[action as usize] = State::Starting(self.journaled);
+                if !self.holds_slot_while_starting(action) {
+                    self.release(action);
+                }
+            }
+            (Phase::Verify, Checked::Needed(why)) => {
+                let message = format!("it says that it is done, and it is not: {why}");
+                self.end(action, NodeEnd::Failed(message), commands);
+            }
+            (Phase::Settle, Checked::Needed(why)) => {
+                if self.attempts[action as usize] < self.retry.attempts_max {
+                    self.release(action);
+                    self.queue(action, Next::Apply);
+                } else {
+                    self.end(action, NodeEnd::Failed(why), commands);
+                }
+            }
+            (Phase::Settle, Checked::Unknown(why))
+                if self.crash[action as usize] == CrashClass::AtMostOnce =>
+            {
+                self.end(action, NodeEnd::Failed(why), commands);
+            }
+            (phase, Checked::Unknown(why)) => {
+                self.again(
+                    action,
+                    Next::Check(phase),
+                    format!("its state can not be found out: {why}"),
+                    commands,
+                );
+            }
+            (phase, Checked::Failed(ErrorClass::Permanent, why)) => {
+                let message = match phase {
+                    Phase::First => why,
+                    Phase::Verify | Phase::Settle => format!("its outcome can not be found out: {why}"),
+                };
+                self.end(action, NodeEnd::Failed(message), commands);
+            }
+            (
+                phase,
+                Checked::Failed(
+                    ErrorClass::Transient | ErrorClass::Unreachable | ErrorClass::OutcomeUnknown,
+                    why,
+                ),
+            ) => {
+                self.again(action, Next::Check(phase), why, commands);
+            }
+        }
+    }
+
+    fn applied(&mut self, action: u32, applied: Applied, commands: &mut Vec<Command>) {
+        match applied {
+            Applied::Done => {
+                self.states[action as usize] = State::Checking(Phase::Verify);
+                commands.push(Command::Check(action, Phase::Verify));
+            }
+            Applied::Failed(ErrorClass::Permanent, why) => self.end(action, NodeEnd::Failed(why), commands),
+            Applied::Failed(ErrorClass::Transient | ErrorClass::Unreachable, why) => {
+                self.again(action, Next::Apply, why, commands);
+            }
+            Applied::Failed(ErrorClass::OutcomeUnknown, why) => {
+                self.again(action, Next::Check(Phase::Settle), why, commands);
+            }
+        }
+    }
+
+    /// Does it again after a delay, or gives up.
+    fn again(&mut self, action: u32, next: Next, why: String, commands: &mut Vec<Command>) {
+        let attempts = &mut self.attempts[action as usize];
+        if next != Next::Apply {
+            *attempts += 1;
+        }
+        let attempt = *attempts;
+        let give_up = self.stopping && next == Next::Check(Phase::First);
+        if attempt >= self.retry.attempts_max || give_up {
+            self.end(action, NodeEnd::Failed(why), commands);
+            return;
+        }
+        self.slots.release(action);
+        self.states[action as usize] = State::Delayed(next);
+        commands.push(Command::Wait(action, self.retry.delay(attempt)));
+    }
+
+    fn release(&mut self, action: u32) {
+        self.slots.release(action);
+        self.in_flight -= 1;
+    }
+
+    fn end(&mut self, action: u32, end: NodeEnd, commands: &mut Vec<Command>) {
+        self.release(action);
+        self.record_end(action, end.clone(), commands);
+        let dependents = std::mem::take(&mut self.dependents[action as usize]);
+        match end {
+            NodeEnd::Done | NodeEnd::Satisfied => {
+                for dependent in &dependents {
+                    if let State::Waiting(left) = &mut self.states[*dependent as usize] {
+                        *left -= 1;
+                        if *left == 0 {
+                            self.queue(*dependent, Next::Check(Phase::First));
+                        }
+                    }
+                }
+            }
+            NodeEnd::Failed(_) | NodeEnd::NotReached(_) => self.cut_off(action, &dependents, commands),
+        }
+        self.dependents[action as usize] = dependents;
+    }
+
+    /// Everything that comes after a failed action is not reached.
+    fn cut_off(&mut self, failed: u32, dependents: &[u32], commands: &mut Vec<Command>) {
+        let mut stack = dependents.to_vec();
+        while let Some(action) = stack.pop() {
+            if matches!(self.states[action as usize], State::Waiting(_)) {
+                self.record_end(action, NodeEnd::NotReached(failed), commands);
+                stack.extend_from_slice(&self.dependents[action as usize]);
+            }
+        }
+    }
+
+    fn record_end(&mut self, action: u32, end: NodeEnd, commands: &mut Vec<Command>) {
+        self.states[action as usize] = State::Ended(end.clone());
+        self.left -= 1;
+        self.journaled += 1;
+        commands.push(Command::RecordEnd(action, end));
+    }
+}
+
+/// For each action the weight of the heaviest path that begins with it.
+fn longest_paths(dependents: &[Vec<u32>], weight: &[u32]) -> Vec<u64> {
+    let mut paths = vec![0_u64; dependents.len()];
+    for action in (0..dependents.len()).rev() {
+        let longest =
+            dependents[action].iter().map(|dependent| paths[*dependent as usize]).max().unwrap_or(0);
+        paths[action] = longest + u64::from(weight.get(action).copied().unwrap_or(1)).max(1);
+    }
+    paths
+}

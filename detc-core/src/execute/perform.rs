@@ -1,0 +1,302 @@
+//! What an action of a plan does: look, make, change, remove, and what is recorded of it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::Value;
+
+use super::journal::state_key;
+use super::{Applied, Checked, NodeEnd, Phase};
+use crate::action::{ActionError, ErrorClass};
+use crate::diff::trigger_token;
+use crate::model::{Doc, Map, Observation, Record, RecordBody, ResourceId, Set, substitute};
+use crate::plan::{Plan, PlannedAction, Verb};
+use crate::store::Write;
+
+mod around;
+mod judge;
+
+pub use around::Surroundings;
+pub(crate) use around::sealed_observation;
+pub(crate) use judge::judge;
+
+/// A future of a check or an apply.
+pub type Performing<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Performs the actions of a run, which the driver knows by their indices.
+pub trait Perform: Send + Sync + 'static {
+    /// Looks whether the effect of an action is there. Changes nothing.
+    fn check(self: Arc<Self>, action: u32, phase: Phase) -> Performing<Checked>;
+
+    /// Brings the effect about. `attempt` counts from 1.
+    fn apply(self: Arc<Self>, action: u32, attempt: u32) -> Performing<Applied>;
+
+    /// What is written to the store together with the journal's entry for this end.
+    fn records(&self, action: u32, end: &NodeEnd) -> Vec<Write>;
+
+    /// The last error of an action that will be tried again, for people.
+    fn last_error(&self, action: u32) -> String;
+}
+
+/// The actions of a [`Plan`].
+#[derive(Debug)]
+pub struct PlanWork {
+    plan: Arc<Plan>,
+    around: Surroundings,
+    /// The resources whose new records other actions need.
+    needed: Set<ResourceId>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What is known of the actions that have begun and not ended.
+    open: Map<u32, Open>,
+    /// The records made in this run that others need.
+    made: Map<ResourceId, Arc<RecordBody>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Open {
+    spec: Option<Doc>,
+    observed: Option<Observation>,
+    output: Option<Value>,
+    triggers: Option<String>,
+    error: String,
+}
+
+impl PlanWork {
+    /// The work of `plan`, in these surroundings.
+    pub fn new(plan: Arc<Plan>, around: Surroundings) -> Self {
+        let mut needed = Set::default();
+        for action in &plan.actions {
+            let mut references = Vec::new();
+            if action.spec.text().contains("\"from\":") {
+                let _never = crate::model::collect_references(&action.spec.value(), &mut references);
+            }
+            needed.extend(references.into_iter().map(|reference| reference.from));
+            if let Some(extra) = action.recording.as_ref().and_then(|recording| recording.extra.as_ref()) {
+                needed.extend(extra.restart_on.iter().cloned());
+            }
+        }
+        Self { plan, around, needed, state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn action(&self, action: u32) -> (&PlannedAction, &ResourceId) {
+        (&self.plan.actions[action as usize], self.plan.resource_of(action))
+    }
+
+    /// The id that the resource is recorded under before this run.
+    fn recorded_id<'a>(action: &'a PlannedAction, id: &'a ResourceId) -> &'a ResourceId {
+        action.recording.as_ref().and_then(|recording| recording.renamed_from.as_ref()).unwrap_or(id)
+    }
+
+    fn record_of(&self, id: &ResourceId) -> Option<Arc<RecordBody>> {
+        if let Some(made) = self.state().made.get(id) {
+            return Some(made.clone());
+        }
+        self.around.recorded.get(id).and_then(|record| record.body().ok()).map(Arc::new)
+    }
+
+    /// The record that the action starts from; a replacement's second half starts from none.
+    fn base(&self, action: &PlannedAction, id: &ResourceId) -> Option<Arc<RecordBody>> {
+        let is_second_half = action.verb == Verb::Create
+            && self.plan.change_of(action).kind == crate::diff::ChangeKind::Replace;
+        if is_second_half { None } else { self.record_of(Self::recorded_id(action, id)) }
+    }
+
+    /// The spec with every reference resolved, sensitive values marked.
+    fn resolve(&self, action: &PlannedAction) -> Result<Doc, ActionError> {
+        if action.verb.removes() || !action.spec.text().contains("\"from\":") {
+            return Ok(action.spec.clone());
+        }
+        let mut missing = None;
+        let mut spec = action.spec.value();
+        substitute(&mut spec, &mut |reference| {
+            let found = self.record_of(&reference.from).and_then(|body| body.lookup(&reference.output));
+            if found.is_none() {
+                missing = Some(reference.clone());
+            }
+            found
+        });
+        match missing {
+            None => Ok(Doc::new(&spec)),
+            Some(reference) => {
+                let message = format!("{} has no output `{}`", reference.from, reference.output);
+                Err(ActionError::permanent(message))
+            }
+        }
+    }
+
+    /// The trigger token that the resource should carry now.
+    fn token(&self, action: &PlannedAction) -> Option<String> {
+        let extra = action.recording.as_ref()?.extra.as_ref()?;
+        if extra.restart_on.is_empty() {
+            return None;
+        }
+        let records: Vec<(&ResourceId, Arc<RecordBody>)> =
+            extra.restart_on.iter().filter_map(|id| Some((id, self.record_of(id)?))).collect();
+        Some(trigger_token(records.iter().map(|(id, body)| (*id, body.changed.as_str()))))
+    }
+
+    async fn try_check(&self, index: u32, phase: Phase) -> Result<Checked, ActionError> {
+        let (action, id) = self.action(index);
+        if matches!(action.verb, Verb::Record | Verb::Forget) {
+            return Ok(Checked::Satisfied);
+        }
+        let base = self.base(action, id);
+        let spec = self.resolve(action)?;
+        let token = self.token(action);
+        let observed = self
+            .around
+            .observe(index, action, id, &spec, base.as_deref(), token.as_deref(), &self.plan)
+            .await?;
+        let checked = if action.verb.removes() {
+            judge::removed(&observed, phase)
+        } else {
+            judge(&spec, &observed, base.as_deref(), token.as_deref(), phase, action.crash)
+        };
+        let moved = phase == Phase::First
+            && action.after.is_empty()
+            && !self.around.resumed
+            && matches!(checked, Checked::Needed(_))
+            && crate::plan::basis(self.around.recorded.get(Self::recorded_id(action, id)), &observed)
+                != action.basis;
+        let mut state = self.state();
+        let open = state.open.entry(index).or_default();
+        open.spec = Some(spec);
+        open.observed = Some(observed);
+        open.triggers = token;
+        if moved {
+            return Err(ActionError::permanent("it changed since it was planned: plan again"));
+        }
+        Ok(checked)
+    }
+
+    async fn try_apply(&self, index: u32) -> Result<(), ActionError> {
+        let (action, id) = self.action(index);
+        let base = self.base(action, id);
+        let open = self.state().open.get(&index).cloned().unwrap_or_default();
+        let spec = match open.spec {
+            Some(spec) => spec,
+            None => self.resolve(action)?,
+        };
+        let exists = match &open.observed {
+            Some(Observation::Present(_)) => true,
+            Some(Observation::Absent | Observation::Unknown(_)) => false,
+            Some(Observation::Unobservable) | None => base.is_some(),
+        };
+        let token = open.triggers.as_deref();
+        let call =
+            around::Call { index, action, id, spec: &spec, base: base.as_deref(), token, plan: &self.plan };
+        let output = if action.verb.removes() {
+            self.around.delete(&call).await.map(|()| None)?
+        } else if exists {
+            Some(self.around.update(&call).await?)
+        } else {
+            Some(self.around.create(&call).await?)
+        };
+        self.state().open.entry(index).or_default().output = output;
+        Ok(())
+    }
+
+    fn failed(&self, index: u32, error: &ActionError) -> (ErrorClass, String) {
+        let mut message = error.full_message();
+        if let Some(hint) = error.hint() {
+            message.push_str("; ");
+            message.push_str(hint);
+        }
+        let message = self.around.scrub(&message);
+        self.state().open.entry(index).or_default().error.clone_from(&message);
+        (error.class(), message)
+    }
+}
+
+impl Perform for PlanWork {
+    fn check(self: Arc<Self>, action: u32, phase: Phase) -> Performing<Checked> {
+        Box::pin(async move {
+            let checked = self.try_check(action, phase).await.unwrap_or_else(|error| {
+                let (class, message) = self.failed(action, &error);
+                Checked::Failed(class, message)
+            });
+            match (phase, checked) {
+                (Phase::Verify, Checked::Needed(why)) => {
+                    let (planned, id) = self.action(action);
+                    Checked::Needed(format!("{why} (`{}.{}`)", id.kind(), planned.verb))
+                }
+                (_, checked) => checked,
+            }
+        })
+    }
+
+    fn apply(self: Arc<Self>, action: u32, _attempt: u32) -> Performing<Applied> {
+        Box::pin(async move {
+            match self.try_apply(action).await {
+                Ok(()) => Applied::Done,
+                Err(error) => {
+                    let (class, message) = self.failed(action, &error);
+                    Applied::Failed(class, message)
+                }
+            }
+        })
+    }
+
+    fn records(&self, index: u32, end: &NodeEnd) -> Vec<Write> {
+        let (action, id) = self.action(index);
+        let open = self.state().open.swap_remove(&index).unwrap_or_default();
+        let Some(recording) = &action.recording else { return vec![Write::Delete(state_key(id))] };
+        let base = self.base(action, id);
+        let kind = self.around.registry.kind(id.kind());
+        let observed = open.observed.unwrap_or(Observation::Unobservable);
+        let mut output = match &observed {
+            Observation::Present(present) => present.output.clone(),
+            Observation::Absent | Observation::Unobservable | Observation::Unknown(_) => None,
+        };
+        output = output.or(open.output).or_else(|| base.as_ref().map(|body| body.output.clone()));
+        let mut output = output.unwrap_or(Value::Null);
+        self.around.seal_output(id, recording.extra.as_deref(), &mut output);
+        let run = self.around.run;
+        let changed = match (end, &base) {
+            (NodeEnd::Satisfied, Some(body)) => body.changed.clone(),
+            _ => format!("{run}/{}", self.plan.action_id(index)),
+        };
+        let made_as = recording.renamed_from.as_ref().and_then(|from| {
+            base.as_ref().and_then(|body| body.made_as.clone()).or_else(|| Some(from.clone()))
+        });
+        let body = RecordBody {
+            made_as: made_as.or_else(|| base.as_ref().and_then(|body| body.made_as.clone())),
+            spec: open.spec.unwrap_or_else(|| action.spec.clone()),
+            output,
+            host: action.host.clone(),
+            after: recording.after.clone(),
+            extra: recording.extra.clone(),
+            triggers: open.triggers.or_else(|| base.as_ref().and_then(|body| body.triggers.clone())),
+            changed,
+            schema: kind.map_or(crate::model::Digest::of(b""), |kind| kind.facts().schema),
+        };
+        let seen = match (action.verb, &base) {
+            (Verb::Record, Some(_)) => {
+                let before = self.around.recorded.get(Self::recorded_id(action, id));
+                before.map_or_else(|| observed.fingerprint(), Record::seen)
+            }
+            _ => observed.fingerprint(),
+        };
+        let record = Record::new(recording.intent, recording.relations, seen, &body);
+        if self.needed.contains(id) {
+            self.state().made.insert(id.clone(), Arc::new(body));
+        }
+        let mut writes =
+            vec![Write::Put { key: state_key(id), value: record.as_bytes().clone(), lease: None }];
+        writes.extend(recording.renamed_from.as_ref().map(|from| Write::Delete(state_key(from))));
+        writes
+    }
+
+    fn last_error(&self, action: u32) -> String {
+        self.state().open.get(&action).map(|open| open.error.clone()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,224 @@
+//! What surrounds the actions of a run: hosts, records, sensitive values; and the calls into a kind.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::Value;
+
+use super::super::journal::RunNumber;
+use crate::action::{ActionCx, ActionError, CxParts, ErrorClass};
+use crate::backend::Host;
+use crate::model::secret::{MarkKey, Vault};
+use crate::model::{Digest, Doc, Extra, FieldPath, HostName, Observation, RecordBody, Recorded, ResourceId};
+use crate::plan::{Plan, PlannedAction};
+use crate::resource::{Kind, KindFacts, Registry};
+
+/// What a run needs besides its plan.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Surroundings {
+    /// The kinds.
+    pub registry: Registry,
+    /// The hosts that are connected, or why they are not.
+    pub hosts: BTreeMap<HostName, Result<Arc<dyn Host>, String>>,
+    /// Where detc keeps its own things on each host.
+    pub state_dirs: BTreeMap<HostName, String>,
+    /// What is recorded.
+    pub recorded: Arc<Recorded>,
+    /// The sensitive values.
+    pub vault: Arc<Mutex<Vault>>,
+    /// What marks of them are keyed with.
+    pub key: MarkKey,
+    /// Contents of files that specs name.
+    pub blobs: Arc<BTreeMap<Digest, Arc<[u8]>>>,
+    /// The store's name among all stores.
+    pub scope: String,
+    /// The run.
+    pub run: RunNumber,
+    /// Whether it goes on with a run that was interrupted.
+    pub resumed: bool,
+}
+
+/// One call into a kind.
+pub(super) struct Call<'a> {
+    pub(super) index: u32,
+    pub(super) action: &'a PlannedAction,
+    pub(super) id: &'a ResourceId,
+    pub(super) spec: &'a Doc,
+    pub(super) base: Option<&'a RecordBody>,
+    pub(super) token: Option<&'a str>,
+    pub(super) plan: &'a Plan,
+}
+
+impl Surroundings {
+    /// Surroundings without hosts, records and sensitive values.
+    pub fn new(registry: Registry, key: MarkKey, scope: impl Into<String>, run: RunNumber) -> Self {
+        Self {
+            registry,
+            hosts: BTreeMap::new(),
+            state_dirs: BTreeMap::new(),
+            recorded: Arc::default(),
+            vault: Arc::default(),
+            key,
+            blobs: Arc::default(),
+            scope: scope.into(),
+            run,
+            resumed: false,
+        }
+    }
+
+    /// `text` without sensitive values.
+    pub(super) fn scrub(&self, text: &str) -> String {
+        self.vault.lock().unwrap_or_else(PoisonError::into_inner).scrub(text)
+    }
+
+    /// The spec with its sensitive values in place.
+    fn open(&self, spec: &Doc, id: &ResourceId) -> Result<Value, ActionError> {
+        let mut value = spec.value();
+        if crate::model::secret::has_mark(spec.text()) {
+            let vault = self.vault.lock().unwrap_or_else(PoisonError::into_inner);
+            vault.open(&mut value).map_err(|error| {
+                ActionError::permanent(format!("{id}: {error}"))
+                    .with_hint("run the command with the desired state file, which has the value")
+            })?;
+        }
+        Ok(value)
+    }
+
+    fn kind(&self, id: &ResourceId) -> Result<&Arc<dyn Kind>, ActionError> {
+        self.registry
+            .kind(id.kind())
+            .ok_or_else(|| ActionError::permanent(format!("this program has no kind `{}`", id.kind())))
+    }
+
+    fn host(&self, name: Option<&HostName>) -> Result<Option<&Arc<dyn Host>>, ActionError> {
+        let Some(name) = name else { return Ok(None) };
+        match self.hosts.get(name) {
+            Some(Ok(host)) => Ok(Some(host)),
+            Some(Err(why)) => Err(ActionError::new(ErrorClass::Unreachable, why.clone())),
+            None => Err(ActionError::permanent(format!("host `{name}` is not declared"))
+                .with_hint(format!("declare `{name}` under `hosts`, as it was when the resource was made"))),
+        }
+    }
+
+    fn cx<'a>(
+        &'a self,
+        parts: (&'a ResourceId, Option<&'a HostName>),
+        base: Option<&'a RecordBody>,
+        token: Option<&'a str>,
+        key: &'a str,
+    ) -> Result<ActionCx<'a>, ActionError> {
+        let (id, host) = parts;
+        Ok(ActionCx::new(CxParts {
+            resource: id,
+            identity: base.and_then(|body| body.made_as.as_ref()).unwrap_or(id),
+            host: self.host(host)?,
+            recorded: base,
+            triggers: token,
+            scope: &self.scope,
+            state_dir: host.and_then(|host| self.state_dirs.get(host)).map_or("", String::as_str),
+            key,
+            blobs: &self.blobs,
+        }))
+    }
+
+    fn key(&self, call: &Call<'_>) -> String {
+        format!("{}/{}/{}", self.scope, self.run, call.plan.action_id(call.index))
+    }
+
+    /// Looks at a resource. The observation has its sensitive values marked.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) async fn observe(
+        &self,
+        index: u32,
+        action: &PlannedAction,
+        id: &ResourceId,
+        spec: &Doc,
+        base: Option<&RecordBody>,
+        token: Option<&str>,
+        plan: &Plan,
+    ) -> Result<Observation, ActionError> {
+        let call = Call { index, action, id, spec, base, token, plan };
+        let key = self.key(&call);
+        let extra = action.recording.as_ref().and_then(|recording| recording.extra.as_deref());
+        let extra = extra.or_else(|| base.and_then(|body| body.extra.as_deref()));
+        self.look((id, action.host.as_ref()), spec, base, token, extra, &key).await
+    }
+
+    /// Looks at a resource by its spec.
+    pub(crate) async fn look(
+        &self,
+        (id, host): (&ResourceId, Option<&HostName>),
+        spec: &Doc,
+        base: Option<&RecordBody>,
+        token: Option<&str>,
+        extra: Option<&Extra>,
+        key: &str,
+    ) -> Result<Observation, ActionError> {
+        let kind = self.kind(id)?;
+        let opened = self.open(spec, id)?;
+        let cx = self.cx((id, host), base, token, key)?;
+        let observation = kind.observe(&opened, &cx).await?;
+        Ok(sealed_observation(observation, kind.facts(), extra, &self.vault, &self.key))
+    }
+
+    pub(super) async fn create(&self, call: &Call<'_>) -> Result<Value, ActionError> {
+        let key = self.key(call);
+        let cx = self.cx((call.id, call.action.host.as_ref()), call.base, call.token, &key)?;
+        self.kind(call.id)?.create(&self.open(call.spec, call.id)?, &cx).await
+    }
+
+    pub(super) async fn update(&self, call: &Call<'_>) -> Result<Value, ActionError> {
+        let key = self.key(call);
+        let cx = self.cx((call.id, call.action.host.as_ref()), call.base, call.token, &key)?;
+        self.kind(call.id)?.update(&self.open(call.spec, call.id)?, &cx).await
+    }
+
+    pub(super) async fn delete(&self, call: &Call<'_>) -> Result<(), ActionError> {
+        let key = self.key(call);
+        let cx = self.cx((call.id, call.action.host.as_ref()), call.base, call.token, &key)?;
+        self.kind(call.id)?.delete(&self.open(call.spec, call.id)?, &cx).await
+    }
+
+    /// Marks the sensitive values of an output.
+    pub(super) fn seal_output(&self, id: &ResourceId, extra: Option<&Extra>, output: &mut Value) {
+        if let Some(kind) = self.registry.kind(id.kind()) {
+            let paths = sensitive(kind.facts(), extra);
+            if !paths.is_empty() {
+                self.vault.lock().unwrap_or_else(PoisonError::into_inner).seal(output, &paths, &self.key);
+            }
+        }
+    }
+}
+
+fn sensitive(facts: &KindFacts, extra: Option<&Extra>) -> Vec<FieldPath> {
+    let of_kind = facts.traits.sensitive.iter();
+    let mut paths: Vec<FieldPath> =
+        of_kind.map(|path| path.parse().expect("invariant: a kind names its fields by paths")).collect();
+    paths.extend(extra.into_iter().flat_map(|extra| extra.sensitive.iter().cloned()));
+    paths
+}
+
+/// An observation with its sensitive values marked, as they are in the spec it is compared with.
+pub(crate) fn sealed_observation(
+    observation: Observation,
+    facts: &KindFacts,
+    extra: Option<&Extra>,
+    vault: &Mutex<Vault>,
+    key: &MarkKey,
+) -> Observation {
+    let Observation::Present(mut present) = observation else { return observation };
+    let paths = sensitive(facts, extra);
+    if !paths.is_empty() {
+        let mut vault = vault.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut fields = Value::Object(std::mem::take(&mut present.fields));
+        vault.seal(&mut fields, &paths, key);
+        if let Value::Object(fields) = fields {
+            present.fields = fields;
+        }
+        if let Some(output) = &mut present.output {
+            vault.seal(output, &paths, key);
+        }
+    }
+    Observation::Present(present)
+}

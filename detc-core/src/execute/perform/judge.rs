@@ -1,0 +1,120 @@
+//! Whether what was seen is what is wanted.
+
+use serde_json::Value;
+
+use super::super::{Checked, Phase};
+use crate::action::CrashClass;
+use crate::diff::{Cause, compare};
+use crate::model::{Doc, Observation, Present, RecordBody};
+
+/// Judges an observation against the wanted spec (sensitive values marked) and trigger token.
+///
+/// What a backend can not see is judged by the record before an apply, and taken for done after one.
+pub(crate) fn judge(
+    wanted: &Doc,
+    observed: &Observation,
+    recorded: Option<&RecordBody>,
+    token: Option<&str>,
+    phase: Phase,
+    crash: CrashClass,
+) -> Checked {
+    let same_record = recorded.is_some_and(|body| body.spec == *wanted && body.triggers.as_deref() == token);
+    match (observed, phase) {
+        (Observation::Unknown(why), _) => Checked::Unknown(why.clone()),
+        (Observation::Absent, _) => Checked::Needed("it is not there".to_owned()),
+        (Observation::Unobservable, Phase::Verify) => Checked::Satisfied,
+        (Observation::Unobservable, Phase::First | Phase::Settle) if same_record => Checked::Satisfied,
+        (Observation::Unobservable, Phase::First) => Checked::Needed("it is not recorded so".to_owned()),
+        (Observation::Unobservable, Phase::Settle) => match crash {
+            CrashClass::AtMostOnce => Checked::Unknown(
+                "it had started when the process died; whether it happened can not be seen, and it must not happen twice"
+                    .to_owned(),
+            ),
+            CrashClass::DeterministicName
+            | CrashClass::IdempotencyKey
+            | CrashClass::FindableByTag
+            | CrashClass::CompareAndSet => Checked::Needed("it is not recorded".to_owned()),
+        },
+        (Observation::Present(present), _) => {
+            match difference(&wanted.value(), present, recorded, token, phase) {
+                None => Checked::Satisfied,
+                Some(why) => Checked::Needed(why),
+            }
+        }
+    }
+}
+
+/// Judges an observation of something that should not be there.
+pub(super) fn removed(observed: &Observation, phase: Phase) -> Checked {
+    match (observed, phase) {
+        (Observation::Unknown(why), _) => Checked::Unknown(why.clone()),
+        (Observation::Absent, _) | (Observation::Unobservable, Phase::Verify) => Checked::Satisfied,
+        (Observation::Present(_), _) | (Observation::Unobservable, Phase::First | Phase::Settle) => {
+            Checked::Needed("it is still there".to_owned())
+        }
+    }
+}
+
+fn difference(
+    wanted: &Value,
+    present: &Present,
+    recorded: Option<&RecordBody>,
+    token: Option<&str>,
+    phase: Phase,
+) -> Option<String> {
+    for (name, seen) in &present.fields {
+        let wanted = wanted.get(name).unwrap_or(&Value::Null);
+        if let Some(change) = compare(seen, wanted, Cause::Intent).first() {
+            let path = if change.path.as_str().is_empty() {
+                name.clone()
+            } else {
+                format!("{name}.{}", change.path)
+            };
+            return Some(format!("`{path}` is {}, not {}", brief(&change.from), brief(&change.to)));
+        }
+    }
+    if let (Some(seen), Some(token)) = (&present.triggers, token)
+        && seen != token
+    {
+        return Some("it has not restarted since what it restarts on changed".to_owned());
+    }
+    if phase == Phase::Verify {
+        return None;
+    }
+    let unseen = |value: &Value| {
+        let mut value = value.clone();
+        if let Some(object) = value.as_object_mut() {
+            object.retain(|name, _| !present.fields.contains_key(name));
+        }
+        value
+    };
+    let recorded_spec = recorded.map_or(Value::Null, |body| body.spec.value());
+    if recorded.is_some()
+        && let Some(change) = compare(&unseen(&recorded_spec), &unseen(wanted), Cause::Intent).first()
+    {
+        return Some(format!(
+            "`{}` is recorded as {}, not {}",
+            change.path,
+            brief(&change.from),
+            brief(&change.to)
+        ));
+    }
+    let judged_by_record = present.triggers.is_none() && token.is_some();
+    if judged_by_record && recorded.is_some_and(|body| body.triggers.as_deref() != token) {
+        return Some("it has not been done since what it restarts on changed".to_owned());
+    }
+    None
+}
+
+/// A value, short enough for a sentence.
+fn brief(value: &Value) -> String {
+    const LEN_MAX: usize = 60;
+    if value.is_null() {
+        return "not set".to_owned();
+    }
+    let text = crate::diff::shown(value, &ToString::to_string).to_string();
+    match text.char_indices().nth(LEN_MAX) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text,
+    }
+}

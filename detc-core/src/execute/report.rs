@@ -1,0 +1,126 @@
+//! What came of a run.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::NodeEnd;
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Every action ended well, and a second look found nothing to do.
+    Done,
+    /// Some action failed, or some resource could not be observed.
+    Failed,
+    /// It was stopped, and can be resumed.
+    Interrupted,
+    /// It was not begun.
+    Refused,
+    /// It was given up for a newer plan.
+    Superseded,
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+            Self::Refused => "refused",
+            Self::Superseded => "superseded",
+        })
+    }
+}
+
+/// How many actions ended how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Their effect was brought about.
+    pub done: usize,
+    /// Their effect was there already.
+    pub satisfied: usize,
+    /// They failed.
+    pub failed: usize,
+    /// They come after one that failed, or the run was stopped before them.
+    pub not_reached: usize,
+}
+
+impl Tally {
+    /// Counts one more end; `None`: it has not ended.
+    pub fn count(&mut self, end: Option<&NodeEnd>) {
+        match end {
+            Some(NodeEnd::Done) => self.done += 1,
+            Some(NodeEnd::Satisfied) => self.satisfied += 1,
+            Some(NodeEnd::Failed(_)) => self.failed += 1,
+            Some(NodeEnd::NotReached(_)) | None => self.not_reached += 1,
+        }
+    }
+}
+
+/// A failed action and what it cut off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Which: an index into the plan's actions.
+    pub action: u32,
+    /// Why.
+    pub error: String,
+    /// The actions that were not reached because of it.
+    pub unreached: Vec<u32>,
+}
+
+/// What came of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RunReport {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How its actions ended.
+    pub tally: Tally,
+    /// Those that failed.
+    pub failures: Vec<Failure>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl RunReport {
+    /// The report of these ends.
+    pub fn new<'a>(ends: impl Iterator<Item = Option<&'a NodeEnd>>, took: Duration) -> Self {
+        let mut tally = Tally::default();
+        let mut failures: Vec<Failure> = Vec::new();
+        let mut cut_off: std::collections::BTreeMap<u32, u32> = std::collections::BTreeMap::new();
+        let mut open = false;
+        for (action, end) in ends.enumerate() {
+            tally.count(end);
+            match end {
+                Some(NodeEnd::Failed(error)) => {
+                    failures.push(Failure {
+                        action: action as u32,
+                        error: error.clone(),
+                        unreached: Vec::new(),
+                    });
+                }
+                Some(NodeEnd::NotReached(because)) => {
+                    cut_off.insert(action as u32, *because);
+                }
+                Some(NodeEnd::Done | NodeEnd::Satisfied) => {}
+                None => open = true,
+            }
+        }
+        for (action, because) in &cut_off {
+            if let Some(failure) = failures.iter_mut().find(|failure| failure.action == *because) {
+                failure.unreached.push(*action);
+            }
+        }
+        let outcome = if open {
+            Outcome::Interrupted
+        } else if failures.is_empty() {
+            Outcome::Done
+        } else {
+            Outcome::Failed
+        };
+        Self { outcome, tally, failures, took }
+    }
+}
