@@ -4,6 +4,7 @@ pub mod action;
 pub mod backend;
 pub mod diff;
 pub mod execute;
+pub mod manage;
 pub mod model;
 pub mod plan;
 pub mod resource;

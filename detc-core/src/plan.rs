@@ -34,6 +34,8 @@ pub use select::{Pattern, Selection};
 pub struct Plan {
     /// The digest of everything below: what was reviewed is what runs.
     pub id: Digest,
+    /// The kinds that it uses, with their schemas: how a newer program tells whether it still knows them.
+    pub kinds: BTreeMap<String, Digest>,
     /// The hosts it acts on.
     pub hosts: BTreeMap<HostName, HostSpec>,
     /// What changes, by resource, without what is kept.

@@ -100,6 +100,18 @@ pub struct KindTraits {
     pub change: ChangeEffect,
     /// What deleting means.
     pub removal: Removal,
+    /// Who can tell what is there.
+    pub observed_by: ObservedBy,
+}
+
+/// Who can tell what is there of a kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ObservedBy {
+    /// A backend: each resource is looked at.
+    #[default]
+    Backend,
+    /// Only the record: there is nothing to look at, and nothing is looked at.
+    Record,
 }
 
 /// Whether a kind lives on a host.

@@ -12,9 +12,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::journal::{self, Entry, RunNumber, What};
-use super::{Applied, Checked, Command, Engine, Event, NodeEnd, Perform, Progress, ProgressSink, RunReport};
+use super::{Applied, Checked, Command, Engine, Event, Perform, Progress, ProgressSink, RunReport};
 use crate::action::ErrorClass;
-use crate::store::{Store, StoreError, Transaction, Write};
+use crate::store::{Compare, Store, StoreError, Write};
 
 /// Asks a run to stop. Cloning shares it.
 #[derive(Clone, Debug)]
@@ -67,6 +67,8 @@ pub struct Driver {
     options: DriverOptions,
     sink: ProgressSink,
     stop: StopHandle,
+    /// What must hold for every commit: that this process leads.
+    guard: Vec<Compare>,
     /// The next value of the log.
     batch: u64,
     /// What the log's clock shows at the beginning.
@@ -116,6 +118,7 @@ impl Driver {
             options,
             sink,
             stop: StopHandle::new(),
+            guard: Vec::new(),
             batch: 0,
             elapsed: Duration::ZERO,
         }
@@ -132,6 +135,13 @@ impl Driver {
     #[must_use]
     pub fn with_stop(mut self, stop: StopHandle) -> Self {
         self.stop = stop;
+        self
+    }
+
+    /// Makes every commit depend on these conditions.
+    #[must_use]
+    pub fn with_guard(mut self, guard: Vec<Compare>) -> Self {
+        self.guard = guard;
         self
     }
 
@@ -252,12 +262,12 @@ impl Driver {
                         Happened::Event(Event::Waited(action))
                     });
                 }
-                Command::RecordStart(action) => state.record(action, What::Started, Vec::new()),
+                Command::RecordStart(action) => {
+                    let writes = self.work.starting(action);
+                    state.record(action, What::Started, writes);
+                }
                 Command::RecordEnd(action, end) => {
-                    let writes = match end {
-                        NodeEnd::Done | NodeEnd::Satisfied => self.work.records(action, &end),
-                        NodeEnd::Failed(_) | NodeEnd::NotReached(_) => Vec::new(),
-                    };
+                    let writes = self.work.records(action, &end);
                     let took = state.checked_at[action as usize].map_or(Duration::ZERO, |at| at.elapsed());
                     (self.sink)(&Progress::Ended { action, end: &end, took });
                     state.record(action, What::from(&end), writes);
@@ -278,10 +288,10 @@ impl Driver {
         writes.push(Write::Put { key, value: batch.lines.into(), lease: None });
         self.batch += 1;
         state.committing = true;
-        let (store, upto) = (self.store.clone(), batch.upto);
+        let (store, upto, compares) = (self.store.clone(), batch.upto, self.guard.clone());
         let commit = async move {
-            let committed = store.transact(Transaction { compares: Vec::new(), writes }).await;
-            Happened::Committed(upto, committed.map(drop))
+            let committed = journal::commit_guarded(&*store, compares, writes).await;
+            Happened::Committed(upto, committed)
         };
         if let Some(happened) = poll_or_spawn(Box::pin(commit), &mut state.calls) {
             self.take(state, happened)?;

@@ -130,6 +130,8 @@ pub enum NodeEnd {
     Satisfied,
     /// It failed, with this message.
     Failed(String),
+    /// It may have happened, and that can not be found out: a person decides.
+    InDoubt(String),
     /// It comes after this one, which failed or was not reached.
     NotReached(u32),
 }
@@ -218,7 +220,9 @@ impl Engine {
                         }
                     }
                 }
-                NodeEnd::Failed(_) | NodeEnd::NotReached(_) => self.cut_off(*action, &dependents, commands),
+                NodeEnd::Failed(_) | NodeEnd::InDoubt(_) | NodeEnd::NotReached(_) => {
+                    self.cut_off(*action, &dependents, commands)
+                }
             }
             self.dependents[*action as usize] = dependents;
         }
@@ -461,7 +465,9 @@ impl Engine {
                     }
                 }
             }
-            NodeEnd::Failed(_) | NodeEnd::NotReached(_) => self.cut_off(action, &dependents, commands),
+            NodeEnd::Failed(_) | NodeEnd::InDoubt(_) | NodeEnd::NotReached(_) => {
+                self.cut_off(action, &dependents, commands)
+            }
         }
         self.dependents[action as usize] = dependents;
     }

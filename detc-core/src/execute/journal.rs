@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{NodeEnd, Outcome, Tally};
 use crate::model::Digest;
 use crate::plan::Plan;
-use crate::store::{KeyRange, Store, StoreError, Transaction, Write, read_all};
+use crate::store::{KeyRange, Store, StoreError, Transaction, TxnReply, Write, read_all};
 
 /// The number of a run within its store, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -92,6 +92,11 @@ pub enum What {
         /// Why.
         error: String,
     },
+    /// It may have happened, and that can not be found out.
+    InDoubt {
+        /// Why not.
+        error: String,
+    },
     /// It comes after an action that failed.
     NotReached {
         /// That action.
@@ -105,6 +110,7 @@ impl From<&NodeEnd> for What {
             NodeEnd::Done => Self::Done,
             NodeEnd::Satisfied => Self::Satisfied,
             NodeEnd::Failed(error) => Self::Failed { error: error.clone() },
+            NodeEnd::InDoubt(error) => Self::InDoubt { error: error.clone() },
             NodeEnd::NotReached(because) => Self::NotReached { because: *because },
         }
     }
@@ -118,6 +124,7 @@ impl What {
             Self::Done => Some(NodeEnd::Done),
             Self::Satisfied => Some(NodeEnd::Satisfied),
             Self::Failed { error } => Some(NodeEnd::Failed(error.clone())),
+            Self::InDoubt { error } => Some(NodeEnd::InDoubt(error.clone())),
             Self::NotReached { because } => Some(NodeEnd::NotReached(*because)),
         }
     }
@@ -130,7 +137,7 @@ pub(super) fn append(entry: &Entry, out: &mut Vec<u8>) {
         What::Started => Some("started"),
         What::Done => Some("done"),
         What::Satisfied => Some("satisfied"),
-        What::Failed { .. } | What::NotReached { .. } => None,
+        What::Failed { .. } | What::InDoubt { .. } | What::NotReached { .. } => None,
     };
     match plain {
         Some(what) => write!(out, r#"{{"at":{},"action":{},"what":"{what}"}}"#, entry.at, entry.action)
@@ -149,6 +156,14 @@ pub fn state_key(id: &crate::model::ResourceId) -> Bytes {
     key.extend_from_slice(STATE.as_bytes());
     key.extend_from_slice(id.as_str().as_bytes());
     key.into()
+}
+
+/// What the keys of actions begin with that can not be probed, and have started and not ended.
+pub const DOUBT: &str = "doubt/";
+
+/// The key that holds, while such an action is under way, the record that it will have.
+pub fn doubt_key(id: &crate::model::ResourceId) -> Bytes {
+    format!("{DOUBT}{id}").into()
 }
 
 const HEADS: &str = "run/";
@@ -271,9 +286,22 @@ pub async fn log(store: &dyn Store, number: RunNumber) -> Result<(Vec<Entry>, u6
     Ok((entries, values.len() as u64))
 }
 
-/// Commits writes that nobody else can have made.
-pub(crate) async fn commit(store: &dyn Store, writes: Vec<Write>) -> Result<(), StoreError> {
-    store.transact(Transaction { compares: Vec::new(), writes }).await.map(drop)
+/// Commits writes, if this process still leads.
+pub(crate) async fn commit_guarded(
+    store: &dyn Store,
+    compares: Vec<crate::store::Compare>,
+    writes: Vec<Write>,
+) -> Result<(), StoreError> {
+    match store.transact(Transaction { compares, writes }).await? {
+        TxnReply::Committed(_) => Ok(()),
+        TxnReply::Conflict(conflict) => {
+            let holder = conflict.current.map(|entry| String::from_utf8_lossy(&entry.value).into_owned());
+            Err(StoreError::Held {
+                store: "that this run records in".to_owned(),
+                holder: holder.unwrap_or_else(|| "nobody: this manager's lease ran out".to_owned()),
+            })
+        }
+    }
 }
 
 #[cfg(test)]
@@ -287,6 +315,7 @@ mod tests {
             What::Done,
             What::Satisfied,
             What::Failed { error: "no \"space\"".to_owned() },
+            What::InDoubt { error: "lost".to_owned() },
             What::NotReached { because: 3 },
         ];
         for what in all {

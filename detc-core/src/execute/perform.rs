@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
-use super::journal::state_key;
+use super::journal::{doubt_key, state_key};
 use super::{Applied, Checked, NodeEnd, Phase};
-use crate::action::{ActionError, ErrorClass};
+use crate::action::{ActionError, CrashClass, ErrorClass};
 use crate::diff::trigger_token;
 use crate::model::{Doc, Map, Observation, Record, RecordBody, ResourceId, Set, substitute};
 use crate::plan::{Plan, PlannedAction, Verb};
@@ -18,7 +18,6 @@ mod around;
 mod judge;
 
 pub use around::Surroundings;
-pub(crate) use around::sealed_observation;
 pub(crate) use judge::judge;
 
 /// A future of a check or an apply.
@@ -31,6 +30,9 @@ pub trait Perform: Send + Sync + 'static {
 
     /// Brings the effect about. `attempt` counts from 1.
     fn apply(self: Arc<Self>, action: u32, attempt: u32) -> Performing<Applied>;
+
+    /// What is written to the store together with the journal's entry for the start.
+    fn starting(&self, action: u32) -> Vec<Write>;
 
     /// What is written to the store together with the journal's entry for this end.
     fn records(&self, action: u32, end: &NodeEnd) -> Vec<Write>;
@@ -161,20 +163,11 @@ impl PlanWork {
         } else {
             judge(&spec, &observed, base.as_deref(), token.as_deref(), phase, action.crash)
         };
-        let moved = phase == Phase::First
-            && action.after.is_empty()
-            && !self.around.resumed
-            && matches!(checked, Checked::Needed(_))
-            && crate::plan::basis(self.around.recorded.get(Self::recorded_id(action, id)), &observed)
-                != action.basis;
         let mut state = self.state();
         let open = state.open.entry(index).or_default();
         open.spec = Some(spec);
         open.observed = Some(observed);
         open.triggers = token;
-        if moved {
-            return Err(ActionError::permanent("it changed since it was planned: plan again"));
-        }
         Ok(checked)
     }
 
@@ -203,6 +196,44 @@ impl PlanWork {
         };
         self.state().open.entry(index).or_default().output = output;
         Ok(())
+    }
+
+    /// What is recorded of a resource whose action ended so.
+    fn record(&self, index: u32, end: &NodeEnd, open: Open) -> (Record, RecordBody) {
+        let (action, id) = self.action(index);
+        let recording = action.recording.as_ref().expect("invariant: only what is made is recorded");
+        let base = self.base(action, id);
+        let kind = self.around.registry.kind(id.kind());
+        let observed = open.observed.unwrap_or(Observation::Unobservable);
+        let mut output = match &observed {
+            Observation::Present(present) => present.output.clone(),
+            Observation::Absent | Observation::Unobservable | Observation::Unknown(_) => None,
+        };
+        output = output.or(open.output).or_else(|| base.as_ref().map(|body| body.output.clone()));
+        let mut output = output.unwrap_or(Value::Null);
+        self.around.seal_output(id, recording.extra.as_deref(), &mut output);
+        let changed = match (end, &base) {
+            (NodeEnd::Satisfied, Some(body)) => body.changed.clone(),
+            _ => format!("{}/{}", self.around.run, self.plan.action_id(index)),
+        };
+        let before = base.as_ref().and_then(|body| body.made_as.clone());
+        let body = RecordBody {
+            made_as: before.or_else(|| recording.renamed_from.clone()),
+            spec: open.spec.unwrap_or_else(|| action.spec.clone()),
+            output,
+            host: action.host.clone(),
+            after: recording.after.clone(),
+            extra: recording.extra.clone(),
+            triggers: open.triggers.or_else(|| base.as_ref().and_then(|body| body.triggers.clone())),
+            changed,
+            schema: kind.map_or(crate::model::Digest::of(b""), |kind| kind.facts().schema),
+        };
+        let seen = match action.verb {
+            Verb::Record => self.around.recorded.get(Self::recorded_id(action, id)).map(Record::seen),
+            _ => None,
+        };
+        let seen = seen.unwrap_or_else(|| observed.fingerprint());
+        (Record::new(recording.intent, recording.relations, seen, &body), body)
     }
 
     fn failed(&self, index: u32, error: &ActionError) -> (ErrorClass, String) {
@@ -246,52 +277,37 @@ impl Perform for PlanWork {
         })
     }
 
+    fn starting(&self, index: u32) -> Vec<Write> {
+        let (action, id) = self.action(index);
+        if action.crash != CrashClass::AtMostOnce || action.recording.is_none() {
+            return Vec::new();
+        }
+        let open = self.state().open.get(&index).cloned().unwrap_or_default();
+        let (record, _) = self.record(index, &NodeEnd::Done, open);
+        vec![Write::Put { key: doubt_key(id), value: record.as_bytes().clone(), lease: None }]
+    }
+
     fn records(&self, index: u32, end: &NodeEnd) -> Vec<Write> {
         let (action, id) = self.action(index);
         let open = self.state().open.swap_remove(&index).unwrap_or_default();
-        let Some(recording) = &action.recording else { return vec![Write::Delete(state_key(id))] };
-        let base = self.base(action, id);
-        let kind = self.around.registry.kind(id.kind());
-        let observed = open.observed.unwrap_or(Observation::Unobservable);
-        let mut output = match &observed {
-            Observation::Present(present) => present.output.clone(),
-            Observation::Absent | Observation::Unobservable | Observation::Unknown(_) => None,
+        let mut writes = Vec::new();
+        if action.crash == CrashClass::AtMostOnce
+            && !matches!(end, NodeEnd::InDoubt(_) | NodeEnd::NotReached(_))
+        {
+            writes.push(Write::Delete(doubt_key(id)));
+        }
+        if !matches!(end, NodeEnd::Done | NodeEnd::Satisfied) {
+            return writes;
+        }
+        let Some(recording) = &action.recording else {
+            writes.push(Write::Delete(state_key(id)));
+            return writes;
         };
-        output = output.or(open.output).or_else(|| base.as_ref().map(|body| body.output.clone()));
-        let mut output = output.unwrap_or(Value::Null);
-        self.around.seal_output(id, recording.extra.as_deref(), &mut output);
-        let run = self.around.run;
-        let changed = match (end, &base) {
-            (NodeEnd::Satisfied, Some(body)) => body.changed.clone(),
-            _ => format!("{run}/{}", self.plan.action_id(index)),
-        };
-        let made_as = recording.renamed_from.as_ref().and_then(|from| {
-            base.as_ref().and_then(|body| body.made_as.clone()).or_else(|| Some(from.clone()))
-        });
-        let body = RecordBody {
-            made_as: made_as.or_else(|| base.as_ref().and_then(|body| body.made_as.clone())),
-            spec: open.spec.unwrap_or_else(|| action.spec.clone()),
-            output,
-            host: action.host.clone(),
-            after: recording.after.clone(),
-            extra: recording.extra.clone(),
-            triggers: open.triggers.or_else(|| base.as_ref().and_then(|body| body.triggers.clone())),
-            changed,
-            schema: kind.map_or(crate::model::Digest::of(b""), |kind| kind.facts().schema),
-        };
-        let seen = match (action.verb, &base) {
-            (Verb::Record, Some(_)) => {
-                let before = self.around.recorded.get(Self::recorded_id(action, id));
-                before.map_or_else(|| observed.fingerprint(), Record::seen)
-            }
-            _ => observed.fingerprint(),
-        };
-        let record = Record::new(recording.intent, recording.relations, seen, &body);
+        let (record, body) = self.record(index, end, open);
         if self.needed.contains(id) {
             self.state().made.insert(id.clone(), Arc::new(body));
         }
-        let mut writes =
-            vec![Write::Put { key: state_key(id), value: record.as_bytes().clone(), lease: None }];
+        writes.push(Write::Put { key: state_key(id), value: record.as_bytes().clone(), lease: None });
         writes.extend(recording.renamed_from.as_ref().map(|from| Write::Delete(state_key(from))));
         writes
     }

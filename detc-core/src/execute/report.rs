@@ -54,7 +54,7 @@ impl Tally {
         match end {
             Some(NodeEnd::Done) => self.done += 1,
             Some(NodeEnd::Satisfied) => self.satisfied += 1,
-            Some(NodeEnd::Failed(_)) => self.failed += 1,
+            Some(NodeEnd::Failed(_) | NodeEnd::InDoubt(_)) => self.failed += 1,
             Some(NodeEnd::NotReached(_)) | None => self.not_reached += 1,
         }
     }
@@ -95,7 +95,7 @@ impl RunReport {
         for (action, end) in ends.enumerate() {
             tally.count(end);
             match end {
-                Some(NodeEnd::Failed(error)) => {
+                Some(NodeEnd::Failed(error) | NodeEnd::InDoubt(error)) => {
                     failures.push(Failure {
                         action: action as u32,
                         error: error.clone(),

@@ -80,6 +80,19 @@ impl Vault {
         }
     }
 
+    /// Puts the values back where they are known, and a made-up text where not.
+    pub(crate) fn open_or_make_up(&self, value: &mut Value) {
+        if let Some(digest) = mark_of(value) {
+            *value = self.values.get(&digest).cloned().unwrap_or_else(|| Value::from(crate::resource::LATER));
+            return;
+        }
+        match value {
+            Value::Array(items) => items.iter_mut().for_each(|item| self.open_or_make_up(item)),
+            Value::Object(object) => object.values_mut().for_each(|item| self.open_or_make_up(item)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+
     /// Whether there is nothing to keep secret.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()

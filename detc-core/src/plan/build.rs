@@ -1,5 +1,7 @@
 //! From the views of all resources to a plan.
 
+use std::collections::BTreeMap;
+
 use super::order::{self, Step};
 use super::resolve::Resolver;
 use super::{Plan, PlanError, PlannedAction, Recording, Verb};
@@ -237,8 +239,18 @@ impl<'a> Builder<'a> {
     fn finish(self) -> Result<Plan, PlanError> {
         let (changes, actions) = order::assemble(self.steps, &self.input)?;
         let hosts = &self.input.desired.hosts;
+        let mut kinds = BTreeMap::new();
+        for change in &changes {
+            let name = change.resource.kind();
+            if !kinds.contains_key(name)
+                && let Some(kind) = self.input.registry.kind(name)
+            {
+                kinds.insert(name.to_owned(), kind.facts().schema);
+            }
+        }
         let mut plan = Plan {
             id: Digest::of(b""),
+            kinds,
             hosts: hosts.clone(),
             changes,
             kept: self.kept,

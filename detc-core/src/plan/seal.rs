@@ -20,6 +20,9 @@ impl Plan {
             hasher.part(name.as_str().as_bytes());
             hasher.part(&serde_json::to_vec(host).expect("invariant: a host is JSON"));
         }
+        for (name, schema) in &self.kinds {
+            hasher.part(name.as_bytes()).part(schema.as_bytes());
+        }
         for count in [self.kept, self.left_out, self.changes.len(), self.actions.len()] {
             hasher.part(&(count as u64).to_le_bytes());
         }

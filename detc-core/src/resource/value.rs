@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::erased::KindFacts;
 use super::schema::schema_of;
-use super::{Kind, KindTraits, Removal};
+use super::{Kind, KindTraits, ObservedBy, Removal};
 use crate::action::{ActionCx, ActionError, CrashClass, Footprint};
 use crate::model::{DesiredResource, Doc, Observation};
 
@@ -42,7 +42,8 @@ impl ValueKind {
 
     pub(super) fn new() -> Self {
         let fields: &'static [&'static str] = &["input"];
-        let traits = KindTraits { removal: Removal::Forget, ..KindTraits::default() };
+        let traits =
+            KindTraits { removal: Removal::Forget, observed_by: ObservedBy::Record, ..KindTraits::default() };
         let schema = schema_of(Self::NAME, Some(fields), None);
         Self {
             facts: KindFacts { name: Self::NAME, fields: Some(fields), outputs: Some(&[]), schema, traits },

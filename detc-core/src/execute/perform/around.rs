@@ -39,6 +39,15 @@ pub struct Surroundings {
     pub resumed: bool,
 }
 
+/// What to do about a sensitive value that this process was not given.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lost {
+    /// Fail: something would be made of it.
+    Refused,
+    /// Make up a text: what is looked at, or removed, is not found by its secrets.
+    MadeUp,
+}
+
 /// One call into a kind.
 pub(super) struct Call<'a> {
     pub(super) index: u32,
@@ -68,15 +77,19 @@ impl Surroundings {
     }
 
     /// `text` without sensitive values.
-    pub(super) fn scrub(&self, text: &str) -> String {
+    pub(crate) fn scrub(&self, text: &str) -> String {
         self.vault.lock().unwrap_or_else(PoisonError::into_inner).scrub(text)
     }
 
     /// The spec with its sensitive values in place.
-    fn open(&self, spec: &Doc, id: &ResourceId) -> Result<Value, ActionError> {
+    fn open(&self, spec: &Doc, id: &ResourceId, lost: Lost) -> Result<Value, ActionError> {
         let mut value = spec.value();
         if crate::model::secret::has_mark(spec.text()) {
             let vault = self.vault.lock().unwrap_or_else(PoisonError::into_inner);
+            if lost == Lost::MadeUp {
+                vault.open_or_make_up(&mut value);
+                return Ok(value);
+            }
             vault.open(&mut value).map_err(|error| {
                 ActionError::permanent(format!("{id}: {error}"))
                     .with_hint("run the command with the desired state file, which has the value")
@@ -156,7 +169,7 @@ impl Surroundings {
         key: &str,
     ) -> Result<Observation, ActionError> {
         let kind = self.kind(id)?;
-        let opened = self.open(spec, id)?;
+        let opened = self.open(spec, id, Lost::MadeUp)?;
         let cx = self.cx((id, host), base, token, key)?;
         let observation = kind.observe(&opened, &cx).await?;
         Ok(sealed_observation(observation, kind.facts(), extra, &self.vault, &self.key))
@@ -165,19 +178,19 @@ impl Surroundings {
     pub(super) async fn create(&self, call: &Call<'_>) -> Result<Value, ActionError> {
         let key = self.key(call);
         let cx = self.cx((call.id, call.action.host.as_ref()), call.base, call.token, &key)?;
-        self.kind(call.id)?.create(&self.open(call.spec, call.id)?, &cx).await
+        self.kind(call.id)?.create(&self.open(call.spec, call.id, Lost::Refused)?, &cx).await
     }
 
     pub(super) async fn update(&self, call: &Call<'_>) -> Result<Value, ActionError> {
         let key = self.key(call);
         let cx = self.cx((call.id, call.action.host.as_ref()), call.base, call.token, &key)?;
-        self.kind(call.id)?.update(&self.open(call.spec, call.id)?, &cx).await
+        self.kind(call.id)?.update(&self.open(call.spec, call.id, Lost::Refused)?, &cx).await
     }
 
     pub(super) async fn delete(&self, call: &Call<'_>) -> Result<(), ActionError> {
         let key = self.key(call);
         let cx = self.cx((call.id, call.action.host.as_ref()), call.base, call.token, &key)?;
-        self.kind(call.id)?.delete(&self.open(call.spec, call.id)?, &cx).await
+        self.kind(call.id)?.delete(&self.open(call.spec, call.id, Lost::MadeUp)?, &cx).await
     }
 
     /// Marks the sensitive values of an output.
@@ -200,7 +213,7 @@ fn sensitive(facts: &KindFacts, extra: Option<&Extra>) -> Vec<FieldPath> {
 }
 
 /// An observation with its sensitive values marked, as they are in the spec it is compared with.
-pub(crate) fn sealed_observation(
+fn sealed_observation(
     observation: Observation,
     facts: &KindFacts,
     extra: Option<&Extra>,

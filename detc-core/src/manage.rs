@@ -1,0 +1,217 @@
+//! The manager: observe → diff → plan → execute, on one store, with one leader.
+//!
+//! ```text
+//!   open ──▶ lead ──▶ plan(desired) ──▶ Planned ──apply──▶ RunReport
+//!                        ▲ observe           │ save, review, prepare again
+//!                        └── status          └──▶ refused when stale
+//! ```
+//!
+//! A manager owns its store while it is open: a second one is refused until the first has closed or died. What is here
+//! ties the parts together; it decides nothing that a plan should say.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use crate::execute::journal::{JournalError, RunNumber};
+use crate::execute::{DriverOptions, Limits, Retry};
+use crate::model::secret::MarkKey;
+use crate::model::{InvalidState, Recorded, ResourceId};
+use crate::plan::PlanError;
+use crate::resource::Registry;
+use crate::store::{Compare, LeaseId, Store, StoreError};
+
+mod clock;
+mod identity;
+mod lead;
+mod look;
+mod planned;
+mod records;
+mod resume;
+mod run;
+mod status;
+
+pub use clock::{Clock, SystemClock};
+pub use planned::{Planned, StaleAction};
+pub use resume::{Resumed, Settlement};
+pub use run::ApplyReport;
+pub use status::{ResourceStatus, StatusState};
+
+/// How a manager works.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct ManagerOptions {
+    /// What others are told of the one who holds the store.
+    pub holder: String,
+    /// How much is done at once.
+    pub limits: Limits,
+    /// How often a failed call is tried again.
+    pub retry: Retry,
+    /// Deadlines.
+    pub driver: DriverOptions,
+    /// Where detc keeps its own things on the manager's own machine.
+    pub state_dir: String,
+    /// How many runs are kept. Default 50: enough for some weeks of releases, and a run's plan and log are small.
+    pub runs_max: usize,
+    /// How long the lease on the store lives when the process dies in silence. Default 15 s: longer than any pause of a
+    /// healthy process, shorter than a person's patience.
+    pub lease: Duration,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for ManagerOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ManagerOptions").field("holder", &self.holder).finish_non_exhaustive()
+    }
+}
+
+impl Default for ManagerOptions {
+    fn default() -> Self {
+        Self {
+            holder: format!("process {}", std::process::id()),
+            limits: Limits::default(),
+            retry: Retry::default(),
+            driver: DriverOptions::default(),
+            state_dir: "/var/lib/detc".to_owned(),
+            runs_max: 50,
+            lease: Duration::from_secs(15),
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+impl ManagerOptions {
+    /// Keeps detc's own things on the manager's machine below this folder.
+    #[must_use]
+    pub fn with_state_dir(mut self, dir: impl Into<String>) -> Self {
+        self.state_dir = dir.into();
+        self
+    }
+
+    /// Sets how much is done at once.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+}
+
+/// Manages a cluster by its desired state. See the [module](self).
+pub struct Manager {
+    store: Arc<dyn Store>,
+    registry: Registry,
+    options: ManagerOptions,
+    scope: String,
+    key: MarkKey,
+    lease: LeaseId,
+    guard: Vec<Compare>,
+    _keeper: JoinSet<()>,
+    recorded: Mutex<Arc<Recorded>>,
+    doubts: Mutex<BTreeMap<ResourceId, bytes::Bytes>>,
+}
+
+impl std::fmt::Debug for Manager {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Manager").field("scope", &self.scope).finish_non_exhaustive()
+    }
+}
+
+/// Why a manager did not do as asked. Variants differ by what the caller does next.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ManageError {
+    /// The desired state is wrong: correct it.
+    #[error(transparent)]
+    Invalid(#[from] InvalidState),
+    /// There is no plan: the desired state asks for something that is refused.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The store failed, or another manager holds it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What an earlier version left can not be understood.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// What is recorded can not be understood.
+    #[error("the record of {resource} can not be read")]
+    Record {
+        /// The resource.
+        resource: String,
+        /// Why.
+        #[source]
+        source: crate::model::RecordError,
+    },
+    /// The plan was made for another state of things: plan again.
+    #[error("the plan is stale: {} of its actions {} derived from what is no longer so", .0.len(), if .0.len() == 1 { "was" } else { "were" })]
+    Stale(Vec<StaleAction>),
+    /// A run was interrupted: resume it first.
+    #[error("{0} was interrupted and is not finished")]
+    Unfinished(RunNumber),
+    /// There is no such run.
+    #[error("there is no {0}")]
+    NoRun(RunNumber),
+    /// Nothing is in doubt about this resource.
+    #[error("nothing is in doubt about {0}")]
+    NoDoubt(ResourceId),
+}
+
+impl Manager {
+    /// Opens a store and takes the lead on it.
+    ///
+    /// # Errors
+    /// [`StoreError::Held`] when another manager leads.
+    pub async fn open(
+        store: Arc<dyn Store>,
+        registry: Registry,
+        options: ManagerOptions,
+    ) -> Result<Self, ManageError> {
+        let identity = identity::read_or_make(&*store, &*options.clock).await?;
+        let leadership = lead::take(&store, &options).await?;
+        let (recorded, doubts) = records::read(&*store).await?;
+        Ok(Self {
+            store,
+            registry,
+            options,
+            scope: identity.scope,
+            key: identity.key,
+            lease: leadership.lease,
+            guard: leadership.guard,
+            _keeper: leadership.keeper,
+            recorded: Mutex::new(Arc::new(recorded)),
+            doubts: Mutex::new(doubts),
+        })
+    }
+
+    /// Gives the lead back. A manager that is dropped instead gives it back when its lease has run out.
+    ///
+    /// # Errors
+    /// When the store fails; the lease then runs out by itself.
+    pub async fn close(self) -> Result<(), ManageError> {
+        Ok(self.store.revoke(self.lease).await?)
+    }
+
+    /// What is recorded.
+    pub fn recorded(&self) -> Arc<Recorded> {
+        self.recorded.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The kinds and connectors it knows.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Reads what is recorded again.
+    async fn refresh(&self) -> Result<(), ManageError> {
+        let (recorded, doubts) = records::read(&*self.store).await?;
+        *self.recorded.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(recorded);
+        *self.doubts.lock().unwrap_or_else(PoisonError::into_inner) = doubts;
+        Ok(())
+    }
+
+    fn doubts(&self) -> BTreeMap<ResourceId, bytes::Bytes> {
+        self.doubts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

@@ -1,0 +1,120 @@
+//! Looks at resources: connects the hosts, and observes many at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use tokio::task::JoinSet;
+
+use super::Manager;
+use crate::backend::Host;
+use crate::execute::{Progress, ProgressSink, Surroundings};
+use crate::model::{Doc, Extra, HostName, HostSpec, Observation, RecordBody, ResourceId};
+use crate::plan::Observed;
+
+/// How many resources are looked at at once: enough to hide the waiting, few enough for the file handles of a process.
+const AT_ONCE_MAX: usize = 64;
+
+/// One look.
+#[derive(Clone, Debug)]
+pub(super) struct Look {
+    pub(super) id: ResourceId,
+    pub(super) host: Option<HostName>,
+    pub(super) spec: Doc,
+    pub(super) base: Option<RecordBody>,
+    pub(super) extra: Option<Box<Extra>>,
+}
+
+impl Manager {
+    /// Connects the hosts that are named in `needed`.
+    pub(super) async fn connect(
+        &self,
+        specs: &BTreeMap<HostName, HostSpec>,
+        needed: &BTreeSet<HostName>,
+    ) -> BTreeMap<HostName, Result<Arc<dyn Host>, String>> {
+        let mut tasks = JoinSet::new();
+        let mut hosts = BTreeMap::new();
+        for name in needed {
+            let Some(spec) = specs.get(name).cloned() else {
+                hosts.insert(name.clone(), Err(format!("host `{name}` is not declared")));
+                continue;
+            };
+            let Some(connector) = self.registry.connector(spec.scheme()).cloned() else {
+                hosts.insert(name.clone(), Err(format!("this program has no connector for `{}`", spec.connect)));
+                continue;
+            };
+            let (name, limit) = (name.clone(), self.options.limits.per_host);
+            tasks.spawn(async move {
+                let host = connector.connect(&name, &spec).await.map_err(|error| error.to_string());
+                let limited = host.map(|host| Arc::new(crate::backend::Limited::new(host, limit)) as Arc<dyn Host>);
+                (name, limited)
+            });
+        }
+        hosts.extend(tasks.join_all().await);
+        hosts
+    }
+
+    /// Where detc keeps its own things on each host.
+    pub(super) fn state_dirs(&self, specs: &BTreeMap<HostName, HostSpec>) -> BTreeMap<HostName, String> {
+        let dir = |(name, spec): (&HostName, &HostSpec)| {
+            let given = spec.options.get("state_dir").and_then(|dir| dir.as_str()).map(str::to_owned);
+            let local = || format!("{}/{name}", self.options.state_dir);
+            let default = || if spec.scheme() == "local" { local() } else { format!("/var/lib/detc/{}", self.scope) };
+            (name.clone(), given.unwrap_or_else(default))
+        };
+        specs.iter().map(dir).collect()
+    }
+}
+
+/// Makes the looks, many at once, and adds what was seen. What fails is unknown, for that reason.
+pub(super) async fn look_at_all(
+    around: &Arc<Surroundings>,
+    looks: Vec<Look>,
+    observed: &mut Observed,
+    sink: &mut ProgressSink,
+) {
+    let mut tasks: JoinSet<(ResourceId, Observation)> = JoinSet::new();
+    for look in looks {
+        while tasks.len() >= AT_ONCE_MAX {
+            take(tasks.join_next().await, observed);
+        }
+        sink(&Progress::Observing { resource: &look.id });
+        let around = around.clone();
+        let mut call: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(async move {
+            let observation = look_at(&around, &look).await;
+            (look.id, observation)
+        });
+        // A look that does not wait costs no task.
+        match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(done) => take(Some(Ok(done)), observed),
+            Poll::Pending => {
+                tasks.spawn(call);
+            }
+        }
+    }
+    while let Some(done) = tasks.join_next().await {
+        take(Some(done), observed);
+    }
+}
+
+async fn look_at(around: &Surroundings, look: &Look) -> Observation {
+    let base = look.base.as_ref();
+    let token = base.and_then(|body| body.triggers.as_deref());
+    let call = around.look((&look.id, look.host.as_ref()), &look.spec, base, token, look.extra.as_deref(), "observe");
+    match tokio::time::timeout(LOOK_TIMEOUT, call).await {
+        Ok(Ok(observation)) => observation,
+        Ok(Err(error)) => Observation::Unknown(around.scrub(&error.full_message())),
+        Err(_) => Observation::Unknown(format!("no answer within {} s", LOOK_TIMEOUT.as_secs())),
+    }
+}
+
+/// A look that takes longer is not going to answer.
+const LOOK_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
+
+fn take(done: Option<Result<(ResourceId, Observation), tokio::task::JoinError>>, observed: &mut Observed) {
+    let (id, observation) =
+        done.expect("invariant: there is a look in flight").expect("invariant: a look does not panic");
+    observed.insert(id, observation);
+}

@@ -1,0 +1,288 @@
+//! From a desired state to a plan that can be applied, and back from a saved one.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::look::{Look, look_at_all};
+use super::{ManageError, Manager, records};
+use crate::diff::{Differ, intent_digest};
+use crate::execute::journal::RunNumber;
+use crate::execute::{ProgressSink, Surroundings};
+use crate::model::secret::Vault;
+use crate::model::{
+    Desired, DesiredResource, Doc, HostName, Observation, RecordBody, Reference, ResourceId, substitute,
+};
+use crate::plan::{self, Observed, Plan, PlanInput, Selection};
+use crate::resource::ObservedBy;
+
+/// A plan with what is needed to apply it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Planned {
+    /// The plan.
+    pub plan: Arc<Plan>,
+    pub(super) around: Surroundings,
+}
+
+/// An action of a saved plan that was derived from what is no longer so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StaleAction {
+    /// The action's id.
+    pub action: String,
+    /// Its resource.
+    pub resource: ResourceId,
+    /// What moved.
+    pub what: String,
+}
+
+impl Manager {
+    /// Observes, diffs and plans. Changes nothing.
+    ///
+    /// # Errors
+    /// When the desired state is wrong, or asks for something that is refused.
+    pub async fn plan(
+        &self,
+        desired: &Desired,
+        selection: &Selection,
+        sink: &mut ProgressSink,
+    ) -> Result<Planned, ManageError> {
+        let topology = desired.check(&self.registry)?;
+        let mut desired = std::borrow::Cow::Borrowed(desired);
+        self.add_known_hosts(&mut desired).await?;
+        let recorded = self.recorded();
+        let vault = Arc::new(Mutex::new(Vault::new()));
+        let looks = self.looks(&desired, &vault)?;
+        let mut around = self.surroundings(&desired, vault.clone());
+        let needed: BTreeSet<HostName> = looks.0.iter().filter_map(|look| look.host.clone()).collect();
+        around.hosts = self.connect(&desired.hosts, &needed).await;
+        let around = Arc::new(around);
+        let mut observed = looks.1;
+        look_at_all(&around, looks.0, &mut observed, sink).await;
+        self.add_doubts(&mut observed);
+        let input = PlanInput {
+            desired: &desired,
+            topology: &topology,
+            recorded: &recorded,
+            observed: &observed,
+            registry: &self.registry,
+            key: &self.key,
+        };
+        let plan = plan::build(&input, &mut vault.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let plan = Arc::new(plan.select(selection)?);
+        let around = Arc::try_unwrap(around).unwrap_or_else(|shared| (*shared).clone());
+        Ok(Planned { plan, around })
+    }
+
+    /// Makes a saved plan ready to be applied, if everything that it was derived from is still so. With the desired state
+    /// it is checked against that as well, and sensitive values come from there.
+    ///
+    /// # Errors
+    /// [`ManageError::Stale`] with the actions whose ground has moved.
+    pub async fn prepare(
+        &self,
+        plan: Plan,
+        desired: Option<&Desired>,
+        sink: &mut ProgressSink,
+    ) -> Result<Planned, ManageError> {
+        let vault = Arc::new(Mutex::new(Vault::new()));
+        let empty = Desired::new();
+        if let Some(desired) = desired {
+            desired.check(&self.registry)?;
+        }
+        let given = desired.unwrap_or(&empty);
+        let mut around = self.surroundings(given, vault.clone());
+        let mut needed: BTreeSet<HostName> = plan.actions.iter().filter_map(|action| action.host.clone()).collect();
+        let recorded = self.recorded();
+        let mut looks = Vec::new();
+        let mut observed = Observed::default();
+        for (index, action) in plan.actions.iter().enumerate() {
+            let id = plan.resource_of(index as u32);
+            let base = self.body(base_id(action, id))?;
+            let by_record = self.registry.kind(id.kind()).is_none_or(|kind| is_by_record(kind.facts()));
+            if by_record || observed.contains_key(id) {
+                continue;
+            }
+            let (spec, host) = match &base {
+                Some(body) => (body.spec.clone(), body.host.clone()),
+                None if has_references(&action.spec) => {
+                    observed.insert(id.clone(), Observation::Absent);
+                    continue;
+                }
+                None => (action.spec.clone(), action.host.clone()),
+            };
+            needed.extend(host.clone());
+            let extra = action.recording.as_ref().and_then(|recording| recording.extra.clone());
+            looks.push(Look { id: id.clone(), host, spec, extra, base });
+        }
+        for resource in given.resources.values() {
+            self.seal(resource, &vault);
+        }
+        around.hosts = self.connect(&plan.hosts, &needed).await;
+        around.state_dirs = self.state_dirs(&plan.hosts);
+        let around = Arc::new(around);
+        look_at_all(&around, looks, &mut observed, sink).await;
+        let mut stale = Vec::new();
+        for (index, action) in plan.actions.iter().enumerate() {
+            let id = plan.resource_of(index as u32);
+            let seen = observed.get(id).unwrap_or(&Observation::Unobservable);
+            let moved = if plan::basis(recorded.get(base_id(action, id)), seen) != action.basis {
+                Some("what was recorded or observed of it has changed")
+            } else if desired.is_some() && !self.is_still_desired(action, id, given, &vault) {
+                Some("the desired state of it has changed")
+            } else {
+                None
+            };
+            if let Some(what) = moved {
+                let action = plan.action_id(index as u32);
+                stale.push(StaleAction { action, resource: id.clone(), what: what.to_owned() });
+            }
+        }
+        if !stale.is_empty() {
+            return Err(ManageError::Stale(stale));
+        }
+        let around = Arc::try_unwrap(around).unwrap_or_else(|shared| (*shared).clone());
+        Ok(Planned { plan: Arc::new(plan), around })
+    }
+
+    fn is_still_desired(
+        &self,
+        action: &plan::PlannedAction,
+        id: &ResourceId,
+        desired: &Desired,
+        vault: &Mutex<Vault>,
+    ) -> bool {
+        match (&action.recording, desired.resources.get(id)) {
+            (None, None) => true,
+            (Some(recording), Some(resource)) => {
+                let sealed = self.seal(resource, vault);
+                recording.intent == intent_digest(&sealed, resource.host.as_ref())
+                    && recording.relations == resource.relations_digest()
+            }
+            // The first half of a replacement removes something that is still desired.
+            (None, Some(_)) => action.verb == plan::Verb::Delete,
+            (Some(_), None) => false,
+        }
+    }
+
+    pub(super) fn surroundings(&self, desired: &Desired, vault: Arc<Mutex<Vault>>) -> Surroundings {
+        let mut around =
+            Surroundings::new(self.registry.clone(), self.key.clone(), self.scope.clone(), RunNumber(0));
+        around.recorded = self.recorded();
+        around.vault = vault;
+        around.blobs = Arc::new(desired.blobs.clone());
+        around.state_dirs = self.state_dirs(&desired.hosts);
+        around
+    }
+
+    /// Hosts that were declared when a resource was made, and are not any more, are still known for its removal.
+    pub(super) async fn add_known_hosts(
+        &self,
+        desired: &mut std::borrow::Cow<'_, Desired>,
+    ) -> Result<(), ManageError> {
+        for (name, spec) in records::hosts(&*self.store).await? {
+            if !desired.hosts.contains_key(&name) {
+                desired.to_mut().hosts.insert(name, spec);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn add_doubts(&self, observed: &mut Observed) {
+        for id in self.doubts().into_keys() {
+            let why = format!(
+                "an earlier run may have done it, and must not do it twice: find out, then run \
+                 `apply --settle done={id}` or `apply --settle not-done={id}`"
+            );
+            observed.insert(id, Observation::Unknown(why));
+        }
+    }
+
+    pub(super) fn body(&self, id: &ResourceId) -> Result<Option<RecordBody>, ManageError> {
+        let recorded = self.recorded();
+        let Some(record) = recorded.get(id) else { return Ok(None) };
+        record.body().map(Some).map_err(|source| ManageError::Record { resource: id.to_string(), source })
+    }
+
+    fn seal(&self, resource: &DesiredResource, vault: &Mutex<Vault>) -> Doc {
+        let Some(kind) = self.registry.kind(resource.id.kind()) else { return resource.spec.clone() };
+        let differ = Differ { facts: kind.facts(), key: &self.key };
+        differ.sealed(resource, &mut vault.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What is to be looked at, and what is known without a look.
+    fn looks(&self, desired: &Desired, vault: &Mutex<Vault>) -> Result<(Vec<Look>, Observed), ManageError> {
+        let recorded = self.recorded();
+        let mut looks = Vec::new();
+        let mut known = Observed::default();
+        for resource in desired.resources.values() {
+            let kind = self.registry.kind(resource.id.kind()).expect("invariant: the desired state was checked");
+            if is_by_record(kind.facts()) {
+                continue;
+            }
+            let sealed = self.seal(resource, vault);
+            let renamed = resource.extra().renamed_from.as_ref().filter(|_| !recorded.contains_key(&resource.id));
+            let base = self.body(renamed.unwrap_or(&resource.id))?;
+            let (spec, host) = match &base {
+                Some(body) => (body.spec.clone(), body.host.clone()),
+                None => match self.resolve_now(desired, &sealed, DEPTH_MAX) {
+                    Some(spec) => (spec, resource.host.clone()),
+                    None => {
+                        known.insert(resource.id.clone(), Observation::Absent);
+                        continue;
+                    }
+                },
+            };
+            looks.push(Look { id: resource.id.clone(), host, spec, base, extra: resource.extra.clone() });
+        }
+        let gone = recorded.keys().filter(|id| !desired.resources.contains_key(*id));
+        for id in gone {
+            let by_record = self.registry.kind(id.kind()).is_none_or(|kind| is_by_record(kind.facts()));
+            if let (false, Some(body)) = (by_record, self.body(id)?) {
+                let (spec, host, extra) = (body.spec.clone(), body.host.clone(), body.extra.clone());
+                looks.push(Look { id: id.clone(), host, spec, extra, base: Some(body) });
+            }
+        }
+        Ok((looks, known))
+    }
+
+    /// A spec with its references replaced by what is known before anything is planned; `None` when something is not.
+    fn resolve_now(&self, desired: &Desired, spec: &Doc, depth: u32) -> Option<Doc> {
+        if !has_references(spec) {
+            return Some(spec.clone());
+        }
+        let mut complete = true;
+        let mut value = spec.value();
+        substitute(&mut value, &mut |reference| {
+            let found = self.look_up_now(desired, reference, depth);
+            complete &= found.is_some();
+            found
+        });
+        complete.then(|| Doc::new(&value))
+    }
+
+    fn look_up_now(&self, desired: &Desired, reference: &Reference, depth: u32) -> Option<serde_json::Value> {
+        let from = desired.resources.get(&reference.from)?;
+        let facts = self.registry.kind(from.id.kind())?.facts();
+        let top = reference.output.segments().swap_remove(0);
+        if facts.outputs.is_none_or(|outputs| outputs.contains(&top.as_str())) {
+            return self.body(&reference.from).ok()??.lookup(&reference.output);
+        }
+        let spec = self.resolve_now(desired, &from.spec, depth.checked_sub(1)?)?;
+        reference.output.get(&spec.value()).cloned()
+    }
+}
+
+/// How long a chain of references is followed before anything is planned.
+const DEPTH_MAX: u32 = 32;
+
+fn base_id<'a>(action: &'a plan::PlannedAction, id: &'a ResourceId) -> &'a ResourceId {
+    action.recording.as_ref().and_then(|recording| recording.renamed_from.as_ref()).unwrap_or(id)
+}
+
+fn has_references(spec: &Doc) -> bool {
+    spec.text().contains("\"from\":")
+}
+
+pub(super) fn is_by_record(facts: &crate::resource::KindFacts) -> bool {
+    facts.traits.observed_by == ObservedBy::Record
+}

@@ -1,0 +1,73 @@
+//! Reads what is recorded.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::ManageError;
+use crate::execute::journal::{DOUBT, STATE};
+use crate::model::{HostName, HostSpec, Record, Recorded, ResourceId};
+use crate::store::{KeyRange, RangeOptions, Store, StoreError};
+
+/// Every record, and what is in doubt.
+pub(super) async fn read(store: &dyn Store) -> Result<(Recorded, BTreeMap<ResourceId, Bytes>), ManageError> {
+    let mut recorded = Recorded::default();
+    each(store, STATE, |name, value| {
+        let id = parse_id(name)?;
+        let record = Record::from_bytes(value)
+            .map_err(|source| ManageError::Record { resource: name.to_owned(), source })?;
+        recorded.insert(id, record);
+        Ok(())
+    })
+    .await?;
+    let mut doubts = BTreeMap::new();
+    each(store, DOUBT, |name, value| {
+        doubts.insert(parse_id(name)?, value);
+        Ok(())
+    })
+    .await?;
+    Ok((recorded, doubts))
+}
+
+async fn each(
+    store: &dyn Store,
+    prefix: &'static str,
+    mut take: impl FnMut(&str, Bytes) -> Result<(), ManageError>,
+) -> Result<(), ManageError> {
+    let mut range = KeyRange::prefix(prefix);
+    loop {
+        let page = store.range(range.clone(), RangeOptions::default()).await?;
+        let last = page.entries.last().map(|entry| entry.key.clone());
+        for entry in page.entries {
+            let name = std::str::from_utf8(&entry.key[prefix.len()..]).map_err(|_| corrupt("a key is not text"))?;
+            take(name, entry.value.clone())?;
+        }
+        match last {
+            Some(last) if page.more => range = range.after(&last),
+            _ => return Ok(()),
+        }
+    }
+}
+
+fn parse_id(name: &str) -> Result<ResourceId, ManageError> {
+    name.parse().map_err(|error| corrupt(&format!("{error}")).into())
+}
+
+fn corrupt(what: &str) -> StoreError {
+    StoreError::Corrupt { store: "of this manager".to_owned(), what: what.to_owned() }
+}
+
+const HOSTS: &str = "meta/hosts";
+
+/// The hosts as they were last declared, for commands that are given no desired state.
+pub(super) async fn hosts(store: &dyn Store) -> Result<BTreeMap<HostName, HostSpec>, ManageError> {
+    let reply = store.range(KeyRange::key(HOSTS), RangeOptions::default()).await?;
+    let Some(entry) = reply.entries.first() else { return Ok(BTreeMap::new()) };
+    serde_json::from_slice(&entry.value).map_err(|error| corrupt(&format!("its hosts: {error}")).into())
+}
+
+/// The write that keeps the hosts.
+pub(super) fn put_hosts(hosts: &BTreeMap<HostName, HostSpec>) -> crate::store::Write {
+    let value = serde_json::to_vec(hosts).expect("invariant: hosts are JSON").into();
+    crate::store::Write::Put { key: HOSTS.into(), value, lease: None }
+}

@@ -1,0 +1,215 @@
+//! Goes on with a run that was interrupted, or gives it up in good order.
+
+use std::collections::BTreeSet;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::run::is_open;
+use super::{ApplyReport, ManageError, Manager};
+use crate::diff::Differ;
+use crate::execute::journal::{self, JournalError, RunHead, RunNumber, doubt_key, state_key};
+use crate::execute::{Driver, Engine, Outcome, ProgressSink, StopHandle};
+use crate::model::secret::Vault;
+use crate::model::{Desired, ResourceId};
+use crate::plan::Plan;
+use crate::store::Write;
+
+/// What became of an interrupted run.
+#[derive(Debug)]
+pub enum Resumed {
+    /// It was run to its end.
+    Finished(Box<ApplyReport>),
+    /// It was given up, for this reason; what it had done is recorded, and the rest is planned anew.
+    Superseded(RunNumber, String),
+}
+
+/// What a person found out about an action that was in doubt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// It happened.
+    Done(ResourceId),
+    /// It did not happen.
+    NotDone(ResourceId),
+}
+
+impl FromStr for Settlement {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || format!("`{text}`: expected `done=KIND/NAME` or `not-done=KIND/NAME`");
+        let (what, id) = text.split_once('=').ok_or_else(expected)?;
+        let id = id.parse().map_err(|error| format!("{error}"))?;
+        match what {
+            "done" => Ok(Self::Done(id)),
+            "not-done" => Ok(Self::NotDone(id)),
+            _ => Err(expected()),
+        }
+    }
+}
+
+impl Manager {
+    /// The run that was interrupted, if there is one.
+    ///
+    /// # Errors
+    /// When the store fails, or an earlier version's journal can not be understood.
+    pub async fn interrupted(&self) -> Result<Option<RunHead>, ManageError> {
+        Ok(journal::heads(&*self.store).await?.into_iter().rev().find(is_open))
+    }
+
+    /// Goes on with the interrupted run `head`. Actions that had started are looked at before anything else; `desired`
+    /// gives back the sensitive values and file contents that were not stored.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn resume(
+        &self,
+        head: RunHead,
+        desired: Option<&Desired>,
+        sink: ProgressSink,
+        stop: StopHandle,
+    ) -> Result<Resumed, ManageError> {
+        let number = head.number;
+        let (plan, (log, batches)) = match self.read_run(number).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(why)) => return self.give_up(head, &why).await,
+            Err(error) => return Err(error),
+        };
+        if let Some(why) = self.unknown_kind(&plan) {
+            return self.give_up(head, &why).await;
+        }
+        let (mut ended, mut started, mut elapsed) = (Vec::new(), BTreeSet::new(), 0);
+        for entry in log {
+            elapsed = elapsed.max(entry.at);
+            if entry.action as usize >= plan.actions.len() {
+                return self.give_up(head, "its log names an action that its plan does not have").await;
+            }
+            match entry.what.end() {
+                None => {
+                    started.insert(entry.action);
+                }
+                Some(end) => {
+                    started.remove(&entry.action);
+                    ended.push((entry.action, end));
+                }
+            }
+        }
+        let started: Vec<u32> = started.into_iter().collect();
+        let mut engine = Engine::new(self.work(&plan), self.options.retry);
+        let mut first = Vec::new();
+        engine.restore(&ended, &started, &mut first);
+        let vault = Arc::new(Mutex::new(Vault::new()));
+        let empty = Desired::new();
+        let given = desired.unwrap_or(&empty);
+        for resource in given.resources.values() {
+            if let Some(kind) = self.registry.kind(resource.id.kind()) {
+                let differ = Differ { facts: kind.facts(), key: &self.key };
+                differ.sealed(resource, &mut vault.lock().unwrap_or_else(PoisonError::into_inner));
+            }
+        }
+        let mut around = self.surroundings(given, vault);
+        around.state_dirs = self.state_dirs(&plan.hosts);
+        around.resumed = true;
+        let driver = |work| {
+            Driver::new(self.store.clone(), number, work, self.options.driver.clone())
+                .resuming(batches, Duration::from_millis(elapsed))
+        };
+        let report = self.drive(Arc::new(plan), around, head, engine, first, driver, (sink, stop)).await?;
+        Ok(Resumed::Finished(Box::new(report)))
+    }
+
+    /// Reads a run; the inner error says why it can not be gone on with.
+    #[allow(clippy::type_complexity)]
+    async fn read_run(
+        &self,
+        number: RunNumber,
+    ) -> Result<Result<(Plan, (Vec<journal::Entry>, u64)), String>, ManageError> {
+        let plan = match journal::plan(&*self.store, number).await {
+            Ok(Some(plan)) => plan,
+            Ok(None) => return Ok(Err("its plan was not kept".to_owned())),
+            Err(JournalError::NotUnderstood { what, .. }) => return Ok(Err(what)),
+            Err(error) => return Err(error.into()),
+        };
+        match journal::log(&*self.store, number).await {
+            Ok(log) => Ok(Ok((plan, log))),
+            Err(JournalError::NotUnderstood { what, .. }) => Ok(Err(what)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Why the plan of another version of this program can not be gone on with.
+    fn unknown_kind(&self, plan: &Plan) -> Option<String> {
+        plan.kinds.iter().find_map(|(name, schema)| match self.registry.kind(name) {
+            None => Some(format!("this program has no kind `{name}`")),
+            Some(kind) if kind.facts().schema != *schema => {
+                Some(format!("this program's `{name}` has other fields than the one it was planned with"))
+            }
+            Some(_) => None,
+        })
+    }
+
+    /// Gives an interrupted run up: what it had done is recorded already, and the rest is observed and planned anew.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn give_up(&self, mut head: RunHead, why: &str) -> Result<Resumed, ManageError> {
+        let number = head.number;
+        if let Ok((log, _)) = journal::log(&*self.store, number).await {
+            head.tally = crate::execute::Tally::default();
+            for entry in &log {
+                if let Some(end) = entry.what.end() {
+                    head.tally.count(Some(&end));
+                }
+            }
+            let ended = head.tally;
+            let counted = ended.done + ended.satisfied + ended.failed + ended.not_reached;
+            head.tally.not_reached += head.actions.saturating_sub(counted);
+        }
+        head.outcome = Some(Outcome::Superseded);
+        head.ended_ms = Some(self.options.clock.now_ms());
+        head.note = Some(why.to_owned());
+        self.commit(vec![journal::put_head(&head)]).await?;
+        Ok(Resumed::Superseded(number, why.to_owned()))
+    }
+
+    /// Takes note of what a person found out about an action that was in doubt.
+    ///
+    /// # Errors
+    /// [`ManageError::NoDoubt`] when nothing is.
+    pub async fn settle(&self, settlement: &Settlement) -> Result<(), ManageError> {
+        let (Settlement::Done(id) | Settlement::NotDone(id)) = settlement;
+        let doubts = self.doubts();
+        let record = doubts.get(id).ok_or_else(|| ManageError::NoDoubt(id.clone()))?;
+        let mut writes = vec![Write::Delete(doubt_key(id))];
+        if matches!(settlement, Settlement::Done(_)) {
+            writes.push(Write::Put { key: state_key(id), value: record.clone(), lease: None });
+        }
+        self.commit(writes).await?;
+        self.refresh().await
+    }
+
+    /// All runs that are kept, newest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn history(&self) -> Result<Vec<RunHead>, ManageError> {
+        let mut heads = journal::heads(&*self.store).await?;
+        heads.reverse();
+        Ok(heads)
+    }
+
+    /// One run: its head, its plan (unless it was too large to be kept), and its log.
+    ///
+    /// # Errors
+    /// [`ManageError::NoRun`] when it is not kept.
+    pub async fn run(
+        &self,
+        number: RunNumber,
+    ) -> Result<(RunHead, Option<Plan>, Vec<journal::Entry>), ManageError> {
+        let heads = journal::heads(&*self.store).await?;
+        let head = heads.into_iter().find(|head| head.number == number).ok_or(ManageError::NoRun(number))?;
+        let plan = journal::plan(&*self.store, number).await?;
+        let (log, _) = journal::log(&*self.store, number).await?;
+        Ok((head, plan, log))
+    }
+}

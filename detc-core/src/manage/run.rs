@@ -1,0 +1,226 @@
+//! Applies a plan: journal, drive, look again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::look::{Look, look_at_all};
+use super::planned::is_by_record;
+use super::{ManageError, Manager, Planned, records};
+use crate::action::CrashClass;
+use crate::execute::journal::{self, RunHead, RunNumber};
+use crate::execute::{
+    Checked, Driver, Engine, Failure, Outcome, Phase, PlanWork, ProgressSink, RunReport, StopHandle, Tally,
+    Work, judge,
+};
+use crate::model::{HostName, ResourceId};
+use crate::plan::{Observed, Plan};
+
+/// What came of applying a plan.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ApplyReport {
+    /// The run, by its number; `None` when there was nothing to run.
+    pub run: Option<RunNumber>,
+    /// The plan that was run.
+    pub plan: Arc<Plan>,
+    /// What came of it.
+    pub report: RunReport,
+}
+
+/// A plan larger than this is dropped from the store when its run has ended; the run's head is kept.
+const KEPT_ACTIONS_MAX: usize = 20_000;
+
+impl Manager {
+    /// Applies a plan, records every step, and looks again when it is done.
+    ///
+    /// Cancellation: a dropped call leaves what a crash leaves, to be resumed. To stop in good order use `stop`.
+    ///
+    /// # Errors
+    /// [`ManageError::Unfinished`] when an earlier run is to be resumed first; otherwise when the store fails. A failed
+    /// action is no error: see [`ApplyReport::report`].
+    pub async fn apply(
+        &self,
+        planned: Planned,
+        sink: ProgressSink,
+        stop: StopHandle,
+    ) -> Result<ApplyReport, ManageError> {
+        let heads = journal::heads(&*self.store).await?;
+        if let Some(open) = heads.iter().rev().find(|head| is_open(head)) {
+            return Err(ManageError::Unfinished(open.number));
+        }
+        let Planned { plan, around } = planned;
+        if plan.is_empty() {
+            let mut report = RunReport::new(std::iter::empty(), Duration::ZERO);
+            add_unknown(&plan, &mut report);
+            return Ok(ApplyReport { run: None, plan, report });
+        }
+        let number = RunNumber(heads.last().map_or(1, |head| head.number.0 + 1));
+        let head = RunHead {
+            format: journal::FORMAT.to_owned(),
+            number,
+            plan: plan.id,
+            actions: plan.actions.len(),
+            began_ms: self.options.clock.now_ms(),
+            ended_ms: None,
+            outcome: None,
+            tally: Tally::default(),
+            note: None,
+        };
+        let mut writes = journal::begin(&head, &plan);
+        writes.push(records::put_hosts(&plan.hosts));
+        self.commit(writes).await?;
+        let engine = Engine::new(self.work(&plan), self.options.retry);
+        let driver = |work| Driver::new(self.store.clone(), number, work, self.options.driver.clone());
+        self.drive(plan, around, head, engine, Vec::new(), driver, (sink, stop)).await
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    pub(super) async fn drive(
+        &self,
+        plan: Arc<Plan>,
+        mut around: crate::execute::Surroundings,
+        head: RunHead,
+        engine: Engine,
+        first: Vec<crate::execute::Command>,
+        driver: impl FnOnce(Arc<PlanWork>) -> Driver,
+        (sink, stop): (ProgressSink, StopHandle),
+    ) -> Result<ApplyReport, ManageError> {
+        let number = head.number;
+        around.run = number;
+        self.connect_missing(&plan, &mut around).await;
+        let again = around.clone();
+        let work = Arc::new(PlanWork::new(plan.clone(), around));
+        let driver = driver(work).with_sink(sink).with_stop(stop).with_guard(self.guard.clone());
+        let mut report = driver.run(engine, first).await?;
+        self.refresh().await?;
+        if report.outcome == Outcome::Done {
+            self.look_again(&plan, again, &mut report).await?;
+        }
+        add_unknown(&plan, &mut report);
+        self.close_run(head, &report).await?;
+        Ok(ApplyReport { run: Some(number), plan, report })
+    }
+
+    async fn connect_missing(&self, plan: &Plan, around: &mut crate::execute::Surroundings) {
+        let used = plan.actions.iter().filter_map(|action| action.host.clone());
+        let missing = used.filter(|host: &HostName| !around.hosts.contains_key(host)).collect();
+        around.hosts.extend(self.connect(&plan.hosts, &missing).await);
+        if around.state_dirs.is_empty() {
+            around.state_dirs = self.state_dirs(&plan.hosts);
+        }
+    }
+
+    /// The engine's view of a plan, under this manager's limits.
+    pub(super) fn work(&self, plan: &Plan) -> Work {
+        let limits = &self.options.limits;
+        let mut groups: Vec<usize> = Vec::new();
+        let mut hosts: crate::model::Map<HostName, u32> = crate::model::Map::default();
+        let labels: Vec<(&(String, String), u32)> = limits
+            .per_label
+            .iter()
+            .map(|(label, limit)| {
+                groups.push(*limit);
+                (label, groups.len() as u32 - 1)
+            })
+            .collect();
+        let mut member = Vec::new();
+        for (index, action) in plan.actions.iter().enumerate() {
+            let mut mine = Vec::new();
+            if let Some(host) = &action.host {
+                mine.push(*hosts.entry(host.clone()).or_insert_with(|| {
+                    groups.push(limits.per_host);
+                    groups.len() as u32 - 1
+                }));
+            }
+            let extra = action.recording.as_ref().and_then(|recording| recording.extra.as_ref());
+            let has = |key: &str, value: &str| extra.and_then(|extra| extra.labels.get(key)).is_some_and(|v| v == value);
+            mine.extend(labels.iter().filter(|((key, value), _)| has(key, value)).map(|(_, group)| *group));
+            if !mine.is_empty() {
+                member.resize(plan.actions.len(), Box::default());
+                member[index] = mine.into();
+            }
+        }
+        Work {
+            after: plan.actions.iter().map(|action| action.after.clone()).collect(),
+            crash: plan.actions.iter().map(|action| action.crash).collect(),
+            weight: Vec::new(),
+            global: limits.global,
+            groups,
+            member,
+        }
+    }
+
+    /// Looks at everything that the plan touched: an action whose effect is gone again, or never was, is named.
+    async fn look_again(
+        &self,
+        plan: &Plan,
+        mut around: crate::execute::Surroundings,
+        report: &mut RunReport,
+    ) -> Result<(), ManageError> {
+        around.recorded = self.recorded();
+        let mut looks = Vec::new();
+        let mut made: Vec<(u32, ResourceId)> = Vec::new();
+        for (index, action) in plan.actions.iter().enumerate() {
+            let id = plan.resource_of(index as u32);
+            let by_record = self.registry.kind(id.kind()).is_none_or(|kind| is_by_record(kind.facts()));
+            if by_record || action.recording.is_none() {
+                continue;
+            }
+            let Some(body) = self.body(id)? else { continue };
+            let (spec, host, extra) = (body.spec.clone(), body.host.clone(), body.extra.clone());
+            looks.push(Look { id: id.clone(), host, spec, extra, base: Some(body) });
+            made.push((index as u32, id.clone()));
+        }
+        let mut observed = Observed::default();
+        let quiet: &mut ProgressSink = &mut (Box::new(|_: &crate::execute::Progress<'_>| {}) as ProgressSink);
+        look_at_all(&Arc::new(around), looks, &mut observed, quiet).await;
+        for (index, id) in made {
+            let (Some(body), Some(seen)) = (self.body(&id)?, observed.get(&id)) else { continue };
+            let token = body.triggers.as_deref();
+            let checked = judge(&body.spec, seen, Some(&body), token, Phase::First, CrashClass::DeterministicName);
+            let why = match checked {
+                Checked::Satisfied => continue,
+                Checked::Needed(why) | Checked::Unknown(why) | Checked::Failed(_, why) => why,
+            };
+            let verb = plan.actions[index as usize].verb;
+            let error = format!("a second look found that it did not last: {why} (`{}.{verb}`)", id.kind());
+            report.failures.push(Failure { action: index, error, unreached: Vec::new() });
+            report.outcome = Outcome::Failed;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn commit(&self, writes: Vec<crate::store::Write>) -> Result<(), ManageError> {
+        Ok(journal::commit_guarded(&*self.store, self.guard.clone(), writes).await?)
+    }
+
+    /// Writes how a run ended, and drops the oldest runs.
+    pub(super) async fn close_run(&self, mut head: RunHead, report: &RunReport) -> Result<(), ManageError> {
+        head.outcome = Some(report.outcome);
+        head.tally = report.tally;
+        head.ended_ms = Some(self.options.clock.now_ms());
+        let mut writes = vec![journal::put_head(&head)];
+        if report.outcome != Outcome::Interrupted && head.actions > KEPT_ACTIONS_MAX {
+            writes.extend(journal::drop_details(head.number));
+        }
+        let heads = journal::heads(&*self.store).await?;
+        let surplus = heads.len().saturating_sub(self.options.runs_max);
+        for old in heads.iter().take(surplus).filter(|old| old.number != head.number) {
+            writes.extend(journal::drop_details(old.number));
+            writes.push(crate::store::Write::Delete(journal::head_key(old.number)));
+        }
+        self.commit(writes).await
+    }
+}
+
+/// Whether a run can be resumed.
+pub(super) fn is_open(head: &RunHead) -> bool {
+    matches!(head.outcome, None | Some(Outcome::Interrupted))
+}
+
+/// What could not be observed was not done: the run is not a success.
+fn add_unknown(plan: &Plan, report: &mut RunReport) {
+    if report.outcome == Outcome::Done && plan.unknown().next().is_some() {
+        report.outcome = Outcome::Failed;
+    }
+}

@@ -1,0 +1,125 @@
+//! What is there, against what is recorded.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use serde::Serialize;
+
+use super::look::{Look, look_at_all};
+use super::planned::is_by_record;
+use super::{ManageError, Manager};
+use crate::action::CrashClass;
+use crate::execute::{Checked, Phase, ProgressSink, judge};
+use crate::model::secret::Vault;
+use crate::model::{Desired, Health, HostName, Observation, ResourceId};
+use crate::plan::Observed;
+
+/// One resource as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ResourceStatus {
+    /// The resource.
+    pub resource: ResourceId,
+    /// Whether it is there, and as it was left.
+    pub state: StatusState,
+    /// Whether it works.
+    pub health: Health,
+    /// More, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// Whether a resource is there, and as it was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StatusState {
+    /// It is there, as it was left.
+    Present,
+    /// It is not there.
+    Absent,
+    /// It is there, and not as it was left.
+    Drifted,
+    /// It could not be found out.
+    Unknown,
+}
+
+impl Manager {
+    /// Looks at everything that is recorded, and says of everything that is desired and not recorded that it is absent.
+    ///
+    /// # Errors
+    /// When the store fails, or a record is damaged.
+    pub async fn status(
+        &self,
+        desired: Option<&Desired>,
+        sink: &mut ProgressSink,
+    ) -> Result<Vec<ResourceStatus>, ManageError> {
+        let empty = Desired::new();
+        let mut given = std::borrow::Cow::Borrowed(desired.unwrap_or(&empty));
+        self.add_known_hosts(&mut given).await?;
+        let recorded = self.recorded();
+        let mut looks = Vec::new();
+        for id in recorded.keys() {
+            let by_record = self.registry.kind(id.kind()).is_none_or(|kind| is_by_record(kind.facts()));
+            if let (false, Some(body)) = (by_record, self.body(id)?) {
+                let (spec, host, extra) = (body.spec.clone(), body.host.clone(), body.extra.clone());
+                looks.push(Look { id: id.clone(), host, spec, extra, base: Some(body) });
+            }
+        }
+        let mut around = self.surroundings(&given, Arc::new(Mutex::new(Vault::new())));
+        let needed: BTreeSet<HostName> = looks.iter().filter_map(|look| look.host.clone()).collect();
+        around.hosts = self.connect(&given.hosts, &needed).await;
+        let mut observed = Observed::default();
+        look_at_all(&Arc::new(around), looks, &mut observed, sink).await;
+        self.add_doubts(&mut observed);
+        let mut all = Vec::new();
+        for id in recorded.keys() {
+            all.push(self.status_of(id, observed.get(id).unwrap_or(&Observation::Unobservable))?);
+        }
+        for id in given.resources.keys().filter(|id| !recorded.contains_key(*id)) {
+            all.push(ResourceStatus {
+                resource: id.clone(),
+                state: if self.doubts().contains_key(id) { StatusState::Unknown } else { StatusState::Absent },
+                health: Health::None,
+                detail: Some("desired, and not made yet".to_owned()),
+            });
+        }
+        all.sort_by(|a, b| a.resource.cmp(&b.resource));
+        Ok(all)
+    }
+
+    fn status_of(&self, id: &ResourceId, observed: &Observation) -> Result<ResourceStatus, ManageError> {
+        let (mut state, mut health, mut detail) = (StatusState::Present, Health::None, None);
+        match observed {
+            Observation::Absent => {
+                state = StatusState::Absent;
+                detail = Some("it was made, and is gone".to_owned());
+            }
+            Observation::Unknown(why) => {
+                (state, health) = (StatusState::Unknown, Health::Unknown);
+                detail = Some(why.clone());
+            }
+            Observation::Unobservable if self.registry.kind(id.kind()).is_none() => {
+                state = StatusState::Unknown;
+                detail = Some(format!("this program has no kind `{}`", id.kind()));
+            }
+            Observation::Unobservable => {}
+            Observation::Present(present) => {
+                (health, detail) = (present.health, present.detail.clone());
+                let body = self.body(id)?.expect("invariant: it is recorded");
+                let token = body.triggers.as_deref();
+                let owned = body.extra.as_ref().map(|extra| &extra.ownership);
+                let mut seen = present.clone();
+                for path in owned.into_iter().flatten().filter(|(_, owner)| **owner != crate::model::FieldOwner::Own) {
+                    seen.fields.remove(&path.0.segments().swap_remove(0));
+                }
+                let seen = Observation::Present(seen);
+                let judged = judge(&body.spec, &seen, Some(&body), token, Phase::First, CrashClass::DeterministicName);
+                if let Checked::Needed(why) = judged {
+                    state = StatusState::Drifted;
+                    detail = Some(why);
+                }
+            }
+        }
+        Ok(ResourceStatus { resource: id.clone(), state, health, detail })
+    }
+}
