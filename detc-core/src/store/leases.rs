@@ -61,11 +61,11 @@ impl Leases {
         self.living.contains_key(&lease)
     }
 
-    /// Ends `lease`; says whether it lived.
-    pub(super) fn end(&mut self, lease: LeaseId) -> bool {
-        let Some(ended) = self.living.remove(&lease) else { return false };
+    /// Ends `lease`; returns its time to live, if it lived.
+    pub(super) fn end(&mut self, lease: LeaseId) -> Option<Duration> {
+        let ended = self.living.remove(&lease)?;
         self.deadlines.remove(&(ended.deadline, lease));
-        true
+        Some(ended.ttl)
     }
 
     /// The leases whose time has run out by now, the longest due first.
@@ -86,7 +86,7 @@ pub(super) trait Expiring: Send + Sync + 'static {
     fn next_deadline(&self) -> Option<Instant>;
 
     /// Ends all leases that are due and deletes what was put under them.
-    fn expire(&self) -> impl Future<Output = ()> + Send;
+    fn expire(self: &Arc<Self>) -> impl Future<Output = ()> + Send;
 }
 
 /// Owns the task that ends leases when they are due. Dropping it ends the task.
@@ -138,8 +138,8 @@ mod tests {
         assert_eq!(leases.due(), [LeaseId(2)]);
         tokio::time::advance(Duration::from_millis(1)).await;
         assert_eq!(leases.due(), [LeaseId(2), LeaseId(1)]);
-        assert!(leases.end(LeaseId(2)));
-        assert!(!leases.end(LeaseId(2)));
+        assert_eq!(leases.end(LeaseId(2)), Some(Duration::from_secs(12)));
+        assert_eq!(leases.end(LeaseId(2)), None);
         assert!(matches!(leases.keep_alive(LeaseId(2)), Err(StoreError::LeaseNotFound(2))));
     }
 

@@ -124,7 +124,7 @@ impl Expiring for Inner {
         self.state().leases.next_deadline()
     }
 
-    async fn expire(&self) {
+    async fn expire(self: &Arc<Self>) {
         let mut state = self.state();
         for lease in state.leases.due() {
             state.end(lease).expect("invariant: a lease that is due lives");
@@ -148,7 +148,7 @@ impl State {
 
     /// Ends a lease, and deletes what was put under it.
     fn end(&mut self, lease: LeaseId) -> Result<(), StoreError> {
-        if !self.leases.end(lease) {
+        if self.leases.end(lease).is_none() {
             return Err(StoreError::LeaseNotFound(lease.0));
         }
         let from = (lease, Bytes::new());
