@@ -1,3 +1,6 @@
 //! The engine of detc.
 pub mod backend;
 pub mod store;
+
+#[cfg(feature = "testing")]
+pub mod testing;

@@ -26,6 +26,7 @@ mod inner;
 mod layout;
 mod open;
 mod page;
+mod place;
 mod queue;
 
 use inner::Inner;

@@ -90,6 +90,20 @@ impl Default for RangeOptions {
 }
 
 impl RangeOptions {
+    /// Reads the store as it was at `revision`.
+    #[must_use]
+    pub fn with_at(mut self, revision: Revision) -> Self {
+        self.at = Some(revision);
+        self
+    }
+
+    /// Returns `limit` entries at the most.
+    #[must_use]
+    pub fn with_limit(mut self, limit: usize) -> Self {
+        self.limit = limit;
+        self
+    }
+
     /// The revision to read, for a store that is at `head`.
     pub(super) fn check(&self, head: Revision) -> Result<Revision, StoreError> {
         if self.limit == 0 {

@@ -31,7 +31,7 @@ impl<'a> Batch<'a> {
         let wanted = self.inner.feed().wants(events, prepared.bytes);
         let mut changes = wanted.then(|| Vec::with_capacity(events));
         for key in gone {
-            self.delete(key, changes.as_mut())?;
+            self.delete(&key, changes.as_mut())?;
         }
         if self.fit_one_gap(&prepared.puts)? {
             self.put_all(prepared.puts, changes.as_mut())?;
@@ -63,16 +63,17 @@ impl<'a> Batch<'a> {
         Ok(gone)
     }
 
-    fn delete(&mut self, key: Bytes, changes: Option<&mut Vec<Change>>) -> Result<(), Failure> {
+    fn delete(&mut self, key: &Bytes, changes: Option<&mut Vec<Change>>) -> Result<(), Failure> {
         let removed = self.entries.remove(&key[..]).map_err(failure::of(WHAT))?;
         let stored = removed.as_ref().map(|old| Stored::decode(old.value())).transpose()?;
         let lease = stored.as_ref().and_then(|stored| stored.lease);
         if let Some(changes) = changes {
             let old = stored.map(|stored| stored.entry(key.clone()));
-            changes.push(Change { event: StoreEvent::Deleted { key: key.clone(), revision: self.head }, old });
+            changes
+                .push(Change { event: StoreEvent::Deleted { key: key.clone(), revision: self.head }, old });
         }
         drop(removed);
-        self.moved(&key, lease, None)
+        self.moved(key, lease, None)
     }
 
     fn put(&mut self, put: Put, changes: Option<&mut Vec<Change>>) -> Result<(), Failure> {

@@ -68,7 +68,7 @@ impl Failure {
     pub(super) fn at(&self, path: &Path) -> StoreError {
         let store = path.display().to_string();
         match self {
-            Self::Held => StoreError::Held { store, holder: super::open::holder(path) },
+            Self::Held => StoreError::Held { store, holder: super::place::holder(path) },
             Self::Full { kind, said } => {
                 StoreError::Full { store, source: io::Error::new(*kind, said.clone()) }
             }

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::failure::Failure;
-use super::open::{Opener, Remembered};
+use super::open::{Opened, Opener, Remembered};
 use super::queue::{Queue, Work};
 use crate::store::feed::Feed;
 use crate::store::leases::{Expiring, Leases};
@@ -31,7 +31,7 @@ pub(super) struct Inner {
 /// What there is of the database.
 #[derive(Debug)]
 enum Access {
-    Open(Database),
+    Open(Opened),
     /// A write failed and opening again failed too; the next write tries once more.
     Broken(Failure),
     /// The store was dropped.
@@ -40,7 +40,7 @@ enum Access {
 
 impl Inner {
     pub(super) fn open(opener: Opener) -> Result<Self, StoreError> {
-        let (database, remembered) = opener.open().map_err(|failure| failure.at(opener.path()))?;
+        let (opened, remembered) = opener.open().map_err(|failure| failure.at(opener.path()))?;
         let Remembered { revision, leases: remembered } = remembered;
         let mut leases = Leases::default();
         for (lease, ttl) in remembered {
@@ -54,7 +54,7 @@ impl Inner {
             opener,
             writer: Mutex::default(),
             queue: Mutex::default(),
-            access: RwLock::new(Access::Open(database)),
+            access: RwLock::new(Access::Open(opened)),
             feed: Mutex::new(Feed::begin(revision)),
             published: Condvar::new(),
             leases: Mutex::new(leases),
@@ -93,7 +93,7 @@ impl Inner {
     /// Lets `work` use the database, which stays open meanwhile.
     pub(super) fn with_database<T>(&self, work: impl FnOnce(&Database) -> T) -> Result<T, Failure> {
         match &*self.access.read().unwrap_or_else(PoisonError::into_inner) {
-            Access::Open(database) => Ok(work(database)),
+            Access::Open(opened) => Ok(work(&opened.database)),
             Access::Broken(failure) => Err(failure.clone()),
             Access::Closed => {
                 Err(Failure::Unavailable { what: "using it", said: "the store was closed".into() })
@@ -113,8 +113,8 @@ impl Inner {
             Failure::Unavailable { what: "opening it again", said: "it did not come to an end".into() };
         *access = Access::Broken(again);
         match self.opener.open() {
-            Ok((database, remembered)) => {
-                *access = Access::Open(database);
+            Ok((opened, remembered)) => {
+                *access = Access::Open(opened);
                 Ok(remembered.revision)
             }
             Err(failure) => {

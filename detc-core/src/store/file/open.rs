@@ -1,7 +1,7 @@
-//! Opening the file: its place, its lock, redb's settings, and what is read from it once.
+//! Opening the database: redb's settings, and what is read from it once.
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use redb::{Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable, 
 
 use super::failure::{self, Failure};
 use super::layout::{FORMAT, LEASES, META, META_FORMAT, META_REVISION};
+use super::place;
 use crate::store::{LeaseId, Revision};
 
 /// The memory that redb may keep pages in. The upper levels of the tree of a million entries take less than 2 MiB, and
@@ -20,8 +21,15 @@ const CACHE_BYTES: usize = 16 << 20;
 /// How to open the store, at first and again after the disk was full.
 pub(super) struct Opener {
     path: PathBuf,
-    #[expect(clippy::type_complexity, reason = "named by the field")]
-    open: Box<dyn Fn() -> Result<Database, Failure> + Send + Sync>,
+    open: Box<dyn Fn() -> Result<Opened, Failure> + Send + Sync>,
+}
+
+/// The open database, and what else is held while it is.
+#[derive(Debug)]
+pub(super) struct Opened {
+    // Dropped first: the place is free when the database is closed.
+    pub(super) database: Database,
+    _holder: Option<File>,
 }
 
 /// Opens the store in a directory.
@@ -29,16 +37,13 @@ pub(super) fn at(dir: PathBuf) -> Opener {
     let path = dir.join("store.redb");
     let file = path.clone();
     let open = move || {
-        let created = !file.exists();
-        if created {
-            make_dir(&dir)?;
+        place::make_dir(&dir)?;
+        let holder = place::hold(&dir)?;
+        if !file.exists() {
+            place::create(&dir, &file)?;
         }
-        let database = builder().create(&file).map_err(failure::of("opening it"))?;
-        fs::write(dir.join("holder"), myself()).map_err(failure::io("writing its holder file"))?;
-        if created {
-            sync_dir(&dir)?;
-        }
-        Ok(database)
+        let database = builder().open(&file).map_err(failure::of("opening it"))?;
+        Ok(Opened { database, _holder: Some(holder) })
     };
     Opener { path, open: Box::new(open) }
 }
@@ -49,7 +54,10 @@ pub(super) fn on<B: redb::StorageBackend>(
     path: PathBuf,
     storage: impl Fn() -> B + Send + Sync + 'static,
 ) -> Opener {
-    let open = move || builder().create_with_backend(storage()).map_err(failure::of("opening it"));
+    let open = move || {
+        let database = builder().create_with_backend(storage()).map_err(failure::of("opening it"))?;
+        Ok(Opened { database, _holder: None })
+    };
     Opener { path, open: Box::new(open) }
 }
 
@@ -58,10 +66,10 @@ impl Opener {
         &self.path
     }
 
-    pub(super) fn open(&self) -> Result<(Database, Remembered), Failure> {
-        let database = (self.open)()?;
-        let remembered = Remembered::read(&database)?;
-        Ok((database, remembered))
+    pub(super) fn open(&self) -> Result<(Opened, Remembered), Failure> {
+        let opened = (self.open)()?;
+        let remembered = Remembered::read(&opened.database)?;
+        Ok((opened, remembered))
     }
 }
 
@@ -75,44 +83,6 @@ fn builder() -> Builder {
     let mut builder = Database::builder();
     builder.set_cache_size(CACHE_BYTES);
     builder
-}
-
-/// Makes `dir` and what leads to it, so that a loss of power does not undo it.
-fn make_dir(dir: &Path) -> Result<(), Failure> {
-    if dir.is_dir() {
-        return Ok(());
-    }
-    fs::create_dir_all(dir).map_err(failure::io("making its directory"))?;
-    match dir.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => sync_dir(parent),
-        _ => Ok(()),
-    }
-}
-
-/// Makes the names in `dir` durable. Without it a loss of power could take a whole new file, synced as it is.
-fn sync_dir(dir: &Path) -> Result<(), Failure> {
-    if cfg!(unix) {
-        File::open(dir).and_then(|dir| dir.sync_all()).map_err(failure::io("syncing its directory"))?;
-    }
-    Ok(())
-}
-
-/// What this process writes of itself into the holder file.
-fn myself() -> String {
-    let host = fs::read_to_string("/proc/sys/kernel/hostname")
-        .ok()
-        .or_else(|| std::env::var("HOSTNAME").ok())
-        .or_else(|| std::env::var("COMPUTERNAME").ok());
-    let host = host.as_deref().map_or("an unnamed host", str::trim);
-    format!("process {} on {host}\n", std::process::id())
-}
-
-/// Who holds the store, as far as the holder file beside it tells.
-pub(super) fn holder(path: &Path) -> String {
-    match fs::read_to_string(path.with_file_name("holder")) {
-        Ok(holder) if !holder.trim().is_empty() => holder.trim().to_string(),
-        _ => "it left no note of itself".to_string(),
-    }
 }
 
 /// What a store knows of itself when it opens.
