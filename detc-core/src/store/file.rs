@@ -12,7 +12,7 @@
 //! process ends, so that a store is never left locked.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,7 +80,7 @@ impl FileStore {
     /// Those of [`open`](Self::open).
     #[cfg(feature = "testing")]
     pub async fn open_with<B: redb::StorageBackend>(
-        name: impl Into<PathBuf>,
+        name: impl Into<std::path::PathBuf>,
         storage: impl Fn() -> B + Send + Sync + 'static,
     ) -> Result<Self, StoreError> {
         Self::open_by(open::on(name.into(), storage)).await

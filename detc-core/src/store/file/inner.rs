@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use redb::Database;
 use tokio::task::JoinSet;
@@ -13,6 +14,10 @@ use super::queue::{Queue, Work};
 use crate::store::feed::Feed;
 use crate::store::leases::{Expiring, Leases};
 use crate::store::{Revision, StoreError};
+
+/// How long a commit that can be read may take to be published. Nothing waits between the two, so that it is
+/// microseconds; only a commit that failed after it became visible is never published, and must not hold readers.
+const PUBLISH_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// An open store.
 ///
@@ -77,11 +82,18 @@ impl Inner {
         self.feed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The feed once `revision`, which is committed, has been published: that follows without any waiting in between.
-    pub(super) fn feed_at(&self, revision: Revision) -> MutexGuard<'_, Feed> {
-        self.published
-            .wait_while(self.feed(), |feed| feed.head() < revision)
-            .unwrap_or_else(PoisonError::into_inner)
+    /// The feed once `revision`, which can be read, has been published.
+    pub(super) fn feed_at(&self, revision: Revision) -> Result<MutexGuard<'_, Feed>, Failure> {
+        let behind = |feed: &mut Feed| feed.head() < revision;
+        let (feed, _) = self
+            .published
+            .wait_timeout_while(self.feed(), PUBLISH_TIME_MAX, behind)
+            .unwrap_or_else(PoisonError::into_inner);
+        if feed.head() < revision {
+            let said = "its newest revision was never confirmed: a write has failed".into();
+            return Err(Failure::Unavailable { what: "reading its past", said });
+        }
+        Ok(feed)
     }
 
     /// Publishes commits, by `publish`.

@@ -42,7 +42,7 @@ impl Inner {
         };
         // A commit can be read a moment before it is published; the history must know what the snapshot shows.
         let overlay = match revision < head {
-            true => match self.feed_at(head).undo(range, revision) {
+            true => match self.feed_at(head)?.undo(range, revision) {
                 Ok(overlay) => overlay,
                 Err(error) => return Ok(Err(error)),
             },

@@ -12,8 +12,8 @@ use super::failure::Failure;
 use super::inner::Inner;
 use crate::store::{LeaseId, StoreError, Transaction, TxnReply};
 
-/// How many jobs share a commit at the most. A sync costs as much as some thousand small transactions take to apply,
-/// so that more would only make the first one wait.
+/// How many jobs share a commit at the most. Applying so many small transactions takes some ten milliseconds, a
+/// hundred times what a fast disk needs for the sync that they share: more would only make the first one wait.
 const BATCH_MAX: usize = 4_096;
 
 /// What the writer is asked to do.
