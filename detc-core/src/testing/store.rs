@@ -138,6 +138,21 @@ fn same<T: PartialEq + fmt::Debug>(what: &str, found: &T, expected: &T) -> Check
     ensure(found == expected, || format!("{what}: expected {expected:?}, found {found:?}"))
 }
 
+/// Breaks the law unless the two lists are equal, and shows where they first differ.
+fn same_list<T: PartialEq + fmt::Debug>(what: &str, found: &[T], expected: &[T]) -> Checked {
+    let longer = found.len().max(expected.len());
+    match (0..longer).find(|at| found.get(*at) != expected.get(*at)) {
+        None => Ok(()),
+        Some(at) => Err(Broken(format!(
+            "{what}: number {at} should be {:?}, and is {:?} ({} expected, {} found)",
+            expected.get(at),
+            found.get(at),
+            expected.len(),
+            found.len()
+        ))),
+    }
+}
+
 /// Commits a transaction that must not conflict.
 async fn commit(store: &dyn Store, transaction: Transaction) -> Result<Revision, Broken> {
     match store.transact(transaction).await? {

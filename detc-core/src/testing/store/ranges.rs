@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Broken, Checked, commit, ensure, same};
+use super::{Broken, Checked, commit, ensure, same, same_list};
 use crate::store::{KeyRange, RangeOptions, Revision, Store, StoreError, Transaction, read_all};
 
 const KEYS: [&[u8]; 9] = [b"", b"\0", b"a", b"a\0", b"a\0\0", b"ab", b"b", b"\xc3\xa9", b"\xff\xff"];
@@ -25,7 +25,7 @@ async fn fill(store: &dyn Store) -> Checked {
 pub(super) async fn order(store: Arc<dyn Store>) -> Checked {
     fill(&*store).await?;
     let expected: Vec<Bytes> = KEYS.iter().map(|key| Bytes::from_static(key)).collect();
-    same("all keys", &keys(&*store, KeyRange::all()).await?, &expected)
+    same_list("all keys", &keys(&*store, KeyRange::all()).await?, &expected)
 }
 
 pub(super) async fn bounds(store: Arc<dyn Store>) -> Checked {
@@ -40,7 +40,7 @@ pub(super) async fn bounds(store: Arc<dyn Store>) -> Checked {
     ];
     for (range, expected) in ranges {
         let expected: Vec<Bytes> = expected.iter().map(|key| Bytes::from_static(key)).collect();
-        same(&format!("the keys of {range:?}"), &keys(&*store, range).await?, &expected)?;
+        same_list(&format!("the keys of {range:?}"), &keys(&*store, range).await?, &expected)?;
     }
     Ok(())
 }
@@ -83,7 +83,7 @@ pub(super) async fn pages_at_one_revision(store: Arc<dyn Store>) -> Checked {
         n += 1;
     }
     ensure(n > 3, || "the pages were fewer than their limit makes them".into())?;
-    same("what was read in pages", &found, &expected)
+    same_list("what was read in pages", &found, &expected)
 }
 
 pub(super) async fn past(store: Arc<dyn Store>) -> Checked {
@@ -101,7 +101,7 @@ pub(super) async fn past(store: Arc<dyn Store>) -> Checked {
     }
     for (entries, revision) in states {
         match store.range(KeyRange::all(), RangeOptions { at: Some(revision), limit: 100 }).await {
-            Ok(page) => same(&format!("the store at revision {}", revision.0), &page.entries, &entries)?,
+            Ok(page) => same_list(&format!("the store at revision {}", revision.0), &page.entries, &entries)?,
             Err(StoreError::Compacted { .. }) => {}
             Err(error) => return Err(error.into()),
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use super::{Broken, Checked, commit, event, events, same, words};
+use super::{Broken, Checked, commit, event, events, same, same_list, words};
 use crate::store::{KeyRange, Revision, Store, Transaction};
 
 /// Makes ten transactions of two puts each, from number `first` on; returns their events in words.
@@ -36,7 +36,7 @@ pub(super) async fn past(store: Arc<dyn Store>) -> Checked {
         // Two events a revision, and the first revision is 1.
         let expected = expected[2 * (*from).max(1) as usize - 2..].to_vec();
         let found = events(watch, expected.len()).await?;
-        same(&format!("the events from revision {from}"), &found, &expected)?;
+        same_list(&format!("the events from revision {from}"), &found, &expected)?;
     }
     let revision = commit(&*store, Transaction::new().put("b", "mark")).await?.0;
     for (_, watch) in &mut watches {
@@ -92,7 +92,11 @@ pub(super) async fn filtered(store: Arc<dyn Store>) -> Checked {
     let mut expected = ten(&*store, 0).await?;
     expected.extend(ten(&*store, 10).await?);
     let expected: Vec<_> = expected.into_iter().skip(28).filter(|event| event.contains("a1")).collect();
-    same("the events of key a1 from revision 15", &events(&mut watch, expected.len()).await?, &expected)?;
+    same_list(
+        "the events of key a1 from revision 15",
+        &events(&mut watch, expected.len()).await?,
+        &expected,
+    )?;
     nothing_more(&*store, &mut watch, "a1").await
 }
 
@@ -107,6 +111,6 @@ pub(super) async fn deleted(store: Arc<dyn Store>) -> Checked {
         format!("{at} put b\"k2\" b\"new\""),
         format!("{at} deleted b\"k3\""),
     ];
-    same("the events", &events(&mut watch, 4).await?, &expected.to_vec())?;
+    same_list("the events", &events(&mut watch, 4).await?, &expected)?;
     nothing_more(&*store, &mut watch, "k4").await
 }
