@@ -4,6 +4,7 @@
 //! transactions, watches and leases. It is the common part of etcd's and ZooKeeper's models.
 //!
 //! - [`memory::MemoryStore`]: for tests and simulations; nothing survives the process.
+//! - [`prefixed::Prefixed`]: a part of another store, as a store of its own.
 //! - `file::FileStore` (feature `file-store`): the embedded default, one durable file, one process at a time.
 //!
 //! What lives here knows nothing of resources, plans or journals: those are laid out as keys by `manage`.
@@ -15,9 +16,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+mod feed;
 #[cfg(feature = "file-store")]
 pub mod file;
+mod history;
+mod leases;
 pub mod memory;
+pub mod prefixed;
+mod prepared;
 mod types;
 
 pub use types::{
@@ -61,7 +67,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::Compacted`] when `options.at` is older than the history kept, [`StoreError::Invalid`] when it is
-    /// ahead of the store.
+    /// ahead of the store or `options.limit` is zero.
     async fn range(&self, range: KeyRange, options: RangeOptions) -> Result<RangeReply, StoreError>;
 
     /// Applies `transaction` if all its compares hold; otherwise changes nothing and says which compare failed.
@@ -71,10 +77,16 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// [`StoreError::Full`] when the store can not take it. A failed compare is no error: see [`TxnReply::Conflict`].
     async fn transact(&self, transaction: Transaction) -> Result<TxnReply, StoreError>;
 
-    /// Watches `range` for every event with a revision of `from` or later.
+    /// Watches `range` for every event with a revision of `from` or later. `from` may lie ahead of the store.
+    ///
+    /// # Errors
+    /// [`StoreError::Compacted`] when the history since `from` is no longer held.
     async fn watch(&self, range: KeyRange, from: Revision) -> Result<Watch, StoreError>;
 
     /// Grants a lease that lives for `ttl`, and longer while it is kept alive.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] when `ttl` is zero, or too long for the clock to count.
     async fn grant(&self, ttl: Duration) -> Result<LeaseId, StoreError>;
 
     /// Gives the lease its full time to live again, and returns that time.
@@ -84,6 +96,9 @@ pub trait Store: Debug + Send + Sync + 'static {
     async fn keep_alive(&self, lease: LeaseId) -> Result<Duration, StoreError>;
 
     /// Ends the lease and deletes what was put under it.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseNotFound`] when it has already ended.
     async fn revoke(&self, lease: LeaseId) -> Result<(), StoreError>;
 }
 

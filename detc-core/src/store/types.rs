@@ -1,5 +1,8 @@
 //! The values that go in and out of a [`Store`](super::Store).
 
+use std::fmt;
+use std::ops::Bound;
+
 use bytes::Bytes;
 use thiserror::Error;
 use tokio::sync::mpsc;
@@ -50,6 +53,18 @@ impl KeyRange {
         Self { start: start.into(), end: self.end.clone() }
     }
 
+    /// Whether no key at all can lie in the range.
+    pub fn is_empty(&self) -> bool {
+        self.end.as_ref().is_some_and(|end| *end <= self.start)
+    }
+
+    /// Its bounds, as ordered maps of bytes take them. They refuse inverted bounds by a panic: ask
+    /// [`is_empty`](Self::is_empty) first.
+    pub(super) fn bounds(&self) -> (Bound<&[u8]>, Bound<&[u8]>) {
+        let end = self.end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        (Bound::Included(&self.start), end)
+    }
+
     /// Whether `key` lies in the range.
     pub fn contains(&self, key: &[u8]) -> bool {
         key >= &self.start[..] && self.end.as_ref().is_none_or(|end| key < &end[..])
@@ -71,6 +86,36 @@ impl Default for RangeOptions {
     /// neither a page's overhead nor its memory counts.
     fn default() -> Self {
         Self { at: None, limit: 16_384 }
+    }
+}
+
+impl RangeOptions {
+    /// Reads the store as it was at `revision`.
+    #[must_use]
+    pub fn with_at(mut self, revision: Revision) -> Self {
+        self.at = Some(revision);
+        self
+    }
+
+    /// Returns `limit` entries at the most.
+    #[must_use]
+    pub fn with_limit(mut self, limit: usize) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// The revision to read, for a store that is at `head`.
+    pub(super) fn check(&self, head: Revision) -> Result<Revision, StoreError> {
+        if self.limit == 0 {
+            return Err(StoreError::Invalid("a page must have room for one entry".into()));
+        }
+        match self.at {
+            Some(at) if at > head => Err(StoreError::Invalid(format!(
+                "revision {} is ahead of the store, which is at {}",
+                at.0, head.0
+            ))),
+            at => Ok(at.unwrap_or(head)),
+        }
     }
 }
 
@@ -187,6 +232,13 @@ impl Transaction {
         self
     }
 
+    /// Adds the delete of a whole range.
+    #[must_use]
+    pub fn delete_range(mut self, range: KeyRange) -> Self {
+        self.writes.push(Write::DeleteRange(range));
+        self
+    }
+
     /// Adds a delete.
     #[must_use]
     pub fn delete(mut self, key: impl Into<Bytes>) -> Self {
@@ -249,10 +301,13 @@ impl StoreEvent {
 }
 
 /// A stream of events. Dropping it ends the watch.
-#[derive(Debug)]
 pub struct Watch {
     events: mpsc::Receiver<Result<StoreEvent, StoreError>>,
+    rewrite: Option<Rewrite>,
 }
+
+/// How a decorator changes the events that pass through it.
+type Rewrite = Box<dyn FnMut(StoreEvent) -> StoreEvent + Send + Sync>;
 
 impl Watch {
     /// How many undelivered events a watch holds before the store ends it with [`StoreError::Compacted`]: a reader
@@ -261,14 +316,35 @@ impl Watch {
 
     /// A watch that delivers what is sent to `events`.
     pub fn new(events: mpsc::Receiver<Result<StoreEvent, StoreError>>) -> Self {
-        Self { events }
+        Self { events, rewrite: None }
+    }
+
+    /// The same watch with every event rewritten, for decorators: it needs no task of its own.
+    #[must_use]
+    pub fn map(self, mut rewrite: impl FnMut(StoreEvent) -> StoreEvent + Send + Sync + 'static) -> Self {
+        let mut inner = self.rewrite;
+        let rewrite: Rewrite = Box::new(move |event| match &mut inner {
+            Some(inner) => rewrite(inner(event)),
+            None => rewrite(event),
+        });
+        Self { events: self.events, rewrite: Some(rewrite) }
     }
 
     /// Waits for the next event; `None` when the store has closed.
     ///
     /// Cancellation: a dropped call loses no event.
     pub async fn next(&mut self) -> Option<Result<StoreEvent, StoreError>> {
-        self.events.recv().await
+        let next = self.events.recv().await?;
+        Some(match &mut self.rewrite {
+            Some(rewrite) => next.map(rewrite),
+            None => next,
+        })
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").field("waiting", &self.events.len()).finish_non_exhaustive()
     }
 }
 

@@ -1,0 +1,161 @@
+//! What the calls on a store share with its writer and its reaper.
+
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use redb::Database;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::failure::Failure;
+use super::open::{Opened, Opener, Remembered};
+use super::queue::{Queue, Work};
+use crate::store::feed::Feed;
+use crate::store::leases::{Expiring, Leases};
+use crate::store::{Revision, StoreError};
+
+/// How long a commit that can be read may take to be published. Nothing waits between the two, so that it is
+/// microseconds; only a commit that failed after it became visible is never published, and must not hold readers.
+const PUBLISH_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// An open store.
+///
+/// Locks are taken in the order of the fields, and never held across an await.
+#[derive(Debug)]
+pub(super) struct Inner {
+    opener: Opener,
+    pub(super) writer: Mutex<JoinSet<()>>,
+    queue: Mutex<Queue>,
+    access: RwLock<Access>,
+    feed: Mutex<Feed>,
+    published: Condvar,
+    leases: Mutex<Leases>,
+}
+
+/// What there is of the database.
+#[derive(Debug)]
+enum Access {
+    Open(Opened),
+    /// A write failed and opening again failed too; the next write tries once more.
+    Broken(Failure),
+    /// The store was dropped.
+    Closed,
+}
+
+impl Inner {
+    pub(super) fn open(opener: Opener) -> Result<Self, StoreError> {
+        let (opened, remembered) = opener.open().map_err(|failure| failure.at(opener.path()))?;
+        let Remembered { revision, leases: remembered } = remembered;
+        let mut leases = Leases::default();
+        for (lease, ttl) in remembered {
+            if Leases::check(ttl).is_err() {
+                let what = format!("lease {} lives for {} ms", lease.0, ttl.as_millis());
+                return Err(Failure::Corrupt(what).at(opener.path()));
+            }
+            leases.begin(lease, ttl);
+        }
+        Ok(Self {
+            opener,
+            writer: Mutex::default(),
+            queue: Mutex::default(),
+            access: RwLock::new(Access::Open(opened)),
+            feed: Mutex::new(Feed::begin(revision)),
+            published: Condvar::new(),
+            leases: Mutex::new(leases),
+        })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.opener.path()
+    }
+
+    pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn leases(&self) -> MutexGuard<'_, Leases> {
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn feed(&self) -> MutexGuard<'_, Feed> {
+        self.feed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The feed once `revision`, which can be read, has been published.
+    pub(super) fn feed_at(&self, revision: Revision) -> Result<MutexGuard<'_, Feed>, Failure> {
+        let behind = |feed: &mut Feed| feed.head() < revision;
+        let (feed, _) = self
+            .published
+            .wait_timeout_while(self.feed(), PUBLISH_TIME_MAX, behind)
+            .unwrap_or_else(PoisonError::into_inner);
+        if feed.head() < revision {
+            let said = "its newest revision was never confirmed: a write has failed".into();
+            return Err(Failure::Unavailable { what: "reading its past", said });
+        }
+        Ok(feed)
+    }
+
+    /// Publishes commits, by `publish`.
+    pub(super) fn publish(&self, publish: impl FnOnce(&mut Feed)) {
+        publish(&mut self.feed());
+        self.published.notify_all();
+    }
+
+    /// Lets `work` use the database, which stays open meanwhile.
+    pub(super) fn with_database<T>(&self, work: impl FnOnce(&Database) -> T) -> Result<T, Failure> {
+        match &*self.access.read().unwrap_or_else(PoisonError::into_inner) {
+            Access::Open(opened) => Ok(work(&opened.database)),
+            Access::Broken(failure) => Err(failure.clone()),
+            Access::Closed => {
+                Err(Failure::Unavailable { what: "using it", said: "the store was closed".into() })
+            }
+        }
+    }
+
+    /// Opens the database again after a write failed, and returns the revision that it is then at. redb refuses all
+    /// work after a failed write until this was done.
+    pub(super) fn reopen(&self) -> Result<Revision, Failure> {
+        let mut access = self.access.write().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*access, Access::Closed) {
+            return Err(Failure::Unavailable { what: "using it", said: "the store was closed".into() });
+        }
+        // The old one goes first: it holds the lock.
+        let again =
+            Failure::Unavailable { what: "opening it again", said: "it did not come to an end".into() };
+        *access = Access::Broken(again);
+        match self.opener.open() {
+            Ok((opened, remembered)) => {
+                *access = Access::Open(opened);
+                Ok(remembered.revision)
+            }
+            Err(failure) => {
+                *access = Access::Broken(failure.clone());
+                Err(failure)
+            }
+        }
+    }
+
+    /// Whether a write has to open the database again first.
+    pub(super) fn is_broken(&self) -> bool {
+        matches!(*self.access.read().unwrap_or_else(PoisonError::into_inner), Access::Broken(_))
+    }
+
+    /// Closes the database, after the work on it that is under way.
+    pub(super) fn close(&self) {
+        *self.access.write().unwrap_or_else(PoisonError::into_inner) = Access::Closed;
+    }
+}
+
+impl Expiring for Inner {
+    fn next_deadline(&self) -> Option<Instant> {
+        self.leases().next_deadline()
+    }
+
+    async fn expire(self: &Arc<Self>) {
+        if let Err(error) = self.perform(Work::Expire).await {
+            // They live for another full time, and are tried again then.
+            tracing::warn!(%error, "the entries of expired leases could not be deleted");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The place of a store: its directory, who holds it, and how its file comes into being.
+//!
+//! | file | is |
+//! |---|---|
+//! | `store.redb` | the store |
+//! | `holder` | locked by whoever has the store open, with a note of who that is |
+//! | `store.redb.new` | left by a process that ended while it made the store; overwritten by the next |
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use redb::backends::InMemoryBackend;
+use redb::{Database, StorageBackend};
+
+use super::failure::{self, Failure};
+
+/// Makes `dir` and what leads to it, so that a loss of power does not undo it.
+pub(super) fn make_dir(dir: &Path) -> Result<(), Failure> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(dir).map_err(failure::io("making its directory"))?;
+    match dir.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => sync_dir(parent),
+        _ => Ok(()),
+    }
+}
+
+/// Takes the lock that ends with the process, and leaves a note for those who come in vain.
+///
+/// redb locks its file as well; this lock is there before the file is.
+pub(super) fn hold(dir: &Path) -> Result<File, Failure> {
+    let open = File::options().create(true).truncate(false).write(true).open(dir.join("holder"));
+    let mut file = open.map_err(failure::io("opening its holder file"))?;
+    file.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => Failure::Held,
+        TryLockError::Error(error) => failure::io("locking its holder file")(error),
+    })?;
+    let host = fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()
+        .or_else(|| std::env::var("HOSTNAME").ok())
+        .or_else(|| std::env::var("COMPUTERNAME").ok());
+    let host = host.as_deref().map_or("an unnamed host", str::trim);
+    // The note is a courtesy: a disk that is too full for it may still serve the store.
+    let note = format!("process {} on {host}\n", std::process::id());
+    let _ = file.set_len(0).and_then(|()| file.write_all(note.as_bytes()));
+    Ok(file)
+}
+
+/// Who holds the store, as far as the note beside it tells.
+pub(super) fn holder(path: &Path) -> String {
+    match fs::read_to_string(path.with_file_name("holder")) {
+        Ok(holder) if !holder.trim().is_empty() => holder.trim().to_string(),
+        _ => "it left no note of itself".to_string(),
+    }
+}
+
+/// Makes an empty store. It appears under its name when it is whole and synced: redb writes a new file in several
+/// steps, and a loss of power between them would leave one that it refuses for ever.
+pub(super) fn create(dir: &Path, file: &Path) -> Result<(), Failure> {
+    const WHAT: &str = "making it";
+    // Made in memory, where redb's syncs cost nothing.
+    let image = Arc::new(InMemoryBackend::new());
+    let database = Database::builder().create_with_backend(Image(Arc::clone(&image)));
+    database.map_err(failure::of(WHAT))?.close().map_err(failure::of(WHAT))?;
+    let copy = || -> io::Result<()> {
+        let len = usize::try_from(image.len()?).map_err(io::Error::other)?;
+        let mut bytes = vec![0; len];
+        image.read(0, &mut bytes)?;
+        let new = file.with_extension("redb.new");
+        let mut out = File::create(&new)?;
+        out.write_all(&bytes)?;
+        out.sync_data()?;
+        fs::rename(new, file)
+    };
+    copy().map_err(failure::io(WHAT))?;
+    sync_dir(dir)
+}
+
+/// Makes the names in `dir` durable. Without it a loss of power could take a whole new file, synced as it is.
+fn sync_dir(dir: &Path) -> Result<(), Failure> {
+    if cfg!(unix) {
+        File::open(dir).and_then(|dir| dir.sync_all()).map_err(failure::io("syncing its directory"))?;
+    }
+    Ok(())
+}
+
+/// A storage in memory that outlives the database on it.
+#[derive(Debug)]
+struct Image(Arc<InMemoryBackend>);
+
+impl StorageBackend for Image {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write(offset, data)
+    }
+}

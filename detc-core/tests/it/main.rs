@@ -1,0 +1,9 @@
+//! The engine's integration tests: one binary, a module per subject.
+
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests, too")]
+
+mod broken_stores;
+mod power_cut;
+mod store_conformance;
+mod store_file;
+mod store_model;
