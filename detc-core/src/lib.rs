@@ -8,3 +8,5 @@ pub mod model;
 pub mod plan;
 pub mod resource;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
