@@ -114,3 +114,25 @@ impl HostError {
         command.validate().map_err(|what| Self::Invalid { host: host.to_string(), what })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_system_error_is_told_apart_by_what_the_caller_does_next() {
+        let of = |kind: io::ErrorKind| HostError::of_io(&"h1", "/f", "write /f", kind.into());
+        assert_eq!(of(io::ErrorKind::NotFound).to_string(), "/f does not exist on h1");
+        assert_eq!(of(io::ErrorKind::DirectoryNotEmpty).to_string(), "directory /f on h1 is not empty");
+        for kind in [
+            io::ErrorKind::StorageFull,
+            io::ErrorKind::PermissionDenied,
+            io::ErrorKind::ReadOnlyFilesystem,
+            io::ErrorKind::QuotaExceeded,
+        ] {
+            let error = of(kind);
+            assert_eq!(error.to_string(), "h1 refused to write /f");
+            assert!(matches!(error, HostError::Refused { source, .. } if source.kind() == kind));
+        }
+    }
+}
