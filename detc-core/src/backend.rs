@@ -1,5 +1,9 @@
 //! The seams to the world. Core knows no backend: it names what it needs of one, and ships memory implementations.
 
 pub mod host;
+pub mod limited;
+pub mod memory;
 
 pub use host::{Host, HostError};
+pub use limited::LimitedHost;
+pub use memory::MemoryHost;

@@ -11,7 +11,10 @@ pub trait Clock: Send + Sync + 'static {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[allow(clippy::disallowed_methods, reason = "this is the one place that reads the clock; everything else is given it")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the clock; everything else is given it"
+    )]
     fn now_ms(&self) -> u64 {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         now.map_or(0, |since| since.as_millis() as u64)

@@ -34,7 +34,7 @@ pub(super) async fn read_or_make(store: &dyn Store, clock: &dyn Clock) -> Result
         getrandom::fill(&mut random).map_err(|error| StoreError::Unavailable {
             store: "being made".to_owned(),
             what: "the system gives no random numbers".to_owned(),
-            source: error.into(),
+            source: error.to_string().into(),
         })?;
         let key = Digest::from(random);
         let scope = Digest::keyed(&random, b"detc.scope").short();
@@ -46,7 +46,8 @@ pub(super) async fn read_or_make(store: &dyn Store, clock: &dyn Clock) -> Result
 
 fn read(value: &[u8]) -> Result<Identity, ManageError> {
     let corrupt = |what: String| StoreError::Corrupt { store: "of this manager".to_owned(), what };
-    let kept: Kept = serde_json::from_slice(value).map_err(|error| corrupt(format!("its identity: {error}")))?;
+    let kept: Kept =
+        serde_json::from_slice(value).map_err(|error| corrupt(format!("its identity: {error}")))?;
     if kept.format != FORMAT {
         return Err(corrupt(format!("its format is `{}`, expected `{FORMAT}`", kept.format)).into());
     }

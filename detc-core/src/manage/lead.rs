@@ -17,7 +17,10 @@ pub(super) struct Leadership {
     pub(super) keeper: JoinSet<()>,
 }
 
-pub(super) async fn take(store: &Arc<dyn Store>, options: &ManagerOptions) -> Result<Leadership, ManageError> {
+pub(super) async fn take(
+    store: &Arc<dyn Store>,
+    options: &ManagerOptions,
+) -> Result<Leadership, ManageError> {
     let lease = store.grant(options.lease).await?;
     let claim =
         Transaction::new().when(Compare::Absent(KEY.into())).put_leased(KEY, options.holder.clone(), lease);
@@ -29,7 +32,9 @@ pub(super) async fn take(store: &Arc<dyn Store>, options: &ManagerOptions) -> Re
                 loop {
                     tokio::time::sleep(pause).await;
                     if let Err(StoreError::LeaseNotFound(_)) = store.keep_alive(lease).await {
-                        tracing::warn!("the lease on the store has run out: this manager does not lead any more");
+                        tracing::warn!(
+                            "the lease on the store has run out: this manager does not lead any more"
+                        );
                         return;
                     }
                 }

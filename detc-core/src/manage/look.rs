@@ -42,13 +42,19 @@ impl Manager {
                 continue;
             };
             let Some(connector) = self.registry.connector(spec.scheme()).cloned() else {
-                hosts.insert(name.clone(), Err(format!("this program has no connector for `{}`", spec.connect)));
+                hosts.insert(
+                    name.clone(),
+                    Err(format!("this program has no connector for `{}`", spec.connect)),
+                );
                 continue;
             };
-            let (name, limit) = (name.clone(), self.options.limits.per_host);
+            let limit = std::num::NonZeroUsize::new(self.options.limits.per_host)
+                .unwrap_or(std::num::NonZeroUsize::MIN);
+            let name = name.clone();
             tasks.spawn(async move {
                 let host = connector.connect(&name, &spec).await.map_err(|error| error.to_string());
-                let limited = host.map(|host| Arc::new(crate::backend::Limited::new(host, limit)) as Arc<dyn Host>);
+                let limited =
+                    host.map(|host| Arc::new(crate::backend::LimitedHost::new(host, limit)) as Arc<dyn Host>);
                 (name, limited)
             });
         }
@@ -61,7 +67,8 @@ impl Manager {
         let dir = |(name, spec): (&HostName, &HostSpec)| {
             let given = spec.options.get("state_dir").and_then(|dir| dir.as_str()).map(str::to_owned);
             let local = || format!("{}/{name}", self.options.state_dir);
-            let default = || if spec.scheme() == "local" { local() } else { format!("/var/lib/detc/{}", self.scope) };
+            let default =
+                || if spec.scheme() == "local" { local() } else { format!("/var/lib/detc/{}", self.scope) };
             (name.clone(), given.unwrap_or_else(default))
         };
         specs.iter().map(dir).collect()
@@ -102,7 +109,14 @@ pub(super) async fn look_at_all(
 async fn look_at(around: &Surroundings, look: &Look) -> Observation {
     let base = look.base.as_ref();
     let token = base.and_then(|body| body.triggers.as_deref());
-    let call = around.look((&look.id, look.host.as_ref()), &look.spec, base, token, look.extra.as_deref(), "observe");
+    let call = around.look(
+        (&look.id, look.host.as_ref()),
+        &look.spec,
+        base,
+        token,
+        look.extra.as_deref(),
+        "observe",
+    );
     match tokio::time::timeout(LOOK_TIMEOUT, call).await {
         Ok(Ok(observation)) => observation,
         Ok(Err(error)) => Observation::Unknown(around.scrub(&error.full_message())),

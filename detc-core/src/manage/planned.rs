@@ -91,7 +91,8 @@ impl Manager {
         }
         let given = desired.unwrap_or(&empty);
         let mut around = self.surroundings(given, vault.clone());
-        let mut needed: BTreeSet<HostName> = plan.actions.iter().filter_map(|action| action.host.clone()).collect();
+        let mut needed: BTreeSet<HostName> =
+            plan.actions.iter().filter_map(|action| action.host.clone()).collect();
         let recorded = self.recorded();
         let mut looks = Vec::new();
         let mut observed = Observed::default();
@@ -215,12 +216,14 @@ impl Manager {
         let mut looks = Vec::new();
         let mut known = Observed::default();
         for resource in desired.resources.values() {
-            let kind = self.registry.kind(resource.id.kind()).expect("invariant: the desired state was checked");
+            let kind =
+                self.registry.kind(resource.id.kind()).expect("invariant: the desired state was checked");
             if is_by_record(kind.facts()) {
                 continue;
             }
             let sealed = self.seal(resource, vault);
-            let renamed = resource.extra().renamed_from.as_ref().filter(|_| !recorded.contains_key(&resource.id));
+            let renamed =
+                resource.extra().renamed_from.as_ref().filter(|_| !recorded.contains_key(&resource.id));
             let base = self.body(renamed.unwrap_or(&resource.id))?;
             let (spec, host) = match &base {
                 Some(body) => (body.spec.clone(), body.host.clone()),

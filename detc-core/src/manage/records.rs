@@ -39,7 +39,8 @@ async fn each(
         let page = store.range(range.clone(), RangeOptions::default()).await?;
         let last = page.entries.last().map(|entry| entry.key.clone());
         for entry in page.entries {
-            let name = std::str::from_utf8(&entry.key[prefix.len()..]).map_err(|_| corrupt("a key is not text"))?;
+            let name =
+                std::str::from_utf8(&entry.key[prefix.len()..]).map_err(|_| corrupt("a key is not text"))?;
             take(name, entry.value.clone())?;
         }
         match last {

@@ -9,7 +9,7 @@ use super::run::is_open;
 use super::{ApplyReport, ManageError, Manager};
 use crate::diff::Differ;
 use crate::execute::journal::{self, JournalError, RunHead, RunNumber, doubt_key, state_key};
-use crate::execute::{Driver, Engine, Outcome, ProgressSink, StopHandle};
+use crate::execute::{Driver, Engine, Outcome, PlanWork, ProgressSink, StopHandle};
 use crate::model::secret::Vault;
 use crate::model::{Desired, ResourceId};
 use crate::plan::Plan;
@@ -110,7 +110,7 @@ impl Manager {
         let mut around = self.surroundings(given, vault);
         around.state_dirs = self.state_dirs(&plan.hosts);
         around.resumed = true;
-        let driver = |work| {
+        let driver = |work: Arc<PlanWork>| {
             Driver::new(self.store.clone(), number, work, self.options.driver.clone())
                 .resuming(batches, Duration::from_millis(elapsed))
         };

@@ -70,7 +70,8 @@ impl Manager {
         writes.push(records::put_hosts(&plan.hosts));
         self.commit(writes).await?;
         let engine = Engine::new(self.work(&plan), self.options.retry);
-        let driver = |work| Driver::new(self.store.clone(), number, work, self.options.driver.clone());
+        let driver =
+            |work: Arc<PlanWork>| Driver::new(self.store.clone(), number, work, self.options.driver.clone());
         self.drive(plan, around, head, engine, Vec::new(), driver, (sink, stop)).await
     }
 
@@ -133,7 +134,9 @@ impl Manager {
                 }));
             }
             let extra = action.recording.as_ref().and_then(|recording| recording.extra.as_ref());
-            let has = |key: &str, value: &str| extra.and_then(|extra| extra.labels.get(key)).is_some_and(|v| v == value);
+            let has = |key: &str, value: &str| {
+                extra.and_then(|extra| extra.labels.get(key)).is_some_and(|v| v == value)
+            };
             mine.extend(labels.iter().filter(|((key, value), _)| has(key, value)).map(|(_, group)| *group));
             if !mine.is_empty() {
                 member.resize(plan.actions.len(), Box::default());
@@ -177,7 +180,8 @@ impl Manager {
         for (index, id) in made {
             let (Some(body), Some(seen)) = (self.body(&id)?, observed.get(&id)) else { continue };
             let token = body.triggers.as_deref();
-            let checked = judge(&body.spec, seen, Some(&body), token, Phase::First, CrashClass::DeterministicName);
+            let checked =
+                judge(&body.spec, seen, Some(&body), token, Phase::First, CrashClass::DeterministicName);
             let why = match checked {
                 Checked::Satisfied => continue,
                 Checked::Needed(why) | Checked::Unknown(why) | Checked::Failed(_, why) => why,

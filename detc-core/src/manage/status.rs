@@ -78,7 +78,11 @@ impl Manager {
         for id in given.resources.keys().filter(|id| !recorded.contains_key(*id)) {
             all.push(ResourceStatus {
                 resource: id.clone(),
-                state: if self.doubts().contains_key(id) { StatusState::Unknown } else { StatusState::Absent },
+                state: if self.doubts().contains_key(id) {
+                    StatusState::Unknown
+                } else {
+                    StatusState::Absent
+                },
                 health: Health::None,
                 detail: Some("desired, and not made yet".to_owned()),
             });
@@ -109,11 +113,14 @@ impl Manager {
                 let token = body.triggers.as_deref();
                 let owned = body.extra.as_ref().map(|extra| &extra.ownership);
                 let mut seen = present.clone();
-                for path in owned.into_iter().flatten().filter(|(_, owner)| **owner != crate::model::FieldOwner::Own) {
+                for path in
+                    owned.into_iter().flatten().filter(|(_, owner)| **owner != crate::model::FieldOwner::Own)
+                {
                     seen.fields.remove(&path.0.segments().swap_remove(0));
                 }
                 let seen = Observation::Present(seen);
-                let judged = judge(&body.spec, &seen, Some(&body), token, Phase::First, CrashClass::DeterministicName);
+                let judged =
+                    judge(&body.spec, &seen, Some(&body), token, Phase::First, CrashClass::DeterministicName);
                 if let Checked::Needed(why) = judged {
                     state = StatusState::Drifted;
                     detail = Some(why);

@@ -45,7 +45,8 @@ use super::{
 /// - A commit that was returned survives a crash of the process and a loss of power: it was written and synced.
 ///   Transactions that arrive while a commit is being synced share the next one, so that many small ones cost little
 ///   more than one.
-/// - Leases survive too. How long a lease has been alive does not: each has its full time again when the store opens.
+/// - A lease ends with the process that had the store open: nobody else can have kept it alive. What was put under it is
+///   deleted when the store is opened again.
 /// - The history that watches and reads of the past are served from begins anew when the store opens.
 ///
 /// # Caveats
@@ -91,7 +92,7 @@ impl FileStore {
         let inner = blocking(&path, move || Inner::open(opener)).await??;
         let store = Self { inner: Arc::new(inner), reaper: Reaper::default() };
         if store.inner.leases().next_deadline().is_some() {
-            store.reaper.watch_over(&store.inner);
+            store.inner.perform(Work::Expire).await?;
         }
         Ok(store)
     }

@@ -1,7 +1,7 @@
 //! Leases: which live, until when, and the task that ends them in time.
 //!
 //! The deadlines are kept in memory, on tokio's clock; a store that outlives its process keeps the leases themselves
-//! and gives each its full time again when it opens. What was put under a lease is the store's business.
+//! and ends those of the process before it when it opens. What was put under a lease is the store's business.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;

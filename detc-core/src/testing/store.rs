@@ -13,6 +13,7 @@
 //!
 //! Durability is not checked here: only a test that takes the power away can do that.
 
+use super::Violation;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -35,21 +36,6 @@ const LAW_TIME_MAX: Duration = Duration::from_secs(120);
 /// How long an event that has happened may take to arrive.
 const EVENT_TIME_MAX: Duration = Duration::from_secs(20);
 
-/// A law of the contract that a store broke.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// The law, in the words of the contract.
-    pub law: &'static str,
-    /// How it was broken.
-    pub what: String,
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the law \"{}\" was broken: {}", self.law, self.what)
-    }
-}
-
 /// Checks every law of the contract of [`Store`], each on a new store from `make`.
 ///
 /// The store must be empty and not written by anyone else. Time may be paused when the store runs on tokio's clock;
@@ -66,7 +52,7 @@ pub async fn store_conformance(make: impl AsyncFn() -> Arc<dyn Store>) -> Result
             Err(Broken(format!("the store did not come to an answer within {} s", LAW_TIME_MAX.as_secs())))
         });
         if let Err(Broken(what)) = outcome {
-            violations.push(Violation { law, what });
+            violations.push(Violation { law, detail: what });
         }
     }
     if violations.is_empty() { Ok(()) } else { Err(violations) }

@@ -6,7 +6,8 @@ use detc_core::store::file::FileStore;
 use detc_core::store::memory::MemoryStore;
 use detc_core::store::prefixed::Prefixed;
 use detc_core::store::{Store, Transaction};
-use detc_core::testing::store::{Violation, store_conformance};
+use detc_core::testing::Violation;
+use detc_core::testing::store::store_conformance;
 
 #[track_caller]
 fn assert_kept(outcome: Result<(), Vec<Violation>>) {

@@ -53,7 +53,8 @@ impl Inner {
                 let what = format!("lease {} lives for {} ms", lease.0, ttl.as_millis());
                 return Err(Failure::Corrupt(what).at(opener.path()));
             }
-            leases.begin(lease, ttl);
+            // Only the process that had the store open could keep it alive, and that process is gone.
+            leases.begin(lease, Duration::ZERO);
         }
         Ok(Self {
             opener,

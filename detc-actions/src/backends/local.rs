@@ -1,0 +1,190 @@
+//! The machine that the manager runs on.
+//!
+//! Files are changed by blocking calls on tokio's blocking threads; commands are run in a process group of their own, so
+//! that ending a command ends all that it started.
+
+use std::fmt::{self, Debug, Display};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use async_trait::async_trait;
+use detc_core::backend::host::{Command, Output, Ownership, Remove, Stat};
+use detc_core::backend::{Host, HostError};
+use detc_core::model::{HostName, HostSpec};
+use detc_core::resource::Connector;
+
+mod files;
+mod owner;
+mod replace;
+mod run;
+
+/// The machine that the manager runs on.
+///
+/// See [`Host`] for the contract. Besides: a crashed write leaves at most one file, `.detc-new-…`, beside the one it was to
+/// replace; the next write of that file takes it away. A call that is dropped does nothing more after at most the one
+/// system call it was in.
+#[derive(Clone)]
+pub struct LocalHost {
+    name: Arc<str>,
+}
+
+impl LocalHost {
+    /// This machine, called `name` in messages.
+    pub fn new(name: &str) -> Self {
+        Self { name: name.into() }
+    }
+
+    /// Runs blocking file work on `path`; when the call is dropped, the work stops before its effect.
+    async fn on<T: Send + 'static>(
+        &self,
+        path: &str,
+        verb: &str,
+        work: impl FnOnce(&str, &Gate) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, HostError> {
+        HostError::check_path(self, path)?;
+        let gate = Arc::new(Gate::default());
+        let _closes_when_dropped = CloseGate(Arc::clone(&gate));
+        let owned = path.to_owned();
+        let task = tokio::task::spawn_blocking(move || work(&owned, &gate));
+        let done = match task.await {
+            Ok(done) => done,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(io::Error::other("the runtime is shutting down")),
+            },
+        };
+        done.map_err(|error| HostError::of_io(self, path, &format!("{verb} {path}"), error))
+    }
+}
+
+#[async_trait]
+impl Host for LocalHost {
+    async fn run(&self, command: &Command) -> Result<Output, HostError> {
+        HostError::check_command(self, command)?;
+        run::run(self, command).await
+    }
+
+    async fn stat(&self, path: &str) -> Result<Option<Stat>, HostError> {
+        self.on(path, "look at", |path, _| absent_is_none(files::stat(path))).await
+    }
+
+    async fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, HostError> {
+        let content = self.on(path, "read", move |path, _| files::read(path, limit)).await?;
+        content.ok_or_else(|| HostError::TooLarge { host: self.to_string(), path: path.to_owned(), limit })
+    }
+
+    async fn write(&self, path: &str, content: &[u8], ownership: &Ownership) -> Result<(), HostError> {
+        let (content, ownership) = (content.to_vec(), ownership.clone());
+        self.on(path, "write", move |path, gate| replace::write(path, &content, &ownership, gate)).await
+    }
+
+    async fn make_dir(&self, path: &str, ownership: &Ownership) -> Result<(), HostError> {
+        let ownership = ownership.clone();
+        self.on(path, "make the directory", move |path, gate| {
+            gate.enter()?;
+            files::make_dir(path, &ownership)
+        })
+        .await
+    }
+
+    async fn set_ownership(&self, path: &str, ownership: &Ownership) -> Result<(), HostError> {
+        let ownership = ownership.clone();
+        self.on(path, "set mode and owner of", move |path, gate| {
+            gate.enter()?;
+            files::set_ownership(path, &ownership)
+        })
+        .await
+    }
+
+    async fn remove(&self, path: &str, how: Remove) -> Result<(), HostError> {
+        self.on(path, "remove", move |path, gate| {
+            gate.enter()?;
+            absent_is_none(files::remove(path, how)).map(drop)
+        })
+        .await
+    }
+}
+
+fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// What a call passes just before its effect, and its dropped future closes: a write that was given up must not take
+/// place seconds later, over one that was made since.
+#[derive(Debug, Default)]
+struct Gate(AtomicU8);
+
+impl Gate {
+    const OPEN: u8 = 0;
+    const ENTERED: u8 = 1;
+    const CLOSED: u8 = 2;
+
+    /// # Errors
+    /// `Interrupted` when nobody waits for the effect any more.
+    fn enter(&self) -> io::Result<()> {
+        match self.0.compare_exchange(Self::OPEN, Self::ENTERED, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) | Err(Self::ENTERED) => Ok(()),
+            Err(_) => Err(io::ErrorKind::Interrupted.into()),
+        }
+    }
+
+    fn close(&self) {
+        // One that was entered stays so: its effect is on its way.
+        let _entered = self.0.compare_exchange(Self::OPEN, Self::CLOSED, Ordering::AcqRel, Ordering::Acquire);
+    }
+}
+
+struct CloseGate(Arc<Gate>);
+
+impl Drop for CloseGate {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+impl Display for LocalHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.name)
+    }
+}
+
+impl Debug for LocalHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LocalHost({})", self.name)
+    }
+}
+
+/// Connects hosts of the scheme `local`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LocalConnector;
+
+#[async_trait]
+impl Connector for LocalConnector {
+    fn scheme(&self) -> &'static str {
+        "local"
+    }
+
+    fn check(&self, spec: &HostSpec) -> Result<(), String> {
+        if spec.connect != "local" {
+            return Err(format!("`connect` is \"{}\": for this machine write \"local\"", spec.connect));
+        }
+        match spec.options.keys().next() {
+            Some(option) => Err(format!("unknown field `{option}`: a local host has none but `connect`")),
+            None => Ok(()),
+        }
+    }
+
+    async fn connect(&self, name: &HostName, _: &HostSpec) -> Result<Arc<dyn Host>, HostError> {
+        Ok(Arc::new(LocalHost::new(name.as_str())))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+//! What the conformance suite can not see from outside.
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::time::Duration;
+
+use detc_core::backend::host::ExitStatus;
+use detc_core::testing::host::check_host;
+use tempfile::TempDir;
+
+use super::*;
+use crate::test_util::eventually;
+
+fn bench() -> (LocalHost, TempDir) {
+    (LocalHost::new("here"), tempfile::tempdir().unwrap())
+}
+
+fn path(dir: &TempDir, name: &str) -> String {
+    dir.path().join(name).to_str().unwrap().to_owned()
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn sh(script: &str) -> Command {
+    Command::new(["sh", "-c", script])
+}
+
+#[tokio::test]
+async fn the_local_host_conforms() {
+    let (host, dir) = bench();
+    assert_eq!(check_host(&host, dir.path().to_str().unwrap()).await, []);
+    assert_eq!(names(dir.path()).iter().find(|name| name.starts_with(".detc-new")), None);
+}
+
+#[tokio::test]
+async fn what_a_crashed_write_left_is_taken_away_by_the_next() {
+    let (host, dir) = bench();
+    let file = path(&dir, "f");
+    let leftover = dir.path().join(replace::temporary_name("f".as_ref()));
+    fs::write(&leftover, "half").unwrap();
+    host.write(&file, b"whole", &Ownership::default()).await.unwrap();
+    assert_eq!(names(dir.path()), ["f"]);
+    symlink("f", &leftover).unwrap();
+    host.write(&file, b"new", &Ownership::default()).await.unwrap();
+    assert_eq!((names(dir.path()), fs::read(&file).unwrap()), (vec!["f".to_owned()], b"new".to_vec()));
+}
+
+#[tokio::test]
+async fn a_directory_with_nothing_but_leftovers_is_empty() {
+    let (host, dir) = bench();
+    let sub = path(&dir, "d");
+    fs::create_dir(&sub).unwrap();
+    fs::write(format!("{sub}/.detc-new-x"), "half").unwrap();
+    host.remove(&sub, Remove::EmptyDirectory).await.unwrap();
+    assert_eq!(names(dir.path()), [""; 0]);
+}
+
+#[tokio::test]
+async fn many_writers_of_one_file_leave_one_whole_content_and_nothing_else() {
+    let (host, dir) = bench();
+    let file = path(&dir, "f");
+    let mut writers = tokio::task::JoinSet::new();
+    for writer in 0..16_u8 {
+        let (host, file) = (host.clone(), file.clone());
+        writers.spawn(async move {
+            host.write(&file, &vec![writer; 100_000], &Ownership::default()).await.unwrap();
+        });
+    }
+    writers.join_all().await;
+    let content = fs::read(&file).unwrap();
+    assert!(content.len() == 100_000 && content.iter().all(|byte| *byte == content[0]));
+    assert_eq!(names(dir.path()), ["f"]);
+}
+
+#[tokio::test]
+async fn a_write_that_was_given_up_does_not_take_place_later() {
+    let (host, dir) = bench();
+    let file = path(&dir, "f");
+    host.write(&file, b"old", &Ownership::default()).await.unwrap();
+    // A lock on the temporary file holds the write up until it has been dropped.
+    let held = dir.path().join(replace::temporary_name("f".as_ref()));
+    let lock = File::create(&held).unwrap();
+    lock.lock().unwrap();
+    let ownership = Ownership::default();
+    let write = host.write(&file, b"late", &ownership);
+    assert!(tokio::time::timeout(Duration::from_millis(20), write).await.is_err());
+    drop(lock);
+    host.write(&file, b"new", &Ownership::default()).await.unwrap();
+    eventually("the late write has given up", async || (names(dir.path()) == ["f"]).then_some(())).await;
+    assert_eq!(fs::read(&file).unwrap(), b"new");
+}
+
+#[tokio::test]
+async fn mode_and_owner_are_there_before_the_file_is() {
+    let (host, dir) = bench();
+    let file = path(&dir, "f");
+    let owner = nix::unistd::geteuid().as_raw().to_string();
+    let ownership = Ownership::new(Some(0o640), Some(owner.clone()), None);
+    host.write(&file, b"x", &ownership).await.unwrap();
+    let stat = host.stat(&file).await.unwrap().unwrap();
+    assert_eq!(stat.mode, 0o640);
+    assert!(stat.owner.is(&owner));
+    fs::set_permissions(&file, Permissions::from_mode(0o4755)).unwrap();
+    host.write(&file, b"y", &Ownership::default()).await.unwrap();
+    assert_eq!(host.stat(&file).await.unwrap().unwrap().mode, 0o4755);
+}
+
+#[tokio::test]
+async fn a_file_in_the_place_of_a_directory_is_refused_and_says_so() {
+    let host = LocalHost::new("here");
+    let error = host.write("/dev/null/x", b"x", &Ownership::default()).await.unwrap_err();
+    assert_eq!(error.to_string(), "here refused to write /dev/null/x");
+}
+
+#[tokio::test]
+async fn a_pipe_without_a_writer_is_refused_at_once() {
+    let (host, dir) = bench();
+    let pipe = path(&dir, "pipe");
+    nix::unistd::mkfifo(pipe.as_str(), nix::sys::stat::Mode::S_IRUSR).unwrap();
+    let error = host.read(&pipe, 10).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("here refused to read {pipe}"));
+}
+
+#[tokio::test]
+async fn a_signal_is_told_apart_from_a_code() {
+    let (host, _dir) = bench();
+    assert_eq!(host.run(&sh("kill -KILL $$")).await.unwrap().status, ExitStatus::Signal(9));
+    assert_eq!(host.run(&sh("exit 7")).await.unwrap().status, ExitStatus::Code(7));
+}
+
+fn alive(pid: &str) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| !stat.rsplit_once(") ").unwrap().1.starts_with(['Z', 'X']))
+}
+
+/// A command that starts a child, tells its number in `file`, and waits.
+fn family(file: &str) -> Command {
+    sh(&format!("trap '' TERM; sleep 600 & echo $! > {file}.tmp; mv {file}.tmp {file}; wait; sleep 600"))
+}
+
+async fn pid_in(file: &str) -> String {
+    eventually("the child has started", async || fs::read_to_string(file).ok()).await.trim().to_owned()
+}
+
+#[tokio::test]
+async fn all_that_a_dropped_command_started_is_ended() {
+    let (host, dir) = bench();
+    let file = path(&dir, "pid");
+    let command = family(&file);
+    let mut run = host.run(&command);
+    let pid = tokio::select! {
+        ended = &mut run => panic!("{ended:?}"),
+        pid = pid_in(&file) => pid,
+    };
+    assert!(alive(&pid));
+    drop(run);
+    eventually("the child has ended", async || (!alive(&pid)).then_some(())).await;
+}
+
+#[tokio::test]
+async fn at_the_deadline_a_command_may_clean_up_and_all_that_it_started_is_ended() {
+    let (host, dir) = bench();
+    let (file, cleaned) = (path(&dir, "pid"), path(&dir, "cleaned"));
+    let script = format!(
+        "trap 'touch {cleaned}; exit' TERM; (trap '' TERM; echo $(exec sh -c 'echo $PPID') > {file}; sleep 600) & wait"
+    );
+    let error = host.run(&sh(&script).with_timeout(Duration::from_millis(300))).await.unwrap_err();
+    assert!(matches!(error, HostError::TimedOut { .. }), "{error:?}");
+    assert!(Path::new(&cleaned).exists());
+    let pid = pid_in(&file).await;
+    eventually("the child has ended", async || (!alive(&pid)).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_connector_refuses_what_a_local_host_does_not_have() {
+    let spec = |text: &str| serde_json::from_str::<HostSpec>(text).unwrap();
+    assert_eq!(LocalConnector.check(&spec(r#"{"connect": "local"}"#)), Ok(()));
+    assert!(LocalConnector.check(&spec(r#"{"connect": "local://x"}"#)).is_err());
+    assert!(LocalConnector.check(&spec(r#"{"connect": "local", "identity": "id"}"#)).is_err());
+}
