@@ -6,6 +6,7 @@ pub mod diff;
 pub mod execute;
 pub mod manage;
 pub mod model;
+pub mod operate;
 pub mod plan;
 pub mod resource;
 pub mod store;

@@ -13,15 +13,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::task::JoinSet;
-
 use crate::execute::journal::{JournalError, RunNumber};
 use crate::execute::{DriverOptions, Limits, Retry};
 use crate::model::secret::MarkKey;
 use crate::model::{InvalidState, Recorded, ResourceId};
 use crate::plan::PlanError;
 use crate::resource::Registry;
-use crate::store::{Compare, LeaseId, Store, StoreError};
+use crate::store::{Compare, Store, StoreError};
 
 mod clock;
 mod identity;
@@ -106,9 +104,7 @@ pub struct Manager {
     options: ManagerOptions,
     scope: String,
     key: MarkKey,
-    lease: LeaseId,
-    guard: Vec<Compare>,
-    _keeper: JoinSet<()>,
+    leadership: Option<lead::Leadership>,
     recorded: Mutex<Arc<Recorded>>,
     doubts: Mutex<BTreeMap<ResourceId, bytes::Bytes>>,
 }
@@ -150,6 +146,9 @@ pub enum ManageError {
     /// A run was interrupted: resume it first.
     #[error("{0} was interrupted and is not finished")]
     Unfinished(RunNumber),
+    /// It was opened to read only.
+    #[error("this manager only reads: it was opened without taking the lead")]
+    ReadOnly,
     /// There is no such run.
     #[error("there is no {0}")]
     NoRun(RunNumber),
@@ -168,8 +167,29 @@ impl Manager {
         registry: Registry,
         options: ManagerOptions,
     ) -> Result<Self, ManageError> {
-        let identity = identity::read_or_make(&*store, &*options.clock).await?;
         let leadership = lead::take(&store, &options).await?;
+        Self::open_with(store, registry, options, Some(leadership)).await
+    }
+
+    /// Opens a store to plan and to look, without taking the lead: several may do so at once, where the store allows it.
+    ///
+    /// # Errors
+    /// When the store can not be opened or understood.
+    pub async fn open_reader(
+        store: Arc<dyn Store>,
+        registry: Registry,
+        options: ManagerOptions,
+    ) -> Result<Self, ManageError> {
+        Self::open_with(store, registry, options, None).await
+    }
+
+    async fn open_with(
+        store: Arc<dyn Store>,
+        registry: Registry,
+        options: ManagerOptions,
+        leadership: Option<lead::Leadership>,
+    ) -> Result<Self, ManageError> {
+        let identity = identity::read_or_make(&*store, &*options.clock).await?;
         let (recorded, doubts) = records::read(&*store).await?;
         Ok(Self {
             store,
@@ -177,9 +197,7 @@ impl Manager {
             options,
             scope: identity.scope,
             key: identity.key,
-            lease: leadership.lease,
-            guard: leadership.guard,
-            _keeper: leadership.keeper,
+            leadership,
             recorded: Mutex::new(Arc::new(recorded)),
             doubts: Mutex::new(doubts),
         })
@@ -190,7 +208,10 @@ impl Manager {
     /// # Errors
     /// When the store fails; the lease then runs out by itself.
     pub async fn close(self) -> Result<(), ManageError> {
-        Ok(self.store.revoke(self.lease).await?)
+        match &self.leadership {
+            Some(leadership) => Ok(self.store.revoke(leadership.lease).await?),
+            None => Ok(()),
+        }
     }
 
     /// What is recorded.
@@ -209,6 +230,11 @@ impl Manager {
         *self.recorded.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(recorded);
         *self.doubts.lock().unwrap_or_else(PoisonError::into_inner) = doubts;
         Ok(())
+    }
+
+    /// What must hold for every write: that this manager leads.
+    fn guard(&self) -> Result<Vec<Compare>, ManageError> {
+        self.leadership.as_ref().map(|leadership| leadership.guard.clone()).ok_or(ManageError::ReadOnly)
     }
 
     fn doubts(&self) -> BTreeMap<ResourceId, bytes::Bytes> {

@@ -14,7 +14,7 @@ pub(super) struct Leadership {
     /// What must hold for every write: the revision that made us leader is the epoch.
     pub(super) guard: Vec<Compare>,
     /// Keeps the lease alive; ends when it is dropped.
-    pub(super) keeper: JoinSet<()>,
+    _keeper: JoinSet<()>,
 }
 
 pub(super) async fn take(
@@ -39,7 +39,7 @@ pub(super) async fn take(
                     }
                 }
             });
-            Ok(Leadership { lease, guard: vec![Compare::Modified(KEY.into(), epoch)], keeper })
+            Ok(Leadership { lease, guard: vec![Compare::Modified(KEY.into(), epoch)], _keeper: keeper })
         }
         TxnReply::Conflict(conflict) => {
             store.revoke(lease).await?;

@@ -91,7 +91,7 @@ impl Manager {
         self.connect_missing(&plan, &mut around).await;
         let again = around.clone();
         let work = Arc::new(PlanWork::new(plan.clone(), around));
-        let driver = driver(work).with_sink(sink).with_stop(stop).with_guard(self.guard.clone());
+        let driver = driver(work).with_sink(sink).with_stop(stop).with_guard(self.guard()?);
         let mut report = driver.run(engine, first).await?;
         self.refresh().await?;
         if report.outcome == Outcome::Done {
@@ -195,7 +195,7 @@ impl Manager {
     }
 
     pub(super) async fn commit(&self, writes: Vec<crate::store::Write>) -> Result<(), ManageError> {
-        Ok(journal::commit_guarded(&*self.store, self.guard.clone(), writes).await?)
+        Ok(journal::commit_guarded(&*self.store, self.guard()?, writes).await?)
     }
 
     /// Writes how a run ended, and drops the oldest runs.

@@ -1,0 +1,131 @@
+//! The command line that any application can embed.
+//!
+//! ```no_run
+//! use detc_core::operate::cli::App;
+//! use detc_core::resource::Registry;
+//!
+//! fn main() -> std::process::ExitCode {
+//!     App::new("fleet", Registry::new()).main()
+//! }
+//! ```
+//!
+//! Human text goes to standard output, progress and diagnostics to standard error. With `--json` there is one JSON object
+//! on standard output and nothing else.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, FromArgMatches as _};
+
+use crate::resource::Registry;
+
+mod apply;
+mod args;
+mod error;
+mod graph;
+mod history;
+mod open;
+mod output;
+mod plan;
+mod progress;
+mod status;
+
+use args::{Args, Command};
+use error::Failed;
+use open::Session;
+use output::Output;
+
+/// Exit code: done, or nothing to do.
+pub const DONE: u8 = 0;
+/// Exit code: the world, or some action, failed.
+pub const FAILED: u8 = 1;
+/// Exit code with `--detailed-exitcode`: there are changes.
+pub const CHANGES: u8 = 2;
+/// Exit code: refused, and nothing was done.
+pub const REFUSED: u8 = 3;
+/// Exit code: bad usage or bad input.
+pub const USAGE: u8 = 64;
+/// Exit code: stopped by an interrupt; the next `apply` resumes.
+pub const INTERRUPTED: u8 = 130;
+
+/// An application's command line.
+#[derive(Debug)]
+pub struct App {
+    name: &'static str,
+    about: Option<&'static str>,
+    registry: Registry,
+}
+
+impl App {
+    /// The command line of the program called `name`, which manages the kinds of `registry`.
+    pub fn new(name: &'static str, registry: Registry) -> Self {
+        Self { name, about: None, registry }
+    }
+
+    /// Sets what the help says of the program.
+    #[must_use]
+    pub fn about(mut self, about: &'static str) -> Self {
+        self.about = Some(about);
+        self
+    }
+
+    /// Runs with the arguments of this process, and returns its exit code.
+    pub fn main(self) -> ExitCode {
+        self.run(std::env::args_os())
+    }
+
+    /// Runs with `args`, the program's name first, and returns the exit code.
+    pub fn run(self, args: impl IntoIterator<Item = OsString>) -> ExitCode {
+        let mut command = Args::command().name(self.name).bin_name(self.name);
+        if let Some(about) = self.about {
+            command = command.about(about);
+        }
+        let args: Vec<OsString> = args.into_iter().collect();
+        let json = args.iter().any(|arg| arg == "--json");
+        let parsed = command.try_get_matches_from(args).and_then(|matches| Args::from_arg_matches(&matches));
+        let args = match parsed {
+            Ok(args) => args,
+            Err(error) if !error.use_stderr() => {
+                let _closed = error.print();
+                return ExitCode::from(DONE);
+            }
+            Err(error) => {
+                if json {
+                    let message = error.to_string();
+                    Output::json_only().error(&Failed::usage(message.trim()));
+                } else {
+                    let _closed = error.print();
+                }
+                return ExitCode::from(USAGE);
+            }
+        };
+        let output = Output::new(&args.global);
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let runtime = match runtime {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                output.error(&Failed::world(format!("the system gives no threads: {error}")));
+                return ExitCode::from(FAILED);
+            }
+        };
+        let code = runtime.block_on(self.perform(args, &output)).unwrap_or_else(|failed| {
+            output.error(&failed);
+            failed.exit
+        });
+        runtime.shutdown_background();
+        ExitCode::from(code)
+    }
+
+    async fn perform(self, args: Args, output: &Output) -> Result<u8, Failed> {
+        let session = Session::new(self.registry, args.global);
+        match args.command {
+            Command::Plan(args) => plan::run(session, args, output).await,
+            Command::Apply(args) => apply::run(session, args, output).await,
+            Command::Status => status::run(session, output).await,
+            Command::Destroy(args) => apply::destroy(session, args, output).await,
+            Command::Graph(args) => graph::run(session, args, output).await,
+            Command::History => history::list(session, output).await,
+            Command::Show { run } => history::show(session, run, output).await,
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The words of the command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::execute::journal::RunNumber;
+use crate::manage::Settlement;
+use crate::plan::Pattern;
+
+/// Brings a cluster to its desired state: plan, review, apply.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true, subcommand_required = true)]
+pub(super) struct Args {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Global {
+    /// Desired state (.json, .yaml, .yml or .toml); may be repeated, and is merged. Default: detc.json (or .yaml, .yml,
+    /// .toml) in this folder.
+    #[arg(short, long = "file", value_name = "FILE", global = true)]
+    pub(super) files: Vec<PathBuf>,
+    /// Where the embedded store is.
+    #[arg(long, value_name = "DIR", default_value = ".detc", global = true)]
+    pub(super) store: PathBuf,
+    /// How many actions may be at work at once.
+    #[arg(long, value_name = "N", global = true, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) parallel: Option<u16>,
+    /// Machine-readable output on standard output, and nothing else there.
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// Only results and errors.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(super) quiet: bool,
+    /// More: what is kept, every action as it begins.
+    #[arg(short, long, global = true)]
+    pub(super) verbose: bool,
+    /// Colours.
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = ColorWhen::Auto, global = true)]
+    pub(super) color: ColorWhen,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ColorWhen {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Show what would be done, and why; change nothing.
+    Plan(PlanArgs),
+    /// Do it: a reviewed plan exactly, or plan and apply. Resumes an interrupted run first.
+    Apply(ApplyArgs),
+    /// What is there, against what is recorded.
+    Status,
+    /// Remove everything that is recorded, in reverse order.
+    Destroy(DestroyArgs),
+    /// Draw a plan.
+    Graph(GraphArgs),
+    /// Past runs, newest first.
+    History,
+    /// One run as a tree, with reasons and times.
+    Show {
+        /// The run, as `history` names it: `run-7` or `7`.
+        run: RunNumber,
+    },
+}
+
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct SelectArgs {
+    /// Only the changes of these resources (`*` stands for any text), and what they need.
+    #[arg(long, value_name = "ID")]
+    pub(super) only: Vec<Pattern>,
+    /// Not the changes of these resources, nor what needs them.
+    #[arg(long, value_name = "ID")]
+    pub(super) except: Vec<Pattern>,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct PlanArgs {
+    /// Save the plan here, to be reviewed and applied exactly.
+    #[arg(long, value_name = "PLAN")]
+    pub(super) out: Option<PathBuf>,
+    /// Exit with 2 when there are changes.
+    #[arg(long)]
+    pub(super) detailed_exitcode: bool,
+    #[command(flatten)]
+    pub(super) select: SelectArgs,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct ApplyArgs {
+    /// A plan that `plan --out` saved.
+    pub(super) plan: Option<PathBuf>,
+    /// Do not ask.
+    #[arg(long)]
+    pub(super) yes: bool,
+    #[command(flatten)]
+    pub(super) select: SelectArgs,
+    /// Give an interrupted run up, and plan anew from what is there.
+    #[arg(long)]
+    pub(super) abandon: bool,
+    /// Say what came of an action that is in doubt: `done=KIND/NAME` or `not-done=KIND/NAME`.
+    #[arg(long, value_name = "WHAT=ID")]
+    pub(super) settle: Vec<Settlement>,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct DestroyArgs {
+    /// Do not ask.
+    #[arg(long)]
+    pub(super) yes: bool,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct GraphArgs {
+    /// A saved plan; without one, the plan that `plan` would show.
+    pub(super) plan: Option<PathBuf>,
+    /// How it is drawn.
+    #[arg(long, value_enum, default_value_t = Drawing::Dot)]
+    pub(super) format: Drawing,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Drawing {
+    Dot,
+    Mermaid,
+    Svg,
+}

@@ -1,0 +1,149 @@
+//! Errors as the operator meets them: what, which, what next, and an exit code.
+
+use crate::manage::{ManageError, StaleAction};
+use crate::model::{InvalidState, ResourceId};
+use crate::plan::PlanError;
+use crate::plan::file::PlanFileError;
+use crate::store::StoreError;
+
+use super::{FAILED, REFUSED, USAGE};
+
+/// A command that could not be carried out.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) exit: u8,
+    /// A stable word for programs.
+    pub(super) code: &'static str,
+    pub(super) message: String,
+    pub(super) resource: Option<ResourceId>,
+    pub(super) hint: Option<String>,
+}
+
+impl Failed {
+    pub(super) fn usage(message: impl Into<String>) -> Self {
+        Self { exit: USAGE, code: "usage", message: message.into(), resource: None, hint: None }
+    }
+
+    pub(super) fn world(message: impl Into<String>) -> Self {
+        Self { exit: FAILED, code: "failed", message: message.into(), resource: None, hint: None }
+    }
+
+    pub(super) fn refused(code: &'static str, message: impl Into<String>) -> Self {
+        Self { exit: REFUSED, code, message: message.into(), resource: None, hint: None }
+    }
+
+    pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    fn of(mut self, resource: &ResourceId) -> Self {
+        self.resource = Some(resource.clone());
+        self
+    }
+}
+
+/// A message with all its causes.
+fn full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+impl From<InvalidState> for Failed {
+    fn from(error: InvalidState) -> Self {
+        let message = error.to_string();
+        Self { exit: USAGE, code: "invalid", message, resource: error.resource, hint: error.hint }
+    }
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        let message = full(&error);
+        match error {
+            StoreError::Held { .. } => Self::refused("held", message)
+                .with_hint("wait until it has ended; when it has died, its hold ends by itself"),
+            StoreError::Full { .. } => Self::world(message)
+                .with_hint("free some room on the disk, then run the command again: it resumes"),
+            _ => {
+                Self::world(message).with_hint("see that the folder of `--store` is there and can be written")
+            }
+        }
+    }
+}
+
+impl From<PlanError> for Failed {
+    fn from(error: PlanError) -> Self {
+        let message = full(&error);
+        match &error {
+            PlanError::Protected { resource, .. } => Self::refused("protected", message)
+                .of(resource)
+                .with_hint("take `protect` away and apply that first, when it really should go"),
+            PlanError::NoMatch(_) => Self::usage(message)
+                .with_hint("run `plan` without `--only` and `--except` to see what changes"),
+            PlanError::Loop(_) => Self::refused("loop", message)
+                .with_hint("apply in two steps: with `--except` for some of these, and then all"),
+            PlanError::Record { resource, .. } => Self::world(message).of(resource),
+        }
+    }
+}
+
+impl From<PlanFileError> for Failed {
+    fn from(error: PlanFileError) -> Self {
+        let message = full(&error);
+        match error {
+            PlanFileError::Altered { .. } => {
+                Self::refused("altered", message).with_hint("run `plan --out` again and review the new plan")
+            }
+            PlanFileError::Format { .. } => {
+                Self::usage(message).with_hint("give a file that `plan --out` wrote")
+            }
+            PlanFileError::Io { tried: "written", .. } => Self::world(message),
+            PlanFileError::Io { .. } => Self::usage(message),
+        }
+    }
+}
+
+impl From<ManageError> for Failed {
+    fn from(error: ManageError) -> Self {
+        match error {
+            ManageError::Invalid(error) => error.into(),
+            ManageError::Plan(error) => error.into(),
+            ManageError::Store(error) => error.into(),
+            ManageError::Stale(ref actions) => {
+                let failed = Self::refused("stale", stale_message(&error, actions))
+                    .with_hint("run `plan --out` again and review the new plan");
+                match actions.first() {
+                    Some(first) => failed.of(&first.resource),
+                    None => failed,
+                }
+            }
+            ManageError::Unfinished(number) => Self::refused("unfinished", error.to_string())
+                .with_hint(format!("run `apply` to finish {number}, or `apply --abandon` to give it up")),
+            ManageError::NoRun(_) => {
+                Self::usage(error.to_string()).with_hint("run `history` to see which there are")
+            }
+            ManageError::NoDoubt(_) => Self::usage(error.to_string()),
+            ManageError::Journal(_) | ManageError::ReadOnly | ManageError::Record { .. } => {
+                Self::world(full(&error))
+            }
+        }
+    }
+}
+
+fn stale_message(error: &ManageError, actions: &[StaleAction]) -> String {
+    const SHOWN_MAX: usize = 5;
+    let mut message = error.to_string();
+    for stale in actions.iter().take(SHOWN_MAX) {
+        message.push_str(&format!("\n  {}: {}", stale.action, stale.what));
+    }
+    if actions.len() > SHOWN_MAX {
+        message.push_str(&format!("\n  and {} more", actions.len() - SHOWN_MAX));
+    }
+    message
+}

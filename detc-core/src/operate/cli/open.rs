@@ -1,0 +1,109 @@
+//! Opens what a command works on: the desired state and the store, side by side.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::args::Global;
+use super::error::Failed;
+use crate::execute::Limits;
+use crate::manage::{ManageError, Manager, ManagerOptions};
+use crate::model::{Desired, InvalidState, load};
+use crate::resource::Registry;
+use crate::store::Store;
+use crate::store::file::FileStore;
+use crate::store::memory::MemoryStore;
+
+/// One command's surroundings.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) registry: Registry,
+    pub(super) global: Global,
+}
+
+/// What a command does with the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// It only reads: a store that is not there yet is not made.
+    Read,
+    /// It writes.
+    Write,
+}
+
+impl Session {
+    pub(super) fn new(registry: Registry, global: Global) -> Self {
+        Self { registry, global }
+    }
+
+    /// Reads the desired state and opens the store, side by side.
+    pub(super) async fn open(&self, access: Access) -> Result<(Desired, Manager), Failed> {
+        let files = self.files()?;
+        let registry = self.registry.clone();
+        let reading = tokio::task::spawn_blocking(move || load::load(&files, &registry));
+        let (desired, manager) = tokio::join!(reading, self.manager(access));
+        let desired = desired.expect("invariant: reading does not panic")?;
+        Ok((desired, manager?))
+    }
+
+    /// Opens the store, and reads the desired state only if files are given by name.
+    pub(super) async fn open_with_given(&self, access: Access) -> Result<(Option<Desired>, Manager), Failed> {
+        if self.global.files.is_empty() {
+            return Ok((None, self.manager(access).await?));
+        }
+        let (desired, manager) = self.open(access).await?;
+        Ok((Some(desired), manager))
+    }
+
+    /// Opens the store alone.
+    pub(super) async fn manager(&self, access: Access) -> Result<Manager, Failed> {
+        let dir = &self.global.store;
+        let store: Arc<dyn Store> = if access == Access::Read && !dir.exists() {
+            Arc::new(MemoryStore::new())
+        } else {
+            Arc::new(FileStore::open(dir).await?)
+        };
+        let absolute = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
+        let mut options =
+            ManagerOptions::default().with_state_dir(absolute.join("hosts").display().to_string());
+        if let Some(parallel) = self.global.parallel {
+            let mut limits = Limits::default();
+            limits.global = usize::from(parallel);
+            limits.per_host = usize::from(parallel);
+            options = options.with_limits(limits);
+        }
+        let opened = match access {
+            Access::Read => Manager::open_reader(store, self.registry.clone(), options).await,
+            Access::Write => Manager::open(store, self.registry.clone(), options).await,
+        };
+        opened.map_err(|error| named(error, dir))
+    }
+
+    fn files(&self) -> Result<Vec<PathBuf>, Failed> {
+        if !self.global.files.is_empty() {
+            return Ok(self.global.files.clone());
+        }
+        let names = ["detc.json", "detc.yaml", "detc.yml", "detc.toml"];
+        let found: Vec<PathBuf> = names.iter().map(PathBuf::from).filter(|path| path.exists()).collect();
+        match found.len() {
+            1 => Ok(found),
+            0 => Err(Failed::usage("no desired state is given, and there is no detc.json in this folder")
+                .with_hint("name it with `-f FILE`")),
+            _ => {
+                let listed: Vec<_> = found.iter().map(|path| path.display().to_string()).collect();
+                let error = InvalidState::new(format!(
+                    "there are several desired states here: {}",
+                    listed.join(", ")
+                ));
+                Err(Failed::from(error).with_hint("name those that count with `-f FILE`"))
+            }
+        }
+    }
+}
+
+/// Names the store in an error of it.
+fn named(error: ManageError, dir: &Path) -> Failed {
+    let mut failed = Failed::from(error);
+    failed.message = failed.message.replace("the store asked for", &format!("the store {}", dir.display()));
+    failed.message =
+        failed.message.replace("the store of this manager", &format!("the store {}", dir.display()));
+    failed
+}

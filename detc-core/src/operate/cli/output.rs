@@ -1,0 +1,99 @@
+//! Where text goes: results to standard output, everything else to standard error.
+
+use std::io::{self, IsTerminal as _, Write};
+
+use serde_json::json;
+
+use super::args::{ColorWhen, Global};
+use super::error::Failed;
+
+/// How this command speaks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Output {
+    pub(super) json: bool,
+    pub(super) quiet: bool,
+    pub(super) verbose: bool,
+    /// Colours on standard output.
+    pub(super) color: bool,
+    /// Colours, and bars that move, on standard error.
+    pub(super) color_err: bool,
+    /// Whether a person watches standard error.
+    pub(super) watched: bool,
+}
+
+impl Output {
+    pub(super) fn new(global: &Global) -> Self {
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let color = |terminal: bool| match global.color {
+            ColorWhen::Always => true,
+            ColorWhen::Never => false,
+            ColorWhen::Auto => terminal && !plain,
+        };
+        let watched = io::stderr().is_terminal();
+        Self {
+            json: global.json,
+            quiet: global.quiet,
+            verbose: global.verbose,
+            color: color(io::stdout().is_terminal()),
+            color_err: color(watched),
+            watched,
+        }
+    }
+
+    pub(super) fn json_only() -> Self {
+        Self { json: true, quiet: true, verbose: false, color: false, color_err: false, watched: false }
+    }
+
+    /// Writes a result. A closed pipe is no error: the reader has seen enough.
+    pub(super) fn result(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failed> {
+        let mut out = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
+        match write(&mut out).and_then(|()| out.flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(Failed::world(format!("standard output can not be written: {error}")))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Writes a result in words, unless JSON is wanted.
+    pub(super) fn text(&self, text: &str) -> Result<(), Failed> {
+        if self.json { Ok(()) } else { self.result(|out| out.write_all(text.as_bytes())) }
+    }
+
+    /// Writes a JSON object as the result.
+    pub(super) fn object(&self, value: &serde_json::Value) -> Result<(), Failed> {
+        self.result(|out| {
+            serde_json::to_writer(&mut *out, value)?;
+            out.write_all(b"\n")
+        })
+    }
+
+    /// Says something beside the result.
+    pub(super) fn say(&self, text: &str) {
+        if !self.quiet {
+            let _closed = writeln!(io::stderr(), "{text}");
+        }
+    }
+
+    /// Says what went wrong, and what to do next.
+    pub(super) fn error(&self, failed: &Failed) {
+        if self.json {
+            let error = json!({
+                "format": "detc.error/1",
+                "code": failed.code,
+                "message": failed.message,
+                "resource": failed.resource,
+                "hint": failed.hint,
+            });
+            let _closed = self.object(&error);
+            return;
+        }
+        let (red, dim, end) =
+            if self.color_err { ("\x1b[1;31m", "\x1b[2m", "\x1b[0m") } else { ("", "", "") };
+        let mut err = io::stderr().lock();
+        let _closed = writeln!(err, "{red}error:{end} {}", failed.message);
+        if let Some(hint) = &failed.hint {
+            let _closed = writeln!(err, "{dim} hint:{end} {hint}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! `plan`: observe, diff, plan, prove; show it.
+
+use super::args::{PlanArgs, SelectArgs};
+use super::error::Failed;
+use super::open::{Access, Session};
+use super::output::Output;
+use super::{CHANGES, DONE, progress};
+use crate::model::{Desired, ResourceId};
+use crate::plan::render::{self, Color, TextOptions};
+use crate::plan::{Plan, Selection, file};
+
+pub(super) async fn run(session: Session, args: PlanArgs, output: &Output) -> Result<u8, Failed> {
+    let access = if args.out.is_some() { Access::Write } else { Access::Read };
+    let (desired, manager) = session.open(access).await?;
+    let mut looking = progress::looking(output);
+    let planned = manager.plan(&desired, &selection(args.select), &mut looking).await?;
+    let plan = planned.plan.clone();
+    show(&plan, &desired, output)?;
+    if let Some(path) = &args.out {
+        file::save(&plan, path)?;
+        if !output.json {
+            output.say(&format!("Saved. `apply {}` does exactly this.", path.display()));
+        }
+    }
+    let changes = !plan.is_settled();
+    leave(manager, (desired, planned)).await?;
+    Ok(if args.detailed_exitcode && changes { CHANGES } else { DONE })
+}
+
+pub(super) fn selection(args: SelectArgs) -> Selection {
+    let mut selection = Selection::all();
+    for pattern in args.only {
+        selection = selection.only(pattern);
+    }
+    for pattern in args.except {
+        selection = selection.except(pattern);
+    }
+    selection
+}
+
+/// Shows a plan as text or JSON.
+pub(super) fn show(plan: &Plan, desired: &Desired, output: &Output) -> Result<(), Failed> {
+    if output.json {
+        let kept: Vec<ResourceId> = if output.verbose { kept(plan, desired) } else { Vec::new() };
+        return output.result(|out| render::json(plan, &kept, out));
+    }
+    output.text(&text(plan, output))
+}
+
+pub(super) fn text(plan: &Plan, output: &Output) -> String {
+    let mut options = TextOptions::default();
+    options.color = if output.color { Color::Always } else { Color::Never };
+    render::text(plan, &options)
+}
+
+fn kept(plan: &Plan, desired: &Desired) -> Vec<ResourceId> {
+    let changed = |id: &ResourceId| plan.changes.binary_search_by(|change| change.resource.cmp(id)).is_ok();
+    let mut kept: Vec<ResourceId> = desired.resources.keys().filter(|id| !changed(id)).cloned().collect();
+    kept.sort_unstable();
+    kept
+}
+
+/// Closes the store in good order. What is large is left to the end of the process: freeing a million resources one by
+/// one takes longer than planning them.
+pub(super) async fn leave<T>(manager: crate::manage::Manager, large: T) -> Result<(), Failed> {
+    std::mem::forget((manager.recorded(), large));
+    Ok(manager.close().await?)
+}

@@ -1,0 +1,165 @@
+//! Progress on standard error: a bar when a person watches, plain lines when not.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::output::Output;
+use crate::execute::{NodeEnd, Progress, ProgressSink};
+use crate::plan::Plan;
+
+/// A bar is worth showing only for work that takes longer than this.
+const BAR_AFTER: Duration = Duration::from_millis(300);
+
+/// Progress of looking at resources before a plan.
+pub(super) fn looking(output: &Output) -> ProgressSink {
+    if output.quiet || !output.watched {
+        return Box::new(|_| {});
+    }
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+    bar.set_style(
+        ProgressStyle::with_template("{spinner} looking at {pos} resources: {msg}")
+            .expect("invariant: the template is right"),
+    );
+    let began = Instant::now();
+    Box::new(move |progress| {
+        if let Progress::Observing { resource } = progress
+            && began.elapsed() > BAR_AFTER
+        {
+            bar.set_message(resource.to_string());
+            bar.inc(1);
+        }
+    })
+}
+
+/// Progress of a run of `plan`.
+pub(super) fn running(plan: &Arc<Plan>, output: &Output) -> ProgressSink {
+    if output.quiet {
+        return Box::new(|_| {});
+    }
+    let mut lines = Lines {
+        plan: plan.clone(),
+        output: *output,
+        bar: None,
+        total: 0,
+        ended: 0,
+        printed: 0,
+        began: Instant::now(),
+    };
+    Box::new(move |progress| lines.show(progress))
+}
+
+/// How many lines of actions that went well are printed before only a count goes on: a thousand lines tell nobody more.
+const LINES_MAX: usize = 200;
+
+struct Lines {
+    plan: Arc<Plan>,
+    output: Output,
+    bar: Option<ProgressBar>,
+    total: usize,
+    ended: usize,
+    printed: usize,
+    began: Instant,
+}
+
+impl Lines {
+    fn show(&mut self, progress: &Progress<'_>) {
+        match progress {
+            Progress::Began { actions, ended } => self.begin(*actions, *ended),
+            Progress::Applying { action, attempt } => {
+                if self.output.verbose || *attempt > 1 {
+                    let again = if *attempt > 1 { format!(", try {attempt}") } else { String::new() };
+                    self.line(&format!("  … {}{again}", self.plan.action_id(*action)));
+                }
+                self.message(&self.plan.action_id(*action));
+            }
+            Progress::Delayed { action, delay, why } => {
+                let id = self.plan.action_id(*action);
+                self.line(&format!("  ↻ {id}: again in {} ms: {why}", delay.as_millis()));
+            }
+            Progress::Ended { action, end, took } => self.end(*action, end, *took),
+            Progress::Stopping => {
+                self.line("Stopping: what is in flight is finished. Interrupt again to leave at once.")
+            }
+            Progress::Over { .. } => {
+                if let Some(bar) = self.bar.take() {
+                    bar.finish_and_clear();
+                }
+                if self.printed > LINES_MAX {
+                    self.line(&format!("  {} of {} actions have ended", self.ended, self.total));
+                }
+            }
+            Progress::Observing { .. } => {}
+        }
+    }
+
+    fn begin(&mut self, actions: usize, ended: usize) {
+        (self.total, self.ended) = (actions, ended);
+        if self.output.watched {
+            let bar =
+                ProgressBar::with_draw_target(Some(actions as u64), ProgressDrawTarget::stderr_with_hz(10));
+            let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {msg}");
+            bar.set_style(style.expect("invariant: the template is right").progress_chars("━━╌"));
+            bar.set_position(ended as u64);
+            self.bar = Some(bar);
+        }
+        if ended > 0 {
+            self.line(&format!("Resuming: {ended} of {actions} actions had ended."));
+        }
+    }
+
+    fn end(&mut self, action: u32, end: &NodeEnd, took: Duration) {
+        self.ended += 1;
+        let (red, green, reset) =
+            if self.output.color_err { ("\x1b[31m", "\x1b[32m", "\x1b[0m") } else { ("", "", "") };
+        let id = || self.plan.action_id(action);
+        let line = match end {
+            NodeEnd::Done | NodeEnd::Satisfied => {
+                self.printed += 1;
+                if self.printed > LINES_MAX && !self.output.verbose {
+                    self.tick();
+                    return;
+                }
+                let already = if *end == NodeEnd::Satisfied { ", as it was" } else { "" };
+                format!("  {green}✓{reset} {} ({}{already})", id(), seconds(took))
+            }
+            NodeEnd::Failed(error) => format!("  {red}✗{reset} {}: {error}", id()),
+            NodeEnd::InDoubt(error) => format!("  {red}?{reset} {}: in doubt: {error}", id()),
+            NodeEnd::NotReached(because) => {
+                format!("  - {}: not reached, it comes after {}", id(), self.plan.action_id(*because))
+            }
+        };
+        self.line(&line);
+        self.tick();
+    }
+
+    fn tick(&self) {
+        if let Some(bar) = &self.bar {
+            bar.set_position(self.ended as u64);
+        }
+    }
+
+    fn message(&self, text: &str) {
+        if let Some(bar) = self.bar.as_ref().filter(|_| self.began.elapsed() > BAR_AFTER) {
+            bar.set_message(text.to_owned());
+        }
+    }
+
+    fn line(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None => self.output.say(text),
+        }
+    }
+}
+
+/// A duration as people read it.
+pub(super) fn seconds(took: Duration) -> String {
+    let ms = took.as_millis();
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..60_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
+        _ => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1_000),
+    }
+}

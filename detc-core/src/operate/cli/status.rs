@@ -1,0 +1,60 @@
+//! `status`: what is there, against what is recorded.
+
+use serde_json::json;
+
+use super::error::Failed;
+use super::open::{Access, Session};
+use super::output::Output;
+use super::{DONE, plan, progress};
+use crate::manage::{ResourceStatus, StatusState};
+use crate::model::Health;
+
+pub(super) async fn run(session: Session, output: &Output) -> Result<u8, Failed> {
+    let (desired, manager) = session.open_with_given(Access::Read).await?;
+    let mut looking = progress::looking(output);
+    let all = manager.status(desired.as_ref(), &mut looking).await?;
+    drop(looking);
+    if output.json {
+        output.object(&json!({ "format": "detc.status/1", "resources": all }))?;
+    } else {
+        output.text(&text(&all, output))?;
+    }
+    plan::leave(manager, (desired, all)).await?;
+    Ok(DONE)
+}
+
+fn text(all: &[ResourceStatus], output: &Output) -> String {
+    if all.is_empty() {
+        return "Nothing is recorded here, and nothing is desired.\n".to_owned();
+    }
+    let width = all.iter().map(|status| status.resource.as_str().chars().count()).max().unwrap_or(0).min(60);
+    let mut text = String::new();
+    let mut well = 0;
+    for status in all {
+        let good =
+            status.state == StatusState::Present && matches!(status.health, Health::None | Health::Healthy);
+        well += usize::from(good);
+        // Hundreds of lines that say that all is well hide the one that does not.
+        const SHOWN_MAX: usize = 200;
+        if good && all.len() > SHOWN_MAX && !output.verbose {
+            continue;
+        }
+        let state = match status.state {
+            StatusState::Present => "present",
+            StatusState::Absent => "absent",
+            StatusState::Drifted => "drifted",
+            StatusState::Unknown => "unknown",
+        };
+        let health =
+            if status.health == Health::None { String::new() } else { format!(" {}", status.health) };
+        let (color, reset) = match (output.color, good) {
+            (false, _) => ("", ""),
+            (true, true) => ("\x1b[32m", "\x1b[0m"),
+            (true, false) => ("\x1b[31m", "\x1b[0m"),
+        };
+        let detail = status.detail.as_deref().map(|detail| format!("  {detail}")).unwrap_or_default();
+        text.push_str(&format!("{:width$}  {color}{state}{health}{reset}{detail}\n", status.resource));
+    }
+    text.push_str(&format!("{well} of {} resources are as they should be.\n", all.len()));
+    text
+}
