@@ -1,8 +1,20 @@
 //! The library of resources, reusable actions and real backends for detc.
 //!
 //! - [`backends`]: hosts that are real, one feature each.
+//! - [`resources`]: the kinds that people need on a host.
+//!
+//! ```
+//! # #[cfg(feature = "local")] {
+//! use detc_actions::{backends::LocalConnector, resources};
+//! use detc_core::resource::Registry;
+//!
+//! let registry = resources::register(Registry::new()).with_connector(LocalConnector);
+//! assert!(registry.kind("file").is_some());
+//! # }
+//! ```
 
 pub mod backends;
+pub mod resources;
 
-#[cfg(test)]
+#[cfg(all(test, feature = "local"))]
 mod test_util;

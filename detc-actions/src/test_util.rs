@@ -1,6 +1,15 @@
 //! What the tests of this crate share.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
+
+use detc_core::action::{ActionCx, CxParts};
+use detc_core::backend::Host;
+use detc_core::model::{Digest, Observation, RecordBody, ResourceId};
+use tempfile::TempDir;
+
+use crate::backends::LocalHost;
 
 /// Waits until `look` finds something.
 ///
@@ -16,4 +25,67 @@ pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFn() -> Option<T>)
         }
     });
     waited.await.unwrap_or_else(|_| panic!("waited in vain until {what}"))
+}
+
+/// The surroundings of one resource on this machine, in a directory of its own.
+pub(crate) struct Bench {
+    dir: TempDir,
+    id: ResourceId,
+    scope: String,
+    host: Arc<dyn Host>,
+    state_dir: String,
+    blobs: BTreeMap<Digest, Arc<[u8]>>,
+    pub(crate) recorded: Option<RecordBody>,
+    pub(crate) triggers: Option<String>,
+}
+
+impl Bench {
+    pub(crate) fn new(id: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let state_dir = dir.path().join("state").to_str().unwrap().to_owned();
+        Self {
+            id: id.parse().unwrap(),
+            scope: state_dir.clone(),
+            host: Arc::new(LocalHost::new("here")),
+            state_dir,
+            dir,
+            blobs: BTreeMap::new(),
+            recorded: None,
+            triggers: None,
+        }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.dir.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    /// Puts content at hand, as a desired state file does with the files beside it.
+    pub(crate) fn blob(&mut self, content: &[u8]) -> Digest {
+        let digest = Digest::of(content);
+        self.blobs.insert(digest, content.into());
+        digest
+    }
+
+    pub(crate) fn cx(&self) -> ActionCx<'_> {
+        ActionCx::new(CxParts {
+            resource: &self.id,
+            identity: &self.id,
+            host: Some(&self.host),
+            recorded: self.recorded.as_ref(),
+            triggers: self.triggers.as_deref(),
+            scope: &self.scope,
+            state_dir: &self.state_dir,
+            key: "key",
+            blobs: &self.blobs,
+        })
+    }
+}
+
+/// The fields of something that is present, in JSON.
+#[track_caller]
+pub(crate) fn fields(observation: Observation) -> String {
+    match observation {
+        Observation::Present(present) => serde_json::to_string(&present.fields).unwrap(),
+        other => panic!("not present: {other:?}"),
+    }
 }

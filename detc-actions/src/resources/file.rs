@@ -1,0 +1,223 @@
+//! `file`: a file's content, mode and owner.
+//!
+//! The content is given in the spec, read from a file beside the desired state file, or rendered from a template there. It
+//! is compared by digest; where a small text drifted, the plan shows it.
+
+use async_trait::async_trait;
+use detc_core::action::{ActionCx, ActionError, CrashClass, Footprint, Place};
+use detc_core::backend::HostError;
+use detc_core::backend::host::{FileKind, Host, Remove, Stat};
+use detc_core::model::{Digest, Observation, Present};
+use detc_core::resource::{HostNeed, InvalidField, KindTraits, Resource, Source};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::common::{Access, check_path};
+use super::template::render;
+
+/// The spec of a `file`. Exactly one of `content`, `source` and `template` is given.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileSpec {
+    /// Where it is. Its directory must exist.
+    pub path: String,
+    /// Its content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+    /// A file beside the desired state file that it is a copy of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+    /// A template that its content is rendered from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<TemplateSpec>,
+    /// Permission bits in octal: `"0644"`. A new file gets `0644` where none are given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// The owner, by name or number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// The group, by name or number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+}
+
+/// A template and its variables.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TemplateSpec {
+    /// A file beside the desired state file, in Jinja syntax. A variable that is not defined is an error.
+    pub source: Source,
+    /// The variables.
+    #[serde(default)]
+    pub vars: Map<String, Value>,
+}
+
+/// Longest text that a plan shows when it drifted; of others it shows length and digest.
+const SHOWN_MAX: usize = 64 << 10;
+
+/// Longest file that is compared. A longer one differs from all that this kind writes.
+const LEN_MAX: u64 = Source::LEN_MAX;
+
+impl FileSpec {
+    /// The file at `path` with this content, its mode and owner left open.
+    pub fn new(path: impl Into<String>, content: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            content: Some(content.into()),
+            source: None,
+            template: None,
+            mode: None,
+            owner: None,
+            group: None,
+        }
+    }
+
+    fn access(&self) -> Access<'_> {
+        Access { mode: self.mode.as_deref(), owner: self.owner.as_deref(), group: self.group.as_deref() }
+    }
+
+    /// The content it should have.
+    fn wanted(&self, cx: &ActionCx<'_>) -> Result<Vec<u8>, ActionError> {
+        match (&self.content, &self.source, &self.template) {
+            (Some(content), _, _) => Ok(content.clone().into_bytes()),
+            (None, Some(source), _) => Ok(cx.blob(&source.digest)?.to_vec()),
+            (None, None, Some(template)) => {
+                let name = &template.source.path;
+                let text = std::str::from_utf8(cx.blob(&template.source.digest)?).map_err(|error| {
+                    ActionError::permanent(format!("the template {name} is not UTF-8 text"))
+                        .with_source(error)
+                })?;
+                Ok(render(name, text, &template.vars)?.into_bytes())
+            }
+            (None, None, None) => Err(ActionError::permanent(format!("{} has no content", cx.resource()))),
+        }
+    }
+
+    /// The field that gives the content, as it is seen: in the words of the spec where the content is as it says.
+    fn seen(&self, cx: &ActionCx<'_>, seen: &Seen) -> Option<(&'static str, Value)> {
+        if let Some(content) = &self.content {
+            let same = seen.digest == Some(Digest::of(content.as_bytes()));
+            let text = if same { content.clone() } else { seen.shown.clone() };
+            return Some(("content", text.into()));
+        }
+        if let Some(source) = &self.source {
+            let digest = seen.digest.map_or_else(|| seen.shown.clone(), |digest| digest.to_string());
+            return Some(("source", json!({ "path": source.path, "digest": digest })));
+        }
+        let template = self.template.as_ref()?;
+        // Without the template nothing can be said here of what it renders to: the record is compared.
+        let wanted = self.wanted(cx).ok()?;
+        let same = seen.digest == Some(Digest::of(&wanted));
+        let value = if same { serde_json::to_value(template).ok()? } else { seen.shown.clone().into() };
+        Some(("template", value))
+    }
+
+    async fn write(&self, cx: &ActionCx<'_>) -> Result<(), ActionError> {
+        let content = self.wanted(cx)?;
+        cx.host()?.write(&self.path, &content, &self.access().ownership()).await.map_err(
+            |error| match error {
+                HostError::NotFound { .. } => {
+                    let dir = self.path.rsplit_once('/').map_or("/", |(dir, _)| dir);
+                    ActionError::permanent(format!("the directory {dir} of {} does not exist", cx.resource()))
+                        .with_source(error)
+                        .with_hint("manage it with a `directory`, which comes before what lies in it")
+                }
+                other => other.into(),
+            },
+        )
+    }
+}
+
+/// The content that is there.
+struct Seen {
+    /// Of a file that is not too long.
+    digest: Option<Digest>,
+    /// What the plan shows of it.
+    shown: String,
+}
+
+impl Seen {
+    async fn look(host: &dyn Host, path: &str, stat: &Stat) -> Result<Option<Self>, HostError> {
+        if stat.kind != FileKind::File {
+            return Ok(Some(Self { digest: None, shown: format!("({})", stat.kind) }));
+        }
+        let content = match host.read(path, LEN_MAX).await {
+            Ok(content) => content,
+            // It was removed between the two looks.
+            Err(HostError::NotFound { .. }) => return Ok(None),
+            Err(HostError::TooLarge { .. }) => {
+                return Ok(Some(Self { digest: None, shown: format!("({} bytes)", stat.size) }));
+            }
+            Err(other) => return Err(other),
+        };
+        let digest = Digest::of(&content);
+        let shown = match String::from_utf8(content) {
+            Ok(text) if text.len() <= SHOWN_MAX => text,
+            Ok(text) => format!("({} bytes, {})", text.len(), digest.short()),
+            Err(binary) => format!("({} bytes, {})", binary.as_bytes().len(), digest.short()),
+        };
+        Ok(Some(Self { digest: Some(digest), shown }))
+    }
+}
+
+#[async_trait]
+impl Resource for FileSpec {
+    const KIND: &'static str = "file";
+
+    type Output = ();
+
+    fn traits() -> KindTraits {
+        let mut traits = KindTraits::default();
+        traits.replace_on = &["path"];
+        traits.sources = &["source", "template.source"];
+        traits.host = HostNeed::Required;
+        traits
+    }
+
+    fn inspect(&self) -> Result<Footprint, InvalidField> {
+        check_path("path", &self.path)?;
+        self.access().check()?;
+        let given = [self.content.is_some(), self.source.is_some(), self.template.is_some()];
+        match given.iter().filter(|given| **given).count() {
+            1 => {}
+            0 => return Err(InvalidField::new("content", "is missing: give it, or `source`, or `template`")),
+            _ => {
+                let problem = "can not stand beside another of `content`, `source` and `template`";
+                let field = if self.content.is_some() { "content" } else { "source" };
+                return Err(InvalidField::new(field, problem));
+            }
+        }
+        Ok(Footprint::new(CrashClass::DeterministicName).writing(Place::path(&self.path)))
+    }
+
+    async fn observe(&self, cx: &ActionCx<'_>) -> Result<Observation, ActionError> {
+        let host = cx.host()?;
+        let Some(stat) = host.stat(&self.path).await? else { return Ok(Observation::Absent) };
+        if stat.kind == FileKind::Directory {
+            return Ok(Observation::Unknown(format!("{} is a directory, not a file", self.path)));
+        }
+        let Some(seen) = Seen::look(&**host, &self.path, &stat).await? else {
+            return Ok(Observation::Absent);
+        };
+        let mut present = self.access().observe(&stat, Present::new());
+        if let Some((field, value)) = self.seen(cx, &seen) {
+            present = present.with_field(field, value);
+        }
+        Ok(Observation::Present(present))
+    }
+
+    async fn create(&self, cx: &ActionCx<'_>) -> Result<(), ActionError> {
+        self.write(cx).await
+    }
+
+    async fn update(&self, cx: &ActionCx<'_>) -> Result<(), ActionError> {
+        self.write(cx).await
+    }
+
+    async fn delete(&self, cx: &ActionCx<'_>) -> Result<(), ActionError> {
+        Ok(cx.host()?.remove(&self.path, Remove::File).await?)
+    }
+}
+
+#[cfg(all(test, feature = "local"))]
+mod tests;
