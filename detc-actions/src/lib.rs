@@ -9,7 +9,7 @@
 //! use detc_core::resource::Registry;
 //!
 //! let registry = resources::register(Registry::new()).with_connector(LocalConnector);
-//! assert!(registry.kind("file").is_some());
+//! assert!(registry.kind("process").is_some());
 //! # }
 //! ```
 

@@ -8,11 +8,13 @@ pub mod command;
 mod common;
 pub mod directory;
 pub mod file;
+pub mod process;
 mod template;
 
 pub use command::CommandSpec;
 pub use directory::DirectorySpec;
 pub use file::FileSpec;
+pub use process::ProcessSpec;
 
 /// `registry` with all kinds of this crate.
 ///
@@ -20,5 +22,9 @@ pub use file::FileSpec;
 /// When one of them is registered already.
 #[must_use]
 pub fn register(registry: Registry) -> Registry {
-    registry.with_resource::<CommandSpec>().with_resource::<DirectorySpec>().with_resource::<FileSpec>()
+    registry
+        .with_resource::<CommandSpec>()
+        .with_resource::<DirectorySpec>()
+        .with_resource::<FileSpec>()
+        .with_resource::<ProcessSpec>()
 }

@@ -1,0 +1,239 @@
+//! Brings a process to run as its spec says: at most one of it, whatever was there before.
+//!
+//! ```text
+//!   look ─▶ runs as wanted ─────────────────────────▶ wait until healthy
+//!      └──▶ runs otherwise, or left-overs ─▶ stop ─▶ start ─┘        └─▶ not in time: stop, fail with its last words
+//! ```
+
+use std::time::Duration;
+
+use detc_core::action::{ActionCx, ActionError, ErrorClass};
+use detc_core::backend::{Host, HostError};
+use tokio::time::Instant;
+
+use super::find::{Found, Instance, find};
+use super::health::{HealthSpec, probe};
+use super::mark::Mark;
+use super::signal::{Target, stop};
+use super::{Ownership, ProcessSpec, SETTLE, start};
+use crate::resources::common::tail;
+
+/// How long a process without a health check has to appear: time to write a record and become a program.
+const APPEAR: Duration = Duration::from_secs(20);
+
+/// First wait between two looks; it doubles up to the interval of the spec.
+const LOOK_FIRST: Duration = Duration::from_millis(10);
+
+/// Where things of a process are kept.
+#[derive(Clone, Debug)]
+pub(super) struct Files {
+    /// What the shell that became the process wrote.
+    pub(super) record: String,
+    /// Its output.
+    pub(super) log: String,
+}
+
+impl Files {
+    pub(super) fn new(spec: &ProcessSpec, cx: &ActionCx<'_>, mark: &Mark) -> Result<Self, ActionError> {
+        let dir = cx.state_dir().trim_end_matches('/');
+        if !dir.starts_with('/') {
+            let message = format!("there is no folder of detc's own for {} on its host", cx.resource());
+            return Err(ActionError::permanent(message));
+        }
+        let log = spec.log.clone().unwrap_or_else(|| format!("{dir}/log/{}.log", log_name(cx, mark)));
+        Ok(Self { record: format!("{dir}/process/{}", mark.marker), log })
+    }
+}
+
+/// A name that people find; with a part of the marker where characters had to be replaced.
+fn log_name(cx: &ActionCx<'_>, mark: &Mark) -> String {
+    const LEN_MAX: usize = 100;
+    let name = cx.identity().name();
+    let mut plain: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' })
+        .take(LEN_MAX)
+        .collect();
+    if plain != name {
+        plain.push('-');
+        plain.push_str(&mark.marker[..8]);
+    }
+    plain
+}
+
+/// Keeps one process.
+pub(super) struct Keeper<'a> {
+    spec: &'a ProcessSpec,
+    host: &'a dyn Host,
+    name: String,
+    mark: Mark,
+    pub(super) files: Files,
+}
+
+impl<'a> Keeper<'a> {
+    pub(super) fn new(spec: &'a ProcessSpec, cx: &'a ActionCx<'_>) -> Result<Self, ActionError> {
+        let mark = Mark::new(cx, &spec.value());
+        let files = Files::new(spec, cx, &mark)?;
+        Ok(Self { spec, host: &**cx.host()?, name: cx.resource().to_string(), mark, files })
+    }
+
+    async fn find(&self) -> Result<Found, ActionError> {
+        find(self.host, &self.mark, &self.files.record).await
+    }
+
+    /// The process, running as the spec says and healthy.
+    pub(super) async fn ensure(&self) -> Result<Instance, ActionError> {
+        let found = self.find().await?;
+        if let Some(instance) = &found.instance
+            && instance.spec == self.mark.spec
+            && instance.triggers == self.mark.triggers
+        {
+            let mut why = String::new();
+            let ready = tokio::time::timeout(self.patience(), self.ready(&mut why)).await;
+            return match ready {
+                Ok(ready) => ready,
+                Err(_) => Err(self.gave_up(&why, 0).await),
+            };
+        }
+        self.end(&found).await?;
+        self.start().await
+    }
+
+    /// Ends the process, and what is left of earlier ones.
+    pub(super) async fn clear(&self) -> Result<(), ActionError> {
+        let found = self.find().await?;
+        self.end(&found).await
+    }
+
+    async fn end(&self, found: &Found) -> Result<(), ActionError> {
+        let how = self.spec.stop();
+        if let Some(Instance { pid, start, .. }) = found.instance {
+            stop(self.host, (pid, start), Target::Group, &how).await?;
+        }
+        for other in &found.others {
+            stop(self.host, *other, Target::One, &how).await?;
+        }
+        Ok(())
+    }
+
+    async fn start(&self) -> Result<Instance, ActionError> {
+        const MARGIN: Duration = Duration::from_secs(60);
+        for path in [Some(&self.files.record), self.spec.log.is_none().then_some(&self.files.log)] {
+            if let Some((dir, _)) = path.and_then(|path| path.rsplit_once('/')) {
+                self.host.make_dir(dir, &Ownership::default()).await?;
+            }
+        }
+        let log_start = match self.host.stat(&self.files.log).await? {
+            Some(stat) => stat.size,
+            None => 0,
+        };
+        let patience = self.patience() + MARGIN;
+        let command = start::command(self.spec, &self.mark, &self.files.record, &self.files.log, patience);
+        let mut why = String::new();
+        let ready = tokio::select! {
+            biased;
+            ended = self.host.run(&command) => match ended {
+                Ok(output) => return Err(self.ended(&start::ended(&output), log_start).await),
+                Err(error) => return Err(self.not_started(error)),
+            },
+            ready = tokio::time::timeout(self.patience(), self.ready(&mut why)) => ready,
+        };
+        match ready {
+            Ok(ready) => ready,
+            Err(_) => Err(self.gave_up(&why, log_start).await),
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        self.spec.health.as_ref().map_or(APPEAR, HealthSpec::timeout)
+    }
+
+    /// Waits until the process is there, has settled, and is healthy. `why`: what is still missing.
+    async fn ready(&self, why: &mut String) -> Result<Instance, ActionError> {
+        let interval = self.spec.health.as_ref().map_or(SETTLE, HealthSpec::interval);
+        let mut wait = LOOK_FIRST;
+        let mut since: Option<(Instance, Instant)> = None;
+        "it did not appear".clone_into(why);
+        loop {
+            match (self.find().await?.instance, &since) {
+                (Some(instance), Some((known, seen))) if instance == *known => {
+                    let healthy = match &self.spec.health {
+                        Some(health) => probe(health, self.host).await,
+                        None => Ok(()),
+                    };
+                    match healthy {
+                        // The check may have taken long: it counts for a process that is still there.
+                        Ok(()) if seen.elapsed() >= SETTLE => {
+                            if self.find().await?.instance.as_ref() == Some(known) {
+                                return Ok(instance);
+                            }
+                        }
+                        Ok(()) => {}
+                        Err(problem) => *why = problem,
+                    }
+                }
+                (found, _) => since = found.map(|instance| (instance, Instant::now())),
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(interval);
+        }
+    }
+
+    fn not_started(&self, error: HostError) -> ActionError {
+        match error {
+            HostError::NotFound { path, .. } => {
+                ActionError::permanent(format!("{} can not be started: {path} does not exist", self.name))
+            }
+            other => other.into(),
+        }
+    }
+
+    /// It ended, or was not even started.
+    async fn ended(
+        &self,
+        how: &Result<detc_core::backend::host::ExitStatus, String>,
+        log_start: u64,
+    ) -> ActionError {
+        match how {
+            Ok(status) => {
+                let last = self.last_words(log_start).await;
+                ActionError::permanent(format!("{} ended with {status} while it started{last}", self.name))
+                    .with_hint(format!("all it said is in {}", self.files.log))
+            }
+            Err(said) => ActionError::permanent(format!("{} can not be started: {said}", self.name)),
+        }
+    }
+
+    /// It runs, and is not healthy in time. It is stopped, so that it is not taken for one that works.
+    async fn gave_up(&self, why: &str, log_start: u64) -> ActionError {
+        let last = self.last_words(log_start).await;
+        let patience = self.patience().as_millis();
+        let message = format!("{} is not healthy after {patience} ms: {why}{last}", self.name);
+        match self.clear().await {
+            Ok(()) => ActionError::permanent(message).with_hint(format!(
+                "it was stopped; all it said is in {}; give it more time with `health.timeout_ms`",
+                self.files.log
+            )),
+            Err(error) => ActionError::new(ErrorClass::OutcomeUnknown, message).with_source(error),
+        }
+    }
+
+    /// The last lines that it has written since `log_start`, or nothing.
+    async fn last_words(&self, log_start: u64) -> String {
+        const LINES: usize = 20;
+        const BYTES: u64 = 8192;
+        let log = &self.files.log;
+        let size = self.host.stat(log).await.ok().flatten().map_or(0, |stat| stat.size);
+        // A log that was put aside begins anew.
+        let begin = if size < log_start { 0 } else { log_start };
+        let begin = begin.max(size.saturating_sub(BYTES));
+        let offset = format!("+{}", begin + 1);
+        let command = detc_core::backend::host::Command::new(["tail", "-c", &offset, log]);
+        let said = self.host.run(&command).await.map(|output| tail(&output.stdout, LINES));
+        match said {
+            Ok(said) if !said.is_empty() => format!("; it said:\n{said}"),
+            // The failure itself is told all the same.
+            Ok(_) | Err(_) => String::new(),
+        }
+    }
+}

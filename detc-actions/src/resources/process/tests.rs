@@ -1,0 +1,295 @@
+//! Real processes on this machine.
+
+use std::fs;
+
+use super::*;
+use crate::test_util::{Bench, eventually, fields};
+
+/// A bench whose process is ended with it, also when the test fails.
+struct Daemon(Bench);
+
+impl Daemon {
+    fn new(name: &str) -> Self {
+        Self(Bench::new(&format!("process/{name}")))
+    }
+
+    /// The command lines of everything that carries this bench's mark, by process number.
+    fn marked(&self) -> BTreeMap<u32, String> {
+        let mark = Mark::new(&self.0.cx(), &serde_json::Value::Null).marker;
+        let needle = format!("DETC_PROCESS={mark}");
+        let mut found = BTreeMap::new();
+        for entry in fs::read_dir("/proc").unwrap().flatten() {
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+            let read = |name: &str| fs::read(entry.path().join(name)).unwrap_or_default();
+            if String::from_utf8_lossy(&read("environ")).contains(&needle) {
+                found.insert(pid, String::from_utf8_lossy(&read("cmdline")).replace('\0', " "));
+            }
+        }
+        found
+    }
+
+    fn kill(pid: u32) {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).ok();
+    }
+
+    async fn pid(&self, spec: &ProcessSpec) -> Option<u32> {
+        match spec.observe(&self.0.cx()).await.unwrap() {
+            Observation::Present(present) => {
+                Some(present.output.unwrap()["pid"].as_u64().unwrap().try_into().unwrap())
+            }
+            _ => None,
+        }
+    }
+
+    async fn create(&self, spec: &ProcessSpec) -> ProcessOutput {
+        spec.create(&self.0.cx()).await.unwrap()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.marked().into_keys().for_each(Self::kill);
+    }
+}
+
+fn sh(script: &str) -> ProcessSpec {
+    ProcessSpec::new(["sh", "-c", script])
+}
+
+/// Runs until it is ended.
+fn endless() -> ProcessSpec {
+    sh("echo hello from $0; while :; do sleep 0.05; done")
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+#[tokio::test]
+async fn it_is_started_once_and_deleted_with_all_that_it_started() {
+    let daemon = Daemon::new("web/1");
+    let spec = sh("echo hello; sleep 600 & sleep 601");
+    assert_eq!(spec.observe(&daemon.0.cx()).await.unwrap(), Observation::Absent);
+    let first = daemon.create(&spec).await;
+    assert_eq!(daemon.create(&spec).await, first);
+    assert_eq!(daemon.pid(&spec).await, Some(first.pid));
+    assert!(first.log.contains("/state/log/web_1-"), "{}", first.log);
+    assert_eq!(fs::read_to_string(&first.log).unwrap(), "hello\n");
+    for _ in 0..2 {
+        spec.delete(&daemon.0.cx()).await.unwrap();
+    }
+    assert_eq!(spec.observe(&daemon.0.cx()).await.unwrap(), Observation::Absent);
+    eventually("all has ended", async || daemon.marked().is_empty().then_some(())).await;
+}
+
+#[tokio::test]
+async fn it_has_its_variables_directory_and_exact_arguments_and_a_session_of_its_own() {
+    let daemon = Daemon::new("a");
+    let dir = daemon.0.path("a dir");
+    fs::create_dir(&dir).unwrap();
+    let script = r#"printf '%s|' "$PWD" "$GREETING" "$PATH" "$@"; while :; do /bin/sleep 0.05; done"#;
+    let spec = ProcessSpec {
+        dir: Some(dir.clone()),
+        env: BTreeMap::from([("GREETING".into(), "it's $me".into()), ("PATH".into(), "/nowhere".into())]),
+        ..ProcessSpec::new(["/bin/sh", "-c", script, "x", "a b", "", "'\"$x`"])
+    };
+    let output = daemon.create(&spec).await;
+    let said = fs::read_to_string(&output.log).unwrap();
+    assert_eq!(said, format!("{dir}|it's $me|/nowhere|a b||'\"$x`|"));
+    let stat = fs::read_to_string(format!("/proc/{}/stat", output.pid)).unwrap();
+    let session = stat.rsplit_once(") ").unwrap().1.split(' ').nth(3).unwrap().to_owned();
+    assert_eq!(session, output.pid.to_string());
+    let status = fs::read_to_string(format!("/proc/{}/status", output.pid)).unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    let ignored = u64::from_str_radix(ignored.trim(), 16).unwrap();
+    assert_eq!(ignored & 0x7fff_ffff, 0, "signals that people send are not ignored: {ignored:x}");
+}
+
+#[tokio::test]
+async fn one_that_was_killed_is_absent_and_is_made_again_without_its_children() {
+    let daemon = Daemon::new("a");
+    let spec = sh("sleep 600 & while :; do sleep 0.05; done");
+    let first = daemon.create(&spec).await;
+    Daemon::kill(first.pid);
+    eventually("it is absent", async || daemon.pid(&spec).await.is_none().then_some(())).await;
+    let orphans = daemon.marked();
+    assert!(orphans.values().any(|line| line.contains("600")), "{orphans:?}");
+    let second = daemon.create(&spec).await;
+    assert_ne!(first.started, second.started);
+    let now = daemon.marked();
+    assert!(!orphans.keys().any(|pid| now.contains_key(pid)), "{orphans:?} {now:?}");
+}
+
+#[tokio::test]
+async fn a_process_that_someone_else_started_is_not_ours() {
+    let daemon = Daemon::new("a");
+    let spec = endless();
+    let mut theirs = tokio::process::Command::new("sh")
+        .args(&spec.command[1..])
+        .stdout(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let other = Daemon::new("a");
+    other.create(&spec).await;
+    assert_eq!(spec.observe(&daemon.0.cx()).await.unwrap(), Observation::Absent);
+    spec.delete(&daemon.0.cx()).await.unwrap();
+    assert!(other.pid(&spec).await.is_some());
+    assert_eq!(theirs.try_wait().unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_start_that_was_cut_off_leads_to_no_second_one() {
+    let daemon = Daemon::new("a");
+    let spec = endless();
+    // The manager dies at many moments of the start; the next one finds what came of it.
+    for wait in [0, 2, 5, 10, 20, 50, 100] {
+        let cx = daemon.0.cx();
+        let started = tokio::time::timeout(Duration::from_millis(wait), spec.create(&cx)).await;
+        assert!(started.is_err());
+    }
+    let output = daemon.create(&spec).await;
+    let running = daemon.marked();
+    let ours: Vec<_> = running.iter().filter(|(_, line)| line.starts_with("sh -c echo hello")).collect();
+    assert_eq!(ours.len(), 1, "{running:?}");
+    assert_eq!(*ours[0].0, output.pid);
+}
+
+#[tokio::test]
+async fn one_that_overwrites_its_environment_is_found_by_its_record() {
+    let daemon = Daemon::new("a");
+    // A program that was started without our variables stands for one that overwrote them.
+    let spec = ProcessSpec::new(["env", "-i", "/bin/sh", "-c", "while :; do /bin/sleep 0.05; done"]);
+    let output = daemon.create(&spec).await;
+    eventually("it has lost its mark", async || (!daemon.marked().contains_key(&output.pid)).then_some(()))
+        .await;
+    assert_eq!(daemon.pid(&spec).await, Some(output.pid));
+    assert_eq!(daemon.create(&spec).await, output);
+    spec.delete(&daemon.0.cx()).await.unwrap();
+    eventually("it has ended", async || {
+        (!std::path::Path::new(&format!("/proc/{}/exe", output.pid)).exists()).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_its_record_it_is_found_by_its_environment() {
+    let daemon = Daemon::new("a");
+    let spec = endless();
+    let output = daemon.create(&spec).await;
+    fs::remove_dir_all(daemon.0.path("state/process")).unwrap();
+    assert_eq!(daemon.create(&spec).await, output);
+}
+
+#[tokio::test]
+async fn another_spec_or_token_restarts_it_and_another_health_check_does_not() {
+    let mut daemon = Daemon::new("a");
+    let spec = endless();
+    let first = daemon.create(&spec).await;
+    let checked = ProcessSpec {
+        health: Some(HealthSpec { command: Some(vec!["true".into()]), ..HealthSpec::default() }),
+        ..spec.clone()
+    };
+    assert_eq!(checked.update(&daemon.0.cx()).await.unwrap(), first);
+    let changed = ProcessSpec { env: BTreeMap::from([("K".into(), "v".into())]), ..spec.clone() };
+    let seen = fields(changed.observe(&daemon.0.cx()).await.unwrap());
+    assert!(seen.contains(r#""env":"(neither"#), "{seen}");
+    let second = changed.update(&daemon.0.cx()).await.unwrap();
+    assert_ne!(first.started, second.started);
+    daemon.0.triggers = Some("t2".into());
+    let third = changed.update(&daemon.0.cx()).await.unwrap();
+    assert_ne!(second.started, third.started);
+    let Observation::Present(present) = changed.observe(&daemon.0.cx()).await.unwrap() else { panic!() };
+    assert_eq!((present.triggers.as_deref(), present.health), (Some("t2"), Health::None));
+    assert_eq!(daemon.marked().len(), 2, "the process and its sleep: {:?}", daemon.marked());
+}
+
+#[tokio::test]
+async fn one_that_ends_at_once_fails_with_its_status_and_its_last_words() {
+    let daemon = Daemon::new("a");
+    let failed = async |spec: &ProcessSpec| spec.create(&daemon.0.cx()).await.unwrap_err().to_string();
+    assert_eq!(
+        failed(&sh("echo one; echo bad config >&2; exit 7")).await,
+        "process/a ended with exit code 7 while it started; it said:\none\nbad config"
+    );
+    let killed = failed(&sh("echo two; kill -KILL $$")).await;
+    assert_eq!(killed, "process/a ended with signal 9 while it started; it said:\ntwo");
+    let missing = failed(&ProcessSpec::new(["/no/such/program"])).await;
+    assert!(missing.starts_with("process/a ended with exit code 127 while it started"), "{missing}");
+    assert!(missing.contains("/no/such/program"), "{missing}");
+    let dir = ProcessSpec { dir: Some(daemon.0.path("no")), ..endless() };
+    assert_eq!(
+        failed(&dir).await,
+        format!("process/a can not be started: {} does not exist", daemon.0.path("no"))
+    );
+}
+
+#[tokio::test]
+async fn one_that_does_not_become_healthy_is_stopped_and_says_why() {
+    let daemon = Daemon::new("a");
+    let url = format!("http://127.0.0.1:{}/", free_port());
+    let health = HealthSpec { timeout_ms: Some(600), ..HealthSpec::http(&url) };
+    let spec = ProcessSpec { health: Some(health), ..endless() };
+    let error = spec.create(&daemon.0.cx()).await.unwrap_err();
+    let text = error.to_string();
+    assert!(text.starts_with(&format!("process/a is not healthy after 600 ms: GET {url}: ")), "{text}");
+    assert!(text.ends_with("; it said:\nhello from sh"), "{text}");
+    assert_eq!(spec.observe(&daemon.0.cx()).await.unwrap(), Observation::Absent);
+}
+
+#[tokio::test]
+async fn a_web_server_is_healthy_when_it_answers_and_not_while_it_hangs() {
+    let daemon = Daemon::new("web");
+    let port = free_port();
+    let health =
+        HealthSpec { timeout_ms: Some(15_000), ..HealthSpec::http(format!("http://127.0.0.1:{port}/")) };
+    let spec = ProcessSpec {
+        dir: Some(daemon.0.path("")),
+        health: Some(health),
+        ..ProcessSpec::new(["python3", "-m", "http.server", "--bind", "127.0.0.1", &port.to_string()])
+    };
+    let output = daemon.create(&spec).await;
+    let health = async |spec: &ProcessSpec| match spec.observe(&daemon.0.cx()).await.unwrap() {
+        Observation::Present(present) => present.health,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(health(&spec).await, Health::Healthy);
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(output.pid).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
+    let impatient = HealthSpec { timeout_ms: Some(100), ..spec.health.clone().unwrap() };
+    let hanging = ProcessSpec { health: Some(impatient), ..spec.clone() };
+    assert_eq!(health(&hanging).await, Health::Unhealthy);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT).unwrap();
+}
+
+#[tokio::test]
+async fn it_is_asked_to_end_and_killed_when_it_does_not() {
+    let daemon = Daemon::new("a");
+    let polite = sh("trap 'echo bye; exit' INT; echo up; while :; do sleep 0.05; done");
+    let polite =
+        ProcessSpec { stop: Some(StopSpec { signal: Some("SIGINT".into()), grace_ms: None }), ..polite };
+    let output = daemon.create(&polite).await;
+    polite.delete(&daemon.0.cx()).await.unwrap();
+    assert_eq!(fs::read_to_string(&output.log).unwrap(), "up\nbye\n");
+    let stubborn = sh("trap '' TERM; while :; do sleep 0.05; done");
+    let stop = StopSpec { signal: None, grace_ms: Some(100) };
+    let stubborn = ProcessSpec { stop: Some(stop), ..stubborn };
+    daemon.create(&stubborn).await;
+    stubborn.delete(&daemon.0.cx()).await.unwrap();
+    assert_eq!(stubborn.observe(&daemon.0.cx()).await.unwrap(), Observation::Absent);
+}
+
+#[test]
+fn bad_fields_are_named() {
+    let of = |text: &str| {
+        let spec = serde_json::from_str::<ProcessSpec>(text).map_err(|error| error.to_string())?;
+        spec.inspect().map(drop).map_err(|error| error.to_string())
+    };
+    assert_eq!(of(r#"{"command": ["a"], "stop": {"signal": "INT"}}"#), Ok(()));
+    assert_eq!(of(r#"{"command": []}"#), Err("`command` must name a program: it is an empty list".into()));
+    assert!(of(r#"{"command": ["a"], "stop": {"signal": "XYZ"}}"#).unwrap_err().contains("one of TERM"));
+    assert!(of(r#"{"command": ["a"], "health": {}}"#).unwrap_err().contains("exactly one"));
+    assert!(of(r#"{"command": ["a"], "env": {"DETC_PROCESS": "x"}}"#).is_err());
+    assert!(of(r#"{"command": ["a"], "healht": {}}"#).unwrap_err().contains("unknown field"));
+}
