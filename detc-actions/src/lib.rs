@@ -16,5 +16,6 @@
 pub mod backends;
 pub mod resources;
 
-#[cfg(all(test, feature = "local"))]
+#[cfg(test)]
+#[cfg(feature = "local")]
 mod test_util;

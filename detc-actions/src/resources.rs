@@ -28,3 +28,67 @@ pub fn register(registry: Registry) -> Registry {
         .with_resource::<FileSpec>()
         .with_resource::<ProcessSpec>()
 }
+
+#[cfg(test)]
+mod tests {
+    use detc_core::model::Doc;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn inspect(kind: &str, spec: &Value, late: bool) -> Result<String, String> {
+        let registry = register(Registry::new());
+        let footprint = registry.kind(kind).unwrap().inspect(&Doc::new(spec), late)?;
+        let places = |places: &[detc_core::action::Place]| {
+            places.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        };
+        let (reads, writes) = (places(&footprint.reads), places(&footprint.writes));
+        Ok(format!("reads [{reads}] writes [{writes}], {}", footprint.crash))
+    }
+
+    #[test]
+    fn what_a_spec_touches_follows_from_its_fields() {
+        let of = |kind, spec: Value| inspect(kind, &spec, false).unwrap();
+        assert_eq!(
+            of("directory", json!({"path": "/srv/a/"})),
+            "reads [] writes [/srv/a], deterministic name"
+        );
+        assert_eq!(
+            of("command", json!({"run": ["/bin/cp", "a", "b"], "dir": "/srv", "creates": "/srv/b"})),
+            "reads [/srv /bin/cp] writes [/srv/b], deterministic name"
+        );
+        assert_eq!(
+            of("process", json!({"command": ["/opt/web", "-x"], "dir": "/srv", "log": "/var/log/web"})),
+            "reads [/srv /opt/web] writes [/var/log/web], findable by tag"
+        );
+    }
+
+    #[test]
+    fn what_is_known_later_is_left_for_later_and_the_rest_is_checked() {
+        let later = json!({"from": "value/v", "output": "input"});
+        for (kind, spec) in [
+            ("directory", json!({"path": "/a", "mode": later, "owner": later})),
+            ("file", json!({"path": later, "content": later})),
+            ("command", json!({"run": ["a", later], "creates": later, "timeout_ms": later})),
+            ("process", json!({"command": [later], "env": {"K": later}, "health": {"http": later}})),
+            ("process", json!({"command": ["a"], "health": later, "stop": {"signal": later}})),
+        ] {
+            assert!(inspect(kind, &spec, true).is_ok(), "{kind} {spec}");
+        }
+        let wrong = json!({"path": "relative", "content": later});
+        assert_eq!(
+            inspect("file", &wrong, true),
+            Err("`path` must be an absolute path, not `relative`".to_owned())
+        );
+    }
+
+    #[test]
+    fn an_unknown_field_is_named_with_what_may_have_been_meant() {
+        assert_eq!(
+            inspect("file", &json!({"path": "/a", "contnet": ""}), false),
+            Err("unknown field `contnet`: did you mean `content`?".to_owned())
+        );
+        let error = inspect("directory", &json!({"path": "/a", "mode": 755}), false).unwrap_err();
+        assert!(error.contains("invalid type: integer `755`, expected a string"), "{error}");
+    }
+}

@@ -173,7 +173,8 @@ impl Resource for CommandSpec {
     }
 }
 
-#[cfg(all(test, feature = "local"))]
+#[cfg(test)]
+#[cfg(feature = "local")]
 mod tests {
     use super::*;
     use crate::test_util::Bench;

@@ -87,7 +87,8 @@ impl Resource for DirectorySpec {
     }
 }
 
-#[cfg(all(test, feature = "local"))]
+#[cfg(test)]
+#[cfg(feature = "local")]
 mod tests {
     use super::*;
     use crate::test_util::{Bench, fields};

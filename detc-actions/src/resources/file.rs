@@ -219,5 +219,6 @@ impl Resource for FileSpec {
     }
 }
 
-#[cfg(all(test, feature = "local"))]
+#[cfg(test)]
+#[cfg(feature = "local")]
 mod tests;

@@ -183,5 +183,6 @@ impl Resource for ProcessSpec {
     }
 }
 
-#[cfg(all(test, feature = "local"))]
+#[cfg(test)]
+#[cfg(feature = "local")]
 mod tests;
