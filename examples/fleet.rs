@@ -4,9 +4,12 @@
 
 use std::process::ExitCode;
 
+use detc_actions::backends::LocalConnector;
+use detc_actions::resources;
 use detc_core::operate::cli::App;
 use detc_core::resource::Registry;
 
 fn main() -> ExitCode {
-    App::new("fleet", Registry::new()).main()
+    let registry = resources::register(Registry::new()).with_connector(LocalConnector);
+    App::new("fleet", registry).about("Brings machines to a desired state: plan, review, apply.").main()
 }
