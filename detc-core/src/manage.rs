@@ -16,7 +16,7 @@ use std::time::Duration;
 use crate::execute::journal::{JournalError, RunNumber};
 use crate::execute::{DriverOptions, Limits, Retry};
 use crate::model::secret::MarkKey;
-use crate::model::{InvalidState, Recorded, ResourceId};
+use crate::model::{FieldPath, InvalidState, Recorded, ResourceId};
 use crate::plan::PlanError;
 use crate::resource::Registry;
 use crate::store::{Compare, Store, StoreError};
@@ -27,14 +27,16 @@ mod lead;
 mod look;
 mod planned;
 mod records;
+mod report;
 mod resume;
 mod run;
 mod status;
 
 pub use clock::{Clock, SystemClock};
 pub use planned::{Planned, StaleAction};
+pub use report::ApplyReport;
+pub(crate) use report::spoken;
 pub use resume::{Resumed, Settlement};
-pub use run::ApplyReport;
 pub use status::{ResourceStatus, StatusState};
 
 /// How a manager works.
@@ -171,6 +173,19 @@ impl Manager {
         Self::open_with(store, registry, options, Some(leadership)).await
     }
 
+    /// Opens the embedded store in `dir`, made when it is not there, and takes the lead on it.
+    ///
+    /// # Errors
+    /// [`StoreError::Held`] when another process has it open.
+    #[cfg(feature = "file-store")]
+    pub async fn embedded(dir: impl AsRef<std::path::Path>, registry: Registry) -> Result<Self, ManageError> {
+        let dir = dir.as_ref();
+        let store = crate::store::file::FileStore::open(dir).await?;
+        let absolute = std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf());
+        let options = ManagerOptions::default().with_state_dir(absolute.join("hosts").display().to_string());
+        Self::open(Arc::new(store), registry, options).await
+    }
+
     /// Opens a store to plan and to look, without taking the lead: several may do so at once, where the store allows it.
     ///
     /// # Errors
@@ -222,6 +237,11 @@ impl Manager {
     /// The kinds and connectors it knows.
     pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// An output, or a field of the spec, of a recorded resource: what a reference to it would give.
+    pub fn output(&self, from: &ResourceId, path: &FieldPath) -> Option<serde_json::Value> {
+        self.body(from).ok()??.lookup(path)
     }
 
     /// Reads what is recorded again.

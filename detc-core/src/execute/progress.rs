@@ -57,3 +57,8 @@ pub enum Progress<'a> {
 
 /// Takes the progress of a run. It is called on the run's own task: it must be quick and must not block.
 pub type ProgressSink = Box<dyn FnMut(&Progress<'_>) + Send>;
+
+/// A sink that shows nothing.
+pub fn unseen() -> ProgressSink {
+    Box::new(|_| {})
+}

@@ -13,7 +13,7 @@ pub(super) async fn run(session: Session, args: PlanArgs, output: &Output) -> Re
     let access = if args.out.is_some() { Access::Write } else { Access::Read };
     let (desired, manager) = session.open(access).await?;
     let mut looking = progress::looking(output);
-    let planned = manager.plan(&desired, &selection(args.select), &mut looking).await?;
+    let planned = manager.plan_with(&desired, &selection(args.select), &mut looking).await?;
     let plan = planned.plan.clone();
     show(&plan, &desired, output)?;
     if let Some(path) = &args.out {

@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::output::Output;
 use crate::execute::{NodeEnd, Progress, ProgressSink};
+use crate::manage::spoken;
 use crate::plan::Plan;
 
 /// A bar is worth showing only for work that takes longer than this.
@@ -122,7 +123,7 @@ impl Lines {
                     return;
                 }
                 let already = if *end == NodeEnd::Satisfied { ", as it was" } else { "" };
-                format!("  {green}✓{reset} {} ({}{already})", id(), seconds(took))
+                format!("  {green}✓{reset} {} ({}{already})", id(), spoken(took))
             }
             NodeEnd::Failed(error) => format!("  {red}✗{reset} {}: {error}", id()),
             NodeEnd::InDoubt(error) => format!("  {red}?{reset} {}: in doubt: {error}", id()),
@@ -151,15 +152,5 @@ impl Lines {
             Some(bar) => bar.println(text),
             None => self.output.say(text),
         }
-    }
-}
-
-/// A duration as people read it.
-pub(super) fn seconds(took: Duration) -> String {
-    let ms = took.as_millis();
-    match ms {
-        0..1_000 => format!("{ms} ms"),
-        1_000..60_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
-        _ => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1_000),
     }
 }
