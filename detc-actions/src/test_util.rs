@@ -55,6 +55,11 @@ impl Bench {
         }
     }
 
+    pub(crate) fn with_host(mut self, host: &Arc<dyn Host>) -> Self {
+        self.host = Arc::clone(host);
+        self
+    }
+
     pub(crate) fn path(&self, name: &str) -> String {
         self.dir.path().join(name).to_str().unwrap().to_owned()
     }

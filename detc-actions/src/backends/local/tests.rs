@@ -181,6 +181,8 @@ async fn at_the_deadline_a_command_may_clean_up_and_all_that_it_started_is_ended
 async fn a_connector_refuses_what_a_local_host_does_not_have() {
     let spec = |text: &str| serde_json::from_str::<HostSpec>(text).unwrap();
     assert_eq!(LocalConnector.check(&spec(r#"{"connect": "local"}"#)), Ok(()));
+    assert_eq!(LocalConnector.check(&spec(r#"{"connect": "local", "state_dir": "/srv/detc"}"#)), Ok(()));
+    assert!(LocalConnector.check(&spec(r#"{"connect": "local", "state_dir": "detc"}"#)).is_err());
     assert!(LocalConnector.check(&spec(r#"{"connect": "local://x"}"#)).is_err());
     assert!(LocalConnector.check(&spec(r#"{"connect": "local", "identity": "id"}"#)).is_err());
 }
