@@ -179,7 +179,9 @@ impl Resource for ProcessSpec {
     async fn delete(&self, cx: &ActionCx<'_>) -> Result<(), ActionError> {
         let keeper = Keeper::new(self, cx)?;
         keeper.clear().await?;
-        Ok(cx.host()?.remove(&keeper.files.record, Remove::File).await?)
+        let host = cx.host()?;
+        host.remove(&format!("{}.end", keeper.files.record), Remove::File).await?;
+        Ok(host.remove(&keeper.files.record, Remove::File).await?)
     }
 }
 
