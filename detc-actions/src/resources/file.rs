@@ -8,7 +8,7 @@ use detc_core::action::{ActionCx, ActionError, CrashClass, Footprint, Place};
 use detc_core::backend::HostError;
 use detc_core::backend::host::{FileKind, Host, Remove, Stat};
 use detc_core::model::{Digest, Observation, Present};
-use detc_core::resource::{HostNeed, InvalidField, KindTraits, Resource, Source};
+use detc_core::resource::{HostNeed, InvalidField, KindTraits, Removed, Resource, Source};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -227,8 +227,9 @@ impl Resource for FileSpec {
         self.write(cx).await
     }
 
-    async fn delete(&self, cx: &ActionCx<'_>) -> Result<(), ActionError> {
-        Ok(cx.host()?.remove(&self.path, Remove::File).await?)
+    async fn delete(&self, cx: &ActionCx<'_>) -> Result<Removed, ActionError> {
+        cx.host()?.remove(&self.path, Remove::File).await?;
+        Ok(Removed::Gone)
     }
 }
 

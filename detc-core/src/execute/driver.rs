@@ -267,9 +267,10 @@ impl Driver {
                     state.record(action, What::Started, writes);
                 }
                 Command::RecordEnd(action, end) => {
+                    let remark = self.work.remark(action);
                     let writes = self.work.records(action, &end);
                     let took = state.checked_at[action as usize].map_or(Duration::ZERO, |at| at.elapsed());
-                    (self.sink)(&Progress::Ended { action, end: &end, took });
+                    (self.sink)(&Progress::Ended { action, end: &end, took, remark: remark.as_deref() });
                     state.record(action, What::from(&end), writes);
                 }
                 Command::Finish => state.finishing = true,

@@ -40,6 +40,8 @@ pub enum Progress<'a> {
         end: &'a NodeEnd,
         /// How long it took, from its first check.
         took: Duration,
+        /// What people should know of it.
+        remark: Option<&'a str>,
     },
     /// What is in flight is finished, then the run stops.
     Stopping,

@@ -79,7 +79,7 @@ impl Lines {
                 let id = self.plan.action_id(*action);
                 self.line(&format!("  ↻ {id}: again in {} ms: {why}", delay.as_millis()));
             }
-            Progress::Ended { action, end, took } => self.end(*action, end, *took),
+            Progress::Ended { action, end, took, remark } => self.end(*action, end, *took, *remark),
             Progress::Stopping => {
                 self.line("Stopping: what is in flight is finished. Interrupt again to leave at once.")
             }
@@ -110,7 +110,7 @@ impl Lines {
         }
     }
 
-    fn end(&mut self, action: u32, end: &NodeEnd, took: Duration) {
+    fn end(&mut self, action: u32, end: &NodeEnd, took: Duration, remark: Option<&str>) {
         self.ended += 1;
         let (red, green, reset) =
             if self.output.color_err { ("\x1b[31m", "\x1b[32m", "\x1b[0m") } else { ("", "", "") };
@@ -118,12 +118,13 @@ impl Lines {
         let line = match end {
             NodeEnd::Done | NodeEnd::Satisfied => {
                 self.printed += 1;
-                if self.printed > LINES_MAX && !self.output.verbose {
+                if self.printed > LINES_MAX && !self.output.verbose && remark.is_none() {
                     self.tick();
                     return;
                 }
+                let remark = remark.map(|remark| format!(": {remark}")).unwrap_or_default();
                 let already = if *end == NodeEnd::Satisfied { ", as it was" } else { "" };
-                format!("  {green}✓{reset} {} ({}{already})", id(), spoken(took))
+                format!("  {green}✓{reset} {} ({}{already}){remark}", id(), spoken(took))
             }
             NodeEnd::Failed(error) => format!("  {red}✗{reset} {}: {error}", id()),
             NodeEnd::InDoubt(error) => format!("  {red}?{reset} {}: in doubt: {error}", id()),
