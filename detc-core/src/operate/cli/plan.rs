@@ -6,7 +6,7 @@ use super::open::{Access, Session};
 use super::output::Output;
 use super::{CHANGES, DONE, progress};
 use crate::model::{Desired, ResourceId};
-use crate::plan::render::{self, Color, TextOptions};
+use crate::plan::render::{self, Color, Detail, TextOptions};
 use crate::plan::{Plan, Selection, file};
 
 pub(super) async fn run(session: Session, args: PlanArgs, output: &Output) -> Result<u8, Failed> {
@@ -48,9 +48,9 @@ pub(super) fn show(plan: &Plan, desired: &Desired, output: &Output) -> Result<()
 }
 
 pub(super) fn text(plan: &Plan, output: &Output) -> String {
-    let mut options = TextOptions::default();
-    options.color = if output.color { Color::Always } else { Color::Never };
-    render::text(plan, &options)
+    let color = if output.color { Color::Always } else { Color::Never };
+    let detail = if output.verbose { Detail::Full } else { Detail::Folded };
+    plan.text(&TextOptions::default().with_color(color).with_detail(detail))
 }
 
 fn kept(plan: &Plan, desired: &Desired) -> Vec<ResourceId> {
