@@ -221,7 +221,7 @@ impl Engine {
                     }
                 }
                 NodeEnd::Failed(_) | NodeEnd::InDoubt(_) | NodeEnd::NotReached(_) => {
-                    self.cut_off(*action, &dependents, commands)
+                    self.cut_off(*action, &dependents, commands);
                 }
             }
             self.dependents[*action as usize] = dependents;
@@ -452,22 +452,20 @@ impl Engine {
 
     fn end(&mut self, action: u32, end: NodeEnd, commands: &mut Vec<Command>) {
         self.release(action);
-        self.record_end(action, end.clone(), commands);
+        let went_well = matches!(end, NodeEnd::Done | NodeEnd::Satisfied);
+        self.record_end(action, end, commands);
         let dependents = std::mem::take(&mut self.dependents[action as usize]);
-        match end {
-            NodeEnd::Done | NodeEnd::Satisfied => {
-                for dependent in &dependents {
-                    if let State::Waiting(left) = &mut self.states[*dependent as usize] {
-                        *left -= 1;
-                        if *left == 0 {
-                            self.queue(*dependent, Next::Check(Phase::First));
-                        }
+        if went_well {
+            for dependent in &dependents {
+                if let State::Waiting(left) = &mut self.states[*dependent as usize] {
+                    *left -= 1;
+                    if *left == 0 {
+                        self.queue(*dependent, Next::Check(Phase::First));
                     }
                 }
             }
-            NodeEnd::Failed(_) | NodeEnd::InDoubt(_) | NodeEnd::NotReached(_) => {
-                self.cut_off(action, &dependents, commands)
-            }
+        } else {
+            self.cut_off(action, &dependents, commands);
         }
         self.dependents[action as usize] = dependents;
     }
@@ -501,3 +499,6 @@ fn longest_paths(dependents: &[Vec<u32>], weight: &[u32]) -> Vec<u64> {
     }
     paths
 }
+
+#[cfg(test)]
+mod tests;

@@ -81,7 +81,7 @@ impl Lines {
             }
             Progress::Ended { action, end, took, remark } => self.end(*action, end, *took, *remark),
             Progress::Stopping => {
-                self.line("Stopping: what is in flight is finished. Interrupt again to leave at once.")
+                self.line("Stopping: what is in flight is finished. Interrupt again to leave at once.");
             }
             Progress::Over { .. } => {
                 if let Some(bar) = self.bar.take() {
