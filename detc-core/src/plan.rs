@@ -24,6 +24,8 @@ mod resolve;
 mod seal;
 mod select;
 mod sort;
+#[cfg(test)]
+mod tests;
 
 pub use build::{Observed, PlanInput, build};
 pub use select::{Pattern, Selection};
