@@ -24,6 +24,8 @@ mod resolve;
 mod seal;
 mod select;
 mod sort;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use build::basis;
 pub use build::{Observed, PlanInput, build};

@@ -77,12 +77,6 @@ const ENTRIES_MAX: usize = 24;
 /// Most actions named in the list of those that could need a person.
 const NAMED_MAX: usize = 5;
 
-impl std::fmt::Display for Plan {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.text(&TextOptions::default()))
-    }
-}
-
 impl Plan {
     /// The plan for people. Linear in its changes and actions; its length depends on how many *sorts* of changes there
     /// are, not on how many changes.
