@@ -163,7 +163,10 @@ pub struct Engine {
     crash: Vec<CrashClass>,
     dependents: Vec<Vec<u32>>,
     states: Vec<State>,
+    /// How often each was applied.
     attempts: Vec<u32>,
+    /// How often each had to be looked at again since it was last applied.
+    looks: Vec<u32>,
     priority: Vec<u64>,
     slots: Slots,
     retry: Retry,
@@ -189,6 +192,7 @@ impl Engine {
         Self {
             states: work.after.iter().map(|after| State::Waiting(after.len() as u32)).collect(),
             attempts: vec![0; len],
+            looks: vec![0; len],
             dependents,
             priority,
             slots: Slots::new(work.global, &work.groups, work.member),
@@ -303,6 +307,7 @@ impl Engine {
                 Next::Apply => {
                     self.states[action as usize] = State::Applying;
                     self.attempts[action as usize] += 1;
+                    self.looks[action as usize] = 0;
                     commands.push(Command::Apply(action, self.attempts[action as usize]));
                 }
             }
@@ -383,7 +388,7 @@ impl Engine {
             (Phase::Settle, Checked::Unknown(why))
                 if self.crash[action as usize] == CrashClass::AtMostOnce =>
             {
-                self.end(action, NodeEnd::Failed(why), commands);
+                self.end(action, NodeEnd::InDoubt(why), commands);
             }
             (phase, Checked::Unknown(why)) => {
                 self.again(
@@ -428,21 +433,24 @@ impl Engine {
         }
     }
 
-    /// Does it again after a delay, or gives up.
+    /// Does it again after a delay, or gives up. Looks and applies are counted apart: a look that has to be repeated uses
+    /// up no apply.
     fn again(&mut self, action: u32, next: Next, why: String, commands: &mut Vec<Command>) {
-        let attempts = &mut self.attempts[action as usize];
-        if next != Next::Apply {
-            *attempts += 1;
-        }
-        let attempt = *attempts;
+        let tries = match next {
+            Next::Apply => self.attempts[action as usize],
+            Next::Check(_) => {
+                self.looks[action as usize] += 1;
+                self.looks[action as usize]
+            }
+        };
         let give_up = self.stopping && next == Next::Check(Phase::First);
-        if attempt >= self.retry.attempts_max || give_up {
+        if tries >= self.retry.attempts_max || give_up {
             self.end(action, NodeEnd::Failed(why), commands);
             return;
         }
         self.slots.release(action);
         self.states[action as usize] = State::Delayed(next);
-        commands.push(Command::Wait(action, self.retry.delay(attempt)));
+        commands.push(Command::Wait(action, self.retry.delay(tries)));
     }
 
     fn release(&mut self, action: u32) {

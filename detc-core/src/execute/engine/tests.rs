@@ -149,12 +149,15 @@ fn what_fails_for_now_is_tried_again_with_growing_delays_and_then_given_up() {
 
 #[test]
 fn a_stop_finishes_what_is_in_flight_and_begins_nothing() {
-    let mut played = Played::new(work(&[&[], &[], &[], &[0]]));
+    let mut wide = work(&[&[], &[], &[], &[0]]);
+    wide.global = 3;
+    let mut played = Played::new(wide);
     played.event(Event::Checked(0, needed())).sync();
     played.commands.clear();
     played
         .event(Event::Stop)
         .event(Event::Checked(1, needed()))
+        .event(Event::Checked(2, needed()))
         .commanded(expect![""])
         .event(Event::Applied(0, Applied::Done))
         .event(Event::Checked(0, Checked::Satisfied))
@@ -233,7 +236,7 @@ proptest! {
                 after[a as usize].push(b);
             }
         }
-        let mut work = work(&[&[]; 12]);
+        let mut work = work(&[&[][..]; 12]);
         work.after = after.iter().map(|before| before.clone().into()).collect();
         work.global = global;
         let mut engine = Engine::new(work, Retry::default());

@@ -75,7 +75,7 @@ impl Resource for Unit {
     async fn update(&self, _: &ActionCx<'_>) -> Result<UnitOutput, ActionError> {
         unreachable!("plans are pure")
     }
-    async fn delete(&self, _: &ActionCx<'_>) -> Result<(), ActionError> {
+    async fn delete(&self, _: &ActionCx<'_>) -> Result<crate::resource::Removed, ActionError> {
         unreachable!("plans are pure")
     }
 }
@@ -109,7 +109,7 @@ impl Resource for Call {
     async fn update(&self, _: &ActionCx<'_>) -> Result<(), ActionError> {
         unreachable!("plans are pure")
     }
-    async fn delete(&self, _: &ActionCx<'_>) -> Result<(), ActionError> {
+    async fn delete(&self, _: &ActionCx<'_>) -> Result<crate::resource::Removed, ActionError> {
         unreachable!("plans are pure")
     }
 }
@@ -297,7 +297,6 @@ impl World {
                 triggers: token,
                 changed,
                 schema: Digest::of(b"schema"),
-                seen: None,
             };
             let record = Record::new(recording.intent, recording.relations, seen, &body);
             self.recorded.insert(resource, record);
