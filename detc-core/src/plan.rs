@@ -182,6 +182,13 @@ impl Plan {
     }
 }
 
+/// The plan as text, without colours.
+impl Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text(&render::TextOptions::default()))
+    }
+}
+
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::action::{ActionCx, ActionError, Footprint};
 use crate::model::{FieldPath, Observation};
 
+mod act;
 mod erased;
 mod late;
 mod registry;

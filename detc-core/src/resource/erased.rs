@@ -132,7 +132,7 @@ impl<R: Resource> Kind for Typed<R> {
 }
 
 /// The message without serde_json's position, which is one within the canonical text and means nothing to people.
-fn plain(error: &serde_json::Error) -> String {
+pub(super) fn plain(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rfind(" at line ") {
         Some(at) => text[..at].to_owned(),
