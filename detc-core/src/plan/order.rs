@@ -133,12 +133,14 @@ impl<'a> Graph<'a> {
         }
     }
 
+    /// Whether it comes after `dependency` as desired, directly or through others: then it waits for what is made in
+    /// place of what is removed, and can not go before.
     fn still_depends(&self, at: usize, dependency: &ResourceId) -> bool {
         let (Some(index), resources) = (self.steps[at].index, &self.input.desired.resources) else {
             return false;
         };
         let dependency = resources.get_index_of(dependency).map(|index| index as u32);
-        dependency.is_some_and(|dependency| self.input.topology.dependencies(index).contains(&dependency))
+        dependency.is_some_and(|dependency| self.input.topology.reaches(index, dependency))
     }
 
     /// What takes a place comes after the removal of what had it.
