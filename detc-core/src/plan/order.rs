@@ -147,11 +147,11 @@ impl<'a> Graph<'a> {
 
     /// What takes a place comes after the removal of what had it.
     fn places_are_freed_first(&mut self) {
-        let mut freed: BTreeMap<(Option<HostName>, Place), u32> = BTreeMap::new();
+        let mut freed: BTreeMap<(Option<HostName>, Place), Vec<u32>> = BTreeMap::new();
         for (step, remove) in self.steps.iter().zip(&self.remove_of) {
-            if let (Some(action), None) = (&step.remove, step.index) {
+            if let Some(action) = &step.remove {
                 for place in self.places(&step.change.resource, action) {
-                    freed.insert((action.host.clone(), place), *remove);
+                    freed.entry((action.host.clone(), place)).or_default().push(*remove);
                 }
             }
         }
@@ -162,8 +162,8 @@ impl<'a> Graph<'a> {
             let Some(action) = &self.steps[at].make else { continue };
             let host = action.host.clone();
             for place in self.places(&self.steps[at].change.resource, action) {
-                if let Some(removal) = freed.get(&(host.clone(), place)).copied() {
-                    self.edge(removal, self.make_of[at]);
+                for removal in freed.get(&(host.clone(), place)).into_iter().flatten() {
+                    self.edge(*removal, self.make_of[at]);
                 }
             }
         }
