@@ -68,7 +68,8 @@ pub fn intent_digest(sealed: &Doc, host: Option<&HostName>) -> Digest {
     }
 }
 
-/// The token of these triggers, each with the run and action that last changed it.
+/// The token of these triggers: each by the id that it was made under, whatever its name is now, with the run and
+/// action that last changed it.
 pub fn trigger_token<'a>(triggers: impl IntoIterator<Item = (&'a ResourceId, &'a str)>) -> String {
     let mut parts: Vec<_> = triggers.into_iter().collect();
     parts.sort_unstable();
