@@ -68,7 +68,8 @@ pub fn intent_digest(sealed: &Doc, host: Option<&HostName>) -> Digest {
     }
 }
 
-/// The token of these triggers, each with the run and action that last changed it.
+/// The token of these triggers: each by the id that it was made under, whatever its name is now, with the run and
+/// action that last changed it.
 pub fn trigger_token<'a>(triggers: impl IntoIterator<Item = (&'a ResourceId, &'a str)>) -> String {
     let mut parts: Vec<_> = triggers.into_iter().collect();
     parts.sort_unstable();
@@ -154,7 +155,7 @@ impl Differ<'_> {
     }
 
     fn adoption(&self, view: View<'_>, present: &Present) -> Change {
-        let wanted = effective(&view, Some(present), None);
+        let wanted = self.effective(&view, Some(present), None);
         let mut change = self.new_change(view, ChangeKind::Adopt, Reason::Found);
         change.fields = seen_changes(present, &Value::Null, &wanted).into();
         change.to = Some(Doc::new(&wanted));
@@ -168,7 +169,7 @@ impl Differ<'_> {
         body: &RecordBody,
         present: Option<&Present>,
     ) -> Change {
-        let wanted = effective(&view, present, Some(body));
+        let wanted = self.effective(&view, present, Some(body));
         let recorded = body.spec.value();
         let mut fields = match present {
             Some(present) => seen_changes(present, &recorded, &wanted),
@@ -229,6 +230,26 @@ impl Differ<'_> {
         }
     }
 
+    /// The wanted spec, with the fields that others decide as they are.
+    fn effective(&self, view: &View<'_>, present: Option<&Present>, body: Option<&RecordBody>) -> Value {
+        let mut wanted = view.resolved.spec.value();
+        for (path, owner) in &view.desired.extra().ownership {
+            let theirs = match owner {
+                FieldOwner::Own => None,
+                FieldOwner::Seed | FieldOwner::Yield(_) | FieldOwner::Observe => {
+                    let seen = present.and_then(|present| get_in(&present.fields, path));
+                    seen.or_else(|| body.and_then(|body| path.get(&body.spec.value()).cloned()))
+                }
+            };
+            let top = path.segments().swap_remove(0);
+            let is_field = self.facts.fields.is_none_or(|fields| fields.contains(&top.as_str()));
+            if let (Some(theirs), true) = (theirs, is_field) {
+                put(&mut wanted, path, theirs);
+            }
+        }
+        wanted
+    }
+
     /// Whether it must restart, and for which triggers.
     fn trigger(
         &self,
@@ -250,22 +271,24 @@ impl Differ<'_> {
     }
 }
 
-/// The wanted spec, with the fields that others decide as they are.
-fn effective(view: &View<'_>, present: Option<&Present>, body: Option<&RecordBody>) -> Value {
-    let mut wanted = view.resolved.spec.value();
-    for (path, owner) in &view.desired.extra().ownership {
-        let theirs = match owner {
-            FieldOwner::Own => None,
-            FieldOwner::Seed | FieldOwner::Yield(_) | FieldOwner::Observe => {
-                let seen = present.and_then(|present| get_in(&present.fields, path));
-                seen.or_else(|| body.and_then(|body| path.get(&body.spec.value()).cloned()))
-            }
-        };
-        if let (Some(theirs), Some(part)) = (theirs, path.get_mut(&mut wanted)) {
-            *part = theirs;
-        }
+/// Sets the part of `value` at `path`, also where the desired state says nothing of it.
+fn put(value: &mut Value, path: &FieldPath, part: Value) {
+    if let Some(place) = path.get_mut(value) {
+        *place = part;
+        return;
     }
-    wanted
+    if part.is_null() {
+        return;
+    }
+    let mut at = value;
+    for segment in path.segments() {
+        if at.is_null() {
+            *at = Value::Object(serde_json::Map::new());
+        }
+        let Some(object) = at.as_object_mut() else { return };
+        at = object.entry(segment).or_insert(Value::Null);
+    }
+    *at = part;
 }
 
 fn get_in(fields: &serde_json::Map<String, Value>, path: &FieldPath) -> Option<Value> {

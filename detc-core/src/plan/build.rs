@@ -91,6 +91,9 @@ impl<'a> Builder<'a> {
             (None, Some(from)) if self.renames.contains_key(from) => Some(from),
             _ => None,
         };
+        if let Some(from) = renamed_from {
+            self.resolver.renamed(index, from);
+        }
         let record = own.or_else(|| self.input.recorded.get(renamed_from?));
         self.matched += usize::from(record.is_some());
         let sealed = differ.sealed(desired, vault);

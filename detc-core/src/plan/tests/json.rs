@@ -135,7 +135,7 @@ fn fields_of_new_things_come_from_nothing_and_kept_ids_are_listed_when_given() {
                 }
               ],
               "format": "detc.plan/1",
-              "id": "6fe5ec5882ee76f3864d542bc29158f72ae9c3de60d773d2dbd09e88df6da019",
+              "id": "a66ecd2fb1b7551835ed8daff2d1df6227790dd4587a477d0c8ccfe68aa3dc09",
               "kept": 1,
               "left_out": 0,
               "proof": []
@@ -189,7 +189,7 @@ fn fields_that_differ_have_both_values_and_a_cause() {
                 }
               ],
               "format": "detc.plan/1",
-              "id": "34977d2649ad0cfdc46d984cab994ddd8c9df9a00a8bbc19a997b2b1defdeb03",
+              "id": "bf4a6bb3e44d9a7ce942d9d0cd965cbaed9728e23b9226c64827d3622db187b4",
               "kept": 0,
               "left_out": 0,
               "proof": []
@@ -254,7 +254,7 @@ fn a_replacement_is_two_actions_of_one_change() {
                 }
               ],
               "format": "detc.plan/1",
-              "id": "47865da1e65b39cd91b895a453e64e82b31ca2f8df8cb9875d8f5974a6cbeca9",
+              "id": "31921a644bef9ce5c285e36cf9190fa769e1ccf8e5c1980c685633f28cf767a4",
               "kept": 0,
               "left_out": 0,
               "proof": []

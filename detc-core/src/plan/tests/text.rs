@@ -51,7 +51,7 @@ fn a_small_plan_is_shown_in_full() {
     check(
         &world,
         expect![[r#"
-            Plan af8b8474c9bc: 3 to create, 1 to adopt, 1 to update, 1 to replace, 1 to delete; 1 unknown.
+            Plan 6bf97723e221: 3 to create, 1 to adopt, 1 to update, 1 to replace, 1 to delete; 1 unknown.
 
             + create call/migrate (it is not there yet)
                 run: ["migrate"]
@@ -107,7 +107,7 @@ fn like_changes_are_one_entry_with_its_exceptions() {
     check(
         &world,
         expect![[r#"
-            Plan e4d382f66fa5: 100 to update.
+            Plan be57f864f111: 100 to update.
 
             ~ update 98 unit/web-*/conf on h1 (the desired state changed)
                 mode: "0644" → "0755"
@@ -121,7 +121,7 @@ fn like_changes_are_one_entry_with_its_exceptions() {
     check(
         &World::new().having(units("0644", 30)).want(units("0755", 30)),
         expect![[r#"
-            Plan 7349f45fab0b: 30 to replace.
+            Plan 3229b9c7dfd4: 30 to replace.
 
             ± replace 30 unit/web-*/conf on h1 (`path` can not change in place)
                 mode: "0644" → "0755"
@@ -138,7 +138,7 @@ fn new_things_are_summed_up() {
         &World::new()
             .want((0..30).map(|n| unit(&format!("u{n}"), json!({"mode": "0644", "replicas": n % 3})))),
         expect![[r#"
-            Plan 956f4cea1cd3: 30 to create.
+            Plan d3b66268f6da: 30 to create.
 
             + create 30 unit/u* on h1 (it is not there yet)
                 mode:     "0644"
@@ -151,7 +151,7 @@ fn new_things_are_summed_up() {
     check(
         &World::new().want((0..2_500).map(|n| value(&format!("v{n:04}"), json!(n)))),
         expect![[r#"
-            Plan 77149dfc5ce3: 2,500 to create.
+            Plan 868bd3dff328: 2,500 to create.
 
             + create 2,500 value/v* (it is not there yet)
                 for example value/v0000:
