@@ -259,7 +259,10 @@ impl<'a> Builder<'a> {
             kept: self.kept,
             left_out: 0,
             actions,
+            proofs: Vec::new(),
+            ordered: Vec::new(),
         };
+        super::keep::add_proofs(&mut plan, &self.input)?;
         plan.seal();
         Ok(plan)
     }

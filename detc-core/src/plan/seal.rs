@@ -78,6 +78,9 @@ impl Plan {
                 hasher.part(&json(&(&recording.after, &recording.extra, &recording.renamed_from)));
             }
         }
+        if !self.proofs.is_empty() {
+            hasher.part(&json(&(&self.proofs, &self.ordered)));
+        }
         hasher.finish()
     }
 }

@@ -187,6 +187,18 @@ impl Plan {
                 *before = action_number[*before as usize];
             }
         }
+        for proved in &mut self.proofs {
+            proved.effects.retain_mut(|(action, _, _)| {
+                let stays = kept[*action as usize];
+                *action = action_number[*action as usize];
+                stays
+            });
+        }
+        self.ordered.retain(|(before, after, _)| kept[*before as usize] && kept[*after as usize]);
+        for (before, after, _) in &mut self.ordered {
+            (*before, *after) = (action_number[*before as usize], action_number[*after as usize]);
+        }
+        self.prove();
         self.seal();
         self
     }
