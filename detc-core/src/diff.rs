@@ -97,7 +97,7 @@ pub enum Reason {
     IntentAndDrift,
     /// What it restarts on changes.
     Trigger(Vec<ResourceId>),
-    /// An output it needs will change.
+    /// A value it needs of this resource changes, or has changed.
     Late(ResourceId),
     /// This field can not change in place.
     Immutable(FieldPath),
@@ -133,7 +133,7 @@ impl Display for Reason {
                 }
                 f.write_str(if ids.len() == 1 { ", which changes" } else { ", which change" })
             }
-            Self::Late(id) => write!(f, "it needs an output of {id}, which will change"),
+            Self::Late(id) => write!(f, "it needs a value of {id}, which changes"),
             Self::Immutable(field) => write!(f, "`{field}` can not change in place"),
             Self::RecordOnly => f.write_str("only what is recorded of it changes"),
             Self::Renamed(from) => write!(f, "it was {from}"),
