@@ -12,6 +12,8 @@ use crate::model::{Doc, FieldPath, ResourceId, secret};
 
 mod fields;
 mod resource;
+#[cfg(test)]
+mod tests;
 
 pub use fields::{FieldChange, compare};
 pub use resource::{Differ, Resolved, TriggerToken, View, intent_digest, trigger_token};

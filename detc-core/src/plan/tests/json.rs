@@ -3,14 +3,14 @@
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 
-use super::support::{World, call, from, id, unit, value};
+use super::support::{World, call, from, id, unit, value, without_id};
 use crate::plan::render;
 
 fn text(world: &World, kept: &[&str]) -> String {
     let kept: Vec<_> = kept.iter().map(|kept| id(kept)).collect();
     let mut out = Vec::new();
     render::json(&world.plan(), &kept, &mut out).unwrap();
-    String::from_utf8(out).unwrap()
+    without_id(&world.plan(), &String::from_utf8(out).unwrap())
 }
 
 #[track_caller]
@@ -38,108 +38,108 @@ fn fields_of_new_things_come_from_nothing_and_kept_ids_are_listed_when_given() {
         &world,
         &["value/kept"],
         expect![[r#"
-        {
-          "actions": [
             {
-              "after": [],
-              "crash": "deterministic_name",
-              "effects": [],
-              "host": "h1",
-              "id": "create:unit/u",
-              "kind": "unit.create",
-              "reason": "it is not there yet",
-              "resource": "unit/u",
-              "summary": "create unit/u on h1"
-            },
-            {
-              "after": [
-                "create:unit/u"
-              ],
-              "crash": "at_most_once",
-              "effects": [],
-              "id": "create:call/migrate",
-              "kind": "call.create",
-              "reason": "it is not there yet",
-              "resource": "call/migrate",
-              "summary": "create call/migrate"
-            },
-            {
-              "after": [
-                "create:unit/u"
-              ],
-              "crash": "deterministic_name",
-              "effects": [],
-              "id": "create:value/pid",
-              "kind": "value.create",
-              "reason": "it is not there yet",
-              "resource": "value/pid",
-              "summary": "create value/pid"
-            }
-          ],
-          "changes": [
-            {
-              "change": "create",
-              "fields": [
+              "actions": [
                 {
-                  "from": null,
-                  "path": "run",
-                  "to": [
-                    "migrate"
-                  ]
-                }
-              ],
-              "reason": "it is not there yet",
-              "resource": "call/migrate"
-            },
-            {
-              "change": "create",
-              "fields": [
-                {
-                  "from": null,
-                  "path": "mode",
-                  "to": "0644"
+                  "after": [],
+                  "crash": "deterministic_name",
+                  "effects": [],
+                  "host": "h1",
+                  "id": "create:unit/u",
+                  "kind": "unit.create",
+                  "reason": "it is not there yet",
+                  "resource": "unit/u",
+                  "summary": "create unit/u on h1"
                 },
                 {
-                  "from": null,
-                  "path": "password",
-                  "to": "(sensitive)"
+                  "after": [
+                    "create:unit/u"
+                  ],
+                  "crash": "at_most_once",
+                  "effects": [],
+                  "id": "create:call/migrate",
+                  "kind": "call.create",
+                  "reason": "it is not there yet",
+                  "resource": "call/migrate",
+                  "summary": "create call/migrate"
                 },
                 {
-                  "from": null,
-                  "path": "path",
-                  "to": "/u"
+                  "after": [
+                    "create:unit/u"
+                  ],
+                  "crash": "deterministic_name",
+                  "effects": [],
+                  "id": "create:value/pid",
+                  "kind": "value.create",
+                  "reason": "it is not there yet",
+                  "resource": "value/pid",
+                  "summary": "create value/pid"
                 }
               ],
-              "reason": "it is not there yet",
-              "resource": "unit/u"
-            },
-            {
-              "change": "create",
-              "fields": [
+              "changes": [
                 {
-                  "from": null,
-                  "path": "input",
-                  "to": {
-                    "of": "(known after create:unit/u)"
-                  }
+                  "change": "create",
+                  "fields": [
+                    {
+                      "from": null,
+                      "path": "run",
+                      "to": [
+                        "migrate"
+                      ]
+                    }
+                  ],
+                  "reason": "it is not there yet",
+                  "resource": "call/migrate"
+                },
+                {
+                  "change": "create",
+                  "fields": [
+                    {
+                      "from": null,
+                      "path": "mode",
+                      "to": "0644"
+                    },
+                    {
+                      "from": null,
+                      "path": "password",
+                      "to": "(sensitive)"
+                    },
+                    {
+                      "from": null,
+                      "path": "path",
+                      "to": "/u"
+                    }
+                  ],
+                  "reason": "it is not there yet",
+                  "resource": "unit/u"
+                },
+                {
+                  "change": "create",
+                  "fields": [
+                    {
+                      "from": null,
+                      "path": "input",
+                      "to": {
+                        "of": "(known after create:unit/u)"
+                      }
+                    }
+                  ],
+                  "reason": "it is not there yet",
+                  "resource": "value/pid"
+                },
+                {
+                  "change": "keep",
+                  "fields": [],
+                  "reason": "nothing differs",
+                  "resource": "value/kept"
                 }
               ],
-              "reason": "it is not there yet",
-              "resource": "value/pid"
-            },
-            {
-              "change": "keep",
-              "fields": [],
-              "reason": "nothing differs",
-              "resource": "value/kept"
-            }
-          ],
-          "format": "detc.plan/1",
-          "id": "1fe04c7cb24e9ef2f1558fab2c1a5cf3506033c042515ece2d8f02bea8afb357",
-          "kept": 1,
-          "left_out": 0,
-          "proof": []
-        }"#]],
+              "format": "detc.plan/1",
+              "id": "PLAN",
+              "kept": 1,
+              "left_out": 0,
+              "proof": []
+            }"#]],
     );
 }
 
@@ -153,47 +153,47 @@ fn fields_that_differ_have_both_values_and_a_cause() {
         &world,
         &[],
         expect![[r#"
-        {
-          "actions": [
             {
-              "after": [],
-              "crash": "deterministic_name",
-              "effects": [],
-              "host": "h1",
-              "id": "update:unit/u",
-              "kind": "unit.update",
-              "reason": "the desired state changed, and it was changed behind detc's back",
-              "resource": "unit/u",
-              "summary": "update unit/u on h1"
-            }
-          ],
-          "changes": [
-            {
-              "change": "update",
-              "fields": [
+              "actions": [
                 {
-                  "cause": "drift",
-                  "from": "0600",
-                  "path": "mode",
-                  "to": "0644"
-                },
-                {
-                  "cause": "intent",
-                  "from": "a",
-                  "path": "text",
-                  "to": "b"
+                  "after": [],
+                  "crash": "deterministic_name",
+                  "effects": [],
+                  "host": "h1",
+                  "id": "update:unit/u",
+                  "kind": "unit.update",
+                  "reason": "the desired state changed, and it was changed behind detc's back",
+                  "resource": "unit/u",
+                  "summary": "update unit/u on h1"
                 }
               ],
-              "reason": "the desired state changed, and it was changed behind detc's back",
-              "resource": "unit/u"
-            }
-          ],
-          "format": "detc.plan/1",
-          "id": "62bc6a2b60d8aeeee9c8702fc7cdd300cbd7f990ba074970a917e3723c266be6",
-          "kept": 0,
-          "left_out": 0,
-          "proof": []
-        }"#]],
+              "changes": [
+                {
+                  "change": "update",
+                  "fields": [
+                    {
+                      "cause": "drift",
+                      "from": "0600",
+                      "path": "mode",
+                      "to": "0644"
+                    },
+                    {
+                      "cause": "intent",
+                      "from": "a",
+                      "path": "text",
+                      "to": "b"
+                    }
+                  ],
+                  "reason": "the desired state changed, and it was changed behind detc's back",
+                  "resource": "unit/u"
+                }
+              ],
+              "format": "detc.plan/1",
+              "id": "PLAN",
+              "kept": 0,
+              "left_out": 0,
+              "proof": []
+            }"#]],
     );
 }
 
@@ -205,59 +205,59 @@ fn a_replacement_is_two_actions_of_one_change() {
         &world,
         &[],
         expect![[r#"
-        {
-          "actions": [
             {
-              "after": [],
-              "crash": "deterministic_name",
-              "effects": [],
-              "host": "h1",
-              "id": "delete:unit/u",
-              "kind": "unit.delete",
-              "reason": "`host` can not change in place",
-              "resource": "unit/u",
-              "summary": "remove unit/u, to make it anew on h1"
-            },
-            {
-              "after": [
-                "delete:unit/u"
-              ],
-              "crash": "deterministic_name",
-              "effects": [],
-              "host": "h2",
-              "id": "create:unit/u",
-              "kind": "unit.create",
-              "reason": "`host` can not change in place",
-              "resource": "unit/u",
-              "summary": "make unit/u anew on h2"
-            }
-          ],
-          "changes": [
-            {
-              "change": "replace",
-              "fields": [
+              "actions": [
                 {
-                  "cause": "intent",
-                  "from": "h1",
-                  "path": "host",
-                  "to": "h2"
+                  "after": [],
+                  "crash": "deterministic_name",
+                  "effects": [],
+                  "host": "h1",
+                  "id": "delete:unit/u",
+                  "kind": "unit.delete",
+                  "reason": "`host` can not change in place",
+                  "resource": "unit/u",
+                  "summary": "remove unit/u, to make it anew on h1"
                 },
                 {
-                  "cause": "intent",
-                  "from": "/u",
-                  "path": "path",
-                  "to": "/elsewhere"
+                  "after": [
+                    "delete:unit/u"
+                  ],
+                  "crash": "deterministic_name",
+                  "effects": [],
+                  "host": "h2",
+                  "id": "create:unit/u",
+                  "kind": "unit.create",
+                  "reason": "`host` can not change in place",
+                  "resource": "unit/u",
+                  "summary": "make unit/u anew on h2"
                 }
               ],
-              "reason": "`host` can not change in place",
-              "resource": "unit/u"
-            }
-          ],
-          "format": "detc.plan/1",
-          "id": "2323059434753d883d34e8a9f1d8dfe0e6f68fd9517b01a9896d4429eb10253b",
-          "kept": 0,
-          "left_out": 0,
-          "proof": []
-        }"#]],
+              "changes": [
+                {
+                  "change": "replace",
+                  "fields": [
+                    {
+                      "cause": "intent",
+                      "from": "h1",
+                      "path": "host",
+                      "to": "h2"
+                    },
+                    {
+                      "cause": "intent",
+                      "from": "/u",
+                      "path": "path",
+                      "to": "/elsewhere"
+                    }
+                  ],
+                  "reason": "`host` can not change in place",
+                  "resource": "unit/u"
+                }
+              ],
+              "format": "detc.plan/1",
+              "id": "PLAN",
+              "kept": 0,
+              "left_out": 0,
+              "proof": []
+            }"#]],
     );
 }
