@@ -207,6 +207,10 @@ fn a_plan_of_many_sorts_of_changes_ends_with_how_many_are_not_shown() {
 fn a_value_never_breaks_the_layout() {
     let nasty = "\u{1b}[31mred\r\u{7}\u{202e}";
     let world = World::new().want([value("v", json!({"text": nasty, "long": "x".repeat(5_000)}))]);
+    let world = world.see("value/v", Observation::Absent);
+    let unseen = world.clone().see("value/v", Observation::Unknown(format!("said {nasty}")));
+    let text = unseen.plan().text(&TextOptions::default());
+    assert!(text.contains("said  [31mred") && !text.contains('\u{1b}'), "{text:?}");
     let text = world.plan().text(&TextOptions::default().with_width(60));
     assert!(!text.contains(['\u{1b}', '\r', '\u{7}', '\u{202e}']), "{text:?}");
     assert!(
