@@ -6,7 +6,7 @@ use super::{Cause, Change, ChangeKind, FieldChange, Reason, compare};
 use crate::model::secret::{MarkKey, Vault};
 use crate::model::{
     DesiredResource, Digest, Doc, FieldOwner, FieldPath, Hasher, HostName, Observation, Present, Record,
-    RecordBody, RecordError, ResourceId,
+    RecordBody, RecordError, Reference, ResourceId, collect_references,
 };
 use crate::resource::{ChangeEffect, KindFacts};
 
@@ -197,7 +197,7 @@ impl Differ<'_> {
         let (kind, reason) = if let Some(field) = immutable {
             (ChangeKind::Replace, Reason::Immutable(field.path.clone()))
         } else if !fields.is_empty() {
-            (ChangeKind::Update, self.cause(view, &fields))
+            (ChangeKind::Update, Self::cause(view, record, &fields))
         } else if let Some(ids) = trigger {
             (ChangeKind::Update, Reason::Trigger(ids))
         } else if let Some(from) = view.renamed_from {
@@ -216,18 +216,43 @@ impl Differ<'_> {
         change
     }
 
-    fn cause(&self, view: View<'_>, fields: &[FieldChange]) -> Reason {
-        if let Some(late) = &view.resolved.late
-            && fields.iter().all(|field| crate::model::Reference::is_form(&field.to))
-        {
-            return Reason::Late(late.clone());
-        }
+    /// Why fields differ. Where the desired state says what it said before, it is what it refers to that differs.
+    fn cause(view: View<'_>, record: &Record, fields: &[FieldChange]) -> Reason {
         let has = |cause| fields.iter().any(|field| field.cause == cause);
         match (has(Cause::Intent), has(Cause::Drift)) {
             (true, true) => Reason::IntentAndDrift,
             (false, true) => Reason::Drift,
-            (true, false) | (false, false) => Reason::Intent,
+            (true, false) | (false, false) if record.intent() != view.resolved.intent => Reason::Intent,
+            (true, false) | (false, false) => match Self::source(view, fields) {
+                Some(source) => Reason::Late(source),
+                None => Reason::Intent,
+            },
         }
+    }
+
+    /// The resource to which one of these fields refers, if possible one whose output is not yet known.
+    fn source(view: View<'_>, fields: &[FieldChange]) -> Option<ResourceId> {
+        if view.resolved.late.is_some() {
+            return view.resolved.late.clone();
+        }
+        let written = view.desired.spec.value();
+        fields.iter().find_map(|field| {
+            // The field may lie within what a reference stands for.
+            let mut at = &written;
+            for segment in field.path.segments() {
+                match at
+                    .as_object()
+                    .filter(|_| !Reference::is_form(at))
+                    .and_then(|object| object.get(&segment))
+                {
+                    Some(part) => at = part,
+                    None => break,
+                }
+            }
+            let mut references = Vec::new();
+            collect_references(at, &mut references).ok()?;
+            references.into_iter().next().map(|reference| reference.from)
+        })
     }
 
     /// The wanted spec, with the fields that others decide as they are.
