@@ -19,6 +19,7 @@ use crate::model::{Digest, Doc, Extra, HostName, HostSpec, RecordError, Resource
 mod build;
 pub mod file;
 mod order;
+pub mod proof;
 pub mod render;
 mod resolve;
 mod seal;
