@@ -145,6 +145,14 @@ pub enum ManageError {
     /// The plan was made for another state of things: plan again.
     #[error("the plan is stale: {} of its actions {} derived from what is no longer so", .0.len(), if .0.len() == 1 { "was" } else { "were" })]
     Stale(Vec<StaleAction>),
+    /// The plan could break an invariant, and no order was found in which it does not.
+    #[error("this plan could break the invariant `{name}`: {story}")]
+    Broken {
+        /// The invariant.
+        name: String,
+        /// How, in words.
+        story: String,
+    },
     /// A run was interrupted: resume it first.
     #[error("{0} was interrupted and is not finished")]
     Unfinished(RunNumber),

@@ -18,7 +18,9 @@ use crate::model::{Digest, Doc, Extra, HostName, HostSpec, RecordError, Resource
 
 mod build;
 pub mod file;
+mod keep;
 mod order;
+pub mod proof;
 pub mod render;
 mod resolve;
 mod seal;
@@ -29,6 +31,7 @@ mod tests;
 
 pub(crate) use build::basis;
 pub use build::{Observed, PlanInput, build};
+pub use keep::{Counterexample, Proved};
 pub use select::{Pattern, Selection};
 
 /// An immutable graph of actions, each with its reason.
@@ -48,6 +51,12 @@ pub struct Plan {
     pub left_out: usize,
     /// What is done, each action after all that it comes after.
     pub actions: Vec<PlannedAction>,
+    /// For each invariant the worst that can happen to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proofs: Vec<Proved>,
+    /// Order that was added so that an invariant holds: before, after, which of `proofs`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ordered: Vec<(u32, u32, u32)>,
 }
 
 /// One action of a plan.

@@ -1,1 +1,11 @@
-//! Decisions.
+//! Pure scheduling decisions for detc: what should run where, and how to get there.
+//!
+//! Everything here is a function of its arguments: no clock, no I/O, no randomness that was not passed in. The same
+//! input gives the same answer, and every "no" is a typed reason. What is decided here becomes desired state; planning
+//! and doing it is `detc-core`'s business, and this crate does not depend on it.
+//!
+//! | module | decides |
+//! |---|---|
+//! | [`roll`] | the next safe step from the instances that run to those that should: rolling, canary, blue/green |
+
+pub mod roll;

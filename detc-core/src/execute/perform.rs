@@ -149,7 +149,9 @@ impl PlanWork {
         }
         let records: Vec<(&ResourceId, Arc<RecordBody>)> =
             extra.restart_on.iter().filter_map(|id| Some((id, self.record_of(id)?))).collect();
-        Some(trigger_token(records.iter().map(|(id, body)| (*id, body.changed.as_str()))))
+        Some(trigger_token(
+            records.iter().map(|(id, body)| (body.made_as.as_ref().unwrap_or(id), body.changed.as_str())),
+        ))
     }
 
     async fn try_check(&self, index: u32, phase: Phase) -> Result<Checked, ActionError> {

@@ -48,6 +48,10 @@ impl Manager {
             return Err(ManageError::Unfinished(open.number));
         }
         let Planned { plan, around } = planned;
+        if let Some(broken) = plan.broken() {
+            let (name, story) = (broken.invariant.name.clone(), plan.story(broken));
+            return Err(ManageError::Broken { name, story });
+        }
         if plan.is_empty() {
             let mut report = RunReport::new(std::iter::empty(), Duration::ZERO);
             add_unknown(&plan, &mut report);

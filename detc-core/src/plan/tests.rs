@@ -4,6 +4,11 @@
 
 pub(in crate::plan) mod support;
 
+mod changes;
 mod graph;
 mod json;
+mod late;
+mod laws;
+mod order;
+mod partial;
 mod text;

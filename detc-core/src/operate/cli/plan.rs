@@ -4,7 +4,7 @@ use super::args::{PlanArgs, SelectArgs};
 use super::error::Failed;
 use super::open::{Access, Session};
 use super::output::Output;
-use super::{CHANGES, DONE, progress};
+use super::{CHANGES, DONE, REFUSED, progress};
 use crate::model::{Desired, ResourceId};
 use crate::plan::render::{self, Color, Detail, TextOptions};
 use crate::plan::{Plan, Selection, file};
@@ -23,8 +23,13 @@ pub(super) async fn run(session: Session, args: PlanArgs, output: &Output) -> Re
         }
     }
     let changes = !plan.is_settled();
+    let broken = plan.broken().is_some();
     leave(manager, (desired, planned)).await?;
-    Ok(if args.detailed_exitcode && changes { CHANGES } else { DONE })
+    Ok(match (broken, args.detailed_exitcode && changes) {
+        (true, _) => REFUSED,
+        (false, true) => CHANGES,
+        (false, false) => DONE,
+    })
 }
 
 pub(super) fn selection(args: SelectArgs) -> Selection {

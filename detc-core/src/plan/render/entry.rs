@@ -8,7 +8,7 @@ use super::fold::{Entry, label};
 use super::lines::{Line, compare};
 use super::summary::{Shown, fields, summary};
 use super::text::{Paint, TextOptions};
-use super::value::{Own, short, shorten};
+use super::value::{Own, is_hidden, short, shorten, visible};
 use super::{Lookup, counted, grouped, symbol};
 use crate::diff::{Cause, Change, ChangeKind};
 use crate::model::{HostName, Set, secret};
@@ -68,7 +68,7 @@ impl Writer<'_> {
             let fields: Vec<String> =
                 fields(self.lookup, *index).iter().map(|field| self.inline(field)).collect();
             let what = match fields.is_empty() {
-                true => change.reason.to_string(),
+                true => visible(&change.reason.to_string()),
                 false => fields.join(", "),
             };
             let host = self.hosts(&[*index]);
@@ -108,7 +108,7 @@ impl Writer<'_> {
             (kind, _) => kind.as_str(),
         };
         let head = self.paint(Paint::of(change.kind), &format!("{} {word}", symbol(change.kind)));
-        let reason = self.paint(Paint::Dim, &format!("({reason})"));
+        let reason = self.paint(Paint::Dim, &format!("({})", visible(reason)));
         let _ = writeln!(self.out, "{head} {title} {reason}");
     }
 
@@ -131,7 +131,7 @@ impl Writer<'_> {
         let widest = fields.iter().map(|field| field.path.chars().count()).max().unwrap_or_default();
         let column = widest.min(NAME_MAX) + 1;
         for field in fields.iter().take(FIELDS_MAX) {
-            let name = format!("{}:", field.path);
+            let name = format!("{}:", visible(&field.path));
             if self.lines(field, &format!("{indent}{name}")) {
                 continue;
             }
@@ -183,7 +183,7 @@ impl Writer<'_> {
         /// Enough to tell values apart; the exceptions of one entry are lines, not paragraphs.
         const ROOM: usize = 48;
         let drift = if field.cause == Cause::Drift { " (drift)" } else { "" };
-        format!("{}: {}{drift}", field.path, self.value(field, ROOM))
+        format!("{}: {}{drift}", visible(&field.path), self.value(field, ROOM))
     }
 
     /// A text of several lines that becomes another, line by line. `false`: it is no such field.
@@ -204,7 +204,7 @@ impl Writer<'_> {
         let _ = writeln!(self.out, "{name} {} out, {} in{drift}", counted(gone, "line"), grouped(new));
         let room = self.options.width.saturating_sub(8).max(20);
         let clean = |text: &str| -> String {
-            let text = text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c });
+            let text = text.chars().map(|c| if is_hidden(c) && c != '\t' { '\u{fffd}' } else { c });
             shorten(text.take(room + 1).collect(), room)
         };
         for line in lines.iter().take(LINES_MAX) {

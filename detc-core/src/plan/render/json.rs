@@ -5,13 +5,13 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::Lookup;
 use crate::diff::{Cause, Change, ChangeKind, shown};
 use crate::model::{Doc, ResourceId};
-use crate::plan::{Plan, PlannedAction, Verb};
+use crate::plan::{Plan, PlannedAction, Proved, Verb};
 
 /// Writes `plan` for programs. `kept` are the ids of resources that are kept as they are, where they are to be listed;
 /// the plan itself knows only how many there are.
@@ -46,7 +46,10 @@ impl Serialize for Whole<'_> {
         map.serialize_entry("left_out", &plan.left_out)?;
         let actions = (0..plan.actions.len() as u32).map(|index| ActionJson { plan, index });
         map.serialize_entry("actions", &Listed(|| actions.clone()))?;
-        map.serialize_entry("proof", &[(); 0])?;
+        map.serialize_entry(
+            "proof",
+            &Listed(|| plan.proofs.iter().map(|proved| ProofJson { plan, proved })),
+        )?;
         map.end()
     }
 }
@@ -216,7 +219,42 @@ impl Serialize for ActionJson<'_> {
             &Listed(|| action.after.iter().map(|index| Text(Id { plan, index: *index }))),
         )?;
         map.serialize_entry("crash", &action.crash)?;
-        map.serialize_entry("effects", &[(); 0])?;
+        let index = self.index;
+        let effects = plan.proofs.iter().filter_map(move |proved| {
+            let at = proved.effects.binary_search_by_key(&index, |(action, _, _)| *action).ok()?;
+            let (_, start, end) = proved.effects[at];
+            Some(json!({ "invariant": proved.invariant.name, "start": start, "end": end }))
+        });
+        map.serialize_entry("effects", &Listed(|| effects.clone()))?;
+        map.end()
+    }
+}
+
+/// What was proven of one invariant.
+struct ProofJson<'a> {
+    plan: &'a Plan,
+    proved: &'a Proved,
+}
+
+impl Serialize for ProofJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (plan, proved) = (self.plan, self.proved);
+        let ids = |actions: &[u32]| actions.iter().map(|action| plan.action_id(*action)).collect::<Vec<_>>();
+        let counterexample = proved.counterexample.as_ref().map(|found| {
+            json!({
+                "started": ids(&found.started),
+                "ended": ids(&found.ended),
+                "value": found.value,
+                "story": plan.story(proved),
+            })
+        });
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("invariant", &proved.invariant.name)?;
+        map.serialize_entry("bound", &proved.invariant.bound)?;
+        map.serialize_entry("base", &proved.base)?;
+        map.serialize_entry("worst", &proved.worst)?;
+        map.serialize_entry("holds", &proved.holds)?;
+        map.serialize_entry("counterexample", &counterexample)?;
         map.end()
     }
 }

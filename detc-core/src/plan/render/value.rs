@@ -131,7 +131,7 @@ fn write(value: &Value, lookup: &Lookup<'_>, width: usize, out: &mut String) {
                     break;
                 }
                 out.push_str(if index > 0 { ", " } else { "" });
-                out.push_str(key);
+                out.push_str(&visible(key));
                 out.push_str(": ");
                 write(item, lookup, width, out);
             }
@@ -140,8 +140,8 @@ fn write(value: &Value, lookup: &Lookup<'_>, width: usize, out: &mut String) {
     }
 }
 
-/// Quotes the beginning of `text`: a text of megabytes is not escaped to show one line of it. Control characters are
-/// escaped, so that a value can not move the cursor or change colours.
+/// Quotes the beginning of `text`: a text of megabytes is not escaped to show one line of it. Hidden characters
+/// are escaped, so that a value can not move the cursor, change colours or read other than it is.
 fn quote(text: &str, width: usize, out: &mut String) {
     out.push('"');
     for (count, c) in text.chars().enumerate() {
@@ -153,11 +153,22 @@ fn quote(text: &str, width: usize, out: &mut String) {
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
-            c if c.is_control() => out.extend(c.escape_unicode()),
+            c if is_hidden(c) => out.extend(c.escape_unicode()),
             c => out.push(c),
         }
     }
     out.push('"');
+}
+
+/// `text` with a space in the place of each hidden character: reasons come from the world, names of fields from users.
+pub(super) fn visible(text: &str) -> String {
+    text.chars().map(|c| if is_hidden(c) { ' ' } else { c }).collect()
+}
+
+/// Whether a character is not seen, or changes how others are: controls, marks of direction, spaces without width.
+pub(super) fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 #[cfg(test)]

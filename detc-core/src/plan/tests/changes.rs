@@ -28,12 +28,15 @@ fn seen(mode: &str) -> Observation {
 #[test]
 fn what_is_new_is_created_and_then_kept() {
     let world = World::new().want([value("a", json!(1)), unit("u", json!({}))]);
-    check(&world, expect![[r#"
+    check(
+        &world,
+        expect![[r#"
         create unit/u: it is not there yet
         create value/a: it is not there yet
         create:unit/u
         create:value/a
-    "#]]);
+    "#]],
+    );
     let world = world.having([value("a", json!(1)), unit("u", json!({}))]);
     assert!(world.plan().is_settled());
     assert_eq!(world.plan().kept, 2);
@@ -44,10 +47,13 @@ fn what_differs_is_updated_with_the_fields_that_differ() {
     let world = World::new()
         .having([value("a", json!({"x": 1, "y": [1]})), call("c")])
         .want([value("a", json!({"x": 2, "y": [1, 2]})), call("c")]);
-    check(&world, expect![[r#"
+    check(
+        &world,
+        expect![[r#"
         update value/a: the desired state changed [input.x: 1 -> 2] [input.y: [1] -> [1,2]]
         update:value/a
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -72,7 +78,9 @@ fn the_cause_is_the_intent_or_drift_or_both() {
         .drift("unit/both", "mode", json!("0600"))
         .drift("unit/same", "mode", json!("0755"));
     // Somebody has made `same` by hand as it is now desired: only the record is behind.
-    check(&world, expect![[r#"
+    check(
+        &world,
+        expect![[r#"
         update unit/both: the desired state changed, and it was changed behind detc's back [mode: "0600" -> "0644" drift] [text: "a" -> "b"]
         update unit/drift: drift: it was changed behind detc's back [mode: "0600" -> "0644" drift]
         update unit/intent: the desired state changed [mode: "0644" -> "0755"]
@@ -81,16 +89,20 @@ fn the_cause_is_the_intent_or_drift_or_both() {
         update:unit/drift
         update:unit/intent
         record:unit/same
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn what_was_made_and_is_gone_is_made_again() {
     let world = World::new().having([unit("u", json!({}))]).see("unit/u", Observation::Absent);
-    check(&world, expect![[r#"
+    check(
+        &world,
+        expect![[r#"
         create unit/u: drift: it was there and is gone
         create:unit/u
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -99,12 +111,15 @@ fn what_is_there_and_not_recorded_is_adopted() {
         .want([unit("same", json!({"mode": "0644"})), unit("other", json!({"mode": "0644"}))])
         .see("unit/same", seen("0644"))
         .see("unit/other", seen("0600"));
-    check(&world, expect![[r#"
+    check(
+        &world,
+        expect![[r#"
         adopt unit/other: it exists already and is not recorded [mode: "0600" -> "0644"]
         adopt unit/same: it exists already and is not recorded
         adopt:unit/other
         adopt:unit/same
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -112,14 +127,17 @@ fn a_field_that_can_not_change_in_place_replaces() {
     let world = World::new()
         .having([unit("path", json!({"mode": "0644"})), unit("host", json!({}))])
         .want([unit("path", json!({"mode": "0755", "path": "/b"})), unit("host", json!({})).on("h2")]);
-    check(&world, expect![[r#"
+    check(
+        &world,
+        expect![[r#"
         replace unit/host: `host` can not change in place [host: "h1" -> "h2"]
         replace unit/path: `path` can not change in place [mode: "0644" -> "0755"] [path: "/path" -> "/b"]
         delete:unit/host
         delete:unit/path
         create:unit/host <- delete:unit/host
         create:unit/path <- delete:unit/path
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -128,7 +146,9 @@ fn what_is_no_longer_desired_is_deleted_or_forgotten() {
         .having([unit("there", json!({})), unit("gone", json!({})), value("v", json!(1)), call("c")])
         .want([])
         .see("unit/gone", Observation::Absent);
-    check(&world, expect![[r#"
+    check(
+        &world,
+        expect![[r#"
         delete call/c: it is no longer in the desired state
         delete unit/gone: it is no longer in the desired state
         delete unit/there: it is no longer in the desired state
@@ -137,16 +157,20 @@ fn what_is_no_longer_desired_is_deleted_or_forgotten() {
         forget:unit/gone
         delete:unit/there
         forget:value/v
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn what_is_protected_is_neither_deleted_nor_replaced() {
     let world = World::new().having([unit("db", json!({})).protect()]);
     let refused = |world: &World| world.try_plan().unwrap_err().to_string();
-    expect!["unit/db is protected, and this plan would delete it: it is no longer in the desired state"].assert_eq(&refused(&world.clone().want([])));
-    expect!["unit/db is protected, and this plan would replace it: `path` can not change in place"].assert_eq(&refused(&world.clone().want([unit("db", json!({"path": "/b"})).protect()])));
-    expect!["unit/db is protected, and this plan would replace it: `path` can not change in place"].assert_eq(&refused(&world.clone().want([unit("db", json!({"path": "/b"}))])));
+    expect!["unit/db is protected, and this plan would delete it: it is no longer in the desired state"]
+        .assert_eq(&refused(&world.clone().want([])));
+    expect!["unit/db is protected, and this plan would replace it: `path` can not change in place"]
+        .assert_eq(&refused(&world.clone().want([unit("db", json!({"path": "/b"})).protect()])));
+    expect!["unit/db is protected, and this plan would replace it: `path` can not change in place"]
+        .assert_eq(&refused(&world.clone().want([unit("db", json!({"path": "/b"}))])));
     let lifted = world.having([unit("db", json!({}))]);
     assert_eq!(steps(&lifted.want([]).plan()), "delete:unit/db\n");
 }
@@ -162,12 +186,15 @@ fn a_renamed_resource_keeps_its_thing() {
     let plain = world
         .clone()
         .want([renamed(unit("new", json!({"path": "/a"}))), value("v", json!(1)).after(&id("unit/new"))]);
-    check(&plain, expect![[r#"
+    check(
+        &plain,
+        expect![[r#"
         update unit/new: it was unit/old
         update value/v: only what is recorded of it changes
         record:unit/new
         record:value/v <- record:unit/new
-    "#]]);
+    "#]],
+    );
     let mut done = plain;
     let plan = done.plan();
     done.apply(&plan);
@@ -175,12 +202,15 @@ fn a_renamed_resource_keeps_its_thing() {
     let changed = world
         .see("unit/new", seen("0600"))
         .want([renamed(unit("new", json!({"path": "/a", "mode": "0644"})))]);
-    check(&changed, expect![[r#"
+    check(
+        &changed,
+        expect![[r#"
         update unit/new: the desired state changed [mode: "0600" -> "0644"]
         delete value/v: it is no longer in the desired state
         update:unit/new
         forget:value/v
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -189,12 +219,15 @@ fn labels_order_and_protection_change_the_record_only() {
         unit("u", json!({})).label("app", "api").protect(),
         value("v", json!(1)).after(&id("unit/u")),
     ]);
-    check(&world, expect![[r#"
+    check(
+        &world,
+        expect![[r#"
         update unit/u: only what is recorded of it changes [labels.app: "web" -> "api"] [protect: null -> true]
         update value/v: only what is recorded of it changes
         record:unit/u
         record:value/v <- record:unit/u
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -217,10 +250,13 @@ fn a_field_of_another_owner_is_no_drift() {
     let owned = World::new()
         .having([own(unit("u", json!({"replicas": 2})), "replicas", FieldOwner::Own)])
         .drift("unit/u", "replicas", json!(9));
-    check(&owned, expect![[r#"
+    check(
+        &owned,
+        expect![[r#"
         update unit/u: drift: it was changed behind detc's back [replicas: 9 -> 2 drift]
         update:unit/u
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -252,7 +288,9 @@ fn nothing_is_made_where_nothing_can_be_seen_and_what_comes_after_waits() {
             value("free", json!(1)),
         ])
         .see("unit/u", unknown());
-    check(&world, expect![[r#"
+    check(
+        &world,
+        expect![[r#"
         unknown unit/u: it could not be observed: h1 does not answer
         unknown value/after: it comes after unit/u, of which nothing is known
         create value/free: it is not there yet
@@ -261,12 +299,16 @@ fn nothing_is_made_where_nothing_can_be_seen_and_what_comes_after_waits() {
         ? unit/u: it could not be observed: h1 does not answer
         ? value/after: it comes after unit/u, of which nothing is known
         ? value/later: it comes after value/after, of which nothing is known
-    "#]]);
+    "#]],
+    );
     let gone = World::new().having([unit("u", json!({}))]).want([]).see("unit/u", unknown());
-    check(&gone, expect![[r#"
+    check(
+        &gone,
+        expect![[r#"
         unknown unit/u: it could not be observed: h1 does not answer
         ? unit/u: it could not be observed: h1 does not answer
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -278,26 +320,32 @@ fn what_an_unknown_thing_may_still_need_is_not_deleted() {
         unit("top", json!({})).after(&id("unit/middle")),
         unit("free", json!({})),
     ]);
-    check(&world.clone().want([]).see("unit/top", unknown()), expect![[r#"
-        delete unit/base: it is no longer in the desired state
-        delete unit/free: it is no longer in the desired state
-        delete unit/middle: it is no longer in the desired state
-        unknown unit/top: it could not be observed: h1 does not answer
-        delete:unit/free
-        delete:unit/middle
-        delete:unit/base <- delete:unit/middle
-        ? unit/top: it could not be observed: h1 does not answer
-    "#]]);
-    check(&world.want([unit("top", json!({}))]).see("unit/top", unknown()), expect![[r#"
-        delete unit/base: it is no longer in the desired state
-        delete unit/free: it is no longer in the desired state
-        delete unit/middle: it is no longer in the desired state
-        unknown unit/top: it could not be observed: h1 does not answer
-        delete:unit/free
-        delete:unit/middle
-        delete:unit/base <- delete:unit/middle
-        ? unit/top: it could not be observed: h1 does not answer
-    "#]]);
+    check(
+        &world.clone().want([]).see("unit/top", unknown()),
+        expect![[r#"
+            unknown unit/base: it comes after unit/middle, of which nothing is known
+            delete unit/free: it is no longer in the desired state
+            unknown unit/middle: it comes after unit/top, of which nothing is known
+            unknown unit/top: it could not be observed: h1 does not answer
+            delete:unit/free
+            ? unit/base: it comes after unit/middle, of which nothing is known
+            ? unit/middle: it comes after unit/top, of which nothing is known
+            ? unit/top: it could not be observed: h1 does not answer
+        "#]],
+    );
+    check(
+        &world.want([unit("top", json!({}))]).see("unit/top", unknown()),
+        expect![[r#"
+            unknown unit/base: it comes after unit/middle, of which nothing is known
+            delete unit/free: it is no longer in the desired state
+            unknown unit/middle: it comes after unit/top, of which nothing is known
+            unknown unit/top: it could not be observed: h1 does not answer
+            delete:unit/free
+            ? unit/base: it comes after unit/middle, of which nothing is known
+            ? unit/middle: it comes after unit/top, of which nothing is known
+            ? unit/top: it could not be observed: h1 does not answer
+        "#]],
+    );
 }
 
 #[test]
@@ -305,10 +353,13 @@ fn what_a_program_does_not_know_is_left_alone() {
     let mut world = World::new().having([value("a", json!(1))]);
     let record = world.recorded[&id("value/a")].clone();
     world.recorded.insert(id("gadget/x"), record);
-    check(&world, expect![[r#"
+    check(
+        &world,
+        expect![[r#"
         unknown gadget/x: it could not be observed: this program has no kind `gadget`
         ? gadget/x: it could not be observed: this program has no kind `gadget`
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 
-use super::support::{World, changes, from, id, steps, unit, value};
+use super::support::{World, changes, from, id, steps, unit, value, without_id};
 use crate::model::{DesiredResource, Observation, Present};
 use crate::plan::render::TextOptions;
 
@@ -33,14 +33,17 @@ fn a_value_is_known_at_once_through_any_number_of_references() {
     assert_eq!(specs, [r#"{"input":"x"}"#, r#"{"input":{"of":"x"}}"#, r#"{"input":["x"]}"#]);
     let world = world.having(chain(json!("x")));
     settled(&world);
-    check(&world.want(chain(json!("y"))), expect![[r#"
-        update value/a: the desired state changed [input: "x" -> "y"]
-        update value/b: the desired state changed [input.of: "x" -> "y"]
-        update value/c: the desired state changed [input: ["x"] -> ["y"]]
-        update:value/a
-        update:value/b <- update:value/a
-        update:value/c <- update:value/b
-    "#]]);
+    check(
+        &world.want(chain(json!("y"))),
+        expect![[r#"
+            update value/a: the desired state changed [input: "x" -> "y"]
+            update value/b: it needs a value of value/a, which changes [input.of: "x" -> "y"]
+            update value/c: it needs a value of value/b, which changes [input: ["x"] -> ["y"]]
+            update:value/a
+            update:value/b <- update:value/a
+            update:value/c <- update:value/b
+        "#]],
+    );
 }
 
 #[test]
@@ -53,17 +56,20 @@ fn an_output_of_what_is_still_to_be_made_is_known_later() {
         ]
     };
     let world = World::new().want(wanted());
-    check(&world, expect![[r#"
+    check(
+        &world,
+        expect![[r#"
         create unit/u: it is not there yet
         create value/copy: it is not there yet
         create value/pid: it is not there yet
         create:unit/u
         create:value/pid <- create:unit/u
         create:value/copy <- create:value/pid
-    "#]]);
+    "#]],
+    );
     let plan = world.plan();
     expect![[r#"
-        Plan c68071bed367: 3 to create.
+        Plan PLAN: 3 to create.
 
         + create unit/u on h1 (it is not there yet)
             path: "/u"
@@ -75,7 +81,8 @@ fn an_output_of_what_is_still_to_be_made_is_known_later() {
             input: {is: (known after create:unit/u)}
 
         3 actions, one after the other.
-    "#]].assert_eq(&plan.text(&TextOptions::default()));
+    "#]]
+    .assert_eq(&without_id(&plan, &plan.text(&TextOptions::default())));
     settled(&world.having(wanted()));
 }
 
@@ -86,10 +93,13 @@ fn an_output_that_is_seen_to_be_other_is_taken_over() {
     if let Some(Observation::Present(present)) = world.observed.get_mut("unit/u") {
         present.output = Some(json!({"pid": 77}));
     }
-    check(&world, expect![[r#"
-        update value/pid: the desired state changed [input: 1 -> 77]
-        update:value/pid
-    "#]]);
+    check(
+        &world,
+        expect![[r#"
+            update value/pid: it needs a value of unit/u, which changes [input: 1 -> 77]
+            update:value/pid
+        "#]],
+    );
 }
 
 #[test]
@@ -97,13 +107,16 @@ fn an_output_is_known_again_once_its_source_is_replaced() {
     let wanted =
         |path: &str| [unit("u", json!({ "path": path })), value("pid", json!([from("unit/u", "pid")]))];
     let mut world = World::new().having(wanted("/a")).want(wanted("/b"));
-    check(&world, expect![[r#"
-        replace unit/u: `path` can not change in place [path: "/a" -> "/b"]
-        update value/pid: the desired state changed [input: [1] -> ["(known after unit/u)"]]
-        delete:unit/u
-        create:unit/u <- delete:unit/u
-        update:value/pid <- create:unit/u
-    "#]]);
+    check(
+        &world,
+        expect![[r#"
+            replace unit/u: `path` can not change in place [path: "/a" -> "/b"]
+            update value/pid: it needs a value of unit/u, which changes [input: [1] -> ["(known after unit/u)"]]
+            delete:unit/u
+            create:unit/u <- delete:unit/u
+            update:value/pid <- create:unit/u
+        "#]],
+    );
     let plan = world.plan();
     world.apply(&plan);
     settled(&world);
@@ -113,12 +126,13 @@ fn an_output_is_known_again_once_its_source_is_replaced() {
 fn a_label_of_the_source_makes_nothing_late() {
     let wanted =
         |label: &str| [unit("u", json!({})).label("app", label), value("pid", from("unit/u", "pid"))];
-    check(&World::new().having(wanted("a")).want(wanted("b")), expect![[r#"
-        update unit/u: only what is recorded of it changes [labels.app: "a" -> "b"]
-        update value/pid: it needs an output of unit/u, which will change [input: 1 -> "(known after unit/u)"]
-        record:unit/u
-        update:value/pid <- record:unit/u
-    "#]]);
+    check(
+        &World::new().having(wanted("a")).want(wanted("b")),
+        expect![[r#"
+            update unit/u: only what is recorded of it changes [labels.app: "a" -> "b"]
+            record:unit/u
+        "#]],
+    );
 }
 
 #[test]
@@ -138,7 +152,7 @@ fn a_sensitive_value_stays_marked_wherever_it_goes() {
         format!("{:?}{}{}", plan, plan.text(&TextOptions::default()), String::from_utf8(out).unwrap());
     assert!(!everything.contains("horse") && !everything.contains("staple"));
     expect![[r#"
-        Plan ccba8a111fcc: 4 to create.
+        Plan PLAN: 4 to create.
 
         + create unit/u on h1 (it is not there yet)
             password: (sensitive)
@@ -154,7 +168,8 @@ fn a_sensitive_value_stays_marked_wherever_it_goes() {
             input: (sensitive)
 
         4 actions in 2 steps, up to 2 side by side.
-    "#]].assert_eq(&plan.text(&TextOptions::default()));
+    "#]]
+    .assert_eq(&without_id(&plan, &plan.text(&TextOptions::default())));
 }
 
 fn restarting(input: i64) -> [DesiredResource; 2] {
@@ -166,12 +181,15 @@ fn a_resource_restarts_after_what_it_restarts_on_has_changed() {
     let mut world = World::new().having(restarting(1));
     settled(&world);
     world = world.want(restarting(2));
-    check(&world, expect![[r#"
+    check(
+        &world,
+        expect![[r#"
         update unit/web: it restarts on value/conf, which changes
         update value/conf: the desired state changed [input: 1 -> 2]
         update:value/conf
         restart:unit/web <- update:value/conf
-    "#]]);
+    "#]],
+    );
     let plan = world.plan();
     world.apply(&plan);
     settled(&world);
@@ -183,10 +201,13 @@ fn a_restart_that_was_missed_is_done_later() {
     let plan =
         world.plan().select(&crate::plan::Selection::all().only("value/conf".parse().unwrap())).unwrap();
     world.apply(&plan);
-    check(&world, expect![[r#"
+    check(
+        &world,
+        expect![[r#"
         update unit/web: it restarts on value/conf, which changes
         restart:unit/web
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -194,31 +215,38 @@ fn a_thing_that_carries_another_token_restarts() {
     let world = World::new().having(restarting(1));
     let Some(Observation::Present(present)) = world.observed.get("unit/web").cloned() else { panic!() };
     let other = Present::with_triggers(present, Some("older".to_owned()));
-    check(&world.see("unit/web", Observation::Present(other)), expect![[r#"
+    check(
+        &world.see("unit/web", Observation::Present(other)),
+        expect![[r#"
         update unit/web: it restarts on value/conf, which changes
         restart:unit/web
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_label_or_a_new_name_of_what_it_restarts_on_restarts_nothing() {
     let world = World::new().having(restarting(1));
     let [conf, web] = restarting(1);
-    check(&world.clone().want([conf.label("app", "web"), web]), expect![[r#"
-        update unit/web: it restarts on value/conf, which changes
-        update value/conf: only what is recorded of it changes [labels: null -> {"app":"web"}]
-        record:value/conf
-        restart:unit/web <- record:value/conf
-    "#]]);
+    check(
+        &world.clone().want([conf.label("app", "web"), web]),
+        expect![[r#"
+            update value/conf: only what is recorded of it changes [labels: null -> {"app":"web"}]
+            record:value/conf
+        "#]],
+    );
     let mut renamed = value("conf-2", json!(1));
     renamed.extra_mut().renamed_from = Some(id("value/conf"));
     let mut world = world.want([renamed, unit("web", json!({})).restart_on(&id("value/conf-2"))]);
-    check(&world, expect![[r#"
-        update unit/web: it restarts on value/conf-2, which changes
-        update value/conf-2: it was value/conf
-        record:value/conf-2
-        restart:unit/web <- record:value/conf-2
-    "#]]);
+    check(
+        &world,
+        expect![[r#"
+            update unit/web: only what is recorded of it changes [restart_on: ["value/conf"] -> ["value/conf-2"]]
+            update value/conf-2: it was value/conf
+            record:value/conf-2
+            record:unit/web <- record:value/conf-2
+        "#]],
+    );
     let plan = world.plan();
     world.apply(&plan);
     settled(&world);

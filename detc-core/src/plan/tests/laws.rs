@@ -154,7 +154,8 @@ proptest! {
         let mut world = World::new().having(resources(&before)).want(resources(&after));
         let pattern = format!("*/r{pick}").parse().unwrap();
         let selection = if only { Selection::all().only(pattern) } else { Selection::all().except(pattern) };
-        if let Ok(part) = world.plan().select(&selection) {
+        let whole = world.plan();
+        if !whole.is_settled() && let Ok(part) = whole.select(&selection) {
             let named = |plan: &Plan| plan.changes.iter().any(|change| change.resource.name() == format!("r{pick}"));
             prop_assert_eq!(named(&part), only, "{}", changes(&part));
             prop_assert_eq!(validate(&world, &part), Ok(()));

@@ -273,22 +273,32 @@ impl World {
                 (Some(before), Verb::Record) => before.changed.clone(),
                 _ => format!("{}/{}", self.runs, plan.action_id(index)),
             };
-            let marks: Vec<(&ResourceId, String)> = extra
+            let marks: Vec<(ResourceId, String)> = extra
                 .restart_on
                 .iter()
-                .filter_map(|id| Some((id, self.recorded.get(id)?.body().unwrap().changed)))
+                .filter_map(|id| {
+                    let body = self.recorded.get(id)?.body().unwrap();
+                    Some((body.made_as.unwrap_or_else(|| id.clone()), body.changed))
+                })
                 .collect();
-            let token = (!marks.is_empty())
-                .then(|| trigger_token(marks.iter().map(|(id, text)| (*id, text.as_str()))));
+            let token = match (&before, action.verb) {
+                (Some(before), Verb::Record) => before.triggers.clone(),
+                _ if marks.is_empty() => None,
+                _ => Some(trigger_token(marks.iter().map(|(id, text)| (id, text.as_str())))),
+            };
             if resource.kind() == "unit" && action.verb != Verb::Record {
                 let mut present = Present::new().with_triggers(token.clone());
                 present.fields = spec.as_object().unwrap().clone();
                 self.observed.insert(resource.clone(), Observation::Present(present));
             }
             let seen = self.observed.get(&resource).unwrap_or(&Observation::Unobservable).fingerprint();
-            let output = if resource.kind() == "unit" { json!({"pid": self.runs}) } else { Value::Null };
+            let output = match (&before, action.verb) {
+                (Some(before), Verb::Record) => before.output.clone(),
+                _ if resource.kind() == "unit" => json!({"pid": self.runs}),
+                _ => Value::Null,
+            };
             let body = RecordBody {
-                made_as: None,
+                made_as: before.and_then(|before| before.made_as).or_else(|| recording.renamed_from.clone()),
                 spec: crate::model::Doc::new(&spec),
                 output,
                 host: action.host.clone(),
@@ -306,4 +316,41 @@ impl World {
 
 fn hosts() -> Desired {
     ["h1", "h2"].into_iter().fold(Desired::new(), |desired, host| desired.host(host, HostSpec::local()))
+}
+
+/// The actions of a plan, one a line, each with what it comes after.
+pub(in crate::plan) fn steps(plan: &Plan) -> String {
+    let mut text = String::new();
+    for (index, action) in plan.actions.iter().enumerate() {
+        text.push_str(&plan.action_id(index as u32));
+        for (at, before) in action.after.iter().enumerate() {
+            text.push_str(if at == 0 { " <- " } else { ", " });
+            text.push_str(&plan.action_id(*before));
+        }
+        text.push('\n');
+    }
+    for change in plan.unknown() {
+        text.push_str(&format!("? {}: {}\n", change.resource, change.reason));
+    }
+    text
+}
+
+/// Each change with its reason and fields, one a line.
+pub(in crate::plan) fn changes(plan: &Plan) -> String {
+    let mut text = String::new();
+    for change in &plan.changes {
+        text.push_str(&format!("{} {}: {}", change.kind, change.resource, change.reason));
+        for field in &change.fields {
+            let side = |value: &Value| crate::diff::shown(value, &|id| id.to_string());
+            let cause = if field.cause == crate::diff::Cause::Drift { " drift" } else { "" };
+            text.push_str(&format!(" [{}: {} -> {}{cause}]", field.path, side(&field.from), side(&field.to)));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// `text` with the plan's id taken out: what it is a digest of is not what these tests are about.
+pub(in crate::plan) fn without_id(plan: &Plan, text: &str) -> String {
+    text.replace(&plan.id.to_string(), "PLAN").replace(&plan.id.short(), "PLAN")
 }

@@ -3,13 +3,14 @@
 use expect_test::{Expect, expect};
 use serde_json::json;
 
-use super::support::{World, call, from, unit, value};
+use super::support::{World, call, from, unit, value, without_id};
 use crate::model::Observation;
-use crate::plan::render::TextOptions;
+use crate::plan::render::{Color, Detail, TextOptions};
 
 #[track_caller]
 fn check(world: &World, text: Expect) {
-    text.assert_eq(&world.plan().text(&TextOptions::default()));
+    let plan = world.plan();
+    text.assert_eq(&without_id(&plan, &plan.text(&TextOptions::default())));
 }
 
 #[test]
@@ -51,7 +52,7 @@ fn a_small_plan_is_shown_in_full() {
     check(
         &world,
         expect![[r#"
-            Plan af8b8474c9bc: 3 to create, 1 to adopt, 1 to update, 1 to replace, 1 to delete; 1 unknown.
+            Plan PLAN: 3 to create, 1 to adopt, 1 to update, 1 to replace, 1 to delete; 1 unknown.
 
             + create call/migrate (it is not there yet)
                 run: ["migrate"]
@@ -107,7 +108,7 @@ fn like_changes_are_one_entry_with_its_exceptions() {
     check(
         &world,
         expect![[r#"
-            Plan e4d382f66fa5: 100 to update.
+            Plan PLAN: 100 to update.
 
             ~ update 98 unit/web-*/conf on h1 (the desired state changed)
                 mode: "0644" → "0755"
@@ -121,7 +122,7 @@ fn like_changes_are_one_entry_with_its_exceptions() {
     check(
         &World::new().having(units("0644", 30)).want(units("0755", 30)),
         expect![[r#"
-            Plan 7349f45fab0b: 30 to replace.
+            Plan PLAN: 30 to replace.
 
             ± replace 30 unit/web-*/conf on h1 (`path` can not change in place)
                 mode: "0644" → "0755"
@@ -138,7 +139,7 @@ fn new_things_are_summed_up() {
         &World::new()
             .want((0..30).map(|n| unit(&format!("u{n}"), json!({"mode": "0644", "replicas": n % 3})))),
         expect![[r#"
-            Plan 956f4cea1cd3: 30 to create.
+            Plan PLAN: 30 to create.
 
             + create 30 unit/u* on h1 (it is not there yet)
                 mode:     "0644"
@@ -151,7 +152,7 @@ fn new_things_are_summed_up() {
     check(
         &World::new().want((0..2_500).map(|n| value(&format!("v{n:04}"), json!(n)))),
         expect![[r#"
-            Plan 77149dfc5ce3: 2,500 to create.
+            Plan PLAN: 2,500 to create.
 
             + create 2,500 value/v* (it is not there yet)
                 for example value/v0000:
@@ -159,5 +160,61 @@ fn new_things_are_summed_up() {
 
             2,500 actions, none of which waits for another.
         "#]],
+    );
+}
+
+#[test]
+fn every_change_is_shown_in_full_where_that_is_asked_for() {
+    let plan = World::new().want((0..50).map(|n| value(&format!("v{n}"), json!(n)))).plan();
+    let text = plan.text(&TextOptions::default().with_detail(Detail::Full));
+    assert_eq!(text.matches("+ create value/v").count(), 50);
+}
+
+#[test]
+fn colours_say_nothing_that_the_text_does_not() {
+    let world = World::new().having([unit("u", json!({"mode": "0644", "text": "a\nb"}))]);
+    let plan = world
+        .want([unit("u", json!({"mode": "0755", "text": "a\nc"})), value("v", json!(1))])
+        .drift("unit/u", "mode", json!("0600"))
+        .plan();
+    let plain = plan.text(&TextOptions::default());
+    let mut bare = plan.text(&TextOptions::default().with_color(Color::Always));
+    assert!(bare.contains("\u{1b}[32m+ create\u{1b}[0m"), "{bare}");
+    for code in ["0", "1", "2", "31", "32", "33", "35", "36"] {
+        bare = bare.replace(&format!("\u{1b}[{code}m"), "");
+    }
+    assert_eq!(bare, plain);
+}
+
+#[test]
+fn a_plan_of_many_sorts_of_changes_ends_with_how_many_are_not_shown() {
+    let units = |to: &'static str| {
+        (0..90).map(move |n| unit(&format!("u{n:02}"), json!({"mode": format!("{to}{:02}", n / 3)})))
+    };
+    let plan = World::new().having(units("a")).want(units("b").chain([call("c")])).plan();
+    let text = plan.text(&TextOptions::default());
+    assert_eq!(text.matches("~ update 3 unit/u").count(), 23);
+    let end: Vec<&str> = text.lines().rev().take(4).collect();
+    expect![[r#"
+        … and 21 more changes not shown here: update 21 unit.
+
+        91 actions, none of which waits for another.
+        If the process dies during this action, a person has to look: create:call/c."#]]
+    .assert_eq(&end.into_iter().rev().collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn a_value_never_breaks_the_layout() {
+    let nasty = "\u{1b}[31mred\r\u{7}\u{202e}";
+    let world = World::new().want([value("v", json!({"text": nasty, "long": "x".repeat(5_000)}))]);
+    let world = world.see("value/v", Observation::Absent);
+    let unseen = world.clone().see("value/v", Observation::Unknown(format!("said {nasty}")));
+    let text = unseen.plan().text(&TextOptions::default());
+    assert!(text.contains("said  [31mred") && !text.contains('\u{1b}'), "{text:?}");
+    let text = world.plan().text(&TextOptions::default().with_width(60));
+    assert!(!text.contains(['\u{1b}', '\r', '\u{7}', '\u{202e}']), "{text:?}");
+    assert!(
+        text.lines().filter(|line| line.starts_with("    ")).all(|line| line.chars().count() <= 60),
+        "{text}"
     );
 }

@@ -1,0 +1,191 @@
+//! Proofs against brute force over all closed sets, and counter-examples checked from scratch.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// A small plan with one question, owned.
+#[derive(Clone, Debug)]
+struct Case {
+    actions: u32,
+    edges: Vec<(u32, u32)>,
+    base: i64,
+    effects: Vec<Effect>,
+    bound: InvariantBound,
+}
+
+impl Case {
+    fn question(&self) -> Question<'_> {
+        Question { base: self.base, effects: &self.effects, bound: self.bound }
+    }
+
+    /// The value in the state of these started and ended actions, one bit an action; none for a state that is not
+    /// closed.
+    fn value(&self, started: u32, ended: u32) -> Option<i64> {
+        let has = |set: u32, action: u32| set >> action & 1 == 1;
+        let is_closed = ended & !started == 0
+            && self.edges.iter().all(|&(before, after)| !has(started, after) || has(ended, before));
+        is_closed.then(|| {
+            let effect = |effect: &Effect| {
+                (if has(started, effect.action) { effect.start } else { 0 })
+                    + if has(ended, effect.action) { effect.end } else { 0 }
+            };
+            self.base + self.effects.iter().map(effect).sum::<i64>()
+        })
+    }
+
+    fn breaks(&self, value: i64) -> bool {
+        match self.bound {
+            InvariantBound::AtLeast(least) => value < least,
+            InvariantBound::AtMost(most) => value > most,
+        }
+    }
+
+    /// The worst value over every closed set, by trying all sets of events.
+    fn worst(&self) -> i64 {
+        let sets = 0..1_u32 << self.actions;
+        let values = sets.clone().flat_map(|started| {
+            // All subsets of `started`.
+            let below = sets.clone().filter(move |ended| ended & !started == 0);
+            below.filter_map(move |ended| self.value(started, ended))
+        });
+        match self.bound {
+            InvariantBound::AtLeast(_) => values.min(),
+            InvariantBound::AtMost(_) => values.max(),
+        }
+        .expect("the empty set is closed")
+    }
+
+    /// That the witness is reachable, breaks the bound, and does not without any of its latest events.
+    #[track_caller]
+    fn check(&self, witness: &Witness) {
+        let bits = |actions: &[u32]| actions.iter().fold(0, |bits, action| bits | 1 << action);
+        let (started, ended) = (bits(&witness.started), bits(&witness.ended));
+        assert_eq!(self.value(started, ended), Some(witness.value), "{witness:?} is not what it says");
+        assert!(self.breaks(witness.value), "{witness:?} breaks nothing");
+        let smaller = witness.started.iter().map(|action| (started & !(1 << action), ended));
+        let smaller = smaller.chain(witness.ended.iter().map(|action| (started, ended & !(1 << action))));
+        for value in smaller.filter_map(|(started, ended)| self.value(started, ended)) {
+            assert!(!self.breaks(value), "{witness:?} has an event too many");
+        }
+    }
+}
+
+/// Plans of up to `most` actions whose edges lead from one to a later one in a random numbering.
+fn cases(most: u32) -> impl Strategy<Value = Case> {
+    (1..=most).prop_flat_map(|actions| {
+        let edge = (0..actions, 0..actions);
+        let effect = (0..actions, -4_i64..=4, -4_i64..=4);
+        (
+            Just((0..actions).collect::<Vec<_>>()).prop_shuffle(),
+            prop::collection::vec(edge, 0..=2 * actions as usize),
+            prop::collection::vec(effect, 0..=actions as usize + 1),
+            -3_i64..=3,
+            prop_oneof![
+                (-8_i64..=3).prop_map(InvariantBound::AtLeast),
+                (-3_i64..=8).prop_map(InvariantBound::AtMost)
+            ],
+        )
+            .prop_map(move |(names, edges, effects, base, bound)| Case {
+                actions,
+                edges: edges
+                    .into_iter()
+                    .filter(|(a, b)| a < b)
+                    .map(|(a, b)| (names[a as usize], names[b as usize]))
+                    .collect(),
+                base,
+                effects: effects
+                    .into_iter()
+                    .map(|(action, start, end)| Effect { action, start, end })
+                    .collect(),
+                bound,
+            })
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+    #[test]
+    fn the_worst_value_is_that_of_brute_force_and_the_witness_is_right(case in cases(6)) {
+        let order = Order::new(case.actions, &case.edges).expect("edges lead forward");
+        let verdict = prove(&order, &case.question());
+        let worst = case.worst();
+        prop_assert_eq!(verdict.worst, worst);
+        prop_assert_eq!(verdict.holds, verdict.witness.is_none());
+        prop_assert_eq!(verdict.holds, !case.breaks(worst));
+        if let Some(witness) = &verdict.witness {
+            case.check(witness);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn questions_asked_together_are_answered_as_if_asked_alone(
+        case in cases(8),
+        others in prop::collection::vec(cases(8), 0..80),
+    ) {
+        let order = Order::new(case.actions, &case.edges).expect("edges lead forward");
+        // The other plans' effects, on those of their actions that this plan has too.
+        let others: Vec<Case> = others
+            .into_iter()
+            .map(|mut other| {
+                other.effects.retain(|effect| effect.action < case.actions);
+                other
+            })
+            .collect();
+        let questions: Vec<Question<'_>> = others.iter().map(Case::question).collect();
+        let alone: Vec<Verdict> = questions.iter().map(|question| prove(&order, question)).collect();
+        prop_assert_eq!(prove_all(&order, &questions), alone);
+    }
+}
+
+#[track_caller]
+fn says(actions: u32, edges: &[(u32, u32)], question: &Question<'_>, expected: &str) {
+    let order = Order::new(actions, edges).expect("an order");
+    assert_eq!(prove(&order, question).to_string(), expected);
+}
+
+#[test]
+fn what_takes_memory_before_it_is_given_back_is_found() {
+    let effects = [Effect { action: 0, start: 0, end: -4096 }, Effect { action: 1, start: 3072, end: 0 }];
+    let question = Question { base: 7168, effects: &effects, bound: InvariantBound::AtMost(8192) };
+    says(2, &[], &question, "worst 10240, after start 1");
+    says(2, &[(0, 1)], &question, "holds, worst 7168");
+}
+
+#[test]
+fn a_state_that_is_bad_from_the_beginning_needs_no_event() {
+    let question = Question { base: 1, effects: &[], bound: InvariantBound::AtLeast(2) };
+    says(3, &[(0, 1)], &question, "worst 1, from the beginning");
+}
+
+#[test]
+fn the_counter_example_names_only_what_leads_to_it() {
+    // 0 gives back what 1 takes; 2 takes more after both; 3 and 4 have nothing to do with it.
+    let effects = [
+        Effect { action: 0, start: 0, end: -2 },
+        Effect { action: 1, start: 2, end: 0 },
+        Effect { action: 2, start: 1, end: 0 },
+    ];
+    let question = Question { base: 4, effects: &effects, bound: InvariantBound::AtMost(4) };
+    says(
+        5,
+        &[(0, 1), (1, 2), (3, 4), (4, 0)],
+        &question,
+        "worst 5, after end 0, end 1, start 2, end 3, end 4",
+    );
+}
+
+#[test]
+fn sums_beyond_64_bits_are_still_judged_exactly() {
+    let effects: Vec<Effect> =
+        (0..4).map(|action| Effect { action, start: i64::MAX, end: i64::MIN }).collect();
+    let question = Question { base: i64::MAX, effects: &effects, bound: InvariantBound::AtMost(i64::MAX) };
+    says(4, &[], &question, &format!("worst {}, after start 0", i64::MAX));
+    let question = Question { base: -1, ..question };
+    says(4, &[(0, 1), (1, 2), (2, 3)], &question, &format!("holds, worst {}", i64::MAX - 1));
+}
