@@ -109,7 +109,7 @@ impl<R: Resource> Kind for Typed<R> {
                 None => return Ok(Footprint::new(crate::action::CrashClass::DeterministicName)),
             }
         } else {
-            spec.parse::<R>().map_err(|error| self.explain(&plain(&error)))?
+            spec.parse::<R>().map_err(|error| self.explain(&located::<R>(spec, &error)))?
         };
         typed.inspect().map_err(|error| error.to_string())
     }
@@ -128,6 +128,18 @@ impl<R: Resource> Kind for Typed<R> {
 
     async fn delete(&self, spec: &Value, cx: &ActionCx<'_>) -> Result<Removed, ActionError> {
         self.read(spec, cx)?.delete(cx).await
+    }
+}
+
+/// The message with the field that it is about, which is found by reading the spec once more.
+fn located<R: Resource>(spec: &Doc, error: &serde_json::Error) -> String {
+    let message = plain(error);
+    let mut deserializer = serde_json::Deserializer::from_str(spec.text());
+    match serde_path_to_error::deserialize::<_, R>(&mut deserializer) {
+        Err(error) if error.path().iter().len() > 0 && !message.starts_with("unknown field") => {
+            format!("`{}`: {message}", error.path())
+        }
+        _ => message,
     }
 }
 
