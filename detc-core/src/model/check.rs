@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::{
-    Desired, DesiredResource, Edge, EdgeKind, HostName, Origin, Reference, ResourceId, Topology,
+    Desired, DesiredResource, Edge, EdgeKind, HostName, HostSpec, Origin, Reference, ResourceId, Topology,
     declared_edges,
 };
 use crate::action::{Footprint, Place};
@@ -58,6 +58,16 @@ impl InvalidState {
     }
 }
 
+/// That this program can connect to such a host.
+pub(super) fn check_host(name: &HostName, spec: &HostSpec, registry: &Registry) -> Result<(), InvalidState> {
+    let error = |message: String| InvalidState::new(format!("host {name}: {message}"));
+    let connector = registry.connector(spec.scheme()).ok_or_else(|| {
+        let known: Vec<_> = registry.schemes().collect();
+        error(format!("no connector for `{}`: this program has {}", spec.connect, known.join(", ")))
+    })?;
+    connector.check(spec).map_err(error)
+}
+
 impl fmt::Display for InvalidState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
@@ -108,15 +118,7 @@ impl Desired {
     }
 
     fn check_hosts(&self, registry: &Registry) -> Result<(), InvalidState> {
-        for (name, spec) in &self.hosts {
-            let error = |message: String| InvalidState::new(format!("host {name}: {message}"));
-            let connector = registry.connector(spec.scheme()).ok_or_else(|| {
-                let known: Vec<_> = registry.schemes().collect();
-                error(format!("no connector for `{}`: this program has {}", spec.connect, known.join(", ")))
-            })?;
-            connector.check(spec).map_err(error)?;
-        }
-        Ok(())
+        self.hosts.iter().try_for_each(|(name, spec)| check_host(name, spec, registry))
     }
 
     fn check_resource(&self, resource: &DesiredResource, registry: &Registry) -> Result<(), InvalidState> {

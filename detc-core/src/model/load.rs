@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::check::check_host;
 use super::{Desired, DesiredResource, HostName, HostSpec, InvalidState, Invariant, Origin, StrictValue};
 use crate::resource::{Registry, Source};
 
@@ -105,6 +106,7 @@ pub fn merge(
         return Err(InvalidState::new(message).at(name, 0));
     }
     for (host, spec) in document.hosts.0 {
+        check_host(&host, &spec, registry).map_err(|error| error.at(name, 0))?;
         if desired.hosts.insert(host.clone(), spec).is_some() {
             return Err(InvalidState::new(format!("host `{host}` is given twice")).at(name, 0));
         }

@@ -175,7 +175,7 @@ fn syntax_kinds_hosts_ids_and_versions_are_checked() {
     refuses(r#"{}"#, expect!["fleet:1: missing field `version`"]);
     refuses(
         r#"{"version":1,"hosts":{"h":{"connect":"carrier-pigeon://x"}}}"#,
-        expect!["host h: no connector for `carrier-pigeon://x`: this program has "],
+        expect!["fleet: host h: no connector for `carrier-pigeon://x`: this program has "],
     );
     refuses(
         r#"{"version":1,"resources":[{"kind":"value","name":"a","input":1,"restart_on":["value/a"]}]}"#,
