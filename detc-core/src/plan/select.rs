@@ -60,10 +60,14 @@ impl Pattern {
 }
 
 impl FromStr for Pattern {
-    type Err = std::convert::Infallible;
+    type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self(text.to_owned()))
+        if text.is_empty() {
+            Err("a pattern is empty: it matches nothing")
+        } else {
+            Ok(Self(text.to_owned()))
+        }
     }
 }
 
