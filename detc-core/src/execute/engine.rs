@@ -9,6 +9,7 @@
 //!                       done                                               └────────▶ failed
 //! ```
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::limits::Slots;
@@ -167,6 +168,8 @@ pub struct Engine {
     attempts: Vec<u32>,
     /// How often each had to be looked at again since it was last applied.
     looks: Vec<u32>,
+    /// Why the outcome of the last apply is not known, where it is not.
+    lost: BTreeMap<u32, String>,
     priority: Vec<u64>,
     slots: Slots,
     retry: Retry,
@@ -193,6 +196,7 @@ impl Engine {
             states: work.after.iter().map(|after| State::Waiting(after.len() as u32)).collect(),
             attempts: vec![0; len],
             looks: vec![0; len],
+            lost: BTreeMap::new(),
             dependents,
             priority,
             slots: Slots::new(work.global, &work.groups, work.member),
@@ -382,6 +386,10 @@ impl Engine {
                     self.release(action);
                     self.queue(action, Next::Apply);
                 } else {
+                    let why = match self.lost.remove(&action) {
+                        Some(before) => format!("{before}; after that, {why}"),
+                        None => why,
+                    };
                     self.end(action, NodeEnd::Failed(why), commands);
                 }
             }
@@ -428,6 +436,7 @@ impl Engine {
                 self.again(action, Next::Apply, why, commands);
             }
             Applied::Failed(ErrorClass::OutcomeUnknown, why) => {
+                self.lost.insert(action, why.clone());
                 self.again(action, Next::Check(Phase::Settle), why, commands);
             }
         }
