@@ -21,7 +21,7 @@ mod report;
 pub use driver::{Driver, DriverOptions, StopHandle};
 pub use engine::{Applied, Checked, Command, Engine, Event, NodeEnd, Phase, Retry, Work};
 pub use limits::Limits;
-pub(crate) use perform::judge;
 pub use perform::{Perform, Performing, PlanWork, Surroundings};
+pub(crate) use perform::{how_to_settle, judge};
 pub use progress::{Progress, ProgressSink, unseen};
 pub use report::{Failure, Outcome, RunReport, Tally};

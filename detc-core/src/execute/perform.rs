@@ -19,7 +19,7 @@ mod around;
 mod judge;
 
 pub use around::Surroundings;
-pub(crate) use judge::judge;
+pub(crate) use judge::{how_to_settle, judge};
 
 /// A future of a check or an apply.
 pub type Performing<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -174,6 +174,12 @@ impl PlanWork {
             judge::removed(&observed, phase)
         } else {
             judge(&spec, &observed, base.as_deref(), token.as_deref(), phase, action.crash)
+        };
+        let checked = match checked {
+            Checked::Unknown(why) if phase == Phase::Settle && action.crash == CrashClass::AtMostOnce => {
+                Checked::Unknown(format!("{why}; {}", how_to_settle(id)))
+            }
+            checked => checked,
         };
         let mut state = self.state();
         let open = state.open.entry(index).or_default();

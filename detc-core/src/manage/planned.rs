@@ -7,7 +7,7 @@ use super::look::{Look, look_at_all};
 use super::{ManageError, Manager, records};
 use crate::diff::{Differ, intent_digest};
 use crate::execute::journal::RunNumber;
-use crate::execute::{ProgressSink, Surroundings};
+use crate::execute::{ProgressSink, Surroundings, how_to_settle};
 use crate::model::secret::Vault;
 use crate::model::{
     Desired, DesiredResource, Doc, HostName, Observation, RecordBody, Reference, ResourceId, substitute,
@@ -198,10 +198,7 @@ impl Manager {
 
     pub(super) fn add_doubts(&self, observed: &mut Observed) {
         for id in self.doubts().into_keys() {
-            let why = format!(
-                "an earlier run may have done it, and must not do it twice: find out, then run \
-                 `apply --settle done={id}` or `apply --settle not-done={id}`"
-            );
+            let why = format!("an earlier run may have done it; {}", how_to_settle(&id));
             observed.insert(id, Observation::Unknown(why));
         }
     }

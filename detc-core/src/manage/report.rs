@@ -34,6 +34,9 @@ impl Display for ApplyReport {
             let unknown = self.plan.unknown().count();
             return match unknown {
                 0 => f.write_str("Done: there was nothing to do."),
+                1 => {
+                    f.write_str("Failed: 1 resource could not be observed, and nothing else was to be done.")
+                }
                 _ => write!(
                     f,
                     "Failed: {unknown} resources could not be observed, and nothing else was to be done."

@@ -44,7 +44,7 @@ pub enum StatusState {
 }
 
 impl Manager {
-    /// Looks at everything that is recorded, and says of everything that is desired and not recorded that it is absent.
+    /// Looks at everything that is recorded or in doubt, and says of everything else that is desired that it is absent.
     ///
     /// # Errors
     /// When the store fails, or a record is damaged.
@@ -75,14 +75,15 @@ impl Manager {
         for id in recorded.keys() {
             all.push(self.status_of(id, observed.get(id).unwrap_or(&Observation::Unobservable))?);
         }
-        for id in given.resources.keys().filter(|id| !recorded.contains_key(*id)) {
+        let doubts = self.doubts();
+        for id in doubts.keys().filter(|id| !recorded.contains_key(*id)) {
+            all.push(self.status_of(id, observed.get(id).unwrap_or(&Observation::Unobservable))?);
+        }
+        let is_listed = |id: &ResourceId| recorded.contains_key(id) || doubts.contains_key(id);
+        for id in given.resources.keys().filter(|id| !is_listed(id)) {
             all.push(ResourceStatus {
                 resource: id.clone(),
-                state: if self.doubts().contains_key(id) {
-                    StatusState::Unknown
-                } else {
-                    StatusState::Absent
-                },
+                state: StatusState::Absent,
                 health: Health::None,
                 detail: Some("desired, and not made yet".to_owned()),
             });

@@ -49,7 +49,8 @@ fn a_command_that_nothing_guards_is_in_doubt_after_a_kill_and_not_run_again() {
     let plan = place.fleet(&["plan", "--detailed-exitcode"]).exits(2);
     assert!(plan.out.contains("--settle"), "{}", plan.out);
     let status = place.fleet(&["--json", "status"]).exits(0).json();
-    assert!(status["resources"].as_array().unwrap().iter().all(|it| it["state"] == "unknown"), "{status}");
+    assert_eq!(status["resources"][0]["resource"], "command/once", "{status}");
+    assert_eq!(status["resources"][0]["state"], "unknown", "{status}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::super::{Checked, Phase};
 use crate::action::CrashClass;
 use crate::diff::{Cause, compare};
-use crate::model::{Doc, Observation, Present, RecordBody};
+use crate::model::{Doc, Observation, Present, RecordBody, ResourceId};
 
 /// Judges an observation against the wanted spec (sensitive values marked) and trigger token.
 ///
@@ -27,7 +27,7 @@ pub(crate) fn judge(
         (Observation::Unobservable, Phase::First) => Checked::Needed("it is not recorded so".to_owned()),
         (Observation::Unobservable, Phase::Settle) => match crash {
             CrashClass::AtMostOnce => Checked::Unknown(
-                "it had started when the process died; whether it happened can not be seen, and it must not happen twice"
+                "it had started, and its end was not recorded: whether it happened can not be seen"
                     .to_owned(),
             ),
             CrashClass::DeterministicName
@@ -42,6 +42,14 @@ pub(crate) fn judge(
             }
         }
     }
+}
+
+/// What a person has to do about a resource whose last action may or may not have happened.
+pub(crate) fn how_to_settle(id: &ResourceId) -> String {
+    format!(
+        "it must not be done twice: find out whether it was done, then run `apply --settle done={id}` or \
+         `apply --settle not-done={id}`"
+    )
 }
 
 /// Judges an observation of something that should not be there.
