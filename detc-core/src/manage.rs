@@ -153,6 +153,9 @@ pub enum ManageError {
         /// How, in words.
         story: String,
     },
+    /// A saved plan needs sensitive values or file contents, which it does not hold: give the desired state with it.
+    #[error("the plan does not hold the sensitive values and file contents of {0}: the desired state does")]
+    NotKept(ResourceId),
     /// A run was interrupted: resume it first.
     #[error("{0} was interrupted and is not finished")]
     Unfinished(RunNumber),

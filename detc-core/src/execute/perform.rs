@@ -126,7 +126,8 @@ impl PlanWork {
         let mut missing = None;
         let mut spec = action.spec.value();
         substitute(&mut spec, &mut |reference| {
-            let found = self.record_of(&reference.from).and_then(|body| body.lookup(&reference.output));
+            let found =
+                self.record_of(&reference.from).and_then(|body| self.around.part(&body, &reference.output));
             if found.is_none() {
                 missing = Some(reference.clone());
             }

@@ -126,6 +126,7 @@ impl Manager {
         for resource in given.resources.values() {
             self.seal(resource, &vault);
         }
+        check_complete(&plan, &around)?;
         around.hosts = self.connect(&plan.hosts, &needed).await;
         around.state_dirs = self.state_dirs(&plan.hosts);
         let around = Arc::new(around);
@@ -232,7 +233,7 @@ impl Manager {
             let base = self.body(renamed.unwrap_or(&resource.id))?;
             let (spec, host) = match &base {
                 Some(body) => (body.spec.clone(), body.host.clone()),
-                None => match self.resolve_now(desired, &sealed, DEPTH_MAX) {
+                None => match self.resolve_now(desired, &sealed, vault, DEPTH_MAX) {
                     Some(spec) => (spec, resource.host.clone()),
                     None => {
                         known.insert(resource.id.clone(), Observation::Absent);
@@ -254,29 +255,37 @@ impl Manager {
     }
 
     /// A spec with its references replaced by what is known before anything is planned; `None` when something is not.
-    fn resolve_now(&self, desired: &Desired, spec: &Doc, depth: u32) -> Option<Doc> {
+    fn resolve_now(&self, desired: &Desired, spec: &Doc, vault: &Mutex<Vault>, depth: u32) -> Option<Doc> {
         if !has_references(spec) {
             return Some(spec.clone());
         }
         let mut complete = true;
         let mut value = spec.value();
         substitute(&mut value, &mut |reference| {
-            let found = self.look_up_now(desired, reference, depth);
+            let found = self.look_up_now(desired, reference, vault, depth);
             complete &= found.is_some();
             found
         });
         complete.then(|| Doc::new(&value))
     }
 
-    fn look_up_now(&self, desired: &Desired, reference: &Reference, depth: u32) -> Option<serde_json::Value> {
+    fn look_up_now(
+        &self,
+        desired: &Desired,
+        reference: &Reference,
+        vault: &Mutex<Vault>,
+        depth: u32,
+    ) -> Option<serde_json::Value> {
         let from = desired.resources.get(&reference.from)?;
         let facts = self.registry.kind(from.id.kind())?.facts();
         let top = reference.output.segments().swap_remove(0);
         if facts.outputs.is_none_or(|outputs| outputs.contains(&top.as_str())) {
             return self.body(&reference.from).ok()??.lookup(&reference.output);
         }
-        let spec = self.resolve_now(desired, &from.spec, depth.checked_sub(1)?)?;
-        reference.output.get(&spec.value()).cloned()
+        let sealed = self.seal(from, vault);
+        let spec = self.resolve_now(desired, &sealed, vault, depth.checked_sub(1)?)?;
+        let mut vault = vault.lock().unwrap_or_else(PoisonError::into_inner);
+        vault.part(&spec.value(), &reference.output, &self.key)
     }
 }
 
@@ -285,6 +294,18 @@ const DEPTH_MAX: u32 = 32;
 
 fn base_id<'a>(action: &'a plan::PlannedAction, id: &'a ResourceId) -> &'a ResourceId {
     action.recording.as_ref().and_then(|recording| recording.renamed_from.as_ref()).unwrap_or(id)
+}
+
+/// That what the plan needs and does not hold is there: half of a plan is worse than none.
+fn check_complete(plan: &Plan, around: &Surroundings) -> Result<(), ManageError> {
+    for (index, action) in plan.actions.iter().enumerate() {
+        let id = plan.resource_of(index as u32);
+        let is_made = !action.verb.removes() && action.verb != plan::Verb::Record;
+        if is_made && !around.has_all(id, &action.spec) {
+            return Err(ManageError::NotKept(id.clone()));
+        }
+    }
+    Ok(())
 }
 
 fn has_references(spec: &Doc) -> bool {

@@ -52,16 +52,91 @@ impl Vault {
     /// are left alone.
     pub fn seal(&mut self, value: &mut Value, paths: &[FieldPath], key: &MarkKey) {
         for path in paths {
-            if let Some(part) = path.get_mut(value)
-                && !part.is_null()
-                && mark_of(part).is_none()
-            {
-                let plain = part.take();
-                let digest = Digest::keyed(&key.0, Doc::new(&plain).text().as_bytes());
-                *part = Value::Object(Map::from_iter([(MARK.to_owned(), Value::String(digest.to_string()))]));
-                self.values.insert(digest, plain);
+            if let Some(part) = path.get_mut(value) {
+                self.seal_whole(part, key);
             }
         }
+    }
+
+    /// Marks the parts of `value` that are marked in `pattern`: what was sensitive where it came from is sensitive where
+    /// it is found again.
+    pub(crate) fn seal_like(&mut self, value: &mut Value, pattern: &Value, key: &MarkKey) {
+        if mark_of(pattern).is_some() {
+            self.seal_whole(value, key);
+            return;
+        }
+        match (value, pattern) {
+            (Value::Array(items), Value::Array(patterns)) => {
+                for (item, pattern) in items.iter_mut().zip(patterns) {
+                    self.seal_like(item, pattern, key);
+                }
+            }
+            (Value::Object(object), Value::Object(patterns)) => self.seal_fields_like(object, patterns, key),
+            _ => {}
+        }
+    }
+
+    /// Marks the fields that are marked in `pattern`.
+    pub(crate) fn seal_fields_like(
+        &mut self,
+        fields: &mut Map<String, Value>,
+        pattern: &Map<String, Value>,
+        key: &MarkKey,
+    ) {
+        for (name, pattern) in pattern {
+            if let Some(field) = fields.get_mut(name) {
+                self.seal_like(field, pattern, key);
+            }
+        }
+    }
+
+    /// Marks every text of `value` that holds a sensitive text. Short ones, which occur by chance, do not count.
+    pub(crate) fn seal_tainted(&mut self, value: &mut Value, key: &MarkKey) {
+        const LEN_MIN: usize = 8;
+        match value {
+            Value::String(text) => {
+                let mut found = Vec::new();
+                self.values.values().for_each(|secret| find_secrets(secret, text, &mut found));
+                if found.iter().any(|secret| secret.len() >= LEN_MIN) {
+                    self.seal_whole(value, key);
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| self.seal_tainted(item, key)),
+            Value::Object(object) => object.values_mut().for_each(|item| self.seal_tainted(item, key)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    fn seal_whole(&mut self, part: &mut Value, key: &MarkKey) {
+        if part.is_null() || mark_of(part).is_some() {
+            return;
+        }
+        let plain = part.take();
+        let digest = Digest::keyed(&key.0, Doc::new(&plain).text().as_bytes());
+        *part = Value::Object(Map::from_iter([(MARK.to_owned(), Value::String(digest.to_string()))]));
+        self.values.insert(digest, plain);
+    }
+
+    /// The part of `value` that `path` leads to, also where it lies within a marked value: it is then marked itself.
+    /// `None` when there is no such part, or the marked value is not in the vault.
+    pub(crate) fn part(&mut self, value: &Value, path: &FieldPath, key: &MarkKey) -> Option<Value> {
+        let (mut part, mut sensitive) = (value, false);
+        for segment in path.segments() {
+            if let Some(digest) = mark_of(part) {
+                part = self.values.get(&digest)?;
+                sensitive = true;
+            }
+            part = match part {
+                Value::Object(object) => object.get(&segment)?,
+                Value::Array(items) => items.get(segment.parse::<usize>().ok()?)?,
+                _ => return None,
+            };
+        }
+        let mut part = part.clone();
+        if sensitive {
+            self.seal_whole(&mut part, key);
+        }
+        Some(part)
     }
 
     /// Puts the values back in the place of their marks.
@@ -98,26 +173,31 @@ impl Vault {
         self.values.is_empty()
     }
 
-    /// `text` with every sensitive string in it replaced by `(sensitive)`. Strings of fewer than four characters are
-    /// left: replacing them would make the text unreadable and tell where they are.
+    /// `text` with every sensitive string in it, and every line of one, replaced by `(sensitive)`. Those of fewer than
+    /// four characters are left: replacing them would make the text unreadable and tell where they are.
     pub fn scrub(&self, text: &str) -> String {
-        let mut scrubbed = text.to_owned();
+        let mut found = Vec::new();
         for value in self.values.values() {
-            scrub_value(value, &mut scrubbed);
+            find_secrets(value, text, &mut found);
         }
-        scrubbed
+        // The longest first: a secret may begin with another.
+        found.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
+        found.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "(sensitive)"))
     }
 }
 
-fn scrub_value(value: &Value, text: &mut String) {
+/// The strings of `value` that are in `text`, whole or a line of them: messages quote what programs print by lines.
+fn find_secrets<'v>(value: &'v Value, text: &str, found: &mut Vec<&'v str>) {
     const LEN_MIN: usize = 4;
     match value {
-        Value::String(secret) if secret.len() >= LEN_MIN && text.contains(secret.as_str()) => {
-            *text = text.replace(secret.as_str(), "(sensitive)");
+        Value::String(secret) => {
+            let lines = secret.lines().map(str::trim);
+            let parts = std::iter::once(secret.as_str()).chain(lines);
+            found.extend(parts.filter(|part| part.len() >= LEN_MIN && text.contains(part)));
         }
-        Value::Array(items) => items.iter().for_each(|item| scrub_value(item, text)),
-        Value::Object(object) => object.values().for_each(|item| scrub_value(item, text)),
-        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        Value::Array(items) => items.iter().for_each(|item| find_secrets(item, text, found)),
+        Value::Object(object) => object.values().for_each(|item| find_secrets(item, text, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
@@ -187,5 +267,57 @@ mod tests {
         vault.seal(&mut json!({"p": {"q": ["hunter22"]}}), &["p".parse().unwrap()], &key(1));
         assert_eq!(vault.scrub("login with hunter22 failed"), "login with (sensitive) failed");
         assert_eq!(format!("{vault:?}"), "Vault(1 values)");
+    }
+
+    #[test]
+    fn a_line_of_a_secret_is_scrubbed_and_the_longest_secret_first() {
+        let mut vault = Vault::new();
+        let mut value =
+            json!({"conf": "user=web\n  key=hunter22\n", "short": "hunter", "long": "hunter22-and-more"});
+        let paths = ["conf", "short", "long"].map(|path| path.parse().unwrap());
+        vault.seal(&mut value, &paths, &key(1));
+        assert_eq!(vault.scrub("> key=hunter22\n"), "> (sensitive)\n");
+        assert_eq!(vault.scrub("hunter22-and-more"), "(sensitive)");
+    }
+
+    #[test]
+    fn a_part_of_a_secret_is_a_secret() {
+        let mut vault = Vault::new();
+        let mut value = json!({"login": {"user": "web", "words": ["correct", "horse"]}, "port": 80});
+        vault.seal(&mut value, &["login".parse().unwrap()], &key(1));
+        let mut part = |path: &str| vault.part(&value, &path.parse().unwrap(), &key(1));
+        assert_eq!(part("port"), Some(json!(80)));
+        assert_eq!(part("login.none"), None);
+        let mut word = part("login.words.1").unwrap();
+        assert!(mark_of(&word).is_some());
+        vault.open(&mut word).unwrap();
+        assert_eq!(word, "horse");
+        assert_eq!(Vault::new().part(&value, &"login.user".parse().unwrap(), &key(1)), None);
+    }
+
+    #[test]
+    fn a_text_that_holds_a_secret_is_marked() {
+        let mut vault = Vault::new();
+        vault.seal(
+            &mut json!({"p": "hunter22", "q": "root"}),
+            &["p", "q"].map(|p| p.parse().unwrap()),
+            &key(1),
+        );
+        let mut output = json!({"stdout": "the key is hunter22.", "path": "/root", "code": 0});
+        vault.seal_tainted(&mut output, &key(1));
+        assert!(mark_of(&output["stdout"]).is_some());
+        assert_eq!((&output["path"], &output["code"]), (&json!("/root"), &json!(0)));
+    }
+
+    #[test]
+    fn what_is_sensitive_in_a_pattern_is_marked_where_it_is_found_again() {
+        let mut vault = Vault::new();
+        let mut pattern = json!({"content": "secret", "list": ["a", "b"], "path": "/a"});
+        let paths = ["content", "list.1"].map(|path| path.parse().unwrap());
+        vault.seal(&mut pattern, &paths, &key(1));
+        let mut seen = json!({"content": "other", "list": ["x", "y", "z"], "path": "/b"});
+        vault.seal_like(&mut seen, &pattern, &key(1));
+        assert!(mark_of(&seen["content"]).is_some() && mark_of(&seen["list"][1]).is_some());
+        assert_eq!((&seen["path"], &seen["list"][0]), (&json!("/b"), &json!("x")));
     }
 }

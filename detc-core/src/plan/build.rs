@@ -98,7 +98,7 @@ impl<'a> Builder<'a> {
         let record = own.or_else(|| self.input.recorded.get(renamed_from?));
         self.matched += usize::from(record.is_some());
         let sealed = differ.sealed(desired, vault);
-        let resolved = self.resolver.resolve(desired, &sealed)?;
+        let resolved = self.resolver.resolve(desired, &sealed, vault)?;
         let observed = self.observed(&desired.id);
         let view = View { desired, resolved: &resolved, record, renamed_from, observed };
         let mut change = differ.change(view).map_err(|source| damaged(&desired.id, source))?;

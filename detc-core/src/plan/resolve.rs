@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::{PlanError, PlanInput};
 use crate::diff::{Change, ChangeKind, Reason, Resolved, TriggerToken, intent_digest, trigger_token};
+use crate::model::secret::Vault;
 use crate::model::{DesiredResource, Doc, Map, Observation, Record, Reference, ResourceId, substitute};
 
 /// Resolves references and triggers while the resources are walked in order.
@@ -52,7 +53,12 @@ impl<'a> Resolver<'a> {
     }
 
     /// The spec of `desired` as far as it can be known now.
-    pub(super) fn resolve(&self, desired: &DesiredResource, sealed: &Doc) -> Result<Resolved, PlanError> {
+    pub(super) fn resolve(
+        &self,
+        desired: &DesiredResource,
+        sealed: &Doc,
+        vault: &mut Vault,
+    ) -> Result<Resolved, PlanError> {
         let intent = intent_digest(sealed, desired.host.as_ref());
         let triggers = self.triggers(desired)?;
         if desired.references.is_empty() {
@@ -61,7 +67,7 @@ impl<'a> Resolver<'a> {
         let mut late = None;
         let mut failed = None;
         let mut spec = sealed.value();
-        substitute(&mut spec, &mut |reference| match self.look_up(reference) {
+        substitute(&mut spec, &mut |reference| match self.look_up(reference, vault) {
             Ok(Found::Known(value)) => Some(value),
             Ok(Found::Later(source)) => {
                 late = late.take().or(Some(source));
@@ -78,7 +84,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn look_up(&self, reference: &Reference) -> Result<Found, PlanError> {
+    fn look_up(&self, reference: &Reference, vault: &mut Vault) -> Result<Found, PlanError> {
         let resources = &self.input.desired.resources;
         let (index, from, _) =
             resources.get_full(&reference.from).expect("invariant: the desired state was checked");
@@ -88,9 +94,9 @@ impl<'a> Resolver<'a> {
         let index = index as u32;
         if !computed {
             let spec = self.specs.get(&index).unwrap_or(&resources[index as usize].spec).value();
-            return Ok(match reference.output.get(&spec) {
-                Some(value) if Reference::is_form(value) => Found::Later(from.clone()),
-                Some(value) => Found::Known(value.clone()),
+            return Ok(match vault.part(&spec, &reference.output, self.input.key) {
+                Some(value) if Reference::is_form(&value) => Found::Later(from.clone()),
+                Some(value) => Found::Known(value),
                 None => Found::Later(from.clone()),
             });
         }
@@ -104,7 +110,10 @@ impl<'a> Resolver<'a> {
         }
         let Some(record) = self.recorded(index, from) else { return Ok(Found::Later(from.clone())) };
         let body = record.body().map_err(|source| PlanError::Record { resource: from.clone(), source })?;
-        Ok(body.lookup(&reference.output).map_or_else(|| Found::Later(from.clone()), Found::Known))
+        let known = body
+            .lookup(&reference.output)
+            .or_else(|| vault.part(&body.output, &reference.output, self.input.key));
+        Ok(known.map_or_else(|| Found::Later(from.clone()), Found::Known))
     }
 
     fn triggers(&self, desired: &DesiredResource) -> Result<Option<TriggerToken>, PlanError> {

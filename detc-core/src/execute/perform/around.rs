@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::super::journal::RunNumber;
@@ -11,7 +12,7 @@ use crate::backend::Host;
 use crate::model::secret::{MarkKey, Vault};
 use crate::model::{Digest, Doc, Extra, FieldPath, HostName, Observation, RecordBody, Recorded, ResourceId};
 use crate::plan::{Plan, PlannedAction};
-use crate::resource::{Kind, KindFacts, Registry, Removed};
+use crate::resource::{Kind, KindFacts, Registry, Removed, Source};
 
 /// What a run needs besides its plan.
 #[derive(Clone, Debug)]
@@ -98,6 +99,24 @@ impl Surroundings {
         Ok(value)
     }
 
+    /// Whether the values and file contents that `spec` stands for are all there.
+    pub(crate) fn has_all(&self, id: &ResourceId, spec: &Doc) -> bool {
+        let vault = self.vault.lock().unwrap_or_else(PoisonError::into_inner);
+        if crate::model::secret::has_mark(spec.text()) && vault.open(&mut spec.value()).is_err() {
+            return false;
+        }
+        let sources = self.registry.kind(id.kind()).map_or(&[][..], |kind| kind.facts().traits.sources);
+        if sources.is_empty() {
+            return true;
+        }
+        let fields = spec.value();
+        sources.iter().all(|path| {
+            let path: FieldPath = path.parse().expect("invariant: a kind names its sources by paths");
+            let source = path.get(&fields).and_then(|part| Source::deserialize(part).ok());
+            source.is_none_or(|source| self.blobs.contains_key(&source.digest))
+        })
+    }
+
     fn kind(&self, id: &ResourceId) -> Result<&Arc<dyn Kind>, ActionError> {
         self.registry
             .kind(id.kind())
@@ -172,7 +191,30 @@ impl Surroundings {
         let opened = self.open(spec, id, Lost::MadeUp)?;
         let cx = self.cx((id, host), base, token, key)?;
         let observation = kind.observe(&opened, &cx).await?;
-        Ok(sealed_observation(observation, kind.facts(), extra, &self.vault, &self.key))
+        let observation = sealed_observation(observation, kind.facts(), extra, &self.vault, &self.key);
+        Ok(self.sealed_like(observation, spec, base))
+    }
+
+    /// An observation with those fields marked whose values came from something sensitive: the spec says which.
+    fn sealed_like(&self, observation: Observation, spec: &Doc, base: Option<&RecordBody>) -> Observation {
+        let Observation::Present(mut present) = observation else { return observation };
+        for spec in std::iter::once(spec).chain(base.map(|body| &body.spec)) {
+            if crate::model::secret::has_mark(spec.text())
+                && let Value::Object(pattern) = spec.value()
+            {
+                let mut vault = self.vault.lock().unwrap_or_else(PoisonError::into_inner);
+                vault.seal_fields_like(&mut present.fields, &pattern, &self.key);
+            }
+        }
+        Observation::Present(present)
+    }
+
+    /// A part of what is recorded, also within something sensitive.
+    pub(super) fn part(&self, body: &RecordBody, path: &FieldPath) -> Option<Value> {
+        let mut vault = self.vault.lock().unwrap_or_else(PoisonError::into_inner);
+        body.lookup(path)
+            .or_else(|| vault.part(&body.output, path, &self.key))
+            .or_else(|| vault.part(&body.spec.value(), path, &self.key))
     }
 
     pub(super) async fn create(&self, call: &Call<'_>) -> Result<Value, ActionError> {
@@ -193,13 +235,18 @@ impl Surroundings {
         self.kind(call.id)?.delete(&self.open(call.spec, call.id, Lost::MadeUp)?, &cx).await
     }
 
-    /// Marks the sensitive values of an output.
+    /// Marks the sensitive values of an output, and what else in it gives one away.
     pub(super) fn seal_output(&self, id: &ResourceId, extra: Option<&Extra>, output: &mut Value) {
+        let mut vault = self.vault.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kind) = self.registry.kind(id.kind()) {
             let paths = sensitive(kind.facts(), extra);
             if !paths.is_empty() {
-                self.vault.lock().unwrap_or_else(PoisonError::into_inner).seal(output, &paths, &self.key);
+                vault.seal(output, &paths, &self.key);
             }
+        }
+        // A program may print what it was given.
+        if !vault.is_empty() {
+            vault.seal_tainted(output, &self.key);
         }
     }
 }

@@ -131,6 +131,9 @@ impl From<ManageError> for Failed {
             ManageError::NoRun(_) => {
                 Self::usage(error.to_string()).with_hint("run `history` to see which there are")
             }
+            ManageError::NotKept(ref resource) => Self::usage(error.to_string())
+                .of(resource)
+                .with_hint("name the desired state that it was planned from with `-f FILE`"),
             ManageError::NoDoubt(_) => Self::usage(error.to_string()),
             ManageError::Journal(_) | ManageError::ReadOnly | ManageError::Record { .. } => {
                 Self::world(full(&error))
