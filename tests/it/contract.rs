@@ -1,0 +1,12 @@
+//! The outside contract, through the real program: what an operator or a script relies on.
+
+mod changes;
+mod input;
+mod interrupt;
+mod kinds;
+mod output;
+mod process;
+mod saved;
+mod secrets;
+mod unknown;
+mod words;

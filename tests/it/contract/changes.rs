@@ -1,0 +1,156 @@
+//! Which changes follow from what is desired, recorded and seen.
+
+use serde_json::{Value, json};
+
+use crate::support::Place;
+
+fn file(place: &Place, name: &str, content: &str) -> Value {
+    json!({ "kind": "file", "name": name, "path": place.text(name), "content": content })
+}
+
+#[test]
+fn drift_is_repaired_and_told_apart_from_intent() {
+    let place = Place::new();
+    place.desire(&[file(&place, "a", "1"), file(&place, "b", "1")]);
+    place.apply();
+    place.write("a", "meddled");
+    place.desire(&[file(&place, "a", "1"), file(&place, "b", "2")]);
+    let plan = place.fleet(&["--json", "plan"]).exits(0).json();
+    let cause = |id: &str| {
+        let changes = plan["changes"].as_array().unwrap();
+        let change = changes.iter().find(|change| change["resource"] == id).unwrap();
+        (
+            change["fields"][0]["cause"].as_str().unwrap().to_owned(),
+            change["reason"].as_str().unwrap().to_owned(),
+        )
+    };
+    let (drift, intent) = (cause("file/a"), cause("file/b"));
+    assert!(drift.0 == "drift" && drift.1.contains("drift"), "{drift:?}");
+    assert!(intent.0 == "intent" && !intent.1.contains("drift"), "{intent:?}");
+    place.apply();
+    assert_eq!((place.read("a"), place.read("b")), ("1".to_owned(), "2".to_owned()));
+}
+
+#[test]
+fn what_is_no_longer_in_the_file_is_deleted_and_what_was_never_recorded_stays() {
+    let place = Place::new();
+    let dir = json!({ "kind": "directory", "name": "d", "path": place.text("d") });
+    let inner = json!({ "kind": "file", "name": "in", "path": place.text("d/in"), "content": "x" });
+    place.desire(&[dir, inner, file(&place, "keep", "k")]);
+    place.write("foreign", "not ours");
+    place.apply();
+    place.desire(&[file(&place, "keep", "k")]);
+    let ran = place.apply();
+    assert!(!place.path("d").exists() && place.path("keep").exists() && place.path("foreign").exists());
+    assert!(
+        ran.err.find("delete:file/in").unwrap() < ran.err.find("delete:directory/d").unwrap(),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn a_directory_that_holds_what_detc_did_not_make_is_left() {
+    let place = Place::new();
+    place.desire(&[json!({ "kind": "directory", "name": "d", "path": place.text("d") })]);
+    place.apply();
+    place.write("d/precious", "data");
+    place.desire(&[]);
+    let ran = place.apply();
+    assert_eq!(place.read("d/precious"), "data");
+    assert!(ran.err.contains("stays"), "{}", ran.err);
+}
+
+#[test]
+fn a_reference_orders_and_carries_the_value() {
+    let place = Place::new();
+    place.desire(&[
+        json!({ "kind": "file", "name": "out", "path": place.text("out"),
+                "content": { "from": "command/ask", "output": "stdout" } }),
+        json!({ "kind": "command", "name": "ask", "run": ["/bin/echo", "42"] }),
+    ]);
+    place.apply();
+    assert_eq!(place.read("out"), "42\n");
+    place.fleet(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
+fn a_change_of_a_value_reaches_what_refers_to_it_in_the_same_run() {
+    let place = Place::new();
+    let desire = |port: u32| {
+        place.desire(&[
+            json!({ "kind": "value", "name": "port", "input": { "number": port, "text": port.to_string() } }),
+            json!({ "kind": "file", "name": "f", "path": place.text("f"),
+                    "content": { "from": "value/port", "output": "input.text" } }),
+        ]);
+    };
+    for port in [80, 81] {
+        desire(port);
+        place.apply();
+        assert_eq!(place.read("f"), port.to_string());
+        place.fleet(&["plan", "--detailed-exitcode"]).exits(0);
+    }
+}
+
+#[test]
+fn only_takes_what_is_needed_along_and_except_leaves_what_depends_out() {
+    let place = Place::new();
+    let dir = json!({ "kind": "directory", "name": "d", "path": place.text("d") });
+    let inner = json!({ "kind": "file", "name": "in", "path": place.text("d/in"), "content": "x" });
+    place.desire(&[dir, inner, file(&place, "other", "o")]);
+    place.fleet(&["apply", "--yes", "--only", "file/in"]).exits(0);
+    assert!(place.path("d/in").exists() && !place.path("other").exists());
+    place.fleet(&["destroy", "--yes"]).exits(0);
+    place.fleet(&["apply", "--yes", "--except", "directory/*"]).exits(0);
+    assert!(!place.path("d").exists() && place.path("other").exists());
+    place.fleet(&["plan", "--only", "file/none-such"]).exits(64).complains("file/none-such");
+}
+
+#[test]
+fn several_files_are_merged_and_a_resource_in_two_of_them_is_refused() {
+    let place = Place::new();
+    let whole = |resources: Value| json!({ "version": 1, "hosts": { "here": { "connect": "local" } }, "resources": resources });
+    place.write("a.json", whole(json!([{ "kind": "value", "name": "a", "input": 1 }])).to_string());
+    place.write("b.yaml", "version: 1\nresources:\n- kind: value\n  name: b\n  input: 2\n");
+    place.write("c.toml", "version = 1\n[[resources]]\nkind = \"value\"\nname = \"c\"\ninput = 3\n");
+    let all = ["-f", "a.json", "-f", "b.yaml", "-f", "c.toml"];
+    place.fleet(&[&all[..], &["apply", "--yes"]].concat()).exits(0).shows("3 to create");
+    place.fleet(&[&all[..], &["plan", "--detailed-exitcode"]].concat()).exits(0);
+    place.fleet(&["-f", "a.json", "-f", "a.json", "plan"]).exits(64).complains("`here` is given twice");
+    place.write("d.yml", "version: 1\nresources:\n- kind: value\n  name: b\n  input: 4\n");
+    place.fleet(&["-f", "b.yaml", "-f", "d.yml", "plan"]).exits(64).complains("value/b").complains("d.yml");
+}
+
+#[test]
+fn the_three_formats_say_the_same() {
+    let place = Place::new();
+    place.write("s.json", r#"{"version": 1, "resources": [{"kind": "value", "name": "v", "input": {"a": [1, 2.5, "x", true]}}]}"#);
+    place.write(
+        "s.yaml",
+        "version: 1\nresources:\n- kind: value\n  name: v\n  input: {a: [1, 2.5, x, true]}\n",
+    );
+    place.write(
+        "s.toml",
+        "version = 1\n[[resources]]\nkind = \"value\"\nname = \"v\"\ninput = { a = [1, 2.5, \"x\", true] }\n",
+    );
+    let id = |file: &str| place.fleet(&["-f", file, "--json", "plan"]).exits(0).json()["changes"].clone();
+    assert_eq!(id("s.json"), id("s.yaml"));
+    assert_eq!(id("s.json"), id("s.toml"));
+}
+
+#[test]
+fn a_protected_resource_is_not_deleted() {
+    let place = Place::new();
+    let mut kept = file(&place, "f", "x");
+    kept["protect"] = true.into();
+    place.desire(&[kept]);
+    place.apply();
+    place.desire(&[]);
+    place.fleet(&["plan"]).exits(3).complains("file/f").complains("protect");
+    place.fleet(&["destroy", "--yes"]).exits(3).complains("file/f");
+    assert!(place.path("f").exists());
+    place.desire(&[file(&place, "f", "x")]);
+    place.apply();
+    place.fleet(&["destroy", "--yes"]).exits(0);
+    assert!(!place.path("f").exists());
+}

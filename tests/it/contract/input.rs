@@ -1,0 +1,150 @@
+//! Bad input: exit code 64, with the file, the line and the resource.
+
+use crate::support::{Place, Ran};
+
+#[track_caller]
+fn plan(name: &str, text: &str) -> Ran {
+    let place = Place::new();
+    place.write(name, text);
+    place.fleet(&["-f", name, "plan"]).exits(64).complains(name)
+}
+
+/// A desired state with this resource on its third line.
+fn with(resource: &str) -> String {
+    format!(
+        "{{\"version\": 1, \"hosts\": {{\"here\": {{\"connect\": \"local\"}}}},\n\"resources\": [\n{resource}\n]}}"
+    )
+}
+
+#[test]
+fn every_kind_of_wrong_resource_names_file_line_and_resource() {
+    for (resource, says) in [
+        (r#"{"kind": "fil", "name": "f", "host": "here", "path": "/x"}"#, "fil/f"),
+        (r#"{"kind": "file", "name": "f", "host": "here", "path": "/x", "contnet": ""}"#, "contnet"),
+        (r#"{"kind": "file", "name": "f", "host": "her", "path": "/x", "content": ""}"#, "her"),
+        (r#"{"kind": "file", "name": "f", "path": "/x", "content": ""}"#, "host"),
+        (r#"{"kind": "file", "name": "f", "host": "here", "content": ""}"#, "path"),
+        (r#"{"kind": "file", "name": "f", "host": "here", "path": "x", "content": ""}"#, "absolute"),
+        (
+            r#"{"kind": "file", "name": "f", "host": "here", "path": "/x", "mode": "999", "content": ""}"#,
+            "999",
+        ),
+        (r#"{"kind": "file", "name": "f", "host": "here", "path": "/x", "content": 7}"#, "content"),
+        (
+            r#"{"kind": "file", "name": "f", "host": "here", "path": "/x", "content": "", "after": ["file/g"]}"#,
+            "file/g",
+        ),
+        (
+            r#"{"kind": "file", "name": "f", "host": "here", "path": "/x", "content": "", "after": ["file/f"]}"#,
+            "file/f",
+        ),
+        (
+            r#"{"kind": "file", "name": "f", "host": "here", "path": "/x", "content": {"from": "value/v", "output": "input"}}"#,
+            "value/v",
+        ),
+        (
+            r#"{"kind": "file", "name": "f", "host": "here", "path": "/x", "source": "none-such"}"#,
+            "none-such",
+        ),
+        (
+            r#"{"kind": "file", "name": "f", "host": "here", "path": "/x", "source": "a", "content": "b"}"#,
+            "file/f",
+        ),
+        (r#"{"kind": "command", "name": "f", "host": "here", "run": []}"#, "run"),
+        (r#"{"kind": "command", "name": "f", "host": "here", "run": "ls -l"}"#, "run"),
+        (r#"{"kind": "value", "name": "f", "input": 1, "sensitive": "input"}"#, "value/f"),
+        (r#"{"kind": "value", "name": "f", "input": 1, "name": "g"}"#, "name"),
+        (r#"{"kind": "value", "name": "", "input": 1}"#, "name"),
+        (r#"{"kind": "value", "input": 1}"#, "name"),
+        (r#"{"name": "f", "input": 1}"#, "kind"),
+        (r#""value/f""#, "resource"),
+    ] {
+        plan("s.json", &with(resource)).complains(says).complains("s.json:3");
+    }
+}
+
+#[test]
+fn a_cycle_is_refused_and_told() {
+    let one = r#"{"kind": "value", "name": "a", "input": 1, "after": ["value/b"]},"#;
+    let other = r#"{"kind": "value", "name": "b", "input": {"from": "value/a", "output": "input"}}"#;
+    plan("s.json", &with(&format!("{one}\n{other}"))).complains("value/a").complains("value/b");
+}
+
+#[test]
+fn two_resources_of_one_id_and_two_writers_of_one_path_are_refused() {
+    let value = r#"{"kind": "value", "name": "a", "input": 1}"#;
+    plan("s.json", &with(&format!("{value},\n{value}"))).complains("value/a").complains("s.json:4");
+    let file = |name: &str| {
+        format!(r#"{{"kind": "file", "name": "{name}", "host": "here", "path": "/x/y", "content": ""}}"#)
+    };
+    let both = with(&format!("{},\n{}", file("a"), file("b")));
+    plan("s.json", &both).complains("file/a").complains("file/b").complains("/x/y");
+}
+
+#[test]
+fn what_is_wrong_around_the_resources_is_told_with_its_place() {
+    for (text, says) in [
+        ("", "s.json"),
+        ("{", "s.json"),
+        ("[]", "s.json"),
+        ("{}", "version"),
+        (r#"{"version": 2}"#, "version"),
+        (r#"{"version": 1, "resource": []}"#, "resource"),
+        (r#"{"version": 1, "hosts": {"h": {}}}"#, "connect"),
+        (r#"{"version": 1, "hosts": {"h": {"connect": "carrier-pigeon://x"}}}"#, "carrier-pigeon"),
+        (r#"{"version": 1, "hosts": {"h": {"connect": "local", "colour": 1}}}"#, "colour"),
+        (r#"{"version": 1, "invariants": [{"name": "i"}]}"#, "invariant"),
+        (r#"{"version": 1, "version": 1}"#, "version"),
+        ("{\"version\": 1,\n \"resources\": [}\n", "s.json:2"),
+    ] {
+        plan("s.json", text).complains(says);
+    }
+}
+
+#[test]
+fn yaml_and_toml_name_the_line_too() {
+    plan("s.yaml", "version: 1\nresources:\n- kind: value\n  name: v\n  inptu: 1\n")
+        .complains("s.yaml:3")
+        .complains("inptu");
+    plan("s.yaml", "version: 1\nresources: [\n").complains("s.yaml:");
+    plan("s.yaml", "version: 1\na: &a [*a]\n");
+    let toml = "version = 1\n\n[[resources]]\nkind = \"value\"\nname = \"v\"\ninptu = 1\n";
+    plan("s.toml", toml).complains("s.toml:3").complains("inptu");
+    plan("s.toml", "version = \n").complains("s.toml:1");
+}
+
+#[test]
+fn bad_usage_is_told_with_code_64() {
+    let place = Place::new();
+    place.desire(&[]);
+    for args in [
+        &[][..],
+        &["frobnicate"],
+        &["plan", "--frobnicate"],
+        &["--parallel", "0", "plan"],
+        &["--parallel", "many", "plan"],
+        &["--color", "perhaps", "plan"],
+        &["graph", "--format", "crayon"],
+        &["show"],
+        &["show", "the-last"],
+        &["plan", "--only", ""],
+        &["-q", "-v", "plan"],
+        &["apply", "--settle", "x"],
+        &["-f"],
+        &["-f", "state.ini", "plan"],
+        &["-f", "none-such.json", "plan"],
+    ] {
+        let ran = place.fleet(args).exits(64);
+        assert!(!ran.err.is_empty() && ran.out.is_empty(), "{ran:?}");
+    }
+    let elsewhere = Place::new();
+    elsewhere.fleet(&["plan"]).exits(64).complains("-f");
+}
+
+#[test]
+fn help_and_version_are_no_errors() {
+    let place = Place::new();
+    place.fleet(&["--help"]).exits(0).shows("plan").shows("destroy");
+    place.fleet(&["apply", "--help"]).exits(0).shows("--settle");
+    place.fleet(&["--version"]).exits(0).shows("fleet");
+}

@@ -1,0 +1,110 @@
+//! Interrupts, and a store that another process holds.
+
+use std::io::Write as _;
+
+use serde_json::json;
+
+use crate::support::{Place, Running, until};
+
+/// Two commands in a row; the first ends when its gate is opened. Both leave a line.
+fn gated() -> Place {
+    let place = Place::new();
+    let dir = place.text("");
+    let command = |name: &str, script: &str| {
+        json!({
+            "kind": "command", "name": name, "dir": dir,
+            "unless": ["/bin/grep", "-qx", name, place.text("ledger")], "run": ["/bin/sh", "-c", script],
+        })
+    };
+    let first = command("first", "echo begun >> begun; read go < gate; echo first >> ledger");
+    let mut second = command("second", "echo second >> ledger");
+    second["after"] = json!(["command/first"]);
+    place.desire(&[first, second]);
+    assert!(std::process::Command::new("mkfifo").arg(place.path("gate")).status().unwrap().success());
+    place
+}
+
+fn in_flight(place: &Place, args: &[&str]) -> Running {
+    let running = place.start(args);
+    until("the first command has begun", || !place.read("begun").is_empty());
+    running
+}
+
+fn open_gate(place: &Place) {
+    std::fs::OpenOptions::new().write(true).open(place.path("gate")).unwrap().write_all(b"go\n").unwrap();
+}
+
+#[test]
+fn an_interrupt_finishes_what_is_in_flight_and_the_next_apply_goes_on() {
+    let place = gated();
+    let running = in_flight(&place, &["apply", "--yes", "--json"]);
+    running.signal("INT");
+    assert!(running.saw(1, |line| line.starts_with("Stopping")));
+    open_gate(&place);
+    let ran = running.wait().exits(130).json();
+    assert_eq!((&ran["outcome"], &ran["actions"]["done"]), (&json!("interrupted"), &json!(1)));
+    assert_eq!(place.read("ledger"), "first\n");
+    place.fleet(&["history"]).exits(0).shows("interrupted");
+    place.fleet(&["apply"]).exits(3).complains("run-1").complains("--yes");
+    let resumed = place.apply();
+    assert!(resumed.err.contains("run-1 was interrupted"), "{}", resumed.err);
+    assert_eq!(place.read("ledger"), "first\nsecond\n");
+    place.fleet(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
+fn a_second_interrupt_ends_it_at_once_and_the_next_apply_goes_on() {
+    let place = gated();
+    let running = in_flight(&place, &["apply", "--yes"]);
+    running.signal("INT");
+    assert!(running.saw(1, |line| line.starts_with("Stopping")));
+    running.signal("INT");
+    running.wait().exits(130);
+    open_gate(&place);
+    place.wait_for_processes();
+    place.apply();
+    assert_eq!(place.read("ledger"), "first\nsecond\n");
+}
+
+#[test]
+fn an_interrupted_run_can_be_given_up() {
+    let place = gated();
+    let running = in_flight(&place, &["apply", "--yes"]);
+    running.signal("INT");
+    open_gate(&place);
+    running.wait().exits(130);
+    place.fleet(&["apply", "--yes", "--abandon"]).exits(0);
+    assert_eq!(place.read("ledger"), "first\nsecond\n");
+    place.fleet(&["--json", "show", "run-1"]).exits(0).shows("superseded");
+}
+
+#[test]
+fn a_saved_plan_is_not_begun_over_an_interrupted_run_without_finishing_that() {
+    let place = gated();
+    place.fleet(&["plan", "--out", "p"]).exits(0);
+    let running = in_flight(&place, &["apply", "p", "--yes"]);
+    running.kill();
+    open_gate(&place);
+    place.wait_for_processes();
+    // The run of this very plan is finished; then there is nothing that the plan could still be applied to.
+    let ran = place.fleet(&["apply", "p", "--yes"]);
+    assert!(matches!(ran.code, Some(0 | 3)), "{ran:?}");
+    assert_eq!(place.read("ledger"), "first\nsecond\n");
+}
+
+#[test]
+fn a_store_that_a_live_manager_holds_is_refused_with_its_name_and_free_after_its_death() {
+    let place = gated();
+    let running = in_flight(&place, &["apply", "--yes"]);
+    let holder = format!("process {}", running.id());
+    for command in [&["apply", "--yes"][..], &["destroy", "--yes"], &["plan"], &["status"], &["history"]] {
+        place.fleet(command).exits(3).complains(&holder).complains(".detc");
+    }
+    let error = place.fleet(&["--json", "apply", "--yes"]).exits(3).json();
+    assert_eq!(error["code"], "held");
+    assert!(running.kill().is_none());
+    open_gate(&place);
+    place.wait_for_processes();
+    place.apply();
+    assert_eq!(place.read("ledger"), "first\nsecond\n");
+}

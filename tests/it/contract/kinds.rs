@@ -1,0 +1,172 @@
+//! The kinds: directory, file, command, value.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::json;
+
+use crate::support::Place;
+
+fn mode(place: &Place, name: &str) -> u32 {
+    std::fs::metadata(place.path(name)).unwrap().permissions().mode() & 0o7777
+}
+
+#[test]
+fn a_directory_makes_missing_parents_and_has_its_mode() {
+    let place = Place::new();
+    let desire = |mode: &str| {
+        place.desire(&[
+            json!({ "kind": "directory", "name": "d", "path": place.text("a/b/c"), "mode": mode }),
+        ]);
+    };
+    desire("0750");
+    place.apply();
+    assert_eq!(mode(&place, "a/b/c"), 0o750);
+    desire("0711");
+    place.fleet(&["plan"]).exits(0).shows("0750").shows("0711");
+    place.apply();
+    assert_eq!(mode(&place, "a/b/c"), 0o711);
+    place.fleet(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
+fn a_file_has_its_content_and_mode_and_both_are_kept_so() {
+    let place = Place::new();
+    place.desire(&[
+        json!({ "kind": "file", "name": "f", "path": place.text("f"), "content": "x", "mode": "0640" }),
+        json!({ "kind": "file", "name": "empty", "path": place.text("e"), "content": "" }),
+    ]);
+    place.apply();
+    assert_eq!((place.read("f").as_str(), mode(&place, "f")), ("x", 0o640));
+    assert!(place.path("e").exists());
+    std::fs::set_permissions(place.path("f"), std::fs::Permissions::from_mode(0o777)).unwrap();
+    place.fleet(&["plan", "--detailed-exitcode"]).exits(2).shows("drift");
+    place.apply();
+    assert_eq!(mode(&place, "f"), 0o640);
+}
+
+#[test]
+fn a_source_is_a_file_beside_the_desired_state_and_is_copied_to_the_byte() {
+    let place = Place::new();
+    let bytes: Vec<u8> = (0..=255).cycle().take(70_000).collect();
+    place.write("logo.bin", &bytes);
+    place.desire(&[json!({ "kind": "file", "name": "f", "path": place.text("f"), "source": "logo.bin" })]);
+    // It is beside the desired state, wherever the program is started.
+    let file = place.text("detc.json");
+    let elsewhere = Place::new();
+    elsewhere.fleet(&["-f", &file, "apply", "--yes"]).exits(0);
+    assert_eq!(std::fs::read(place.path("f")).unwrap(), bytes);
+    elsewhere.fleet(&["-f", &file, "plan", "--detailed-exitcode"]).exits(0);
+    place.write("logo.bin", "other");
+    elsewhere.fleet(&["-f", &file, "plan", "--detailed-exitcode"]).exits(2);
+}
+
+#[test]
+fn a_template_is_filled_and_follows_its_variables() {
+    let place = Place::new();
+    place.write("t.conf", "port={{ port }}\n{% for name in names %}name={{ name }}\n{% endfor %}");
+    let desire = |port: u32| {
+        place.desire(&[json!({
+            "kind": "file", "name": "f", "path": place.text("f"),
+            "template": { "source": "t.conf", "vars": { "port": port, "names": ["a", "b"] } },
+        })]);
+    };
+    desire(80);
+    place.apply();
+    assert_eq!(place.read("f"), "port=80\nname=a\nname=b\n");
+    desire(81);
+    place.apply();
+    assert!(place.read("f").starts_with("port=81\n"));
+    place.fleet(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
+fn a_template_that_asks_for_what_it_is_not_given_fails_and_says_so() {
+    let place = Place::new();
+    place.write("t.conf", "a\nport={{ prot }}\n");
+    place.desire(&[json!({
+        "kind": "file", "name": "f", "path": place.text("f"),
+        "template": { "source": "t.conf", "vars": { "port": 1 } },
+    })]);
+    let ran = place.fleet(&["apply", "--yes"]);
+    assert!(matches!(ran.code, Some(1 | 64)), "{ran:?}");
+    let said = format!("{}{}", ran.out, ran.err);
+    assert!(said.contains("file/f") && said.contains('2'), "{said}");
+    assert!(!place.path("f").exists());
+}
+
+#[test]
+fn a_command_that_creates_is_run_until_its_path_is_there() {
+    let place = Place::new();
+    let (made, ledger) = (place.text("made"), place.text("ledger"));
+    place.desire(&[json!({
+        "kind": "command", "name": "c", "creates": made,
+        "run": ["/bin/sh", "-c", "echo ran >> \"$0\"; : > \"$1\"", ledger, made],
+    })]);
+    place.apply();
+    place.apply();
+    assert_eq!(place.read("ledger"), "ran\n");
+    std::fs::remove_file(&made).unwrap();
+    place.apply();
+    assert_eq!(place.read("ledger"), "ran\nran\n");
+}
+
+#[test]
+fn a_command_with_unless_is_not_run_when_that_ends_well() {
+    let place = Place::new();
+    let ledger = place.text("ledger");
+    place.desire(&[json!({
+        "kind": "command", "name": "c", "unless": ["/bin/grep", "-q", "ran", ledger],
+        "run": ["/bin/sh", "-c", "echo ran >> \"$0\"", ledger],
+    })]);
+    place.write("ledger", "ran before\n");
+    place.apply();
+    assert_eq!(place.read("ledger"), "ran before\n");
+    place.write("ledger", "");
+    place.apply();
+    assert_eq!(place.read("ledger"), "ran\n");
+}
+
+#[test]
+fn a_command_that_nothing_guards_is_run_once_and_again_when_it_changes() {
+    let place = Place::new();
+    let desire = |word: &str| {
+        place.desire(&[json!({
+            "kind": "command", "name": "c", "env": { "WORD": word }, "dir": place.text(""),
+            "run": ["/bin/sh", "-c", "echo $WORD >> ledger"],
+        })]);
+    };
+    desire("one");
+    place.apply();
+    place.apply();
+    desire("two");
+    place.apply();
+    assert_eq!(place.read("ledger"), "one\ntwo\n");
+    place.desire(&[]);
+    place.apply();
+    assert_eq!(place.read("ledger"), "one\ntwo\n", "there is nothing to remove");
+}
+
+#[test]
+fn arguments_reach_a_program_untouched_by_any_shell() {
+    let place = Place::new();
+    let argument = "a b\t$HOME `id` ; > x | & * ~ \" ' \\ é\n";
+    place.desire(&[
+        json!({ "kind": "command", "name": "c", "run": ["/usr/bin/printf", "%s", argument] }),
+        json!({ "kind": "file", "name": "f", "path": place.text("f"),
+                "content": { "from": "command/c", "output": "stdout" } }),
+    ]);
+    place.apply();
+    assert_eq!(place.read("f"), argument);
+}
+
+#[test]
+fn a_command_out_of_time_has_failed_and_leaves_no_process() {
+    let place = Place::new();
+    place.desire(&[json!({
+        "kind": "command", "name": "slow", "timeout_ms": 100, "creates": place.text("never"),
+        "run": ["/bin/sh", "-c", "sleep 600 & wait", place.text("mark")],
+    })]);
+    let ran = place.fleet(&["--json", "apply", "--yes"]).exits(1);
+    assert!(ran.json()["failures"][0]["error"].as_str().unwrap().contains("100"), "{}", ran.out);
+    place.wait_for_processes();
+}

@@ -1,0 +1,131 @@
+//! What goes where: results to standard output, progress and diagnostics to standard error, JSON alone.
+
+use serde_json::{Value, json};
+
+use crate::support::Place;
+
+fn place() -> Place {
+    let place = Place::new();
+    place.desire(&[
+        json!({ "kind": "command", "name": "c", "run": ["/bin/echo", "x"] }),
+        json!({ "kind": "file", "name": "f", "path": place.text("f"),
+                "content": { "from": "command/c", "output": "stdout" } }),
+    ]);
+    place
+}
+
+#[track_caller]
+fn has(value: &Value, keys: &[&str]) {
+    for key in keys {
+        assert!(value.get(*key).is_some(), "no `{key}` in {value}");
+    }
+}
+
+#[test]
+fn a_plan_as_json_is_one_object_of_the_promised_shape() {
+    let place = place();
+    let plan = place.fleet(&["--json", "plan"]).exits(0).json();
+    assert_eq!(plan["format"], "detc.plan/1");
+    has(&plan, &["id", "changes", "actions", "proof", "kept"]);
+    let change =
+        plan["changes"].as_array().unwrap().iter().find(|change| change["resource"] == "file/f").unwrap();
+    assert_eq!(change["change"], "create");
+    has(change, &["fields", "reason"]);
+    for field in change["fields"].as_array().unwrap() {
+        has(field, &["path", "from", "to"]);
+        if field["path"] == "content" {
+            assert!(field["to"].as_str().unwrap().starts_with("(known after "), "{field}");
+        }
+    }
+    let action =
+        plan["actions"].as_array().unwrap().iter().find(|action| action["resource"] == "file/f").unwrap();
+    has(action, &["id", "kind", "resource", "summary", "reason", "after", "effects"]);
+    assert_eq!(action["after"], json!(["create:command/c"]));
+}
+
+#[test]
+fn kept_resources_are_counted_and_listed_only_with_verbose() {
+    let place = place();
+    place.apply();
+    let plan = place.fleet(&["--json", "plan"]).exits(0).json();
+    assert_eq!((&plan["kept"], &plan["changes"]), (&json!(2), &json!([])));
+    let plan = place.fleet(&["--json", "-v", "plan"]).exits(0).json();
+    let kept = plan["changes"].as_array().unwrap().iter().filter(|change| change["change"] == "keep").count();
+    assert_eq!(kept, 2, "{plan}");
+}
+
+#[test]
+fn a_run_and_a_status_as_json_are_one_object_each() {
+    let place = place();
+    let run = place.fleet(&["--json", "apply", "--yes"]).exits(0).json();
+    assert_eq!(
+        (&run["format"], &run["outcome"], &run["run"]),
+        (&json!("detc.run/1"), &json!("done"), &json!("run-1"))
+    );
+    assert_eq!(run["actions"], json!({ "done": 2, "satisfied": 0, "failed": 0, "not_reached": 0 }));
+    has(&run, &["failures", "duration_ms"]);
+    let status = place.fleet(&["--json", "status"]).exits(0).json();
+    assert_eq!(status["format"], "detc.status/1");
+    has(&status["resources"][0], &["resource", "state", "health"]);
+    has(&place.fleet(&["--json", "history"]).exits(0).json(), &["runs"]);
+    has(&place.fleet(&["--json", "show", "1"]).exits(0).json(), &["run", "actions"]);
+    let gone = place.fleet(&["--json", "destroy", "--yes"]).exits(0).json();
+    assert_eq!(gone["format"], "detc.run/1");
+}
+
+#[test]
+fn an_error_as_json_is_one_object_on_standard_output() {
+    let place = place();
+    for (args, exit, code) in [
+        (&["--json", "apply"][..], 3, "not_confirmed"),
+        (&["--json", "show", "run-7"], 64, "usage"),
+        (&["--json", "-f", "none.json", "plan"], 64, "invalid"),
+        (&["--json", "no-such-command"], 64, "usage"),
+        (&["plan", "--json", "--no-such-option"], 64, "usage"),
+    ] {
+        let error = place.fleet(args).exits(exit).json();
+        assert_eq!((&error["format"], &error["code"]), (&json!("detc.error/1"), &json!(code)), "{error}");
+        has(&error, &["message", "resource", "hint"]);
+    }
+}
+
+#[test]
+fn progress_and_errors_go_to_standard_error_and_results_to_standard_output() {
+    let place = place();
+    let ran = place.apply();
+    assert!(ran.err.contains("✓ create:file/f") && !ran.out.contains('✓'), "{} {}", ran.out, ran.err);
+    assert!(ran.out.contains("Done"), "{}", ran.out);
+    let failed = place.fleet(&["show", "run-7"]).exits(64).complains("error:");
+    assert_eq!(failed.out, "");
+    let quiet = place.fleet(&["-q", "destroy", "--yes"]).exits(0);
+    assert_eq!(quiet.err, "");
+}
+
+#[test]
+fn colours_come_only_when_asked_for_where_nobody_watches() {
+    let place = place();
+    let coloured = |args: &[&str], no_color: bool| {
+        let mut command = place.command(args);
+        if no_color {
+            command.env("NO_COLOR", "1");
+        }
+        place.start_as(command, args).wait().exits(0).out.contains('\x1b')
+    };
+    assert!(!coloured(&["plan"], false));
+    assert!(!coloured(&["plan", "--color", "never"], false));
+    assert!(coloured(&["plan", "--color", "always"], false));
+    assert!(!coloured(&["plan", "--color", "auto"], true));
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let place = place();
+    let mut child = place
+        .command(&["plan"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}

@@ -1,0 +1,135 @@
+//! The kind `process`: a daemon that outlives the manager, is there once, and is restarted when it has to be.
+
+use serde_json::{Value, json};
+
+use crate::support::{Place, until};
+
+/// A daemon that writes a line for each start, in that line what its configuration was.
+fn daemon(place: &Place) -> Value {
+    json!({
+        "kind": "process", "name": "web", "dir": place.text(""), "restart_on": ["file/conf"],
+        "command": ["/bin/sh", "-c", "echo started with $(cat conf) >> starts; exec sleep 1000"],
+    })
+}
+
+/// The processes of the daemon itself, without the shell that waits for its end.
+fn daemons(place: &Place) -> Vec<u32> {
+    let is_daemon = |pid: &u32| {
+        std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"sleep\0"))
+    };
+    place.processes().into_iter().filter(is_daemon).collect()
+}
+
+fn desire(place: &Place, conf: &str, other: &str) {
+    place.desire(&[
+        json!({ "kind": "file", "name": "conf", "path": place.text("conf"), "content": conf }),
+        json!({ "kind": "file", "name": "other", "path": place.text("other"), "content": other }),
+        daemon(place),
+    ]);
+}
+
+#[test]
+fn a_process_is_restarted_once_when_what_it_restarts_on_changed_and_only_then() {
+    let place = Place::new();
+    desire(&place, "1", "a");
+    place.apply();
+    until("it has started", || place.read("starts").lines().count() == 1);
+    let first = daemons(&place);
+    assert_eq!(first.len(), 1);
+    place.apply();
+    desire(&place, "1", "b");
+    place.apply();
+    assert_eq!(daemons(&place), first, "nothing that concerns it has changed");
+    desire(&place, "2", "b");
+    let plan = place.fleet(&["--json", "plan"]).exits(0).json();
+    assert!(
+        plan["changes"].as_array().unwrap().iter().any(|change| change["resource"] == "process/web"),
+        "{plan}"
+    );
+    place.apply();
+    until("it has started again", || place.read("starts").lines().count() == 2);
+    assert_eq!(place.read("starts"), "started with 1\nstarted with 2\n");
+    let second = daemons(&place);
+    assert!(second.len() == 1 && second != first);
+    place.fleet(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
+fn a_process_that_died_is_drift_and_is_started_again() {
+    let place = Place::new();
+    desire(&place, "1", "a");
+    place.apply();
+    place.end_processes();
+    let status = place.fleet(&["--json", "status"]).exits(0).json();
+    let web =
+        status["resources"].as_array().unwrap().iter().find(|it| it["resource"] == "process/web").unwrap();
+    assert_eq!(web["state"], "absent");
+    place.fleet(&["plan", "--detailed-exitcode"]).exits(2);
+    place.apply();
+    assert_eq!(daemons(&place).len(), 1);
+}
+
+#[test]
+fn a_process_ends_when_it_is_no_longer_desired() {
+    let place = Place::new();
+    desire(&place, "1", "a");
+    place.apply();
+    place.desire(&[]);
+    place.apply();
+    assert!(place.processes().is_empty());
+}
+
+#[test]
+fn a_process_that_ends_at_once_has_failed_and_its_last_words_are_told() {
+    let place = Place::new();
+    place.desire(&[json!({
+        "kind": "process", "name": "web",
+        "command": ["/bin/sh", "-c", "echo no configuration >&2; exit 4", place.text("mark")],
+    })]);
+    let ran = place.fleet(&["--json", "apply", "--yes"]).exits(1);
+    let error = ran.json()["failures"][0]["error"].as_str().unwrap().to_owned();
+    assert!(error.contains("no configuration"), "{error}");
+}
+
+#[test]
+fn a_process_is_healthy_when_its_address_answers_and_unhealthy_when_not() {
+    let place = Place::new();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    place.write("server.py", SERVER);
+    place.desire(&[json!({
+        "kind": "process", "name": "web", "dir": place.text(""),
+        "command": ["/usr/bin/env", "python3", place.text("server.py"), port.to_string()],
+        "health": { "http": format!("http://127.0.0.1:{port}/"), "timeout_ms": 20_000 },
+    })]);
+    place.apply();
+    let health = || {
+        let status = place.fleet(&["--json", "status"]).exits(0).json();
+        status["resources"][0]["health"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(health(), "healthy");
+    place.write("broken", "");
+    assert_eq!(health(), "unhealthy");
+}
+
+const SERVER: &str = "\
+import http.server, os, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(500 if os.path.exists('broken') else 200)
+        self.end_headers()
+http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), Handler).serve_forever()
+";
+
+#[test]
+fn a_process_outlives_a_kill_of_the_manager_and_is_never_there_twice() {
+    let place = Place::new();
+    desire(&place, "1", "a");
+    for _ in 0..5 {
+        let running = place.start(&["apply", "--yes", "-v"]);
+        running.saw(1, |line| line.contains("… create:process/web"));
+        running.kill();
+    }
+    place.apply();
+    assert_eq!(daemons(&place).len(), 1, "{}", place.read("starts"));
+    place.fleet(&["plan", "--detailed-exitcode"]).exits(0);
+}

@@ -1,0 +1,119 @@
+//! Sensitive values leave the process only to where they belong.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::support::Place;
+
+const SECRETS: [&str; 4] =
+    ["hunter2-in-the-file", "hunter3-in-a-value", "hunter4-in-a-variable", "hunter5-in-a-list"];
+
+fn place(exit: u32) -> Place {
+    let place = Place::new();
+    place.desire(&[
+        json!({ "kind": "value", "name": "v", "input": { "user": "web", "password": SECRETS[1] }, "sensitive": ["input.password"] }),
+        json!({ "kind": "file", "name": "f", "path": place.text("f"), "content": format!("key={}\n", SECRETS[0]),
+                "sensitive": ["content"] }),
+        json!({ "kind": "file", "name": "g", "path": place.text("g"), "mode": "0600",
+                "content": { "from": "value/v", "output": "input.password" } }),
+        json!({ "kind": "value", "name": "list", "input": ["a", SECRETS[3]], "sensitive": ["input"] }),
+        json!({ "kind": "command", "name": "c", "env": { "TOKEN": SECRETS[2] }, "sensitive": ["env.TOKEN"],
+                "after": ["file/f"],
+                "run": ["/bin/sh", "-c", format!("cat {}; echo \"$TOKEN\" >&2; cat {} >&2; exit {exit}", place.text("f"), place.text("f"))] }),
+    ]);
+    place
+}
+
+/// That no secret is in any file below `dir`.
+#[track_caller]
+fn search(dir: &Path) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            search(&path);
+            continue;
+        }
+        let bytes = std::fs::read(&path).unwrap();
+        for secret in SECRETS {
+            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!found, "{secret} is in {}", path.display());
+        }
+    }
+}
+
+#[track_caller]
+fn silent(place: &Place, args: &[&str], exit: i32) {
+    let ran = place.fleet(args).exits(exit);
+    for secret in SECRETS {
+        assert!(
+            !ran.out.contains(secret) && !ran.err.contains(secret),
+            "`{}` tells {secret}: {ran:?}",
+            ran.what
+        );
+    }
+}
+
+#[test]
+fn sensitive_values_are_in_no_output_no_plan_and_no_store() {
+    let place = place(0);
+    silent(&place, &["plan", "-v", "--out", "plans"], 0);
+    silent(&place, &["--json", "-v", "plan"], 0);
+    silent(&place, &["graph"], 0);
+    silent(&place, &["apply", "--yes", "-v"], 0);
+    assert_eq!(place.read("f"), format!("key={}\n", SECRETS[0]));
+    assert_eq!(place.read("g"), SECRETS[1]);
+    place.fleet(&["plan", "--detailed-exitcode"]).exits(0);
+    for args in
+        [&["status"][..], &["--json", "status"], &["history"], &["show", "1"], &["--json", "show", "1"]]
+    {
+        silent(&place, args, 0);
+    }
+    place.write("f", format!("key={} and more\n", SECRETS[0]));
+    silent(&place, &["-v", "plan"], 0);
+    silent(&place, &["status"], 0);
+    silent(&place, &["--json", "plan"], 0);
+    search(&place.path(".detc"));
+    std::fs::create_dir(place.path("saved")).unwrap();
+    std::fs::rename(place.path("plans"), place.path("saved/plan")).unwrap();
+    search(&place.path("saved"));
+}
+
+#[test]
+fn sensitive_values_are_in_no_message_of_a_failure() {
+    let place = place(5);
+    silent(&place, &["apply", "--yes", "-v"], 1);
+    silent(&place, &["--json", "apply", "--yes"], 1);
+    silent(&place, &["show", "2"], 0);
+    search(&place.path(".detc"));
+}
+
+#[test]
+fn a_saved_plan_with_sensitive_values_is_applied_only_with_the_file_that_has_them() {
+    let place = place(0);
+    place.fleet(&["plan", "--out", "p"]).exits(0);
+    place.fleet(&["apply", "p", "--yes"]).exits(64).complains("-f");
+    assert!(!place.path("f").exists(), "it is refused before anything is done");
+    place.fleet(&["-f", "detc.json", "apply", "p", "--yes"]).exits(0);
+    assert_eq!(place.read("g"), SECRETS[1]);
+}
+
+#[test]
+fn a_part_of_a_sensitive_value_can_be_referred_to_and_stays_sensitive() {
+    let place = Place::new();
+    let desire = |password: &str| {
+        place.desire(&[
+            json!({ "kind": "value", "name": "v", "input": { "password": password }, "sensitive": ["input"] }),
+            json!({ "kind": "file", "name": "g", "path": place.text("g"),
+                    "content": { "from": "value/v", "output": "input.password" } }),
+        ]);
+    };
+    for secret in [SECRETS[1], SECRETS[2]] {
+        desire(secret);
+        silent(&place, &["plan"], 0);
+        silent(&place, &["apply", "--yes"], 0);
+        assert_eq!(place.read("g"), secret);
+        place.fleet(&["plan", "--detailed-exitcode"]).exits(0);
+    }
+    search(&place.path(".detc"));
+}

@@ -1,0 +1,155 @@
+//! The commands and their exit codes.
+
+use serde_json::json;
+
+use crate::support::Place;
+
+fn one_file() -> Place {
+    let place = Place::new();
+    place.desire(&[json!({ "kind": "file", "name": "f", "path": place.text("f"), "content": "one\n" })]);
+    place
+}
+
+#[test]
+fn plan_shows_what_would_be_done_and_changes_nothing() {
+    let place = one_file();
+    place.fleet(&["plan"]).exits(0).shows("file/f").shows("1 to create");
+    assert!(!place.path("f").exists());
+    assert!(!place.path(".detc").exists(), "a plan that is not saved needs no store");
+}
+
+#[test]
+fn plan_exits_with_2_only_when_asked_to_tell_changes_apart() {
+    let place = one_file();
+    place.fleet(&["plan"]).exits(0);
+    place.fleet(&["plan", "--detailed-exitcode"]).exits(2);
+    place.apply();
+    place.fleet(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
+fn apply_does_it_and_a_second_apply_has_nothing_to_do() {
+    let place = one_file();
+    place.apply().shows("Done");
+    assert_eq!(place.read("f"), "one\n");
+    let again = place.fleet(&["--json", "apply", "--yes"]).exits(0).json();
+    assert_eq!(again["actions"], json!({ "done": 0, "satisfied": 0, "failed": 0, "not_reached": 0 }));
+    assert_eq!(again["run"], json!(null));
+}
+
+#[test]
+fn apply_and_destroy_refuse_without_yes_where_nobody_can_be_asked() {
+    let place = one_file();
+    place.fleet(&["apply"]).exits(3).complains("--yes");
+    assert!(!place.path("f").exists());
+    place.apply();
+    place.fleet(&["destroy"]).exits(3).complains("--yes");
+    assert!(place.path("f").exists());
+}
+
+#[test]
+fn status_tells_present_drifted_and_absent_apart() {
+    let place = one_file();
+    let state = || {
+        let status = place.fleet(&["--json", "-f", "detc.json", "status"]).exits(0).json();
+        status["resources"][0]["state"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(state(), "absent");
+    place.apply();
+    assert_eq!(state(), "present");
+    place.write("f", "else");
+    assert_eq!(state(), "drifted");
+    std::fs::remove_file(place.path("f")).unwrap();
+    assert_eq!(state(), "absent");
+}
+
+#[test]
+fn destroy_removes_everything_recorded_dependants_first() {
+    let place = Place::new();
+    let (dir, file) = (place.text("d"), place.text("d/f"));
+    place.desire(&[
+        json!({ "kind": "directory", "name": "d", "path": dir }),
+        json!({ "kind": "file", "name": "f", "path": file, "content": "x" }),
+    ]);
+    place.apply();
+    let ran = place.fleet(&["destroy", "--yes"]).exits(0);
+    assert!(!place.path("d").exists());
+    let at = |what: &str| ran.err.find(what).unwrap_or_else(|| panic!("{what} in {}", ran.err));
+    assert!(at("delete:file/f") < at("delete:directory/d"));
+    let status = place.fleet(&["--json", "status"]).exits(0).json();
+    assert_eq!(status["resources"], json!([]));
+}
+
+#[test]
+fn history_lists_the_newest_run_first_and_show_tells_one_with_reasons() {
+    let place = one_file();
+    place.apply();
+    place.desire(&[json!({ "kind": "file", "name": "f", "path": place.text("f"), "content": "two\n" })]);
+    place.apply();
+    let listed = place.fleet(&["history"]).exits(0);
+    assert!(listed.out.find("run-2").unwrap() < listed.out.find("run-1").unwrap(), "{}", listed.out);
+    place.fleet(&["show", "run-2"]).exits(0).shows("update:file/f").shows("the desired state changed");
+    place.fleet(&["show", "1"]).exits(0).shows("create:file/f");
+    place.fleet(&["show", "run-9"]).exits(64).complains("run-9");
+}
+
+#[test]
+fn a_failed_action_exits_with_1_and_names_what_was_not_reached() {
+    let place = Place::new();
+    place.desire(&[
+        json!({ "kind": "command", "name": "bad", "run": ["/bin/sh", "-c", "echo no luck >&2; exit 7"] }),
+        json!({ "kind": "file", "name": "later", "path": place.text("f"), "content": "", "after": ["command/bad"] }),
+        json!({ "kind": "file", "name": "apart", "path": place.text("g"), "content": "" }),
+    ]);
+    let ran = place.fleet(&["--json", "apply", "--yes"]).exits(1).json();
+    assert_eq!(ran["outcome"], "failed");
+    assert_eq!(ran["actions"], json!({ "done": 1, "satisfied": 0, "failed": 1, "not_reached": 1 }));
+    let failure = &ran["failures"][0];
+    assert_eq!(failure["resource"], "command/bad");
+    assert_eq!(failure["unreached"], json!(["create:file/later"]));
+    let error = failure["error"].as_str().unwrap();
+    assert!(error.contains("exit code 7") && error.contains("no luck"), "{error}");
+    assert!(place.path("g").exists(), "what does not depend on it goes on");
+}
+
+#[test]
+fn a_graph_is_drawn_in_every_format() {
+    let place = Place::new();
+    place.desire(&[
+        json!({ "kind": "directory", "name": "d", "path": place.text("d") }),
+        json!({ "kind": "file", "name": "f<&\">\\x", "path": place.text("d/f"), "content": "x" }),
+    ]);
+    let dot = place.fleet(&["graph"]).exits(0).out;
+    assert!(dot.starts_with("digraph") && dot.trim_end().ends_with('}') && dot.contains("->"), "{dot}");
+    let mermaid = place.fleet(&["graph", "--format", "mermaid"]).exits(0).out;
+    assert!(mermaid.contains("flowchart") && mermaid.contains("-->"), "{mermaid}");
+    let svg = place.fleet(&["graph", "--format", "svg"]).exits(0).out;
+    well_formed(&svg);
+    place.fleet(&["plan", "--out", "p"]).exits(0);
+    assert_eq!(place.fleet(&["graph", "p", "--format", "svg"]).exits(0).out, svg);
+}
+
+/// That every tag of an XML text is closed by its own, and that no text holds a bare `<` or `&`.
+#[track_caller]
+fn well_formed(xml: &str) {
+    let mut open: Vec<&str> = Vec::new();
+    let mut rest = xml.trim();
+    while let Some(start) = rest.find('<') {
+        for (at, _) in rest[..start].match_indices('&') {
+            assert!(rest[at..start].contains(';'), "a bare & before {}", &rest[start..]);
+        }
+        let end =
+            start + rest[start..].find('>').unwrap_or_else(|| panic!("an open tag: {}", &rest[start..]));
+        let tag = &rest[start + 1..end];
+        assert!(!tag.contains('<'), "a bare < in {tag}");
+        let name = tag.trim_start_matches('/').split([' ', '\n', '/']).next().unwrap();
+        if tag.starts_with('/') {
+            assert_eq!(open.pop(), Some(name));
+        } else if !tag.ends_with('/') && !tag.starts_with(['?', '!']) {
+            open.push(name);
+        }
+        rest = &rest[end + 1..];
+    }
+    assert!(open.is_empty() && rest.trim().is_empty(), "{open:?} {rest:?}");
+    assert!(xml.contains("<svg"));
+}
