@@ -1,5 +1,7 @@
 //! What must stay true of the source tree itself: layering, dependencies, licences, sizes.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests, too")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;

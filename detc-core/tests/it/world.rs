@@ -59,7 +59,7 @@ impl Resource for Line {
             return Ok(Observation::Unobservable);
         }
         let lines = ledger(&**cx.host()?).await?;
-        let there = lines.iter().any(|line| *line == self.text);
+        let there = lines.contains(&self.text);
         Ok(if there {
             Observation::Present(Present::new().with_field("text", self.text.as_str()))
         } else {
