@@ -1,0 +1,8 @@
+//! What an operator meets, through the real program `fleet`: its contract, its end by SIGKILL at any moment, and what it
+//! makes of broken input.
+
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests, too")]
+
+mod crash;
+mod modules;
+mod support;
