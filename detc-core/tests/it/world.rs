@@ -143,6 +143,11 @@ impl World {
         self.manager(store).await
     }
 
+    /// Writes a line behind the manager's back.
+    pub(crate) async fn append(&self, line: &str) {
+        self.host.run(&Command::new(["append", line])).await.unwrap();
+    }
+
     pub(crate) async fn lines(&self) -> Vec<String> {
         let mut lines = ledger(&*self.host).await.unwrap();
         lines.sort();
