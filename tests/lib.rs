@@ -1,1 +1,6 @@
-//! The tests are in the folders beside this file; this library is empty and exists to carry them.
+//! The tests are in the folders beside this file. This library carries the code blocks of the README and the book, so that
+//! they compile and run.
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

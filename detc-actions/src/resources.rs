@@ -14,7 +14,7 @@ mod template;
 pub use command::CommandSpec;
 pub use directory::DirectorySpec;
 pub use file::FileSpec;
-pub use process::ProcessSpec;
+pub use process::{HealthSpec, ProcessOutput, ProcessSpec, StopSpec};
 
 /// `registry` with all kinds of this crate.
 ///

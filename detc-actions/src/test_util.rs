@@ -7,6 +7,7 @@ use std::time::Duration;
 use detc_core::action::{ActionCx, CxParts};
 use detc_core::backend::Host;
 use detc_core::model::{Digest, Observation, RecordBody, ResourceId};
+use serde::Serialize;
 use tempfile::TempDir;
 
 use crate::backends::LocalHost;
@@ -35,7 +36,7 @@ pub(crate) struct Bench {
     host: Arc<dyn Host>,
     state_dir: String,
     blobs: BTreeMap<Digest, Arc<[u8]>>,
-    pub(crate) recorded: Option<RecordBody>,
+    recorded: Option<RecordBody>,
     pub(crate) triggers: Option<String>,
 }
 
@@ -55,6 +56,11 @@ impl Bench {
         }
     }
 
+    pub(crate) fn with_host(mut self, host: &Arc<dyn Host>) -> Self {
+        self.host = Arc::clone(host);
+        self
+    }
+
     pub(crate) fn path(&self, name: &str) -> String {
         self.dir.path().join(name).to_str().unwrap().to_owned()
     }
@@ -64,6 +70,12 @@ impl Bench {
         let digest = Digest::of(content);
         self.blobs.insert(digest, content.into());
         digest
+    }
+
+    /// Records that `spec` was applied.
+    pub(crate) fn record(&mut self, spec: &impl Serialize) {
+        let body = serde_json::json!({"spec": spec, "changed": "1/a", "schema": Digest::of(b"schema")});
+        self.recorded = Some(serde_json::from_value(body).unwrap());
     }
 
     pub(crate) fn cx(&self) -> ActionCx<'_> {

@@ -12,6 +12,8 @@ use crate::model::{Doc, FieldPath, ResourceId, secret};
 
 mod fields;
 mod resource;
+#[cfg(test)]
+mod tests;
 
 pub use fields::{FieldChange, compare};
 pub use resource::{Differ, Resolved, TriggerToken, View, intent_digest, trigger_token};
@@ -97,7 +99,7 @@ pub enum Reason {
     IntentAndDrift,
     /// What it restarts on changes.
     Trigger(Vec<ResourceId>),
-    /// An output it needs will change.
+    /// A value it needs of this resource changes, or has changed.
     Late(ResourceId),
     /// This field can not change in place.
     Immutable(FieldPath),
@@ -133,7 +135,7 @@ impl Display for Reason {
                 }
                 f.write_str(if ids.len() == 1 { ", which changes" } else { ", which change" })
             }
-            Self::Late(id) => write!(f, "it needs an output of {id}, which will change"),
+            Self::Late(id) => write!(f, "it needs a value of {id}, which changes"),
             Self::Immutable(field) => write!(f, "`{field}` can not change in place"),
             Self::RecordOnly => f.write_str("only what is recorded of it changes"),
             Self::Renamed(from) => write!(f, "it was {from}"),

@@ -23,5 +23,5 @@ pub use engine::{Applied, Checked, Command, Engine, Event, NodeEnd, Phase, Retry
 pub use limits::Limits;
 pub(crate) use perform::judge;
 pub use perform::{Perform, Performing, PlanWork, Surroundings};
-pub use progress::{Progress, ProgressSink};
+pub use progress::{Progress, ProgressSink, unseen};
 pub use report::{Failure, Outcome, RunReport, Tally};

@@ -16,7 +16,7 @@ use std::time::Duration;
 use crate::execute::journal::{JournalError, RunNumber};
 use crate::execute::{DriverOptions, Limits, Retry};
 use crate::model::secret::MarkKey;
-use crate::model::{InvalidState, Recorded, ResourceId};
+use crate::model::{FieldPath, InvalidState, Recorded, ResourceId};
 use crate::plan::PlanError;
 use crate::resource::Registry;
 use crate::store::{Compare, Store, StoreError};
@@ -27,14 +27,17 @@ mod lead;
 mod look;
 mod planned;
 mod records;
+mod report;
 mod resume;
 mod run;
 mod status;
 
 pub use clock::{Clock, SystemClock};
 pub use planned::{Planned, StaleAction};
+pub use report::ApplyReport;
+#[cfg(feature = "cli")]
+pub(crate) use report::spoken;
 pub use resume::{Resumed, Settlement};
-pub use run::ApplyReport;
 pub use status::{ResourceStatus, StatusState};
 
 /// How a manager works.
@@ -143,6 +146,14 @@ pub enum ManageError {
     /// The plan was made for another state of things: plan again.
     #[error("the plan is stale: {} of its actions {} derived from what is no longer so", .0.len(), if .0.len() == 1 { "was" } else { "were" })]
     Stale(Vec<StaleAction>),
+    /// The plan could break an invariant, and no order was found in which it does not.
+    #[error("this plan could break the invariant `{name}`: {story}")]
+    Broken {
+        /// The invariant.
+        name: String,
+        /// How, in words.
+        story: String,
+    },
     /// A run was interrupted: resume it first.
     #[error("{0} was interrupted and is not finished")]
     Unfinished(RunNumber),
@@ -169,6 +180,19 @@ impl Manager {
     ) -> Result<Self, ManageError> {
         let leadership = lead::take(&store, &options).await?;
         Self::open_with(store, registry, options, Some(leadership)).await
+    }
+
+    /// Opens the embedded store in `dir`, made when it is not there, and takes the lead on it.
+    ///
+    /// # Errors
+    /// [`StoreError::Held`] when another process has it open.
+    #[cfg(feature = "file-store")]
+    pub async fn embedded(dir: impl AsRef<std::path::Path>, registry: Registry) -> Result<Self, ManageError> {
+        let dir = dir.as_ref();
+        let store = crate::store::file::FileStore::open(dir).await?;
+        let absolute = std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf());
+        let options = ManagerOptions::default().with_state_dir(absolute.join("hosts").display().to_string());
+        Self::open(Arc::new(store), registry, options).await
     }
 
     /// Opens a store to plan and to look, without taking the lead: several may do so at once, where the store allows it.
@@ -222,6 +246,11 @@ impl Manager {
     /// The kinds and connectors it knows.
     pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// An output, or a field of the spec, of a recorded resource: what a reference to it would give.
+    pub fn output(&self, from: &ResourceId, path: &FieldPath) -> Option<serde_json::Value> {
+        self.body(from).ok()??.lookup(path)
     }
 
     /// Reads what is recorded again.

@@ -18,6 +18,7 @@ use crate::model::{Digest, Doc, Extra, HostName, HostSpec, RecordError, Resource
 
 mod build;
 pub mod file;
+mod keep;
 mod order;
 pub mod proof;
 pub mod render;
@@ -25,9 +26,12 @@ mod resolve;
 mod seal;
 mod select;
 mod sort;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use build::basis;
 pub use build::{Observed, PlanInput, build};
+pub use keep::{Counterexample, Proved};
 pub use select::{Pattern, Selection};
 
 /// An immutable graph of actions, each with its reason.
@@ -47,6 +51,12 @@ pub struct Plan {
     pub left_out: usize,
     /// What is done, each action after all that it comes after.
     pub actions: Vec<PlannedAction>,
+    /// For each invariant the worst that can happen to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proofs: Vec<Proved>,
+    /// Order that was added so that an invariant holds: before, after, which of `proofs`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ordered: Vec<(u32, u32, u32)>,
 }
 
 /// One action of a plan.
@@ -178,6 +188,13 @@ impl Plan {
     /// The changes of which nothing is known, so that nothing is done.
     pub fn unknown(&self) -> impl Iterator<Item = &Change> {
         self.changes.iter().filter(|change| change.kind == ChangeKind::Unknown)
+    }
+}
+
+/// The plan as text, without colours.
+impl Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text(&render::TextOptions::default()))
     }
 }
 

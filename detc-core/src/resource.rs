@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::action::{ActionCx, ActionError, Footprint};
 use crate::model::{FieldPath, Observation};
 
+mod act;
 mod erased;
 mod late;
 mod registry;
@@ -78,7 +79,16 @@ pub trait Resource: Debug + Serialize + DeserializeOwned + Send + Sync + 'static
     ///
     /// # Errors
     /// Classed by what the engine does next.
-    async fn delete(&self, cx: &ActionCx<'_>) -> Result<(), ActionError>;
+    async fn delete(&self, cx: &ActionCx<'_>) -> Result<Removed, ActionError>;
+}
+
+/// What became of a resource that was to be removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Removed {
+    /// It is gone.
+    Gone,
+    /// Something is left, on purpose, for this reason: it holds what is not ours to remove. It is forgotten all the same.
+    Left(String),
 }
 
 /// Stands for a text that is known only later, in a spec that is inspected before it is complete.

@@ -161,7 +161,10 @@ impl Debug for LocalHost {
     }
 }
 
-/// Connects hosts of the scheme `local`.
+/// Where detc keeps its own things on a host; the manager reads it.
+const STATE_DIR: &str = "state_dir";
+
+/// Connects hosts of the scheme `local`. Their one option is `state_dir`, an absolute path.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LocalConnector;
 
@@ -175,9 +178,16 @@ impl Connector for LocalConnector {
         if spec.connect != "local" {
             return Err(format!("`connect` is \"{}\": for this machine write \"local\"", spec.connect));
         }
-        match spec.options.keys().next() {
-            Some(option) => Err(format!("unknown field `{option}`: a local host has none but `connect`")),
-            None => Ok(()),
+        match spec.options.iter().find(|(name, _)| *name != STATE_DIR) {
+            Some((name, _)) => {
+                Err(format!("unknown field `{name}`: a local host has `connect` and `{STATE_DIR}`"))
+            }
+            None => match spec.options.get(STATE_DIR) {
+                Some(dir) if !dir.as_str().is_some_and(|dir| dir.starts_with('/')) => {
+                    Err(format!("`{STATE_DIR}` must be an absolute path, not {dir}"))
+                }
+                Some(_) | None => Ok(()),
+            },
         }
     }
 

@@ -11,7 +11,7 @@ use detc_core::action::{ActionCx, ActionError, CrashClass, Footprint, Place};
 use detc_core::backend::HostError;
 use detc_core::backend::host::{Command, ExitStatus, Output};
 use detc_core::model::{Observation, Present};
-use detc_core::resource::{ChangeEffect, HostNeed, InvalidField, KindTraits, Removal, Resource};
+use detc_core::resource::{ChangeEffect, HostNeed, InvalidField, KindTraits, Removal, Removed, Resource};
 use serde::{Deserialize, Serialize};
 
 use super::common::{check_argv, check_env, check_path, is_later, tail};
@@ -168,8 +168,8 @@ impl Resource for CommandSpec {
         self.execute(cx).await
     }
 
-    async fn delete(&self, _: &ActionCx<'_>) -> Result<(), ActionError> {
-        Ok(())
+    async fn delete(&self, _: &ActionCx<'_>) -> Result<Removed, ActionError> {
+        Ok(Removed::Gone)
     }
 }
 

@@ -1,13 +1,14 @@
 //! `directory`: a directory, its mode and owner.
 //!
-//! Deleting it removes it only when it is empty: what others have put there is not ours to remove.
+//! Deleting it removes it only when it is empty: what others have put there is not ours to remove. It then stays, and is
+//! forgotten. With `purge` all that is in it goes with it.
 
 use async_trait::async_trait;
 use detc_core::action::{ActionCx, ActionError, CrashClass, Footprint, Place};
 use detc_core::backend::HostError;
 use detc_core::backend::host::{FileKind, Remove};
 use detc_core::model::{Observation, Present};
-use detc_core::resource::{HostNeed, InvalidField, KindTraits, Resource};
+use detc_core::resource::{HostNeed, InvalidField, KindTraits, Removed, Resource};
 use serde::{Deserialize, Serialize};
 
 use super::common::{Access, check_path};
@@ -27,12 +28,19 @@ pub struct DirectorySpec {
     /// The group, by name or number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// Whether all that is in it is removed with it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub purge: bool,
 }
 
 impl DirectorySpec {
     /// A directory at `path`, its mode and owner left open.
     pub fn new(path: impl Into<String>) -> Self {
-        Self { path: path.into(), mode: None, owner: None, group: None }
+        Self { path: path.into(), mode: None, owner: None, group: None, purge: false }
+    }
+
+    fn removal(&self) -> Remove {
+        if self.purge { Remove::Tree } else { Remove::EmptyDirectory }
     }
 
     fn access(&self) -> Access<'_> {
@@ -77,13 +85,14 @@ impl Resource for DirectorySpec {
         self.create(cx).await
     }
 
-    async fn delete(&self, cx: &ActionCx<'_>) -> Result<(), ActionError> {
-        let removed = cx.host()?.remove(&self.path, Remove::EmptyDirectory).await;
-        removed.map_err(|error| match error {
-            HostError::NotEmpty { .. } => ActionError::from(error)
-                .with_hint("what is in it was not made by detc: move it away, or remove it, and apply again"),
-            other => other.into(),
-        })
+    async fn delete(&self, cx: &ActionCx<'_>) -> Result<Removed, ActionError> {
+        match cx.host()?.remove(&self.path, self.removal()).await {
+            Ok(()) => Ok(Removed::Gone),
+            Err(HostError::NotEmpty { .. }) => {
+                Ok(Removed::Left(format!("{} stays, since it holds what detc did not make", self.path)))
+            }
+            Err(other) => Err(other.into()),
+        }
     }
 }
 
@@ -120,17 +129,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_an_empty_directory_is_deleted() {
+    async fn a_directory_that_holds_what_is_not_ours_is_left_unless_it_is_purged() {
         let bench = Bench::new("directory/d");
         let spec = spec(&bench);
         spec.create(&bench.cx()).await.unwrap();
         std::fs::write(bench.path("a/b/theirs"), "x").unwrap();
-        let error = spec.delete(&bench.cx()).await.unwrap_err();
-        assert_eq!(error.to_string(), format!("directory {} on here is not empty", spec.path));
-        assert!(error.hint().unwrap().contains("was not made by detc"));
-        std::fs::remove_file(bench.path("a/b/theirs")).unwrap();
+        let removed = spec.delete(&bench.cx()).await.unwrap();
+        assert!(matches!(removed, Removed::Left(why) if why.contains("holds what detc did not make")));
+        assert!(std::path::Path::new(&bench.path("a/b/theirs")).exists());
+        let purged = DirectorySpec { purge: true, ..spec.clone() };
         for _ in 0..2 {
-            spec.delete(&bench.cx()).await.unwrap();
+            assert_eq!(purged.delete(&bench.cx()).await.unwrap(), Removed::Gone);
         }
         assert_eq!(spec.observe(&bench.cx()).await.unwrap(), Observation::Absent);
         assert!(std::path::Path::new(&bench.path("a")).exists());

@@ -8,7 +8,7 @@ use detc_core::action::{ActionCx, ActionError, CrashClass, Footprint, Place};
 use detc_core::backend::HostError;
 use detc_core::backend::host::{FileKind, Host, Remove, Stat};
 use detc_core::model::{Digest, Observation, Present};
-use detc_core::resource::{HostNeed, InvalidField, KindTraits, Resource, Source};
+use detc_core::resource::{HostNeed, InvalidField, KindTraits, Removed, Resource, Source};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -52,6 +52,16 @@ pub struct TemplateSpec {
     pub vars: Map<String, Value>,
 }
 
+impl TemplateSpec {
+    fn rendered(&self, cx: &ActionCx<'_>) -> Result<String, ActionError> {
+        let name = &self.source.path;
+        let text = std::str::from_utf8(cx.blob(&self.source.digest)?).map_err(|error| {
+            ActionError::permanent(format!("the template {name} is not UTF-8 text")).with_source(error)
+        })?;
+        render(name, text, &self.vars)
+    }
+}
+
 /// Longest text that a plan shows when it drifted; of others it shows length and digest.
 const SHOWN_MAX: usize = 64 << 10;
 
@@ -81,14 +91,7 @@ impl FileSpec {
         match (&self.content, &self.source, &self.template) {
             (Some(content), _, _) => Ok(content.clone().into_bytes()),
             (None, Some(source), _) => Ok(cx.blob(&source.digest)?.to_vec()),
-            (None, None, Some(template)) => {
-                let name = &template.source.path;
-                let text = std::str::from_utf8(cx.blob(&template.source.digest)?).map_err(|error| {
-                    ActionError::permanent(format!("the template {name} is not UTF-8 text"))
-                        .with_source(error)
-                })?;
-                Ok(render(name, text, &template.vars)?.into_bytes())
-            }
+            (None, None, Some(template)) => Ok(template.rendered(cx)?.into_bytes()),
             (None, None, None) => Err(ActionError::permanent(format!("{} has no content", cx.resource()))),
         }
     }
@@ -106,10 +109,20 @@ impl FileSpec {
         }
         let template = self.template.as_ref()?;
         // Without the template nothing can be said here of what it renders to: the record is compared.
-        let wanted = self.wanted(cx).ok()?;
-        let same = seen.digest == Some(Digest::of(&wanted));
-        let value = if same { serde_json::to_value(template).ok()? } else { seen.shown.clone().into() };
-        Some(("template", value))
+        let same = |template: &TemplateSpec| {
+            Some(seen.digest == Some(Digest::of(template.rendered(cx).ok()?.as_bytes())))
+        };
+        if same(template)? {
+            return Some(("template", serde_json::to_value(template).ok()?));
+        }
+        // A file that is as it was left is said in the words of the record, so that a plan shows which variable changes.
+        let recorded = cx.recorded().and_then(|body| body.spec.value().get("template").cloned());
+        let left = recorded.filter(|template| {
+            let template = serde_json::from_value(template.clone()).ok();
+            template.and_then(|template| same(&template)) == Some(true)
+        });
+        // The text itself is not shown: it may hold a variable that is sensitive.
+        Some(("template", left.unwrap_or_else(|| seen.summary.clone().into())))
     }
 
     async fn write(&self, cx: &ActionCx<'_>) -> Result<(), ActionError> {
@@ -132,31 +145,31 @@ impl FileSpec {
 struct Seen {
     /// Of a file that is not too long.
     digest: Option<Digest>,
-    /// What the plan shows of it.
+    /// Length and digest, in words.
+    summary: String,
+    /// What the plan shows of it: a small text itself.
     shown: String,
 }
 
 impl Seen {
     async fn look(host: &dyn Host, path: &str, stat: &Stat) -> Result<Option<Self>, HostError> {
+        let without_content = |summary: String| Self { digest: None, shown: summary.clone(), summary };
         if stat.kind != FileKind::File {
-            return Ok(Some(Self { digest: None, shown: format!("({})", stat.kind) }));
+            return Ok(Some(without_content(format!("({})", stat.kind))));
         }
         let content = match host.read(path, LEN_MAX).await {
             Ok(content) => content,
             // It was removed between the two looks.
             Err(HostError::NotFound { .. }) => return Ok(None),
             Err(HostError::TooLarge { .. }) => {
-                return Ok(Some(Self { digest: None, shown: format!("({} bytes)", stat.size) }));
+                return Ok(Some(without_content(format!("({} bytes)", stat.size))));
             }
             Err(other) => return Err(other),
         };
         let digest = Digest::of(&content);
-        let shown = match String::from_utf8(content) {
-            Ok(text) if text.len() <= SHOWN_MAX => text,
-            Ok(text) => format!("({} bytes, {})", text.len(), digest.short()),
-            Err(binary) => format!("({} bytes, {})", binary.as_bytes().len(), digest.short()),
-        };
-        Ok(Some(Self { digest: Some(digest), shown }))
+        let summary = format!("({} bytes, {})", content.len(), digest.short());
+        let text = if content.len() <= SHOWN_MAX { String::from_utf8(content).ok() } else { None };
+        Ok(Some(Self { digest: Some(digest), shown: text.unwrap_or_else(|| summary.clone()), summary }))
     }
 }
 
@@ -214,8 +227,9 @@ impl Resource for FileSpec {
         self.write(cx).await
     }
 
-    async fn delete(&self, cx: &ActionCx<'_>) -> Result<(), ActionError> {
-        Ok(cx.host()?.remove(&self.path, Remove::File).await?)
+    async fn delete(&self, cx: &ActionCx<'_>) -> Result<Removed, ActionError> {
+        cx.host()?.remove(&self.path, Remove::File).await?;
+        Ok(Removed::Gone)
     }
 }
 

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use detc_core::action::{ActionCx, ActionError, CrashClass, Footprint, Place};
 use detc_core::backend::host::{Ownership, Remove};
 use detc_core::model::{Health, Observation, Present};
-use detc_core::resource::{ChangeEffect, HostNeed, InvalidField, KindTraits, Resource};
+use detc_core::resource::{ChangeEffect, HostNeed, InvalidField, KindTraits, Removed, Resource};
 use serde::{Deserialize, Serialize};
 
 use super::common::{check_argv, check_env, check_path, is_later};
@@ -52,6 +52,9 @@ pub struct ProcessSpec {
     /// How it is asked to end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<StopSpec>,
+    /// How much memory it is planned with, in MiB. Not enforced: invariants and placement count with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_mib: Option<u64>,
 }
 
 /// What a `process` gives to others.
@@ -85,6 +88,7 @@ impl ProcessSpec {
             health: None,
             log: None,
             stop: None,
+            memory_mib: None,
         }
     }
 
@@ -176,10 +180,13 @@ impl Resource for ProcessSpec {
         self.create(cx).await
     }
 
-    async fn delete(&self, cx: &ActionCx<'_>) -> Result<(), ActionError> {
+    async fn delete(&self, cx: &ActionCx<'_>) -> Result<Removed, ActionError> {
         let keeper = Keeper::new(self, cx)?;
         keeper.clear().await?;
-        Ok(cx.host()?.remove(&keeper.files.record, Remove::File).await?)
+        let host = cx.host()?;
+        host.remove(&format!("{}.end", keeper.files.record), Remove::File).await?;
+        host.remove(&keeper.files.record, Remove::File).await?;
+        Ok(Removed::Gone)
     }
 }
 

@@ -6,7 +6,7 @@ use super::{Cause, Change, ChangeKind, FieldChange, Reason, compare};
 use crate::model::secret::{MarkKey, Vault};
 use crate::model::{
     DesiredResource, Digest, Doc, FieldOwner, FieldPath, Hasher, HostName, Observation, Present, Record,
-    RecordBody, RecordError, ResourceId,
+    RecordBody, RecordError, Reference, ResourceId, collect_references,
 };
 use crate::resource::{ChangeEffect, KindFacts};
 
@@ -68,7 +68,8 @@ pub fn intent_digest(sealed: &Doc, host: Option<&HostName>) -> Digest {
     }
 }
 
-/// The token of these triggers, each with the run and action that last changed it.
+/// The token of these triggers: each by the id that it was made under, whatever its name is now, with the run and
+/// action that last changed it.
 pub fn trigger_token<'a>(triggers: impl IntoIterator<Item = (&'a ResourceId, &'a str)>) -> String {
     let mut parts: Vec<_> = triggers.into_iter().collect();
     parts.sort_unstable();
@@ -154,7 +155,7 @@ impl Differ<'_> {
     }
 
     fn adoption(&self, view: View<'_>, present: &Present) -> Change {
-        let wanted = effective(&view, Some(present), None);
+        let wanted = self.effective(&view, Some(present), None);
         let mut change = self.new_change(view, ChangeKind::Adopt, Reason::Found);
         change.fields = seen_changes(present, &Value::Null, &wanted).into();
         change.to = Some(Doc::new(&wanted));
@@ -168,7 +169,7 @@ impl Differ<'_> {
         body: &RecordBody,
         present: Option<&Present>,
     ) -> Change {
-        let wanted = effective(&view, present, Some(body));
+        let wanted = self.effective(&view, present, Some(body));
         let recorded = body.spec.value();
         let mut fields = match present {
             Some(present) => seen_changes(present, &recorded, &wanted),
@@ -196,7 +197,7 @@ impl Differ<'_> {
         let (kind, reason) = if let Some(field) = immutable {
             (ChangeKind::Replace, Reason::Immutable(field.path.clone()))
         } else if !fields.is_empty() {
-            (ChangeKind::Update, self.cause(view, &fields))
+            (ChangeKind::Update, Self::cause(view, record, &fields))
         } else if let Some(ids) = trigger {
             (ChangeKind::Update, Reason::Trigger(ids))
         } else if let Some(from) = view.renamed_from {
@@ -215,18 +216,63 @@ impl Differ<'_> {
         change
     }
 
-    fn cause(&self, view: View<'_>, fields: &[FieldChange]) -> Reason {
-        if let Some(late) = &view.resolved.late
-            && fields.iter().all(|field| crate::model::Reference::is_form(&field.to))
-        {
-            return Reason::Late(late.clone());
-        }
+    /// Why fields differ. Where the desired state says what it said before, it is what it refers to that differs.
+    fn cause(view: View<'_>, record: &Record, fields: &[FieldChange]) -> Reason {
         let has = |cause| fields.iter().any(|field| field.cause == cause);
         match (has(Cause::Intent), has(Cause::Drift)) {
             (true, true) => Reason::IntentAndDrift,
             (false, true) => Reason::Drift,
-            (true, false) | (false, false) => Reason::Intent,
+            (true, false) | (false, false) if record.intent() != view.resolved.intent => Reason::Intent,
+            (true, false) | (false, false) => match Self::source(view, fields) {
+                Some(source) => Reason::Late(source),
+                None => Reason::Intent,
+            },
         }
+    }
+
+    /// The resource to which one of these fields refers, if possible one whose output is not yet known.
+    fn source(view: View<'_>, fields: &[FieldChange]) -> Option<ResourceId> {
+        if view.resolved.late.is_some() {
+            return view.resolved.late.clone();
+        }
+        let written = view.desired.spec.value();
+        fields.iter().find_map(|field| {
+            // The field may lie within what a reference stands for.
+            let mut at = &written;
+            for segment in field.path.segments() {
+                match at
+                    .as_object()
+                    .filter(|_| !Reference::is_form(at))
+                    .and_then(|object| object.get(&segment))
+                {
+                    Some(part) => at = part,
+                    None => break,
+                }
+            }
+            let mut references = Vec::new();
+            collect_references(at, &mut references).ok()?;
+            references.into_iter().next().map(|reference| reference.from)
+        })
+    }
+
+    /// The wanted spec, with the fields that others decide as they are.
+    fn effective(&self, view: &View<'_>, present: Option<&Present>, body: Option<&RecordBody>) -> Value {
+        let mut wanted = view.resolved.spec.value();
+        for (path, owner) in &view.desired.extra().ownership {
+            let theirs = match owner {
+                FieldOwner::Own => None,
+                FieldOwner::Seed | FieldOwner::Yield(_) | FieldOwner::Observe => {
+                    let seen = present.and_then(|present| get_in(&present.fields, path));
+                    seen.or_else(|| body.and_then(|body| path.get(&body.spec.value()).cloned()))
+                }
+            };
+            let top = path.segments().swap_remove(0);
+            let is_field = self.facts.fields.is_none_or(|fields| fields.contains(&top.as_str()));
+            if let (Some(theirs), true) = (theirs, is_field) {
+                put(&mut wanted, path, theirs);
+            }
+        }
+        wanted
     }
 
     /// Whether it must restart, and for which triggers.
@@ -250,22 +296,24 @@ impl Differ<'_> {
     }
 }
 
-/// The wanted spec, with the fields that others decide as they are.
-fn effective(view: &View<'_>, present: Option<&Present>, body: Option<&RecordBody>) -> Value {
-    let mut wanted = view.resolved.spec.value();
-    for (path, owner) in &view.desired.extra().ownership {
-        let theirs = match owner {
-            FieldOwner::Own => None,
-            FieldOwner::Seed | FieldOwner::Yield(_) | FieldOwner::Observe => {
-                let seen = present.and_then(|present| get_in(&present.fields, path));
-                seen.or_else(|| body.and_then(|body| path.get(&body.spec.value()).cloned()))
-            }
-        };
-        if let (Some(theirs), Some(part)) = (theirs, path.get_mut(&mut wanted)) {
-            *part = theirs;
-        }
+/// Sets the part of `value` at `path`, also where the desired state says nothing of it.
+fn put(value: &mut Value, path: &FieldPath, part: Value) {
+    if let Some(place) = path.get_mut(value) {
+        *place = part;
+        return;
     }
-    wanted
+    if part.is_null() {
+        return;
+    }
+    let mut at = value;
+    for segment in path.segments() {
+        if at.is_null() {
+            *at = Value::Object(serde_json::Map::new());
+        }
+        let Some(object) = at.as_object_mut() else { return };
+        at = object.entry(segment).or_insert(Value::Null);
+    }
+    *at = part;
 }
 
 fn get_in(fields: &serde_json::Map<String, Value>, path: &FieldPath) -> Option<Value> {

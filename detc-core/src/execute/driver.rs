@@ -79,6 +79,9 @@ pub struct Driver {
 /// actions, and small enough that its memory does not count.
 const BATCH_MAX: usize = 8 << 20;
 
+/// After so many events that did not wait, others get their turn: the lease is kept alive on the same threads.
+const TURN: u32 = 256;
+
 type Call = Pin<Box<dyn Future<Output = Happened> + Send>>;
 
 enum Happened {
@@ -169,17 +172,28 @@ impl Driver {
             batch: Batch::default(),
             committing: false,
             finishing: false,
+            stopping: false,
             recorded: 0,
             checked_at: vec![None; engine.ends().count()],
             began: began.checked_sub(self.elapsed).unwrap_or(began),
             engine,
         };
         let mut commands = first;
+        if self.stop.is_stopped() {
+            state.stopping = true;
+            state.engine.step(Event::Stop, &mut commands);
+        }
         state.engine.begin(&mut commands);
         self.perform(&mut state, &mut commands);
         let mut stop = self.stop.0.subscribe();
         loop {
+            let mut turn = 0;
             while let Some(event) = state.events.pop_front() {
+                turn += 1;
+                if turn % TURN == 0 {
+                    tokio::task::yield_now().await;
+                }
+                self.notice_stop(&mut state);
                 state.engine.step(event, &mut commands);
                 self.perform(&mut state, &mut commands);
                 if state.batch.bytes >= BATCH_MAX {
@@ -202,15 +216,20 @@ impl Driver {
                         self.take(&mut state, more.expect("invariant: a call does not panic"))?;
                     }
                 }
-                _ = stop.wait_for(|stop| *stop), if !state.engine.is_stopping() => {
-                    (self.sink)(&Progress::Stopping);
-                    state.events.push_back(Event::Stop);
-                }
+                _ = stop.wait_for(|stop| *stop), if !state.stopping => self.notice_stop(&mut state),
             }
         }
         let report = RunReport::new(state.engine.ends(), began.elapsed());
         (self.sink)(&Progress::Over { outcome: report.outcome });
         Ok(report)
+    }
+
+    fn notice_stop(&mut self, state: &mut Run) {
+        if !state.stopping && self.stop.is_stopped() {
+            state.stopping = true;
+            (self.sink)(&Progress::Stopping);
+            state.events.push_back(Event::Stop);
+        }
     }
 
     fn take(&mut self, state: &mut Run, happened: Happened) -> Result<(), StoreError> {
@@ -267,9 +286,10 @@ impl Driver {
                     state.record(action, What::Started, writes);
                 }
                 Command::RecordEnd(action, end) => {
+                    let remark = self.work.remark(action);
                     let writes = self.work.records(action, &end);
                     let took = state.checked_at[action as usize].map_or(Duration::ZERO, |at| at.elapsed());
-                    (self.sink)(&Progress::Ended { action, end: &end, took });
+                    (self.sink)(&Progress::Ended { action, end: &end, took, remark: remark.as_deref() });
                     state.record(action, What::from(&end), writes);
                 }
                 Command::Finish => state.finishing = true,
@@ -307,6 +327,7 @@ struct Run {
     batch: Batch,
     committing: bool,
     finishing: bool,
+    stopping: bool,
     recorded: u64,
     checked_at: Vec<Option<Instant>>,
     began: Instant,

@@ -157,13 +157,16 @@ enum Next {
     Apply,
 }
 
-/// A run of some work. See the [module](self).
+/// A run of some work, as a function from events to commands.
 #[derive(Debug)]
 pub struct Engine {
     crash: Vec<CrashClass>,
     dependents: Vec<Vec<u32>>,
     states: Vec<State>,
+    /// How often each was applied.
     attempts: Vec<u32>,
+    /// How often each had to be looked at again since it was last applied.
+    looks: Vec<u32>,
     priority: Vec<u64>,
     slots: Slots,
     retry: Retry,
@@ -189,6 +192,7 @@ impl Engine {
         Self {
             states: work.after.iter().map(|after| State::Waiting(after.len() as u32)).collect(),
             attempts: vec![0; len],
+            looks: vec![0; len],
             dependents,
             priority,
             slots: Slots::new(work.global, &work.groups, work.member),
@@ -221,7 +225,7 @@ impl Engine {
                     }
                 }
                 NodeEnd::Failed(_) | NodeEnd::InDoubt(_) | NodeEnd::NotReached(_) => {
-                    self.cut_off(*action, &dependents, commands)
+                    self.cut_off(*action, &dependents, commands);
                 }
             }
             self.dependents[*action as usize] = dependents;
@@ -303,6 +307,7 @@ impl Engine {
                 Next::Apply => {
                     self.states[action as usize] = State::Applying;
                     self.attempts[action as usize] += 1;
+                    self.looks[action as usize] = 0;
                     commands.push(Command::Apply(action, self.attempts[action as usize]));
                 }
             }
@@ -383,7 +388,7 @@ impl Engine {
             (Phase::Settle, Checked::Unknown(why))
                 if self.crash[action as usize] == CrashClass::AtMostOnce =>
             {
-                self.end(action, NodeEnd::Failed(why), commands);
+                self.end(action, NodeEnd::InDoubt(why), commands);
             }
             (phase, Checked::Unknown(why)) => {
                 self.again(
@@ -428,21 +433,24 @@ impl Engine {
         }
     }
 
-    /// Does it again after a delay, or gives up.
+    /// Does it again after a delay, or gives up. Looks and applies are counted apart: a look that has to be repeated uses
+    /// up no apply.
     fn again(&mut self, action: u32, next: Next, why: String, commands: &mut Vec<Command>) {
-        let attempts = &mut self.attempts[action as usize];
-        if next != Next::Apply {
-            *attempts += 1;
-        }
-        let attempt = *attempts;
+        let tries = match next {
+            Next::Apply => self.attempts[action as usize],
+            Next::Check(_) => {
+                self.looks[action as usize] += 1;
+                self.looks[action as usize]
+            }
+        };
         let give_up = self.stopping && next == Next::Check(Phase::First);
-        if attempt >= self.retry.attempts_max || give_up {
+        if tries >= self.retry.attempts_max || give_up {
             self.end(action, NodeEnd::Failed(why), commands);
             return;
         }
         self.slots.release(action);
         self.states[action as usize] = State::Delayed(next);
-        commands.push(Command::Wait(action, self.retry.delay(attempt)));
+        commands.push(Command::Wait(action, self.retry.delay(tries)));
     }
 
     fn release(&mut self, action: u32) {
@@ -452,22 +460,20 @@ impl Engine {
 
     fn end(&mut self, action: u32, end: NodeEnd, commands: &mut Vec<Command>) {
         self.release(action);
-        self.record_end(action, end.clone(), commands);
+        let went_well = matches!(end, NodeEnd::Done | NodeEnd::Satisfied);
+        self.record_end(action, end, commands);
         let dependents = std::mem::take(&mut self.dependents[action as usize]);
-        match end {
-            NodeEnd::Done | NodeEnd::Satisfied => {
-                for dependent in &dependents {
-                    if let State::Waiting(left) = &mut self.states[*dependent as usize] {
-                        *left -= 1;
-                        if *left == 0 {
-                            self.queue(*dependent, Next::Check(Phase::First));
-                        }
+        if went_well {
+            for dependent in &dependents {
+                if let State::Waiting(left) = &mut self.states[*dependent as usize] {
+                    *left -= 1;
+                    if *left == 0 {
+                        self.queue(*dependent, Next::Check(Phase::First));
                     }
                 }
             }
-            NodeEnd::Failed(_) | NodeEnd::InDoubt(_) | NodeEnd::NotReached(_) => {
-                self.cut_off(action, &dependents, commands)
-            }
+        } else {
+            self.cut_off(action, &dependents, commands);
         }
         self.dependents[action as usize] = dependents;
     }
@@ -501,3 +507,6 @@ fn longest_paths(dependents: &[Vec<u32>], weight: &[u32]) -> Vec<u64> {
     }
     paths
 }
+
+#[cfg(test)]
+mod tests;

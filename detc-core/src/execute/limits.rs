@@ -22,6 +22,29 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// Sets how many may be at work in all.
+    #[must_use]
+    pub fn with_global(mut self, limit: usize) -> Self {
+        self.global = limit;
+        self
+    }
+
+    /// Sets how many may be at work on one host.
+    #[must_use]
+    pub fn with_per_host(mut self, limit: usize) -> Self {
+        self.per_host = limit;
+        self
+    }
+
+    /// Sets how many may be at work among the resources with the label `key=value`.
+    #[must_use]
+    pub fn with_per_label(mut self, key: &str, value: &str, limit: usize) -> Self {
+        self.per_label.insert((key.to_owned(), value.to_owned()), limit);
+        self
+    }
+}
+
 /// What is ready to be done, and the slots it needs.
 #[derive(Debug)]
 pub(super) struct Slots {

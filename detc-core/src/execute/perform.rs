@@ -12,6 +12,7 @@ use crate::action::{ActionError, CrashClass, ErrorClass};
 use crate::diff::trigger_token;
 use crate::model::{Doc, Map, Observation, Record, RecordBody, ResourceId, Set, substitute};
 use crate::plan::{Plan, PlannedAction, Verb};
+use crate::resource::Removed;
 use crate::store::Write;
 
 mod around;
@@ -36,6 +37,9 @@ pub trait Perform: Send + Sync + 'static {
 
     /// What is written to the store together with the journal's entry for this end.
     fn records(&self, action: u32, end: &NodeEnd) -> Vec<Write>;
+
+    /// A remark on an action that is about to end, for people.
+    fn remark(&self, action: u32) -> Option<String>;
 
     /// The last error of an action that will be tried again, for people.
     fn last_error(&self, action: u32) -> String;
@@ -65,6 +69,8 @@ struct Open {
     observed: Option<Observation>,
     output: Option<Value>,
     triggers: Option<String>,
+    /// What is left on purpose of something that was removed, and why.
+    left: Option<String>,
     error: String,
 }
 
@@ -143,7 +149,9 @@ impl PlanWork {
         }
         let records: Vec<(&ResourceId, Arc<RecordBody>)> =
             extra.restart_on.iter().filter_map(|id| Some((id, self.record_of(id)?))).collect();
-        Some(trigger_token(records.iter().map(|(id, body)| (*id, body.changed.as_str()))))
+        Some(trigger_token(
+            records.iter().map(|(id, body)| (body.made_as.as_ref().unwrap_or(id), body.changed.as_str())),
+        ))
     }
 
     async fn try_check(&self, index: u32, phase: Phase) -> Result<Checked, ActionError> {
@@ -158,7 +166,11 @@ impl PlanWork {
             .around
             .observe(index, action, id, &spec, base.as_deref(), token.as_deref(), &self.plan)
             .await?;
-        let checked = if action.verb.removes() {
+        let left =
+            phase == Phase::Verify && self.state().open.get(&index).is_some_and(|open| open.left.is_some());
+        let checked = if left {
+            Checked::Satisfied
+        } else if action.verb.removes() {
             judge::removed(&observed, phase)
         } else {
             judge(&spec, &observed, base.as_deref(), token.as_deref(), phase, action.crash)
@@ -188,7 +200,10 @@ impl PlanWork {
         let call =
             around::Call { index, action, id, spec: &spec, base: base.as_deref(), token, plan: &self.plan };
         let output = if action.verb.removes() {
-            self.around.delete(&call).await.map(|()| None)?
+            if let Removed::Left(why) = self.around.delete(&call).await? {
+                self.state().open.entry(index).or_default().left = Some(why);
+            }
+            None
         } else if exists {
             Some(self.around.update(&call).await?)
         } else {
@@ -310,6 +325,10 @@ impl Perform for PlanWork {
         writes.push(Write::Put { key: state_key(id), value: record.as_bytes().clone(), lease: None });
         writes.extend(recording.renamed_from.as_ref().map(|from| Write::Delete(state_key(from))));
         writes
+    }
+
+    fn remark(&self, action: u32) -> Option<String> {
+        self.state().open.get(&action).and_then(|open| open.left.clone())
     }
 
     fn last_error(&self, action: u32) -> String {

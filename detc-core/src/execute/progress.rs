@@ -40,6 +40,8 @@ pub enum Progress<'a> {
         end: &'a NodeEnd,
         /// How long it took, from its first check.
         took: Duration,
+        /// What people should know of it.
+        remark: Option<&'a str>,
     },
     /// What is in flight is finished, then the run stops.
     Stopping,
@@ -57,3 +59,8 @@ pub enum Progress<'a> {
 
 /// Takes the progress of a run. It is called on the run's own task: it must be quick and must not block.
 pub type ProgressSink = Box<dyn FnMut(&Progress<'_>) + Send>;
+
+/// A sink that shows nothing.
+pub fn unseen() -> ProgressSink {
+    Box::new(|_| {})
+}

@@ -36,11 +36,19 @@ pub struct StaleAction {
 }
 
 impl Manager {
-    /// Observes, diffs and plans. Changes nothing.
+    /// Observes, diffs and plans everything. Changes nothing.
     ///
     /// # Errors
     /// When the desired state is wrong, or asks for something that is refused.
-    pub async fn plan(
+    pub async fn plan(&self, desired: &Desired) -> Result<Planned, ManageError> {
+        self.plan_with(desired, &Selection::all(), &mut crate::execute::unseen()).await
+    }
+
+    /// Observes, diffs and plans a part, and tells `sink` what is being looked at. Changes nothing.
+    ///
+    /// # Errors
+    /// When the desired state is wrong, or asks for something that is refused.
+    pub async fn plan_with(
         &self,
         desired: &Desired,
         selection: &Selection,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::look::{Look, look_at_all};
 use super::planned::is_by_record;
-use super::{ManageError, Manager, Planned, records};
+use super::{ApplyReport, ManageError, Manager, Planned, records};
 use crate::action::CrashClass;
 use crate::execute::journal::{self, RunHead, RunNumber};
 use crate::execute::{
@@ -15,30 +15,29 @@ use crate::execute::{
 use crate::model::{HostName, ResourceId};
 use crate::plan::{Observed, Plan};
 
-/// What came of applying a plan.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ApplyReport {
-    /// The run, by its number; `None` when there was nothing to run.
-    pub run: Option<RunNumber>,
-    /// The plan that was run.
-    pub plan: Arc<Plan>,
-    /// What came of it.
-    pub report: RunReport,
-}
-
 /// A plan larger than this is dropped from the store when its run has ended; the run's head is kept.
 const KEPT_ACTIONS_MAX: usize = 20_000;
 
 impl Manager {
     /// Applies a plan, records every step, and looks again when it is done.
     ///
-    /// Cancellation: a dropped call leaves what a crash leaves, to be resumed. To stop in good order use `stop`.
+    /// Cancellation: a dropped call leaves what a crash leaves, to be resumed.
     ///
     /// # Errors
     /// [`ManageError::Unfinished`] when an earlier run is to be resumed first; otherwise when the store fails. A failed
     /// action is no error: see [`ApplyReport::report`].
-    pub async fn apply(
+    pub async fn apply(&self, planned: Planned) -> Result<ApplyReport, ManageError> {
+        self.apply_with(planned, crate::execute::unseen(), StopHandle::new()).await
+    }
+
+    /// Applies a plan, tells `sink` how it goes, and stops in good order when `stop` says so.
+    ///
+    /// Cancellation: a dropped call leaves what a crash leaves, to be resumed.
+    ///
+    /// # Errors
+    /// [`ManageError::Unfinished`] when an earlier run is to be resumed first; otherwise when the store fails. A failed
+    /// action is no error: see [`ApplyReport::report`].
+    pub async fn apply_with(
         &self,
         planned: Planned,
         sink: ProgressSink,
@@ -49,6 +48,10 @@ impl Manager {
             return Err(ManageError::Unfinished(open.number));
         }
         let Planned { plan, around } = planned;
+        if let Some(broken) = plan.broken() {
+            let (name, story) = (broken.invariant.name.clone(), plan.story(broken));
+            return Err(ManageError::Broken { name, story });
+        }
         if plan.is_empty() {
             let mut report = RunReport::new(std::iter::empty(), Duration::ZERO);
             add_unknown(&plan, &mut report);
@@ -175,8 +178,7 @@ impl Manager {
             made.push((index as u32, id.clone()));
         }
         let mut observed = Observed::default();
-        let quiet: &mut ProgressSink = &mut (Box::new(|_: &crate::execute::Progress<'_>| {}) as ProgressSink);
-        look_at_all(&Arc::new(around), looks, &mut observed, quiet).await;
+        look_at_all(&Arc::new(around), looks, &mut observed, &mut crate::execute::unseen()).await;
         for (index, id) in made {
             let (Some(body), Some(seen)) = (self.body(&id)?, observed.get(&id)) else { continue };
             let token = body.triggers.as_deref();

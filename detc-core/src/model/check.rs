@@ -242,10 +242,11 @@ pub fn footprint_edges(desired: &Desired, registry: &Registry) -> Placed {
         }
     }
     for (dependent, host, footprint) in touched {
+        let own = placed.edges.len();
         let mut add = |place: Place| {
             for dependency in writers.get(&(host.clone(), place)).into_iter().flatten() {
                 let edge = Edge { dependent, dependency: *dependency, kind: EdgeKind::Footprint };
-                if edge.dependent != edge.dependency && !placed.edges.contains(&edge) {
+                if edge.dependent != edge.dependency && !placed.edges[own..].contains(&edge) {
                     placed.edges.push(edge);
                 }
             }

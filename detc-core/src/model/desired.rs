@@ -153,6 +153,15 @@ impl DesiredResource {
         Self::from_value(R::KIND, name, &fields).unwrap_or_else(|error| panic!("{}/{name}: {error}", R::KIND))
     }
 
+    /// The step called `name`: an action that stands in the desired state.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new) does.
+    pub fn step<A: crate::action::Action>(name: &str, action: &A) -> Self {
+        let fields = serde_json::to_value(action).expect("invariant: an action is JSON");
+        Self::from_value(A::KIND, name, &fields).unwrap_or_else(|error| panic!("{}/{name}: {error}", A::KIND))
+    }
+
     /// Puts it on a host.
     #[must_use]
     pub fn on(mut self, host: &str) -> Self {

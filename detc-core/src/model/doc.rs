@@ -112,7 +112,7 @@ pub fn write_canonical(value: &Value, out: &mut String) {
         Value::Bool(true) => out.push_str("true"),
         Value::Bool(false) => out.push_str("false"),
         Value::Number(number) => {
-            write!(out, "{number}").expect("invariant: writing to a string does not fail")
+            write!(out, "{number}").expect("invariant: writing to a string does not fail");
         }
         Value::String(text) => write_string(text, out),
         Value::Array(items) => {

@@ -47,6 +47,7 @@ pub fn build(input: &PlanInput<'_>, vault: &mut Vault) -> Result<Plan, PlanError
         builder.desired(*index, vault)?;
     }
     builder.orphans()?;
+    builder.hold_back_removals();
     builder.finish()
 }
 
@@ -91,6 +92,9 @@ impl<'a> Builder<'a> {
             (None, Some(from)) if self.renames.contains_key(from) => Some(from),
             _ => None,
         };
+        if let Some(from) = renamed_from {
+            self.resolver.renamed(index, from);
+        }
         let record = own.or_else(|| self.input.recorded.get(renamed_from?));
         self.matched += usize::from(record.is_some());
         let sealed = differ.sealed(desired, vault);
@@ -137,13 +141,10 @@ impl<'a> Builder<'a> {
         renamed_from: Option<&ResourceId>,
     ) -> Result<(), PlanError> {
         if change.kind == ChangeKind::Unknown {
-            self.steps.push(Step {
-                change,
-                index: Some(index),
-                make: None,
-                remove: None,
-                recorded_after: Vec::new(),
-            });
+            let recorded = record.map(|record| record.body()).transpose();
+            let recorded = recorded.map_err(|source| damaged(&desired.id, source))?;
+            let recorded_after = recorded.map(|body| body.after).unwrap_or_default();
+            self.steps.push(Step { change, index: Some(index), make: None, remove: None, recorded_after });
             return Ok(());
         }
         let kind =
@@ -236,6 +237,34 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
+    /// Holds back the removal of what a resource of which nothing is known was made after: it may still need it.
+    fn hold_back_removals(&mut self) {
+        let mut waiting: Vec<usize> =
+            (0..self.steps.len()).filter(|at| self.steps[*at].change.kind == ChangeKind::Unknown).collect();
+        if waiting.is_empty() {
+            return;
+        }
+        // In the order of ids, so that the reason of a removal that waits for several is always the same.
+        waiting.sort_by(|a, b| self.steps[*b].change.resource.cmp(&self.steps[*a].change.resource));
+        let removals: Map<ResourceId, usize> = (0..self.steps.len())
+            .filter(|at| self.steps[*at].index.is_none())
+            .map(|at| (self.steps[at].change.resource.clone(), at))
+            .collect();
+        while let Some(at) = waiting.pop() {
+            let unknown = self.steps[at].change.resource.clone();
+            for needed in self.steps[at].recorded_after.clone() {
+                let Some(at) = removals.get(&needed).copied() else { continue };
+                let step = &mut self.steps[at];
+                if step.change.kind == ChangeKind::Delete {
+                    step.change.kind = ChangeKind::Unknown;
+                    step.change.reason = Reason::Waits(unknown.clone());
+                    step.remove = None;
+                    waiting.push(at);
+                }
+            }
+        }
+    }
+
     fn finish(self) -> Result<Plan, PlanError> {
         let (changes, actions) = order::assemble(self.steps, &self.input)?;
         let hosts = &self.input.desired.hosts;
@@ -256,7 +285,10 @@ impl<'a> Builder<'a> {
             kept: self.kept,
             left_out: 0,
             actions,
+            proofs: Vec::new(),
+            ordered: Vec::new(),
         };
+        super::keep::add_proofs(&mut plan, &self.input)?;
         plan.seal();
         Ok(plan)
     }

@@ -41,6 +41,8 @@ struct Graph<'a> {
     /// For each action: its step, and whether it removes. Numbered by steps in id order.
     actions: Vec<(u32, bool)>,
     after: Vec<Vec<u32>>,
+    /// From the change of what lets go to the removal of what it lets go of: kept where the order allows it.
+    wishes: Vec<(u32, u32)>,
     make_of: Vec<u32>,
     remove_of: Vec<u32>,
     /// The step of each desired resource, `NONE` for what is kept.
@@ -59,6 +61,7 @@ impl<'a> Graph<'a> {
             input: *input,
             actions: Vec::with_capacity(steps.len()),
             after: Vec::new(),
+            wishes: Vec::new(),
             make_of: vec![NONE; steps.len()],
             remove_of: vec![NONE; steps.len()],
             step_of_desired: vec![NONE; input.desired.resources.len()],
@@ -82,8 +85,7 @@ impl<'a> Graph<'a> {
     }
 
     fn edge(&mut self, before: u32, after: u32) {
-        if before != NONE && after != NONE && before != after && !self.after[after as usize].contains(&before)
-        {
+        if before != NONE && after != NONE && before != after {
             self.after[after as usize].push(before);
         }
     }
@@ -127,27 +129,29 @@ impl<'a> Graph<'a> {
                 if self.remove_of[at] != NONE {
                     self.edge(self.remove_of[at], removal);
                 } else if self.steps[at].index.is_some() && !self.still_depends(at, &dependency) {
-                    self.edge(self.make_of[at], removal);
+                    self.wishes.push((self.make_of[at], removal));
                 }
             }
         }
     }
 
+    /// Whether it comes after `dependency` as desired, directly or through others: then it waits for what is made in
+    /// place of what is removed, and can not go before.
     fn still_depends(&self, at: usize, dependency: &ResourceId) -> bool {
         let (Some(index), resources) = (self.steps[at].index, &self.input.desired.resources) else {
             return false;
         };
         let dependency = resources.get_index_of(dependency).map(|index| index as u32);
-        dependency.is_some_and(|dependency| self.input.topology.dependencies(index).contains(&dependency))
+        dependency.is_some_and(|dependency| self.input.topology.reaches(index, dependency))
     }
 
     /// What takes a place comes after the removal of what had it.
     fn places_are_freed_first(&mut self) {
-        let mut freed: BTreeMap<(Option<HostName>, Place), u32> = BTreeMap::new();
+        let mut freed: BTreeMap<(Option<HostName>, Place), Vec<u32>> = BTreeMap::new();
         for (step, remove) in self.steps.iter().zip(&self.remove_of) {
-            if let (Some(action), None) = (&step.remove, step.index) {
+            if let Some(action) = &step.remove {
                 for place in self.places(&step.change.resource, action) {
-                    freed.insert((action.host.clone(), place), *remove);
+                    freed.entry((action.host.clone(), place)).or_default().push(*remove);
                 }
             }
         }
@@ -158,8 +162,8 @@ impl<'a> Graph<'a> {
             let Some(action) = &self.steps[at].make else { continue };
             let host = action.host.clone();
             for place in self.places(&self.steps[at].change.resource, action) {
-                if let Some(removal) = freed.get(&(host.clone(), place)).copied() {
-                    self.edge(removal, self.make_of[at]);
+                for removal in freed.get(&(host.clone(), place)).into_iter().flatten() {
+                    self.edge(*removal, self.make_of[at]);
                 }
             }
         }
@@ -172,8 +176,8 @@ impl<'a> Graph<'a> {
     }
 
     /// Lists the actions by depth, and by id where the depth is the same.
-    fn list(self) -> Result<(Vec<Change>, Vec<PlannedAction>), PlanError> {
-        let depths = self.depths()?;
+    fn list(mut self) -> Result<(Vec<Change>, Vec<PlannedAction>), PlanError> {
+        let depths = self.arrange()?;
         let mut order: Vec<u32> = (0..self.actions.len() as u32).collect();
         order.sort_unstable_by_key(|action| (depths[*action as usize], *action));
         let mut place = vec![0_u32; order.len()];
@@ -201,9 +205,45 @@ impl<'a> Graph<'a> {
         Ok((changes, actions))
     }
 
-    /// For each action the number of actions on the longest path before it.
-    fn depths(&self) -> Result<Vec<u32>, PlanError> {
-        let len = self.actions.len();
+    /// The depths of all actions, with as many wishes as the order allows: those on a loop are given up.
+    fn arrange(&mut self) -> Result<Vec<u32>, PlanError> {
+        for after in &mut self.after {
+            after.sort_unstable();
+            after.dedup();
+        }
+        let mut wishes = std::mem::take(&mut self.wishes);
+        wishes.sort_unstable();
+        wishes.dedup();
+        wishes.retain(|(before, after)| {
+            *before != NONE && self.after[*after as usize].binary_search(before).is_err()
+        });
+        for (before, after) in &wishes {
+            self.after[*after as usize].push(*before);
+        }
+        let stuck = match self.depths() {
+            Ok(depths) => return Ok(depths),
+            Err(stuck) => stuck,
+        };
+        let loops = loops(&self.after, &stuck);
+        for (before, after) in wishes {
+            let (a, b) = (loops.get(&before), loops.get(&after));
+            if a.is_some() && a == b {
+                self.after[after as usize].retain(|other| *other != before);
+            }
+        }
+        self.depths().map_err(|stuck| {
+            let names = stuck.iter().take(8).map(|action| {
+                let (step, removes) = self.actions[*action as usize];
+                let verb = if removes { "delete" } else { "make" };
+                format!("{verb} {}", self.steps[step as usize].change.resource)
+            });
+            PlanError::Loop(names.collect::<Vec<String>>().join(", "))
+        })
+    }
+
+    /// For each action the number of actions on the longest path before it; an error are those in or after a loop.
+    fn depths(&self) -> Result<Vec<u32>, Vec<u32>> {
+        let len = self.after.len();
         let mut waiting: Vec<u32> = self.after.iter().map(|after| after.len() as u32).collect();
         let mut dependents: Vec<Vec<u32>> = vec![Vec::new(); len];
         for (action, after) in self.after.iter().enumerate() {
@@ -228,15 +268,19 @@ impl<'a> Graph<'a> {
         if done == len {
             return Ok(depths);
         }
-        let stuck: Vec<String> = (0..len)
-            .filter(|action| waiting[*action] > 0)
-            .take(8)
-            .map(|action| {
-                let (step, removes) = self.actions[action];
-                let verb = if removes { "delete" } else { "make" };
-                format!("{verb} {}", self.steps[step as usize].change.resource)
-            })
-            .collect();
-        Err(PlanError::Loop(stuck.join(", ")))
+        Err((0..len as u32).filter(|action| waiting[*action as usize] > 0).collect())
     }
+}
+
+/// For each of the `stuck` actions the number of the loops that it is part of.
+fn loops(after: &[Vec<u32>], stuck: &[u32]) -> Map<u32, usize> {
+    let edges =
+        stuck.iter().flat_map(|action| after[*action as usize].iter().map(move |before| (*before, *action)));
+    let graph = petgraph::graph::DiGraph::<(), ()>::from_edges(edges);
+    let components = petgraph::algo::kosaraju_scc(&graph);
+    let loops = components.into_iter().filter(|component| component.len() > 1).enumerate();
+    let numbered = |(number, component): (usize, Vec<petgraph::graph::NodeIndex>)| {
+        component.into_iter().map(move |action| (action.index() as u32, number))
+    };
+    loops.flat_map(numbered).collect()
 }

@@ -3,21 +3,24 @@
 use serde_json::Value;
 
 use super::{PlanError, PlanInput};
-use crate::diff::{Change, ChangeKind, Resolved, TriggerToken, intent_digest, trigger_token};
-use crate::model::{DesiredResource, Doc, Map, Observation, Reference, ResourceId, substitute};
+use crate::diff::{Change, ChangeKind, Reason, Resolved, TriggerToken, intent_digest, trigger_token};
+use crate::model::{DesiredResource, Doc, Map, Observation, Record, Reference, ResourceId, substitute};
 
 /// Resolves references and triggers while the resources are walked in order.
 pub(super) struct Resolver<'a> {
     input: PlanInput<'a>,
-    /// What happens to each desired resource, as far as decided.
+    /// What happens to each desired resource, as far as decided. A change of its record alone is none of the thing.
     kinds: Vec<ChangeKind>,
+    /// The earlier ids under which renamed resources are recorded.
+    renamed: Map<u32, ResourceId>,
     /// The specs that differ from the desired text: sensitive values marked, references replaced.
     specs: Map<u32, Doc>,
 }
 
 impl<'a> Resolver<'a> {
     pub(super) fn new(input: PlanInput<'a>) -> Self {
-        Self { input, kinds: vec![ChangeKind::Keep; input.desired.resources.len()], specs: Map::default() }
+        let kinds = vec![ChangeKind::Keep; input.desired.resources.len()];
+        Self { input, kinds, renamed: Map::default(), specs: Map::default() }
     }
 
     /// What was decided for the resource at `index`.
@@ -27,12 +30,25 @@ impl<'a> Resolver<'a> {
 
     /// Takes note of what was decided.
     pub(super) fn decided(&mut self, index: u32, change: &Change, sealed: &Doc, resolved: &Resolved) {
-        self.kinds[index as usize] = change.kind;
+        self.kinds[index as usize] = match change.reason {
+            Reason::RecordOnly | Reason::Renamed(_) => ChangeKind::Keep,
+            _ => change.kind,
+        };
         let desired = &self.input.desired.resources[index as usize];
         let known = change.to.as_ref().unwrap_or(&resolved.spec);
         if *known != desired.spec || *sealed != desired.spec {
             self.specs.insert(index, known.clone());
         }
+    }
+
+    /// Takes note of the earlier id under which the resource at `index` is recorded.
+    pub(super) fn renamed(&mut self, index: u32, from: &ResourceId) {
+        self.renamed.insert(index, from.clone());
+    }
+
+    /// What is recorded of the resource at `index`, under this or an earlier id.
+    fn recorded(&self, index: u32, id: &ResourceId) -> Option<&'a Record> {
+        self.input.recorded.get(self.renamed.get(&index).unwrap_or(id))
     }
 
     /// The spec of `desired` as far as it can be known now.
@@ -86,7 +102,7 @@ impl<'a> Resolver<'a> {
         {
             return Ok(Found::Known(value.clone()));
         }
-        let Some(record) = self.input.recorded.get(from) else { return Ok(Found::Later(from.clone())) };
+        let Some(record) = self.recorded(index, from) else { return Ok(Found::Later(from.clone())) };
         let body = record.body().map_err(|source| PlanError::Record { resource: from.clone(), source })?;
         Ok(body.lookup(&reference.output).map_or_else(|| Found::Later(from.clone()), Found::Known))
     }
@@ -96,23 +112,25 @@ impl<'a> Resolver<'a> {
             return Ok(None);
         };
         let resources = &self.input.desired.resources;
-        let changes = |id: &&ResourceId| {
-            let index = resources.get_index_of(*id).expect("invariant: the desired state was checked");
-            !matches!(self.kind(index as u32), ChangeKind::Keep | ChangeKind::Unknown)
+        let index_of = |id: &ResourceId| {
+            resources.get_index_of(id).expect("invariant: the desired state was checked") as u32
         };
+        let changes =
+            |id: &&ResourceId| !matches!(self.kind(index_of(id)), ChangeKind::Keep | ChangeKind::Unknown);
         let changing: Vec<ResourceId> = extra.restart_on.iter().filter(changes).cloned().collect();
         if !changing.is_empty() {
             return Ok(Some(TriggerToken::Changing(changing)));
         }
-        let mut marks: Vec<(&ResourceId, String)> = Vec::new();
+        // By the id that each was made under: a new name restarts nothing.
+        let mut marks: Vec<(ResourceId, String)> = Vec::new();
         for id in &extra.restart_on {
-            let Some(record) = self.input.recorded.get(id) else { continue };
+            let index = index_of(id);
+            let Some(record) = self.recorded(index, id) else { continue };
             let body = record.body().map_err(|source| PlanError::Record { resource: id.clone(), source })?;
-            marks.push((id, body.changed));
+            let made_as = body.made_as.or_else(|| self.renamed.get(&index).cloned());
+            marks.push((made_as.unwrap_or_else(|| id.clone()), body.changed));
         }
-        Ok(Some(TriggerToken::Known(trigger_token(
-            marks.iter().map(|(id, changed)| (*id, changed.as_str())),
-        ))))
+        Ok(Some(TriggerToken::Known(trigger_token(marks.iter().map(|(id, changed)| (id, changed.as_str()))))))
     }
 }
 

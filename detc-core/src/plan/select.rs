@@ -104,11 +104,25 @@ impl Plan {
 
     /// Marks everything that a marked action comes after, and the other half of a replacement.
     fn close_over_needs(&self, kept: &mut [bool]) {
-        for index in (0..self.actions.len()).rev() {
-            if kept[index] {
-                for before in &self.actions[index].after {
-                    kept[*before as usize] = true;
+        loop {
+            for index in (0..self.actions.len()).rev() {
+                if kept[index] {
+                    for before in &self.actions[index].after {
+                        kept[*before as usize] = true;
+                    }
                 }
+            }
+            let mut begun = vec![false; self.changes.len()];
+            for (action, kept) in self.actions.iter().zip(&*kept) {
+                begun[action.change as usize] |= kept;
+            }
+            let mut added = false;
+            for (action, kept) in self.actions.iter().zip(&mut *kept) {
+                added |= begun[action.change as usize] && !*kept;
+                *kept |= begun[action.change as usize];
+            }
+            if !added {
+                return;
             }
         }
     }
@@ -173,6 +187,18 @@ impl Plan {
                 *before = action_number[*before as usize];
             }
         }
+        for proved in &mut self.proofs {
+            proved.effects.retain_mut(|(action, _, _)| {
+                let stays = kept[*action as usize];
+                *action = action_number[*action as usize];
+                stays
+            });
+        }
+        self.ordered.retain(|(before, after, _)| kept[*before as usize] && kept[*after as usize]);
+        for (before, after, _) in &mut self.ordered {
+            (*before, *after) = (action_number[*before as usize], action_number[*after as usize]);
+        }
+        self.prove();
         self.seal();
         self
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::late::read_late;
 use super::schema::{fields_of, nearest, schema_of};
-use super::{KindTraits, Resource};
+use super::{KindTraits, Removed, Resource};
 use crate::action::{ActionCx, ActionError, Footprint};
 use crate::model::{Digest, Doc, Observation};
 
@@ -34,7 +34,7 @@ pub trait Kind: Debug + Send + Sync + 'static {
     async fn update(&self, spec: &Value, cx: &ActionCx<'_>) -> Result<Value, ActionError>;
 
     /// See [`Resource::delete`].
-    async fn delete(&self, spec: &Value, cx: &ActionCx<'_>) -> Result<(), ActionError>;
+    async fn delete(&self, spec: &Value, cx: &ActionCx<'_>) -> Result<Removed, ActionError>;
 }
 
 /// What is known of a kind without a spec.
@@ -126,13 +126,13 @@ impl<R: Resource> Kind for Typed<R> {
         self.output(&self.read(spec, cx)?.update(cx).await?)
     }
 
-    async fn delete(&self, spec: &Value, cx: &ActionCx<'_>) -> Result<(), ActionError> {
+    async fn delete(&self, spec: &Value, cx: &ActionCx<'_>) -> Result<Removed, ActionError> {
         self.read(spec, cx)?.delete(cx).await
     }
 }
 
 /// The message without serde_json's position, which is one within the canonical text and means nothing to people.
-fn plain(error: &serde_json::Error) -> String {
+pub(super) fn plain(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rfind(" at line ") {
         Some(at) => text[..at].to_owned(),

@@ -57,6 +57,17 @@ impl Registry {
         self
     }
 
+    /// Adds an action, as a kind that can stand in a desired state.
+    ///
+    /// # Panics
+    /// When a kind of that name is there already.
+    #[must_use]
+    pub fn with_action<A: crate::action::Action>(mut self) -> Self {
+        let replaced = self.kinds.insert(A::KIND, Arc::new(super::act::Step::<A>::new()));
+        assert!(replaced.is_none(), "the kind `{}` is registered twice", A::KIND);
+        self
+    }
+
     /// Adds a connector, in place of another of its scheme.
     #[must_use]
     pub fn with_connector(mut self, connector: impl Connector) -> Self {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::erased::KindFacts;
 use super::schema::schema_of;
-use super::{Kind, KindTraits, ObservedBy, Removal};
+use super::{Kind, KindTraits, ObservedBy, Removal, Removed};
 use crate::action::{ActionCx, ActionError, CrashClass, Footprint};
 use crate::model::{DesiredResource, Doc, Observation};
 
@@ -82,8 +82,8 @@ impl Kind for ValueKind {
         Ok(Value::clone(&self.nothing))
     }
 
-    async fn delete(&self, _: &Value, _: &ActionCx<'_>) -> Result<(), ActionError> {
-        Ok(())
+    async fn delete(&self, _: &Value, _: &ActionCx<'_>) -> Result<Removed, ActionError> {
+        Ok(Removed::Gone)
     }
 }
 

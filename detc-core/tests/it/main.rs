@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests, too")]
 
 mod broken_stores;
+mod crash;
+mod manager;
 mod power_cut;
 mod store_conformance;
 mod store_file;
 mod store_model;
+mod world;

@@ -7,7 +7,7 @@ use detc_core::backend::host::Command;
 use super::mark::{Mark, VARIABLE};
 use crate::resources::common::tail;
 
-/// Prints the boot, the record, and each process that the record names or that carries the marker: number, state and
+/// Prints the boot, the record, how the last process ended, and each process that the record names or that carries the marker: number, state and
 /// the rest of its `stat`, then its variables of ours. `$1`: marker, `$2`: path of the record.
 const SCRIPT: &str = r#"
 for tool in cat grep tr; do command -v "$tool" >/dev/null || { echo "there is no $tool" >&2; exit 1; }; done
@@ -24,6 +24,7 @@ if [ -r "$2" ] && read -r line <"$2"; then
   recorded=${line%% *}
   show "$recorded"
 fi
+if [ -r "$2.end" ] && read -r line <"$2.end"; then printf 'ended %s\n' "$line"; fi
 for file in $(grep -lsF -- "DETC_PROCESS=$1" /proc/[0-9]*/environ); do
   pid=${file#/proc/}
   pid=${pid%/environ}
@@ -51,8 +52,11 @@ pub(super) struct Instance {
 pub(super) struct Found {
     /// The process itself.
     pub(super) instance: Option<Instance>,
-    /// Others that carry the mark: children of it, what is left of an earlier one, a start that is under way.
+    /// Others that carry the mark: its children, the shell that waits for it, what is left of an earlier one, a start that
+    /// is under way.
     pub(super) others: Vec<(u32, u64)>,
+    /// The exit code of the last one that ended.
+    pub(super) ended: Option<i32>,
 }
 
 /// Looks for the process that carries `mark`.
@@ -85,10 +89,13 @@ fn parse(text: &str, marker: &str) -> Option<Found> {
     let mut lines = text.lines();
     let boot = lines.next()?.strip_prefix("boot ")?;
     let mut record = None;
+    let mut ended = None;
     let mut processes: Vec<Process> = Vec::new();
     for line in lines {
         if let Some(rest) = line.strip_prefix("record ") {
             record = parse_record(rest, boot);
+        } else if let Some(code) = line.strip_prefix("ended ") {
+            ended = code.parse().ok();
         } else if let Some(rest) = line.strip_prefix("process ") {
             processes.push(parse_process(rest)?);
         } else if let (Some((name, value)), Some(process)) = (line.split_once('='), processes.last_mut()) {
@@ -101,7 +108,7 @@ fn parse(text: &str, marker: &str) -> Option<Found> {
             }
         }
     }
-    let mut found = Found::default();
+    let mut found = Found { ended, ..Found::default() };
     for process in processes.into_iter().filter(|process| process.runs) {
         let Process { pid, start, marked, own, spec, triggers, .. } = process;
         let is_recorded = record.as_ref().is_some_and(|known| known.pid == pid && known.start == start);
@@ -163,7 +170,10 @@ mod tests {
     fn a_number_that_was_given_to_another_is_not_ours() {
         assert_eq!(found("boot b1\nrecord 7 99 b1 s t\nprocess 7 S REST 100 0\n"), Found::default());
         assert_eq!(found("boot b2\nrecord 7 99 b1 s t\nprocess 7 S REST 99 0\n"), Found::default());
-        assert_eq!(found("boot b1\nrecord 7 99 b1 s t\nprocess 7 Z REST 99 0\n"), Found::default());
+        assert_eq!(
+            found("boot b1\nrecord 7 99 b1 s t\nended 137\nprocess 7 Z REST 99 0\n"),
+            Found { ended: Some(137), ..Found::default() }
+        );
     }
 
     #[test]
@@ -171,7 +181,7 @@ mod tests {
         let vars =
             "DETC_PROCESS=abc:process/a\nDETC_PROCESS_SPEC=s\nDETC_PROCESS_TRIGGERS=t\nDETC_PROCESS_PID=7\n";
         let text = format!("boot b1\nprocess 8 S REST 101 0\n{vars}process 7 S REST 99 0\n{vars}");
-        assert_eq!(found(&text), Found { instance: instance(7, 99), others: vec![(8, 101)] });
+        assert_eq!(found(&text), Found { instance: instance(7, 99), others: vec![(8, 101)], ended: None });
         let other = vars.replace("abc", "abd");
         assert_eq!(found(&format!("boot b1\nprocess 7 S REST 99 0\n{other}")), Found::default());
     }

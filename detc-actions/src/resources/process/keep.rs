@@ -61,6 +61,14 @@ fn log_name(cx: &ActionCx<'_>, mark: &Mark) -> String {
     plain
 }
 
+/// What came of waiting.
+enum Ready {
+    /// It runs.
+    Runs(Instance),
+    /// It ended, with this exit code where that is known.
+    Ended(Option<i32>),
+}
+
 /// Keeps one process.
 pub(super) struct Keeper<'a> {
     spec: &'a ProcessSpec,
@@ -88,12 +96,8 @@ impl<'a> Keeper<'a> {
             && instance.spec == self.mark.spec
             && instance.triggers == self.mark.triggers
         {
-            let mut why = String::new();
-            let ready = tokio::time::timeout(self.patience(), self.ready(&mut why)).await;
-            return match ready {
-                Ok(ready) => ready,
-                Err(_) => Err(self.gave_up(&why, 0).await),
-            };
+            let log_size = self.host.stat(&self.files.log).await?.map_or(0, |stat| stat.size);
+            return self.wait(log_size).await;
         }
         self.end(&found).await?;
         self.start().await
@@ -117,7 +121,6 @@ impl<'a> Keeper<'a> {
     }
 
     async fn start(&self) -> Result<Instance, ActionError> {
-        const MARGIN: Duration = Duration::from_secs(60);
         for path in [Some(&self.files.record), self.spec.log.is_none().then_some(&self.files.log)] {
             if let Some((dir, _)) = path.and_then(|path| path.rsplit_once('/')) {
                 self.host.make_dir(dir, &Ownership::default()).await?;
@@ -127,19 +130,22 @@ impl<'a> Keeper<'a> {
             Some(stat) => stat.size,
             None => 0,
         };
-        let patience = self.patience() + MARGIN;
-        let command = start::command(self.spec, &self.mark, &self.files.record, &self.files.log, patience);
+        let command = start::command(self.spec, &self.mark, &self.files);
+        let output = self.host.run(&command).await.map_err(|error| self.not_started(error))?;
+        if !output.success() {
+            let said = tail(&output.stderr, 3);
+            return Err(ActionError::permanent(format!("{} can not be started: {said}", self.name)));
+        }
+        self.wait(log_start).await
+    }
+
+    /// Waits until it is ready; otherwise tells what became of it, with what it said since `log_start`.
+    async fn wait(&self, log_start: u64) -> Result<Instance, ActionError> {
         let mut why = String::new();
-        let ready = tokio::select! {
-            biased;
-            ended = self.host.run(&command) => match ended {
-                Ok(output) => return Err(self.ended(&start::ended(&output), log_start).await),
-                Err(error) => return Err(self.not_started(error)),
-            },
-            ready = tokio::time::timeout(self.patience(), self.ready(&mut why)) => ready,
-        };
-        match ready {
-            Ok(ready) => ready,
+        match tokio::time::timeout(self.patience(), self.ready(&mut why)).await {
+            Ok(Ok(Ready::Runs(instance))) => Ok(instance),
+            Ok(Ok(Ready::Ended(code))) => Err(self.ended(code, log_start).await),
+            Ok(Err(error)) => Err(error),
             Err(_) => Err(self.gave_up(&why, log_start).await),
         }
     }
@@ -148,14 +154,15 @@ impl<'a> Keeper<'a> {
         self.spec.health.as_ref().map_or(APPEAR, HealthSpec::timeout)
     }
 
-    /// Waits until the process is there, has settled, and is healthy. `why`: what is still missing.
-    async fn ready(&self, why: &mut String) -> Result<Instance, ActionError> {
+    /// Waits until the process is there, has settled, and is healthy, or has ended. `why`: what is still missing.
+    async fn ready(&self, why: &mut String) -> Result<Ready, ActionError> {
         let interval = self.spec.health.as_ref().map_or(SETTLE, HealthSpec::interval);
         let mut wait = LOOK_FIRST;
         let mut since: Option<(Instance, Instant)> = None;
         "it did not appear".clone_into(why);
         loop {
-            match (self.find().await?.instance, &since) {
+            let found = self.find().await?;
+            match (found.instance, &since) {
                 (Some(instance), Some((known, seen))) if instance == *known => {
                     let healthy = match &self.spec.health {
                         Some(health) => probe(health, self.host).await,
@@ -165,14 +172,18 @@ impl<'a> Keeper<'a> {
                         // The check may have taken long: it counts for a process that is still there.
                         Ok(()) if seen.elapsed() >= SETTLE => {
                             if self.find().await?.instance.as_ref() == Some(known) {
-                                return Ok(instance);
+                                return Ok(Ready::Runs(instance));
                             }
                         }
                         Ok(()) => {}
                         Err(problem) => *why = problem,
                     }
                 }
-                (found, _) => since = found.map(|instance| (instance, Instant::now())),
+                (Some(instance), _) => since = Some((instance, Instant::now())),
+                (None, _) if found.ended.is_some() => return Ok(Ready::Ended(found.ended)),
+                // It was seen, and whoever could tell how it ended is gone as well.
+                (None, Some(_)) if found.others.is_empty() => return Ok(Ready::Ended(None)),
+                (None, _) => {}
             }
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(interval);
@@ -188,20 +199,11 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    /// It ended, or was not even started.
-    async fn ended(
-        &self,
-        how: &Result<detc_core::backend::host::ExitStatus, String>,
-        log_start: u64,
-    ) -> ActionError {
-        match how {
-            Ok(status) => {
-                let last = self.last_words(log_start).await;
-                ActionError::permanent(format!("{} ended with {status} while it started{last}", self.name))
-                    .with_hint(format!("all it said is in {}", self.files.log))
-            }
-            Err(said) => ActionError::permanent(format!("{} can not be started: {said}", self.name)),
-        }
+    async fn ended(&self, code: Option<i32>, log_start: u64) -> ActionError {
+        let last = self.last_words(log_start).await;
+        let how = code.map_or_else(String::new, |code| format!(" with {}", start::exit_status(code)));
+        ActionError::permanent(format!("{} ended{how} while it started{last}", self.name))
+            .with_hint(format!("all it said is in {}", self.files.log))
     }
 
     /// It runs, and is not healthy in time. It is stopped, so that it is not taken for one that works.

@@ -62,6 +62,12 @@ fn endless() -> ProcessSpec {
     sh("echo hello from $0; while :; do sleep 0.05; done")
 }
 
+/// The numbers of all processes of [`endless`].
+fn ours(daemon: &Daemon) -> Vec<u32> {
+    let running = daemon.marked().into_iter();
+    running.filter(|(_, line)| line.starts_with("sh -c echo hello")).map(|(pid, _)| pid).collect()
+}
+
 fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -112,6 +118,7 @@ async fn one_that_was_killed_is_absent_and_is_made_again_without_its_children() 
     let spec = sh("sleep 600 & while :; do sleep 0.05; done");
     let first = daemon.create(&spec).await;
     Daemon::kill(first.pid);
+    eventually("how it ended is known", async || fs::read_to_string(end_file(&daemon, &spec)).ok()).await;
     eventually("it is absent", async || daemon.pid(&spec).await.is_none().then_some(())).await;
     let orphans = daemon.marked();
     assert!(orphans.values().any(|line| line.contains("600")), "{orphans:?}");
@@ -119,6 +126,26 @@ async fn one_that_was_killed_is_absent_and_is_made_again_without_its_children() 
     assert_ne!(first.started, second.started);
     let now = daemon.marked();
     assert!(!orphans.keys().any(|pid| now.contains_key(pid)), "{orphans:?} {now:?}");
+}
+
+fn end_file(daemon: &Daemon, spec: &ProcessSpec) -> String {
+    let cx = daemon.0.cx();
+    Keeper::new(spec, &cx).unwrap().files.record + ".end"
+}
+
+#[tokio::test]
+async fn many_start_at_once_on_a_host_that_takes_one_call_at_a_time() {
+    use detc_core::backend::{Host, LimitedHost};
+    use std::num::NonZeroUsize;
+    use std::sync::Arc;
+    let host: Arc<dyn Host> =
+        Arc::new(LimitedHost::new(Arc::new(crate::backends::LocalHost::new("here")), NonZeroUsize::MIN));
+    let daemons: Vec<Daemon> =
+        ["a", "b", "c"].map(|name| Daemon(Bench::new(&format!("process/{name}")).with_host(&host))).into();
+    let spec = endless();
+    let (a, b, c) =
+        tokio::join!(daemons[0].create(&spec), daemons[1].create(&spec), daemons[2].create(&spec));
+    assert!(a.pid != b.pid && b.pid != c.pid && a.pid != c.pid);
 }
 
 #[tokio::test]
@@ -150,10 +177,7 @@ async fn a_start_that_was_cut_off_leads_to_no_second_one() {
         assert!(started.is_err());
     }
     let output = daemon.create(&spec).await;
-    let running = daemon.marked();
-    let ours: Vec<_> = running.iter().filter(|(_, line)| line.starts_with("sh -c echo hello")).collect();
-    assert_eq!(ours.len(), 1, "{running:?}");
-    assert_eq!(*ours[0].0, output.pid);
+    assert_eq!(ours(&daemon), [output.pid]);
 }
 
 #[tokio::test]
@@ -202,7 +226,7 @@ async fn another_spec_or_token_restarts_it_and_another_health_check_does_not() {
     assert_ne!(second.started, third.started);
     let Observation::Present(present) = changed.observe(&daemon.0.cx()).await.unwrap() else { panic!() };
     assert_eq!((present.triggers.as_deref(), present.health), (Some("t2"), Health::None));
-    assert_eq!(daemon.marked().len(), 2, "the process and its sleep: {:?}", daemon.marked());
+    assert_eq!(ours(&daemon), [third.pid]);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use crate::backend::Host;
 use crate::model::secret::{MarkKey, Vault};
 use crate::model::{Digest, Doc, Extra, FieldPath, HostName, Observation, RecordBody, Recorded, ResourceId};
 use crate::plan::{Plan, PlannedAction};
-use crate::resource::{Kind, KindFacts, Registry};
+use crate::resource::{Kind, KindFacts, Registry, Removed};
 
 /// What a run needs besides its plan.
 #[derive(Clone, Debug)]
@@ -187,7 +187,7 @@ impl Surroundings {
         self.kind(call.id)?.update(&self.open(call.spec, call.id, Lost::Refused)?, &cx).await
     }
 
-    pub(super) async fn delete(&self, call: &Call<'_>) -> Result<(), ActionError> {
+    pub(super) async fn delete(&self, call: &Call<'_>) -> Result<Removed, ActionError> {
         let key = self.key(call);
         let cx = self.cx((call.id, call.action.host.as_ref()), call.base, call.token, &key)?;
         self.kind(call.id)?.delete(&self.open(call.spec, call.id, Lost::MadeUp)?, &cx).await

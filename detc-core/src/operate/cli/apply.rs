@@ -36,7 +36,7 @@ pub(super) async fn run(session: Session, args: ApplyArgs, output: &Output) -> R
     let planned = match (saved, &desired) {
         (Some(saved), desired) => manager.prepare(saved, desired.as_ref(), &mut looking).await?,
         (None, Some(desired)) => {
-            manager.plan(desired, &plan::selection(args.select.clone()), &mut looking).await?
+            manager.plan_with(desired, &plan::selection(args.select.clone()), &mut looking).await?
         }
         (None, None) => unreachable!("invariant: without a saved plan the desired state was read"),
     };
@@ -54,7 +54,7 @@ pub(super) async fn destroy(session: Session, args: DestroyArgs, output: &Output
         manager.give_up(open, "everything was to be removed").await?;
     }
     let mut looking = progress::looking(output);
-    let planned = manager.plan(&Desired::new(), &Selection::all(), &mut looking).await?;
+    let planned = manager.plan_with(&Desired::new(), &Selection::all(), &mut looking).await?;
     drop(looking);
     let code = confirm_and_run(&manager, planned, args.yes, stop, output).await?;
     plan::leave(manager, ()).await?;
@@ -121,7 +121,7 @@ async fn confirm_and_run(
     if !shown.is_empty() && !yes {
         confirm(&shown, output)?;
     }
-    let report = manager.apply(planned, progress::running(&shown, output), stop).await?;
+    let report = manager.apply_with(planned, progress::running(&shown, output), stop).await?;
     self::report(&report, output)?;
     Ok(exit_code(report.report.outcome))
 }
@@ -211,48 +211,5 @@ fn report(applied: &ApplyReport, output: &Output) -> Result<(), Failed> {
             "duration_ms": report.took.as_millis() as u64,
         }));
     }
-    let name = applied.run.map_or_else(|| "Nothing".to_owned(), |run| run.to_string());
-    let mut text = String::new();
-    for failure in &report.failures {
-        text.push_str(&format!("✗ {}: {}\n", plan.action_id(failure.action), failure.error));
-        if !failure.unreached.is_empty() {
-            const SHOWN_MAX: usize = 5;
-            let ids: Vec<_> =
-                failure.unreached.iter().take(SHOWN_MAX).map(|action| plan.action_id(*action)).collect();
-            let more = failure.unreached.len().saturating_sub(SHOWN_MAX);
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            text.push_str(&format!("  not reached because of it: {}{more}\n", ids.join(", ")));
-        }
-    }
-    match (report.outcome, applied.run) {
-        (Outcome::Done, None) => {}
-        (Outcome::Done, Some(_)) => {
-            let same = if tally.satisfied > 0 {
-                format!(", {} already as desired", tally.satisfied)
-            } else {
-                String::new()
-            };
-            text.push_str(&format!(
-                "Done: {} of {} actions had an effect{same}. {name}, {}.\n",
-                tally.done,
-                plan.actions.len(),
-                progress::seconds(report.took)
-            ));
-        }
-        (Outcome::Interrupted, _) => {
-            text.push_str(&format!(
-                "Stopped: {} actions had ended, {} are left. Run `apply` again to resume {name}.\n",
-                tally.done + tally.satisfied,
-                tally.not_reached
-            ));
-        }
-        (_, _) => {
-            let unknown = plan.unknown().count();
-            let unknown = if unknown > 0 { format!(", {unknown} resources unknown") } else { String::new() };
-            text.push_str(&format!(
-                "Failed: {} done, {} failed, {} not reached{unknown}. See `show {name}`; `apply` again plans what is left.\n",
-                tally.done + tally.satisfied, tally.failed, tally.not_reached));
-        }
-    }
-    output.text(&text)
+    output.text(&format!("{applied}\n"))
 }

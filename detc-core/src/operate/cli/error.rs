@@ -123,6 +123,9 @@ impl From<ManageError> for Failed {
                     None => failed,
                 }
             }
+            ManageError::Broken { .. } => Self::refused("invariant", error.to_string()).with_hint(
+                "change less at a time, order the changes with `after`, or change the invariant first",
+            ),
             ManageError::Unfinished(number) => Self::refused("unfinished", error.to_string())
                 .with_hint(format!("run `apply` to finish {number}, or `apply --abandon` to give it up")),
             ManageError::NoRun(_) => {

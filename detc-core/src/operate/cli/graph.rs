@@ -20,7 +20,7 @@ pub(super) async fn run(session: Session, args: GraphArgs, output: &Output) -> R
         return Ok(DONE);
     }
     let (desired, manager) = session.open(Access::Read).await?;
-    let planned = manager.plan(&desired, &Selection::all(), &mut progress::looking(output)).await?;
+    let planned = manager.plan_with(&desired, &Selection::all(), &mut progress::looking(output)).await?;
     let drawn = render::graph(&planned.plan, format);
     output.result(|out| out.write_all(drawn.as_bytes()))?;
     plan::leave(manager, (desired, planned)).await?;

@@ -8,9 +8,9 @@ use serde_json::json;
 use super::error::Failed;
 use super::open::{Access, Session};
 use super::output::Output;
-use super::progress::seconds;
 use super::{DONE, plan};
 use crate::execute::journal::{Entry, RunHead, RunNumber, What};
+use crate::manage::spoken;
 use crate::plan::Plan;
 
 pub(super) async fn list(session: Session, output: &Output) -> Result<u8, Failed> {
@@ -59,7 +59,7 @@ fn outcome(head: &RunHead) -> String {
 
 fn line(head: &RunHead) -> String {
     let tally = head.tally;
-    let took = head.ended_ms.map(|ended| seconds(Duration::from_millis(ended.saturating_sub(head.began_ms))));
+    let took = head.ended_ms.map(|ended| spoken(Duration::from_millis(ended.saturating_sub(head.began_ms))));
     format!(
         "{}  {}  {:11}  {} done, {} as they were, {} failed, {} not reached, of {}  {}  plan {}",
         head.number,
@@ -156,12 +156,12 @@ fn tree(plan: &Plan, times: &BTreeMap<u32, Times>) -> String {
             Some(Times { started: Some(started), ended: Some((ended, _)) }) => {
                 format!(
                     " at {} for {}",
-                    seconds(Duration::from_millis(*started)),
-                    seconds(Duration::from_millis(ended - started))
+                    spoken(Duration::from_millis(*started)),
+                    spoken(Duration::from_millis(ended - started))
                 )
             }
             Some(Times { ended: Some((ended, _)), .. }) => {
-                format!(" at {}", seconds(Duration::from_millis(*ended)))
+                format!(" at {}", spoken(Duration::from_millis(*ended)))
             }
             _ => String::new(),
         };

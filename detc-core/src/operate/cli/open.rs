@@ -65,10 +65,8 @@ impl Session {
         let mut options =
             ManagerOptions::default().with_state_dir(absolute.join("hosts").display().to_string());
         if let Some(parallel) = self.global.parallel {
-            let mut limits = Limits::default();
-            limits.global = usize::from(parallel);
-            limits.per_host = usize::from(parallel);
-            options = options.with_limits(limits);
+            let parallel = usize::from(parallel);
+            options = options.with_limits(Limits::default().with_global(parallel).with_per_host(parallel));
         }
         let opened = match access {
             Access::Read => Manager::open_reader(store, self.registry.clone(), options).await,

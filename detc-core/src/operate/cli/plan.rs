@@ -4,16 +4,16 @@ use super::args::{PlanArgs, SelectArgs};
 use super::error::Failed;
 use super::open::{Access, Session};
 use super::output::Output;
-use super::{CHANGES, DONE, progress};
+use super::{CHANGES, DONE, REFUSED, progress};
 use crate::model::{Desired, ResourceId};
-use crate::plan::render::{self, Color, TextOptions};
+use crate::plan::render::{self, Color, Detail, TextOptions};
 use crate::plan::{Plan, Selection, file};
 
 pub(super) async fn run(session: Session, args: PlanArgs, output: &Output) -> Result<u8, Failed> {
     let access = if args.out.is_some() { Access::Write } else { Access::Read };
     let (desired, manager) = session.open(access).await?;
     let mut looking = progress::looking(output);
-    let planned = manager.plan(&desired, &selection(args.select), &mut looking).await?;
+    let planned = manager.plan_with(&desired, &selection(args.select), &mut looking).await?;
     let plan = planned.plan.clone();
     show(&plan, &desired, output)?;
     if let Some(path) = &args.out {
@@ -23,8 +23,13 @@ pub(super) async fn run(session: Session, args: PlanArgs, output: &Output) -> Re
         }
     }
     let changes = !plan.is_settled();
+    let broken = plan.broken().is_some();
     leave(manager, (desired, planned)).await?;
-    Ok(if args.detailed_exitcode && changes { CHANGES } else { DONE })
+    Ok(match (broken, args.detailed_exitcode && changes) {
+        (true, _) => REFUSED,
+        (false, true) => CHANGES,
+        (false, false) => DONE,
+    })
 }
 
 pub(super) fn selection(args: SelectArgs) -> Selection {
@@ -48,9 +53,9 @@ pub(super) fn show(plan: &Plan, desired: &Desired, output: &Output) -> Result<()
 }
 
 pub(super) fn text(plan: &Plan, output: &Output) -> String {
-    let mut options = TextOptions::default();
-    options.color = if output.color { Color::Always } else { Color::Never };
-    render::text(plan, &options)
+    let color = if output.color { Color::Always } else { Color::Never };
+    let detail = if output.verbose { Detail::Full } else { Detail::Folded };
+    plan.text(&TextOptions::default().with_color(color).with_detail(detail))
 }
 
 fn kept(plan: &Plan, desired: &Desired) -> Vec<ResourceId> {

@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::output::Output;
 use crate::execute::{NodeEnd, Progress, ProgressSink};
+use crate::manage::spoken;
 use crate::plan::Plan;
 
 /// A bar is worth showing only for work that takes longer than this.
@@ -78,9 +79,9 @@ impl Lines {
                 let id = self.plan.action_id(*action);
                 self.line(&format!("  ↻ {id}: again in {} ms: {why}", delay.as_millis()));
             }
-            Progress::Ended { action, end, took } => self.end(*action, end, *took),
+            Progress::Ended { action, end, took, remark } => self.end(*action, end, *took, *remark),
             Progress::Stopping => {
-                self.line("Stopping: what is in flight is finished. Interrupt again to leave at once.")
+                self.line("Stopping: what is in flight is finished. Interrupt again to leave at once.");
             }
             Progress::Over { .. } => {
                 if let Some(bar) = self.bar.take() {
@@ -109,7 +110,7 @@ impl Lines {
         }
     }
 
-    fn end(&mut self, action: u32, end: &NodeEnd, took: Duration) {
+    fn end(&mut self, action: u32, end: &NodeEnd, took: Duration, remark: Option<&str>) {
         self.ended += 1;
         let (red, green, reset) =
             if self.output.color_err { ("\x1b[31m", "\x1b[32m", "\x1b[0m") } else { ("", "", "") };
@@ -117,12 +118,13 @@ impl Lines {
         let line = match end {
             NodeEnd::Done | NodeEnd::Satisfied => {
                 self.printed += 1;
-                if self.printed > LINES_MAX && !self.output.verbose {
+                if self.printed > LINES_MAX && !self.output.verbose && remark.is_none() {
                     self.tick();
                     return;
                 }
+                let remark = remark.map(|remark| format!(": {remark}")).unwrap_or_default();
                 let already = if *end == NodeEnd::Satisfied { ", as it was" } else { "" };
-                format!("  {green}✓{reset} {} ({}{already})", id(), seconds(took))
+                format!("  {green}✓{reset} {} ({}{already}){remark}", id(), spoken(took))
             }
             NodeEnd::Failed(error) => format!("  {red}✗{reset} {}: {error}", id()),
             NodeEnd::InDoubt(error) => format!("  {red}?{reset} {}: in doubt: {error}", id()),
@@ -151,15 +153,5 @@ impl Lines {
             Some(bar) => bar.println(text),
             None => self.output.say(text),
         }
-    }
-}
-
-/// A duration as people read it.
-pub(super) fn seconds(took: Duration) -> String {
-    let ms = took.as_millis();
-    match ms {
-        0..1_000 => format!("{ms} ms"),
-        1_000..60_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
-        _ => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1_000),
     }
 }

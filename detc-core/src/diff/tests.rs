@@ -1,0 +1,197 @@
+//! One resource at a time: which change comes of which views.
+
+use expect_test::{Expect, expect};
+use serde_json::{Value, json};
+
+use super::{ChangeKind, Differ, Reason, Resolved, TriggerToken, View, intent_digest, shown, trigger_token};
+use crate::model::secret::{MarkKey, Vault};
+use crate::model::{
+    DesiredResource, Digest, Doc, HostName, Observation, Present, Record, RecordBody, ResourceId,
+};
+use crate::resource::Registry;
+
+fn value(input: &Value) -> DesiredResource {
+    crate::resource::value::ValueSpec::resource("v", input).unwrap()
+}
+
+fn resolved(desired: &DesiredResource) -> Resolved {
+    let intent = intent_digest(&desired.spec, desired.host.as_ref());
+    Resolved { spec: desired.spec.clone(), late: None, intent, triggers: None }
+}
+
+fn record(desired: &DesiredResource, seen: &Observation) -> Record {
+    let body = RecordBody {
+        made_as: None,
+        spec: desired.spec.clone(),
+        output: Value::Null,
+        host: desired.host.clone(),
+        after: Vec::new(),
+        extra: desired.extra.clone(),
+        triggers: None,
+        changed: "1/create:value/v".to_owned(),
+        schema: Digest::of(b"schema"),
+    };
+    Record::new(resolved(desired).intent, desired.relations_digest(), seen.fingerprint(), &body)
+}
+
+fn with_differ<T>(body: impl FnOnce(&Differ<'_>) -> T) -> T {
+    let (registry, key) = (Registry::new(), MarkKey::new([1; 32]));
+    body(&Differ { facts: registry.kind("value").unwrap().facts(), key: &key })
+}
+
+/// The change of `after` where `before` was recorded and `now` is seen.
+#[track_caller]
+fn check(before: Option<&Value>, now: &Observation, after: &Value, expected: &Expect) {
+    let desired = value(after);
+    let record = before.map(|before| record(&value(before), &Observation::Unobservable));
+    let view = View {
+        desired: &desired,
+        resolved: &resolved(&desired),
+        record: record.as_ref(),
+        renamed_from: None,
+        observed: now,
+    };
+    let change = with_differ(|differ| differ.change(view)).unwrap();
+    let mut text = format!("{}: {}", change.kind, change.reason);
+    for field in &change.fields {
+        text.push_str(&format!("\n{} {} -> {} ({:?})", field.path, field.from, field.to, field.cause));
+    }
+    expected.assert_eq(&text);
+    assert_eq!(change.to.is_some(), !matches!(change.kind, ChangeKind::Keep | ChangeKind::Unknown));
+}
+
+fn present(input: &Value) -> Observation {
+    Observation::Present(Present::new().with_field("input", input.clone()))
+}
+
+#[test]
+fn every_view_has_its_change() {
+    let (old, new) = (json!({"a": 1, "b": 1}), json!({"a": 2, "b": 1}));
+    let unknown = Observation::Unknown("no answer".to_owned());
+    check(None, &Observation::Unobservable, &new, &expect!["create: it is not there yet"]);
+    check(None, &Observation::Absent, &new, &expect!["create: it is not there yet"]);
+    check(None, &unknown, &new, &expect!["unknown: it could not be observed: no answer"]);
+    check(None, &present(&new), &new, &expect!["adopt: it exists already and is not recorded"]);
+    check(
+        None,
+        &present(&old),
+        &new,
+        &expect![[r#"
+        adopt: it exists already and is not recorded
+        input.a 1 -> 2 (Intent)"#]],
+    );
+    check(Some(&new), &Observation::Unobservable, &new, &expect!["keep: nothing differs"]);
+    check(Some(&new), &Observation::Absent, &new, &expect!["create: drift: it was there and is gone"]);
+    check(Some(&new), &unknown, &new, &expect!["unknown: it could not be observed: no answer"]);
+    check(Some(&new), &present(&new), &new, &expect!["keep: nothing differs"]);
+    check(
+        Some(&new),
+        &present(&old),
+        &new,
+        &expect![[r#"
+        update: drift: it was changed behind detc's back
+        input.a 1 -> 2 (Drift)"#]],
+    );
+    check(
+        Some(&old),
+        &Observation::Unobservable,
+        &new,
+        &expect![[r#"
+        update: the desired state changed
+        input.a 1 -> 2 (Intent)"#]],
+    );
+    check(
+        Some(&old),
+        &present(&old),
+        &new,
+        &expect![[r#"
+        update: the desired state changed
+        input.a 1 -> 2 (Intent)"#]],
+    );
+    check(Some(&old), &present(&new), &new, &expect!["update: only what is recorded of it changes"]);
+    check(
+        Some(&old),
+        &present(&json!({"a": 3, "b": 3})),
+        &new,
+        &expect![[r#"
+        update: the desired state changed, and it was changed behind detc's back
+        input.a 3 -> 2 (Intent)
+        input.b 3 -> 1 (Drift)"#]],
+    );
+}
+
+#[test]
+fn a_damaged_record_is_an_error_and_no_change() {
+    let desired = value(&json!(1));
+    let whole = record(&value(&json!(2)), &Observation::Unobservable);
+    let mut bytes = whole.as_bytes().to_vec();
+    bytes.truncate(bytes.len() - 2);
+    let record = Record::from_bytes(bytes.into()).unwrap();
+    let resolved = resolved(&desired);
+    let view = View {
+        desired: &desired,
+        resolved: &resolved,
+        record: Some(&record),
+        renamed_from: None,
+        observed: &Observation::Unobservable,
+    };
+    let error = with_differ(|differ| differ.change(view)).unwrap_err();
+    assert_eq!(error.to_string(), "a record is damaged");
+}
+
+#[test]
+fn a_removal_of_what_can_not_be_seen_is_unknown() {
+    let id: ResourceId = "value/v".parse().unwrap();
+    let kind = |observed: &Observation| with_differ(|differ| differ.removal(&id, observed).kind);
+    assert_eq!(kind(&Observation::Unknown("no answer".to_owned())), ChangeKind::Unknown);
+    assert_eq!(kind(&Observation::Absent), ChangeKind::Delete);
+    assert_eq!(kind(&Observation::Unobservable), ChangeKind::Delete);
+}
+
+#[test]
+fn a_kind_that_has_nothing_to_restart_ignores_triggers() {
+    let desired = value(&json!(1));
+    let record = record(&desired, &Observation::Unobservable);
+    let token = Some(TriggerToken::Changing(vec!["value/other".parse().unwrap()]));
+    let resolved = Resolved { triggers: token, ..resolved(&desired) };
+    let view = View {
+        desired: &desired,
+        resolved: &resolved,
+        record: Some(&record),
+        renamed_from: None,
+        observed: &Observation::Unobservable,
+    };
+    assert_eq!(with_differ(|differ| differ.change(view)).unwrap().reason, Reason::Same);
+}
+
+#[test]
+fn sensitive_fields_are_marked_and_kept_in_the_vault() {
+    let mut desired = value(&json!({"user": "web", "password": "correct horse"}));
+    desired.extra_mut().sensitive.push("input.password".parse().unwrap());
+    let mut vault = Vault::new();
+    let sealed = with_differ(|differ| differ.sealed(&desired, &mut vault));
+    assert!(!sealed.text().contains("horse") && !vault.is_empty());
+    let shown = shown(&sealed.value(), &|id| id.to_string());
+    assert_eq!(shown, json!({"input": {"user": "web", "password": "(sensitive)"}}));
+}
+
+#[test]
+fn the_intent_is_the_spec_and_the_host() {
+    let (a, b) = (Doc::new(&json!({"x": 1})), Doc::new(&json!({"x": 2})));
+    let (h1, h2) = (HostName::new("h1"), HostName::new("h2"));
+    let digests = [
+        intent_digest(&a, None),
+        intent_digest(&b, None),
+        intent_digest(&a, Some(&h1)),
+        intent_digest(&a, Some(&h2)),
+    ];
+    let different: std::collections::BTreeSet<Digest> = digests.into_iter().collect();
+    assert_eq!(different.len(), 4);
+}
+
+#[test]
+fn a_trigger_token_does_not_depend_on_the_order_of_triggers() {
+    let (a, b): (ResourceId, ResourceId) = ("value/a".parse().unwrap(), "value/b".parse().unwrap());
+    assert_eq!(trigger_token([(&a, "1"), (&b, "2")]), trigger_token([(&b, "2"), (&a, "1")]));
+    assert_ne!(trigger_token([(&a, "1"), (&b, "2")]), trigger_token([(&a, "2"), (&b, "1")]));
+}

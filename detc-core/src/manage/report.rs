@@ -1,0 +1,108 @@
+//! What came of applying a plan, in words.
+
+use std::fmt::{self, Display};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::execute::journal::RunNumber;
+use crate::execute::{Failure, Outcome, RunReport};
+use crate::plan::Plan;
+
+/// What came of applying a plan.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ApplyReport {
+    /// The run, by its number; `None` when there was nothing to run.
+    pub run: Option<RunNumber>,
+    /// The plan that was run.
+    pub plan: Arc<Plan>,
+    /// What came of it.
+    pub report: RunReport,
+}
+
+/// How many ids are listed before only a count goes on.
+const SHOWN_MAX: usize = 5;
+
+impl Display for ApplyReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for failure in &self.report.failures {
+            self.write_failure(failure, f)?;
+        }
+        let (tally, total) = (&self.report.tally, self.plan.actions.len());
+        let ended = tally.done + tally.satisfied;
+        let Some(run) = self.run else {
+            let unknown = self.plan.unknown().count();
+            return match unknown {
+                0 => f.write_str("Done: there was nothing to do."),
+                _ => write!(
+                    f,
+                    "Failed: {unknown} resources could not be observed, and nothing else was to be done."
+                ),
+            };
+        };
+        match self.report.outcome {
+            Outcome::Done => {
+                write!(f, "Done: {} of {total} actions had an effect", tally.done)?;
+                if tally.satisfied > 0 {
+                    write!(f, ", {} found it there already", tally.satisfied)?;
+                }
+                write!(f, ". {run}, {}.", spoken(self.report.took))
+            }
+            Outcome::Interrupted => write!(
+                f,
+                "Stopped: {ended} of {total} actions have ended, {} are left. Apply again to resume {run}.",
+                tally.not_reached
+            ),
+            Outcome::Failed | Outcome::Refused | Outcome::Superseded => {
+                write!(
+                    f,
+                    "Failed: {ended} done, {} failed, {} not reached",
+                    tally.failed, tally.not_reached
+                )?;
+                let unknown = self.plan.unknown().count();
+                if unknown > 0 {
+                    write!(f, ", {unknown} resources unknown")?;
+                }
+                write!(f, ". {run}, {}. Apply again to do what is left.", spoken(self.report.took))
+            }
+        }
+    }
+}
+
+impl ApplyReport {
+    fn write_failure(&self, failure: &Failure, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "✗ {}: {}", self.plan.action_id(failure.action), failure.error)?;
+        if failure.unreached.is_empty() {
+            return Ok(());
+        }
+        f.write_str("  not reached because of it: ")?;
+        for (index, action) in failure.unreached.iter().take(SHOWN_MAX).enumerate() {
+            write!(f, "{}{}", if index > 0 { ", " } else { "" }, self.plan.action_id(*action))?;
+        }
+        match failure.unreached.len().saturating_sub(SHOWN_MAX) {
+            0 => writeln!(f),
+            more => writeln!(f, " and {more} more"),
+        }
+    }
+}
+
+/// A duration as people read it.
+pub(crate) fn spoken(took: Duration) -> String {
+    let ms = took.as_millis();
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..60_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
+        _ => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_read_in_its_own_unit() {
+        let read = |ms| spoken(Duration::from_millis(ms));
+        assert_eq!([read(7), read(1_250), read(125_000)], ["7 ms", "1.2 s", "2 min 5 s"]);
+    }
+}

@@ -1,0 +1,199 @@
+//! Values as people read them: short, on one line, secrets and things known later in words.
+
+use serde_json::Value;
+
+use super::Lookup;
+use crate::model::{HostName, Reference, ResourceId, secret};
+
+/// What a resource's own name and host are replaced by where like changes are compared and shown as one.
+pub(super) struct Own<'a> {
+    /// Longest first, each with what stands for it.
+    words: Vec<(&'a str, &'static str)>,
+}
+
+impl<'a> Own<'a> {
+    /// The words of this resource: its host, its name, and the parts of its name that hold a digit (`web-17`). Words of
+    /// one character are left: they stand in too many values by chance.
+    pub(super) fn new(id: &'a ResourceId, host: Option<&'a HostName>) -> Self {
+        let name = id.name();
+        let mut words = vec![(name, "*")];
+        words.extend(host.map(|host| (host.as_str(), "{host}")));
+        if name.contains('/') {
+            let parts = name.split('/').filter(|part| part.bytes().any(|byte| byte.is_ascii_digit()));
+            words.extend(parts.map(|part| (part, "*")));
+        }
+        words.retain(|(word, _)| word.len() > 1);
+        words.sort_by_key(|(word, _)| std::cmp::Reverse(word.len()));
+        Self { words }
+    }
+
+    /// `text` with the own words replaced where they stand alone; `None` when none does.
+    pub(super) fn replace(&self, text: &str) -> Option<String> {
+        let mut replaced: Option<String> = None;
+        for (word, by) in &self.words {
+            let current = replaced.as_deref().unwrap_or(text);
+            if let Some(new) = replace_word(current, word, by) {
+                replaced = Some(new);
+            }
+        }
+        replaced
+    }
+
+    /// `value` with the own words replaced in its texts.
+    pub(super) fn replace_in(&self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => self.replace(text).map_or_else(|| value.clone(), Value::String),
+            Value::Array(items) => items.iter().map(|item| self.replace_in(item)).collect(),
+            Value::Object(object) => {
+                Value::Object(object.iter().map(|(key, item)| (key.clone(), self.replace_in(item))).collect())
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+        }
+    }
+}
+
+fn replace_word(text: &str, word: &str, by: &str) -> Option<String> {
+    if !text.contains(word) {
+        return None;
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut done = 0;
+    for (at, _) in text.match_indices(word) {
+        let before = text[..at].chars().next_back();
+        let after = text[at + word.len()..].chars().next();
+        if [before, after].into_iter().flatten().any(char::is_alphanumeric) {
+            continue;
+        }
+        out.push_str(&text[done..at]);
+        out.push_str(by);
+        done = at + word.len();
+    }
+    out.push_str(&text[done..]);
+    (done > 0).then_some(out)
+}
+
+/// `value` in at most about `width` characters.
+pub(super) fn short(value: &Value, lookup: &Lookup<'_>, width: usize) -> String {
+    let mut text = String::new();
+    write(value, lookup, width, &mut text);
+    shorten(text, width)
+}
+
+/// The first `width` characters of `text`, the last of them `…` when there are more.
+pub(super) fn shorten(text: String, width: usize) -> String {
+    if text.len() <= width {
+        return text;
+    }
+    match text.char_indices().nth(width) {
+        None => text,
+        Some(_) => {
+            let mut short: String = text.chars().take(width.saturating_sub(1)).collect();
+            short.push('…');
+            short
+        }
+    }
+}
+
+/// Writes `value`, and stops soon after `width` bytes.
+fn write(value: &Value, lookup: &Lookup<'_>, width: usize, out: &mut String) {
+    if out.len() > width {
+        return;
+    }
+    if secret::mark_of(value).is_some() {
+        out.push_str("(sensitive)");
+        return;
+    }
+    if let Ok(Some(Reference { from, .. })) = Reference::read(value) {
+        out.push_str("(known after ");
+        out.push_str(&lookup.source(&from));
+        out.push(')');
+        return;
+    }
+    match value {
+        Value::Null => out.push_str("null"),
+        Value::Bool(_) | Value::Number(_) => out.push_str(&value.to_string()),
+        Value::String(text) => quote(text, width, out),
+        Value::Array(items) => {
+            out.push('[');
+            for (index, item) in items.iter().enumerate() {
+                if out.len() > width {
+                    break;
+                }
+                out.push_str(if index > 0 { ", " } else { "" });
+                write(item, lookup, width, out);
+            }
+            out.push(']');
+        }
+        Value::Object(object) => {
+            out.push('{');
+            for (index, (key, item)) in object.iter().enumerate() {
+                if out.len() > width {
+                    break;
+                }
+                out.push_str(if index > 0 { ", " } else { "" });
+                out.push_str(&visible(key));
+                out.push_str(": ");
+                write(item, lookup, width, out);
+            }
+            out.push('}');
+        }
+    }
+}
+
+/// Quotes the beginning of `text`: a text of megabytes is not escaped to show one line of it. Hidden characters
+/// are escaped, so that a value can not move the cursor, change colours or read other than it is.
+fn quote(text: &str, width: usize, out: &mut String) {
+    out.push('"');
+    for (count, c) in text.chars().enumerate() {
+        if count > width {
+            break;
+        }
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            c if is_hidden(c) => out.extend(c.escape_unicode()),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+/// `text` with a space in the place of each hidden character: reasons come from the world, names of fields from users.
+pub(super) fn visible(text: &str) -> String {
+    text.chars().map(|c| if is_hidden(c) { ' ' } else { c }).collect()
+}
+
+/// Whether a character is not seen, or changes how others are: controls, marks of direction, spaces without width.
+pub(super) fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn own_words_are_replaced_where_they_stand_alone() {
+        let id: ResourceId = "file/web-1/conf".parse().unwrap();
+        let host = HostName::new("h1");
+        let own = Own::new(&id, Some(&host));
+        assert_eq!(own.replace("/srv/web-1/app.conf").as_deref(), Some("/srv/*/app.conf"));
+        assert_eq!(own.replace("file/web-1/conf on h1").as_deref(), Some("file/* on {host}"));
+        assert_eq!(own.replace("web-12 and xh1"), None);
+        assert_eq!(own.replace_in(&json!({"a": ["web-1", 1]})), json!({"a": ["*", 1]}));
+    }
+
+    #[test]
+    fn a_long_value_is_cut_and_control_characters_are_escaped() {
+        let plan = crate::plan::tests::support::nothing();
+        let lookup = Lookup::new(&plan);
+        assert_eq!(short(&json!("x".repeat(1_000)), &lookup, 10), "\"xxxxxxxx…");
+        assert_eq!(short(&json!("a\u{1b}[31m"), &lookup, 40), "\"a\\u{1b}[31m\"");
+        assert_eq!(short(&json!({"a": [1, "b", null]}), &lookup, 40), "{a: [1, \"b\", null]}");
+    }
+}

@@ -1,0 +1,14 @@
+//! Plans from worlds that are written down, and their texts.
+
+#![allow(clippy::needless_pass_by_value, reason = "a test hands over what it expects")]
+
+pub(in crate::plan) mod support;
+
+mod changes;
+mod graph;
+mod json;
+mod late;
+mod laws;
+mod order;
+mod partial;
+mod text;

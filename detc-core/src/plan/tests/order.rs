@@ -1,0 +1,206 @@
+//! What comes after what.
+
+use expect_test::{Expect, expect};
+use serde_json::{Value, json};
+
+use super::support::{World, from, id, steps, unit, value};
+use crate::model::Observation;
+
+#[track_caller]
+fn check(world: &World, expected: Expect) {
+    expected.assert_eq(&steps(&world.plan()));
+}
+
+fn chain(inputs: [Value; 3]) -> Vec<crate::model::DesiredResource> {
+    let [a, b, c] = inputs;
+    vec![value("a", a), value("b", b).after(&id("value/a")), value("c", c).after(&id("value/b"))]
+}
+
+#[test]
+fn what_is_made_comes_after_what_it_depends_on() {
+    check(
+        &World::new().want(chain([json!(1), json!(1), json!(1)])),
+        expect![[r#"
+        create:value/a
+        create:value/b <- create:value/a
+        create:value/c <- create:value/b
+    "#]],
+    );
+}
+
+#[test]
+fn what_is_deleted_goes_before_what_it_depended_on() {
+    check(
+        &World::new().having(chain([json!(1), json!(1), json!(1)])).want([]),
+        expect![[r#"
+        forget:value/c
+        forget:value/b <- forget:value/c
+        forget:value/a <- forget:value/b
+    "#]],
+    );
+}
+
+#[test]
+fn order_reaches_through_what_is_kept() {
+    let world = World::new().having(chain([json!(1), json!(1), json!(1)]));
+    check(
+        &world.want(chain([json!(2), json!(1), json!(2)])),
+        expect![[r#"
+        update:value/a
+        update:value/c <- update:value/a
+    "#]],
+    );
+}
+
+#[test]
+fn a_replacement_takes_away_before_it_gives_back_and_dependants_go_first() {
+    let pair = |path: &str| {
+        [
+            unit("base", json!({"path": format!("/{path}")})),
+            unit("top", json!({"path": format!("/{path}/top")})),
+            value("user", json!(path)).after(&id("unit/base")),
+        ]
+    };
+    check(
+        &World::new().having(pair("a")).want(pair("b")),
+        expect![[r#"
+        delete:unit/top
+        delete:unit/base <- delete:unit/top
+        create:unit/base <- delete:unit/base
+        create:unit/top <- delete:unit/top, create:unit/base
+        update:value/user <- create:unit/base
+    "#]],
+    );
+}
+
+#[test]
+fn what_is_no_longer_needed_goes_after_its_last_user_let_go() {
+    let world = World::new()
+        .having([value("old", json!(1)), value("user", json!({"of": from("value/old", "input")}))])
+        .want([value("new", json!(2)), value("user", json!({"of": from("value/new", "input")}))]);
+    check(
+        &world,
+        expect![[r#"
+        create:value/new
+        update:value/user <- create:value/new
+        forget:value/old <- update:value/user
+    "#]],
+    );
+}
+
+#[test]
+fn a_place_is_freed_before_it_is_taken() {
+    let orphan = World::new()
+        .having([unit("old", json!({"path": "/place"}))])
+        .want([unit("new", json!({"path": "/place"}))]);
+    check(
+        &orphan,
+        expect![[r#"
+        delete:unit/old
+        create:unit/new <- delete:unit/old
+    "#]],
+    );
+    let elsewhere = orphan.want([unit("new", json!({"path": "/place"})).on("h2")]);
+    check(
+        &elsewhere,
+        expect![[r#"
+        create:unit/new
+        delete:unit/old
+    "#]],
+    );
+}
+
+#[test]
+fn two_resources_may_trade_places() {
+    let world = World::new()
+        .having([unit("a", json!({"path": "/x"})), unit("b", json!({"path": "/y"}))])
+        .want([unit("a", json!({"path": "/y"})), unit("b", json!({"path": "/x"}))]);
+    check(
+        &world,
+        expect![[r#"
+            delete:unit/a
+            delete:unit/b
+            create:unit/a <- delete:unit/a, delete:unit/b
+            create:unit/b <- delete:unit/a, delete:unit/b
+        "#]],
+    );
+}
+
+#[test]
+fn a_place_that_a_replaced_resource_leaves_is_freed_before_it_is_taken() {
+    let world = World::new()
+        .having([unit("a", json!({"path": "/x"}))])
+        .want([unit("a", json!({"path": "/y"})), unit("b", json!({"path": "/x"}))]);
+    check(
+        &world,
+        expect![[r#"
+            delete:unit/a
+            create:unit/a <- delete:unit/a
+            create:unit/b <- delete:unit/a
+        "#]],
+    );
+}
+
+#[test]
+fn who_reads_a_place_comes_after_who_writes_it_and_contents_after_what_holds_them() {
+    let world = World::new().want([
+        unit("reader", json!({"path": "/r", "reads": "/dir/file"})),
+        unit("file", json!({"path": "/dir/file"})),
+        unit("dir", json!({"path": "/dir"})),
+        unit("other", json!({"path": "/dir/file"})).on("h2"),
+    ]);
+    check(
+        &world,
+        expect![[r#"
+        create:unit/dir
+        create:unit/other
+        create:unit/file <- create:unit/dir
+        create:unit/reader <- create:unit/dir, create:unit/file
+    "#]],
+    );
+}
+
+#[test]
+fn two_unordered_writers_of_one_place_are_refused() {
+    let world = World::new().want([unit("a", json!({"path": "/x"})), unit("b", json!({"path": "/x"}))]);
+    expect!["unit/b: unit/a and unit/b both write /x, and neither comes after the other"]
+        .assert_eq(&world.check().unwrap_err().to_string());
+    let ordered = World::new()
+        .want([unit("a", json!({"path": "/x"})), unit("b", json!({"path": "/x"})).after(&id("unit/a"))]);
+    check(
+        &ordered,
+        expect![[r#"
+        create:unit/a
+        create:unit/b <- create:unit/a
+    "#]],
+    );
+}
+
+#[test]
+fn a_loop_of_what_is_removed_and_made_is_refused_with_its_members() {
+    // `user` must let go of `old` before `old` goes, `new` takes the place of `old`, and `user` comes after `new`.
+    let world = World::new()
+        .having([unit("old", json!({"path": "/place"})), value("user", json!(1)).after(&id("unit/old"))])
+        .want([unit("new", json!({"path": "/place"})), value("user", json!(2)).after(&id("unit/new"))]);
+    expect![[r#"
+        delete:unit/old
+        create:unit/new <- delete:unit/old
+        update:value/user <- create:unit/new
+    "#]]
+    .assert_eq(&world.try_plan().map_or_else(|error| error.to_string(), |plan| steps(&plan)));
+}
+
+#[test]
+fn a_thing_that_is_gone_frees_its_record_only() {
+    let world = World::new()
+        .having([unit("old", json!({"path": "/place"}))])
+        .see("unit/old", Observation::Absent)
+        .want([unit("new", json!({"path": "/place"}))]);
+    check(
+        &world,
+        expect![[r#"
+        forget:unit/old
+        create:unit/new <- forget:unit/old
+    "#]],
+    );
+}

@@ -1,0 +1,84 @@
+//! An [`Action`] as a kind: a step that stands in the desired state like any resource, is brought back after a crash by its
+//! name, and has outputs that others refer to.
+
+use std::fmt::{self, Debug};
+use std::marker::PhantomData;
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use super::erased::{KindFacts, plain};
+use super::late::read_late;
+use super::schema::{fields_of, schema_of};
+use super::{ChangeEffect, Kind, KindTraits, Removal, Removed};
+use crate::action::{Action, ActionCx, ActionError, Check, CrashClass, Footprint};
+use crate::model::{Doc, Observation, Present};
+
+/// The kind of an action: looking is `check`, making and changing is `apply`, and there is nothing to remove.
+pub(super) struct Step<A> {
+    facts: KindFacts,
+    action: PhantomData<fn() -> A>,
+}
+
+impl<A: Action> Step<A> {
+    pub(super) fn new() -> Self {
+        let (fields, outputs) = (fields_of::<A>(), fields_of::<A::Output>());
+        let schema = schema_of(A::KIND, fields, outputs);
+        let traits =
+            KindTraits { change: ChangeEffect::Rerun, removal: Removal::Forget, ..KindTraits::default() };
+        Self { facts: KindFacts { name: A::KIND, fields, outputs, schema, traits }, action: PhantomData }
+    }
+
+    fn read(&self, fields: &Value) -> Result<A, ActionError> {
+        A::deserialize(fields)
+            .map_err(|error| ActionError::permanent(format!("the fields do not fit `{}`: {error}", A::KIND)))
+    }
+
+    async fn apply(&self, fields: &Value, cx: &ActionCx<'_>) -> Result<Value, ActionError> {
+        let output = self.read(fields)?.apply(cx).await?;
+        Ok(serde_json::to_value(output).expect("invariant: outputs are JSON"))
+    }
+}
+
+impl<A> Debug for Step<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Step({})", self.facts.name)
+    }
+}
+
+#[async_trait]
+impl<A: Action> Kind for Step<A> {
+    fn facts(&self) -> &KindFacts {
+        &self.facts
+    }
+
+    fn inspect(&self, spec: &Doc, late: bool) -> Result<Footprint, String> {
+        if late {
+            let early = read_late::<A>(&spec.value())?;
+            return Ok(
+                early.map_or(Footprint::new(CrashClass::DeterministicName), |action| action.footprint())
+            );
+        }
+        spec.parse::<A>().map(|action| action.footprint()).map_err(|error| plain(&error))
+    }
+
+    async fn observe(&self, fields: &Value, cx: &ActionCx<'_>) -> Result<Observation, ActionError> {
+        Ok(match self.read(fields)?.check(cx).await? {
+            Check::Satisfied(output) => Observation::Present(Present::new().with_output(&output)),
+            Check::Needed(_) => Observation::Absent,
+            Check::Unknown(why) => Observation::Unknown(why),
+        })
+    }
+
+    async fn create(&self, fields: &Value, cx: &ActionCx<'_>) -> Result<Value, ActionError> {
+        self.apply(fields, cx).await
+    }
+
+    async fn update(&self, fields: &Value, cx: &ActionCx<'_>) -> Result<Value, ActionError> {
+        self.apply(fields, cx).await
+    }
+
+    async fn delete(&self, _: &Value, _: &ActionCx<'_>) -> Result<Removed, ActionError> {
+        Ok(Removed::Gone)
+    }
+}

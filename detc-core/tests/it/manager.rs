@@ -1,0 +1,231 @@
+//! The manager on a world in memory: unreachable hosts, lost answers, doubts, leadership, other versions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use detc_core::action::{Action, ActionCx, ActionError, Check, CrashClass, Footprint};
+use detc_core::backend::memory::HostFault;
+use detc_core::diff::ChangeKind;
+use detc_core::execute::journal::{Entry, What};
+use detc_core::execute::{Outcome, StopHandle, unseen};
+use detc_core::manage::{ManageError, Manager, ManagerOptions, Resumed, Settlement};
+use detc_core::model::{Desired, DesiredResource, HostSpec};
+use detc_core::resource::{Registry, value::ValueSpec};
+use detc_core::store::memory::MemoryStore;
+use detc_core::store::{KeyRange, Store, StoreError, Transaction, read_all};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::world::{Line, World, converge, lines};
+
+fn memory() -> Arc<dyn Store> {
+    Arc::new(MemoryStore::new())
+}
+
+fn on_m() -> Desired {
+    Desired::new().host("m", HostSpec { connect: "memory".to_owned(), ..HostSpec::local() })
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unreachable_host_never_makes_a_creating_plan() {
+    let (world, store) = (World::new(), memory());
+    let manager = world.manager(&store).await;
+    let desired = lines(3).with(ValueSpec::resource("v", &json!(1)).unwrap());
+    assert_eq!(converge(&manager, &desired).await, Outcome::Done);
+    world.host.fail_all(Some(HostFault::Unreachable));
+    let planned = manager.plan(&desired).await.unwrap();
+    assert_eq!(planned.plan.counts()[&ChangeKind::Unknown], 3);
+    assert!(planned.plan.is_empty(), "nothing is to be done about what is unknown");
+    assert_eq!(manager.apply(planned).await.unwrap().report.outcome, Outcome::Failed);
+    world.host.fail_all(None);
+    assert_eq!(converge(&manager, &desired).await, Outcome::Done);
+    assert_eq!(world.lines().await, ["l0", "l1", "l2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_is_settled_by_a_look_at_every_call() {
+    for call in 0..12 {
+        let (world, store) = (World::new(), memory());
+        let manager = world.manager(&store).await;
+        world.host.fail_call(call, HostFault::AnswerLost);
+        let desired = lines(3);
+        converge(&manager, &desired).await;
+        assert_eq!(converge(&manager, &desired).await, Outcome::Done, "answer {call} lost");
+        assert_eq!(world.lines().await, ["l0", "l1", "l2"], "answer {call} lost");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_manager_is_refused_while_the_first_lives_and_takes_over_when_it_died() {
+    let (world, store) = (World::new(), memory());
+    let first = world.manager(&store).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let refused = Manager::open(store.clone(), world.registry(), ManagerOptions::default()).await;
+    let error = refused.expect_err("the first one keeps its lease alive");
+    assert!(
+        matches!(&error, ManageError::Store(StoreError::Held { holder, .. }) if holder.starts_with("process "))
+    );
+    drop(first);
+    world.successor(&store).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_manager_that_lost_the_lead_writes_nothing_more() {
+    let (world, store) = (World::new(), memory());
+    let first = world.manager(&store).await;
+    store.transact(Transaction::new().delete("meta/leader")).await.unwrap();
+    let second = world.manager(&store).await;
+    let planned = first.plan(&lines(3)).await.unwrap();
+    let error = first.apply(planned).await.expect_err("its epoch is over");
+    assert!(matches!(error, ManageError::Store(StoreError::Held { .. })), "{error}");
+    assert!(world.lines().await.is_empty(), "nothing was done by the one who does not lead");
+    assert_eq!(converge(&second, &lines(3)).await, Outcome::Done);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_must_not_happen_twice_waits_for_a_person() {
+    for settlement in ["done=line/x", "not-done=line/x"] {
+        let (world, store) = (World::new(), memory());
+        let desired = on_m().with(DesiredResource::new("x", &Line { once: true, ..Line::new("x") }).on("m"));
+        let manager = world.manager(&store).await;
+        world.host.fail_call(0, HostFault::AnswerLost);
+        assert_eq!(converge(&manager, &desired).await, Outcome::Failed);
+        assert_eq!(world.lines().await, ["x"]);
+        let planned = manager.plan(&desired).await.unwrap();
+        let reason = planned.plan.unknown().next().unwrap().reason.to_string();
+        assert!(reason.contains("--settle done=line/x"), "{reason}");
+        assert_eq!(manager.apply(planned).await.unwrap().report.outcome, Outcome::Failed);
+        assert_eq!(world.lines().await, ["x"], "it was not done again");
+        let settlement: Settlement = settlement.parse().unwrap();
+        manager.settle(&settlement).await.unwrap();
+        assert_eq!(converge(&manager, &desired).await, Outcome::Done);
+        let expected = if matches!(settlement, Settlement::Done(_)) { vec!["x"] } else { vec!["x", "x"] };
+        assert_eq!(world.lines().await, expected);
+        assert!(matches!(manager.settle(&settlement).await, Err(ManageError::NoDoubt(_))));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn sensitive_values_are_nowhere_in_the_store() {
+    let (world, store) = (World::new(), memory());
+    let manager = world.manager(&store).await;
+    let secret = Line { secret: Some("correct-horse".to_owned()), ..Line::new("x") };
+    let value = ValueSpec::resource("copy", &json!({"from": "line/x", "output": "secret"})).unwrap();
+    let desired = on_m().with(DesiredResource::new("x", &secret).on("m")).with(value);
+    let planned = manager.plan(&desired).await.unwrap();
+    assert!(!serde_json::to_string(&*planned.plan).unwrap().contains("correct-horse"));
+    assert!(planned.plan.to_string().contains("(sensitive)"));
+    assert_eq!(manager.apply(planned).await.unwrap().report.outcome, Outcome::Done);
+    assert!(manager.plan(&desired).await.unwrap().plan.is_settled());
+    let (all, _) = read_all(&*store, KeyRange::all()).await.unwrap();
+    for entry in all {
+        assert!(!String::from_utf8_lossy(&entry.value).contains("correct-horse"), "{:?}", entry.key);
+    }
+    let other = Line { secret: Some("battery-staple".to_owned()), ..Line::new("x") };
+    let changed = on_m().with(DesiredResource::new("x", &other).on("m"));
+    let plan = manager.plan(&changed).await.unwrap().plan;
+    assert!(plan.to_string().contains("secret: (sensitive)"), "{plan}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopped_run_is_resumed_where_it_stopped() {
+    let (world, store) = (World::new(), memory());
+    let manager = world.manager(&store).await;
+    let desired = lines(9);
+    let stop = StopHandle::new();
+    stop.stop();
+    let planned = manager.plan(&desired).await.unwrap();
+    let stopped = manager.apply_with(planned, unseen(), stop).await.unwrap();
+    assert_eq!(stopped.report.outcome, Outcome::Interrupted);
+    let planned = manager.plan(&desired).await.unwrap();
+    assert!(matches!(manager.apply(planned).await, Err(ManageError::Unfinished(_))));
+    assert_eq!(converge(&manager, &desired).await, Outcome::Done);
+    assert_eq!(world.lines().await.len(), 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_with_other_kinds_gives_an_older_run_up_and_plans_anew() {
+    let (world, store) = (World::new(), memory());
+    let manager = world.manager(&store).await;
+    let stop = StopHandle::new();
+    stop.stop();
+    let planned = manager.plan(&lines(3)).await.unwrap();
+    manager.apply_with(planned, unseen(), stop).await.unwrap();
+    manager.close().await.unwrap();
+    let newer = Manager::open(store, Registry::new(), ManagerOptions::default()).await.unwrap();
+    let open = newer.interrupted().await.unwrap().unwrap();
+    let resumed = newer.resume(open, None, unseen(), StopHandle::new()).await.unwrap();
+    assert!(
+        matches!(&resumed, Resumed::Superseded(_, why) if why == "this program has no kind `line`"),
+        "{resumed:?}"
+    );
+    assert_eq!(newer.history().await.unwrap()[0].note.as_deref(), Some("this program has no kind `line`"));
+    assert!(newer.interrupted().await.unwrap().is_none());
+}
+
+/// A step that is no resource: it counts in the ledger how often it was done.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Migrate {
+    to: u32,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Migrated {
+    rows: u32,
+}
+
+#[async_trait]
+impl Action for Migrate {
+    const KIND: &'static str = "migrate";
+    type Output = Migrated;
+
+    fn footprint(&self) -> Footprint {
+        Footprint::new(CrashClass::CompareAndSet)
+    }
+
+    async fn check(&self, cx: &ActionCx<'_>) -> Result<Check<Migrated>, ActionError> {
+        Ok(match cx.recorded() {
+            Some(body) if body.spec.text() == format!("{{\"to\":{}}}", self.to) => {
+                Check::Satisfied(Migrated { rows: 7 })
+            }
+            _ if self.to == 0 => Check::Unknown("nobody knows".to_owned()),
+            _ => Check::Satisfied(Migrated { rows: self.to * 7 }),
+        })
+    }
+
+    async fn apply(&self, _: &ActionCx<'_>) -> Result<Migrated, ActionError> {
+        Ok(Migrated { rows: self.to * 7 })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_action_stands_in_the_desired_state_and_its_output_is_used() {
+    let registry = Registry::new().with_action::<Migrate>();
+    let manager = Manager::open(memory(), registry, ManagerOptions::default()).await.unwrap();
+    let step = DesiredResource::step("schema", &Migrate { to: 3 });
+    let value = ValueSpec::resource("rows", &json!({"from": "migrate/schema", "output": "rows"})).unwrap();
+    let desired = Desired::new().with(step).with(value);
+    assert_eq!(converge(&manager, &desired).await, Outcome::Done);
+    let rows = manager.output(&"value/rows".parse().unwrap(), &"input".parse().unwrap());
+    assert_eq!(rows, Some(json!(21)));
+    let wrong = Desired::new().with(DesiredResource::step("other", &Migrate { to: 0 }));
+    assert_eq!(manager.plan(&wrong).await.unwrap().plan.counts()[&ChangeKind::Unknown], 1);
+}
+
+/// Journals as earlier versions wrote them are read for ever.
+#[test]
+fn a_golden_journal_line_of_every_kind_is_understood() {
+    let golden = include_str!("../golden/journal-1.log");
+    let read: Vec<Entry> = golden.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let expected = [
+        What::Started,
+        What::Done,
+        What::Satisfied,
+        What::Failed { error: "no space".to_owned() },
+        What::InDoubt { error: "the answer was lost".to_owned() },
+        What::NotReached { because: 3 },
+    ];
+    assert_eq!(read.iter().map(|entry| entry.what.clone()).collect::<Vec<_>>(), expected);
+}

@@ -1,0 +1,119 @@
+//! Where we are going: an application that runs a small cluster *of itself*. Three servers come up, are rolled to a new
+//! version one after the other, one is killed and healed, and at the end there is nothing left to do.
+//!
+//!     cargo run --example quickstart
+
+use std::error::Error;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+use detc_actions::backends::LocalConnector;
+use detc_actions::resources::{self, HealthSpec, ProcessSpec};
+use detc_core::execute::{Outcome, Progress, ProgressSink, StopHandle};
+use detc_core::manage::Manager;
+use detc_core::model::{Desired, DesiredResource, HostSpec};
+use detc_core::resource::Registry;
+
+/// The cluster in the application's own terms: a server on each port, changed one after the other.
+fn cluster(version: &str, ports: &[u16]) -> Result<Desired, Box<dyn Error>> {
+    let program = std::env::current_exe()?.display().to_string();
+    let mut desired = Desired::new().host("here", HostSpec::local());
+    let mut previous = None;
+    for (index, port) in ports.iter().enumerate() {
+        let mut spec = ProcessSpec::new([&program, "serve", &port.to_string()]);
+        spec.env.insert("VERSION".to_owned(), version.to_owned());
+        spec.health = Some(HealthSpec::http(format!("http://127.0.0.1:{port}/")));
+        let mut web =
+            DesiredResource::new(&format!("web-{}", index + 1), &spec).on("here").label("app", "web");
+        if let Some(previous) = &previous {
+            web = web.after(previous);
+        }
+        previous = Some(web.id.clone());
+        desired = desired.with(web);
+    }
+    Ok(desired)
+}
+
+async fn converge(manager: &Manager, desired: &Desired) -> Result<(), Box<dyn Error>> {
+    let planned = manager.plan(desired).await?;
+    println!("{}", planned.plan);
+    let plan = planned.plan.clone();
+    let progress: ProgressSink = Box::new(move |progress| {
+        if let Progress::Ended { action, took, .. } = progress {
+            println!("  … {} after {} ms", plan.action_id(*action), took.as_millis());
+        }
+    });
+    let applied = manager.apply_with(planned, progress, StopHandle::new()).await?;
+    println!("{applied}\n");
+    if applied.report.outcome == Outcome::Done { Ok(()) } else { Err("not everything could be done".into()) }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let args: Vec<String> = std::env::args().collect();
+    if let [_, command, port] = &args[..]
+        && command == "serve"
+    {
+        return serve(port.parse()?, &std::env::var("VERSION")?);
+    }
+    let dir = std::env::temp_dir().join(format!("detc-quickstart-{}", std::process::id()));
+    let registry = resources::register(Registry::new()).with_connector(LocalConnector);
+    let manager = Manager::embedded(&dir, registry).await?;
+    let told = story(&manager, &free_ports(3)?).await;
+
+    println!("── Clean up: desire nothing ──\n");
+    converge(&manager, &Desired::new()).await?;
+    manager.close().await?;
+    std::fs::remove_dir_all(dir)?;
+    told
+}
+
+async fn story(manager: &Manager, ports: &[u16]) -> Result<(), Box<dyn Error>> {
+    println!("── Three servers, of which nothing is there yet ──\n");
+    converge(manager, &cluster("v1", ports)?).await?;
+    println!("They answer: {}\n", answers(ports)?);
+
+    println!("── A new version, rolled out one server after the other ──\n");
+    converge(manager, &cluster("v2", ports)?).await?;
+    println!("They answer: {}\n", answers(ports)?);
+
+    println!("── Somebody kills web-2 behind our back ──\n");
+    let pid = manager.output(&"process/web-2".parse()?, &"pid".parse()?).ok_or("web-2 has no pid")?;
+    std::process::Command::new("kill").args(["-9", &pid.to_string()]).status()?;
+    converge(manager, &cluster("v2", ports)?).await?;
+    println!("They answer: {}\n", answers(ports)?);
+
+    println!("── And once more: all is as desired ──\n");
+    converge(manager, &cluster("v2", ports)?).await
+}
+
+/// The application itself: answers every request with its version. A client that goes away is no error.
+fn serve(port: u16, version: &str) -> Result<(), Box<dyn Error>> {
+    for mut stream in TcpListener::bind((Ipv4Addr::LOCALHOST, port))?.incoming().flatten() {
+        let length = version.len();
+        let _gone = stream.read(&mut [0; 1024]);
+        let _gone = write!(
+            stream,
+            "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{version}"
+        );
+    }
+    Ok(())
+}
+
+fn answers(ports: &[u16]) -> Result<String, Box<dyn Error>> {
+    let mut all = Vec::new();
+    for port in ports {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, *port))?;
+        stream.write_all(b"GET / HTTP/1.1\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        all.push(format!(":{port} → {}", answer.lines().last().unwrap_or_default()));
+    }
+    Ok(all.join("  "))
+}
+
+fn free_ports(count: usize) -> std::io::Result<Vec<u16>> {
+    let listeners: Vec<_> =
+        (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<Result<_, _>>()?;
+    listeners.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
+}
