@@ -5,6 +5,7 @@
 use std::time::Instant;
 
 use detc_core::model::InvariantBound;
+use detc_core::plan::proof::repair::repair;
 use detc_core::plan::proof::{Effect, Order, Question, prove_all};
 
 /// A small generator of the same numbers each time (Steele, Lea and Flood 2014, SplitMix64).
@@ -77,8 +78,53 @@ fn moves(random: &mut Random, actions: impl Iterator<Item = u32>, most: u32) -> 
         .collect()
 }
 
+fn mend(name: &str, actions: u32, edges: &[(u32, u32)], asked: &[Asked]) {
+    let questions: Vec<Question<'_>> =
+        asked.iter().map(|(base, bound, effects)| Question { base: *base, effects, bound: *bound }).collect();
+    let order = Order::new(actions, edges).expect("edges lead forward");
+    let begin = Instant::now();
+    let outcome = match repair(&order, &questions) {
+        Ok(added) => format!("{} edges added", added.len()),
+        Err(hopeless) => hopeless.to_string(),
+    };
+    println!(
+        "repair {name}: {actions} actions, {} edges, {} invariants: {} ms, {outcome}",
+        edges.len(),
+        questions.len(),
+        begin.elapsed().as_millis(),
+    );
+}
+
+/// Moves of one unit each between hosts of which each has room for a few more than it holds now.
+fn migrations(random: &mut Random, moves: u32, hosts: u32, spare: i64) -> Vec<Asked> {
+    let mut asked: Vec<Asked> = vec![(0, InvariantBound::AtMost(0), Vec::new()); hosts as usize];
+    for action in 0..moves {
+        let (from, to) = (random.below(hosts), random.below(hosts));
+        if from != to {
+            asked[from as usize].2.push(Effect { action, start: 0, end: -1 });
+            asked[to as usize].2.push(Effect { action, start: 1, end: 0 });
+        }
+    }
+    for (_, bound, effects) in &mut asked {
+        let sum: i64 = effects.iter().map(|effect| effect.start + effect.end).sum();
+        *bound = InvariantBound::AtMost(sum.max(0) + spare);
+    }
+    asked
+}
+
 fn main() {
     let random = &mut Random(1);
+    for actions in [1_000, 10_000, 100_000] {
+        let all = i64::from(actions);
+        let asked = (all, InvariantBound::AtLeast(all - all / 100), restarts(0..actions));
+        mend("restarts, one in 100 away", actions, &[], std::slice::from_ref(&asked));
+        let edges = random_edges(random, actions, 1, 50);
+        mend("restarts, some ordered", actions, &edges, &[asked]);
+        for spare in [0, 1, 4] {
+            let asked = migrations(random, actions, actions / 10, spare);
+            mend(&format!("migrations, {spare} to spare"), actions, &[], &asked);
+        }
+    }
     for actions in [10_000, 100_000] {
         let edges = random_edges(random, actions, 2, 1_000);
         let few: Vec<Asked> = (0..100)

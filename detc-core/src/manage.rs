@@ -35,6 +35,7 @@ mod status;
 pub use clock::{Clock, SystemClock};
 pub use planned::{Planned, StaleAction};
 pub use report::ApplyReport;
+#[cfg(feature = "cli")]
 pub(crate) use report::spoken;
 pub use resume::{Resumed, Settlement};
 pub use status::{ResourceStatus, StatusState};

@@ -158,7 +158,7 @@ enum Next {
     Apply,
 }
 
-/// A run of some work. See the [module](self).
+/// A run of some work, as a function from events to commands.
 #[derive(Debug)]
 pub struct Engine {
     crash: Vec<CrashClass>,

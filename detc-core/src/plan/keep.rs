@@ -4,9 +4,13 @@
 //! away and gives back, a change of size counts the larger. Where the moment is uncertain, the number stands where it does
 //! harm to the bound. An invariant that does not hold before the plan must not be made worse by it.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::proof::repair::repair;
 use super::proof::{Effect, Order, Question, prove_all};
 use super::{Plan, PlanError, PlanInput, PlannedAction, Verb};
 use crate::model::{
@@ -32,6 +36,9 @@ pub struct Proved {
     /// A smallest way to break it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counterexample: Option<Counterexample>,
+    /// Why no order of the actions keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hopeless: Option<String>,
 }
 
 /// A state that a plan can reach in which an invariant is broken.
@@ -72,7 +79,9 @@ impl Plan {
         if !ended.is_empty() {
             parts.push(format!("{} had ended", named(&ended)));
         }
-        format!("when {}, it is {}", parts.join(" and "), found.value)
+        let hopeless =
+            proved.hopeless.as_ref().map(|why| format!("; no order helps: {why}")).unwrap_or_default();
+        format!("when {}, it is {}{hopeless}", parts.join(" and "), found.value)
     }
 
     /// Proves the plan anew, after its actions have changed.
@@ -80,28 +89,8 @@ impl Plan {
         if self.proofs.is_empty() {
             return;
         }
-        let edges: Vec<(u32, u32)> = self
-            .actions
-            .iter()
-            .enumerate()
-            .flat_map(|(after, action)| action.after.iter().map(move |before| (*before, after as u32)))
-            .collect();
-        let order = Order::new(self.actions.len() as u32, &edges)
-            .expect("invariant: a plan lists each action after what it comes after");
-        let effects: Vec<Vec<Effect>> = self
-            .proofs
-            .iter()
-            .map(|proved| {
-                proved.effects.iter().map(|&(action, start, end)| Effect { action, start, end }).collect()
-            })
-            .collect();
-        let questions: Vec<Question<'_>> = self
-            .proofs
-            .iter()
-            .zip(&effects)
-            .map(|(proved, effects)| Question { base: proved.base, effects, bound: proved.effective_bound() })
-            .collect();
-        let verdicts = prove_all(&order, &questions);
+        let effects = self.effects();
+        let verdicts = prove_all(&self.proof_order(), &self.questions(&effects));
         for (proved, verdict) in self.proofs.iter_mut().zip(verdicts) {
             proved.worst = verdict.worst;
             proved.holds = verdict.holds;
@@ -113,49 +102,101 @@ impl Plan {
         }
     }
 
-    /// Orders actions that take from a broken invariant and give back, so that no more of them are under way at once than
-    /// the bound allows. The order is that of the plan, so that no loop can come of it.
+    fn proof_order(&self) -> Order {
+        let edges: Vec<(u32, u32)> = self
+            .actions
+            .iter()
+            .enumerate()
+            .flat_map(|(after, action)| action.after.iter().map(move |before| (*before, after as u32)))
+            .collect();
+        Order::new(self.actions.len() as u32, &edges)
+            .expect("invariant: a plan lists each action after what it comes after")
+    }
+
+    fn effects(&self) -> Vec<Vec<Effect>> {
+        let of = |proved: &Proved| {
+            proved.effects.iter().map(|&(action, start, end)| Effect { action, start, end }).collect()
+        };
+        self.proofs.iter().map(of).collect()
+    }
+
+    fn questions<'a>(&self, effects: &'a [Vec<Effect>]) -> Vec<Question<'a>> {
+        self.proofs
+            .iter()
+            .zip(effects)
+            .map(|(proved, effects)| Question { base: proved.base, effects, bound: proved.effective_bound() })
+            .collect()
+    }
+
+    /// Adds order until every invariant holds, where that is possible, and otherwise says why it is not.
     pub(super) fn order_for_invariants(&mut self) {
-        for index in 0..self.proofs.len() {
-            let proved = &self.proofs[index];
-            if proved.holds {
-                continue;
+        if self.proofs.iter().all(|proved| proved.holds) {
+            return;
+        }
+        let effects = self.effects();
+        match repair(&self.proof_order(), &self.questions(&effects)) {
+            Ok(edges) => {
+                for edge in &edges {
+                    let action = &mut self.actions[edge.after as usize];
+                    let mut after = std::mem::take(&mut action.after).into_vec();
+                    if !after.contains(&edge.before) {
+                        after.push(edge.before);
+                        self.ordered.push((edge.before, edge.after, edge.question as u32));
+                    }
+                    action.after = after.into();
+                }
+                self.list_anew();
+                self.prove();
             }
-            let sign = match proved.effective_bound() {
-                InvariantBound::AtLeast(_) => 1,
-                InvariantBound::AtMost(_) => -1,
-            };
-            let room = match proved.effective_bound() {
-                InvariantBound::AtLeast(bound) => proved.base - bound,
-                InvariantBound::AtMost(bound) => bound - proved.base,
-            };
-            let mut taking: Vec<(u32, i64)> = proved
-                .effects
-                .iter()
-                .filter(|(_, start, end)| start * sign < 0 && (start + end) * sign >= 0)
-                .map(|(action, start, _)| (*action, -start * sign))
-                .collect();
-            taking.sort_unstable();
-            let largest = taking.iter().map(|(_, amount)| *amount).max().unwrap_or(0);
-            if largest == 0 || room < largest {
-                continue;
+            Err(hopeless) => self.proofs[hopeless.question].hopeless = Some(hopeless.why.to_string()),
+        }
+    }
+
+    /// Lists the actions so that each comes after what it comes after, added order included; otherwise as they were.
+    fn list_anew(&mut self) {
+        let len = self.actions.len();
+        let mut waiting: Vec<usize> = self.actions.iter().map(|action| action.after.len()).collect();
+        let mut dependents: Vec<Vec<u32>> = vec![Vec::new(); len];
+        for (index, action) in self.actions.iter().enumerate() {
+            for before in &action.after {
+                dependents[*before as usize].push(index as u32);
             }
-            let at_once = (room / largest) as usize;
-            for pair in at_once..taking.len() {
-                let (before, after) = (taking[pair - at_once].0, taking[pair].0);
-                let action = &mut self.actions[after as usize];
-                if !action.after.contains(&before) {
-                    let mut edges = std::mem::take(&mut action.after).into_vec();
-                    edges.push(before);
-                    edges.sort_unstable();
-                    action.after = edges.into();
-                    self.ordered.push((before, after, index as u32));
+        }
+        let mut ready: BinaryHeap<Reverse<u32>> =
+            (0..len as u32).filter(|index| waiting[*index as usize] == 0).map(Reverse).collect();
+        let mut place = vec![0_u32; len];
+        let mut listed = 0;
+        while let Some(Reverse(index)) = ready.pop() {
+            place[index as usize] = listed;
+            listed += 1;
+            for dependent in &dependents[index as usize] {
+                waiting[*dependent as usize] -= 1;
+                if waiting[*dependent as usize] == 0 {
+                    ready.push(Reverse(*dependent));
                 }
             }
         }
-        if !self.ordered.is_empty() {
-            self.prove();
+        assert_eq!(listed as usize, len, "invariant: a repair makes no loop");
+        let mut actions: Vec<(u32, PlannedAction)> =
+            place.iter().copied().zip(std::mem::take(&mut self.actions)).collect();
+        actions.sort_unstable_by_key(|(place, _)| *place);
+        for (_, action) in &mut actions {
+            for before in &mut action.after {
+                *before = place[*before as usize];
+            }
+            action.after.sort_unstable();
         }
+        self.actions = actions.into_iter().map(|(_, action)| action).collect();
+        for proved in &mut self.proofs {
+            for (action, _, _) in &mut proved.effects {
+                *action = place[*action as usize];
+            }
+            proved.effects.sort_unstable();
+        }
+        for (before, after, _) in &mut self.ordered {
+            (*before, *after) = (place[*before as usize], place[*after as usize]);
+        }
+        self.ordered.sort_unstable();
     }
 }
 
@@ -179,6 +220,7 @@ pub(super) fn add_proofs(plan: &mut Plan, input: &PlanInput<'_>) -> Result<(), P
             worst: 0,
             holds: true,
             counterexample: None,
+            hopeless: None,
         };
         for (index, action) in plan.actions.iter().enumerate() {
             let id = &plan.changes[action.change as usize].resource;

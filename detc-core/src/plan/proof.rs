@@ -34,6 +34,7 @@ mod between;
 mod closure;
 mod flow;
 mod order;
+pub mod repair;
 #[cfg(test)]
 mod tests;
 mod witness;

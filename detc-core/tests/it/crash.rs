@@ -84,6 +84,16 @@ async fn dies(world: &World, inner: &Arc<dyn Store>, desired: &Desired, commit: 
     }
 }
 
+/// Dies just after commit number `commit`.
+pub(crate) async fn die_at_commit(
+    world: &World,
+    store: &Arc<dyn Store>,
+    desired: &Desired,
+    commit: u64,
+) -> bool {
+    dies(world, store, desired, commit, Cut::After).await
+}
+
 async fn heals(world: &World, store: &Arc<dyn Store>, desired: &Desired, case: &str) {
     let manager = world.successor(store).await;
     assert_eq!(converge(&manager, desired).await, Outcome::Done, "{case}");

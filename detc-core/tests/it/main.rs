@@ -4,6 +4,7 @@
 
 mod broken_stores;
 mod crash;
+mod golden;
 mod manager;
 mod power_cut;
 mod store_conformance;

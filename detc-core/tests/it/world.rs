@@ -59,7 +59,7 @@ impl Resource for Line {
             return Ok(Observation::Unobservable);
         }
         let lines = ledger(&**cx.host()?).await?;
-        let there = lines.iter().any(|line| *line == self.text);
+        let there = lines.contains(&self.text);
         Ok(if there {
             Observation::Present(Present::new().with_field("text", self.text.as_str()))
         } else {
@@ -141,6 +141,11 @@ impl World {
     pub(crate) async fn successor(&self, store: &Arc<dyn Store>) -> Manager {
         tokio::time::sleep(Duration::from_secs(20)).await;
         self.manager(store).await
+    }
+
+    /// Writes a line behind the manager's back.
+    pub(crate) async fn append(&self, line: &str) {
+        self.host.run(&Command::new(["append", line])).await.unwrap();
     }
 
     pub(crate) async fn lines(&self) -> Vec<String> {

@@ -40,7 +40,7 @@ impl Played {
     }
 
     #[track_caller]
-    fn commanded(&mut self, expected: Expect) -> &mut Self {
+    fn commanded(&mut self, expected: &Expect) -> &mut Self {
         let text: Vec<String> = self.commands.drain(..).map(|command| format!("{command:?}")).collect();
         expected.assert_eq(&text.join("\n"));
         self
@@ -54,15 +54,15 @@ fn needed() -> Checked {
 #[test]
 fn an_action_is_checked_recorded_applied_and_checked_again() {
     Played::new(work(&[&[]]))
-        .commanded(expect!["Check(0, First)"])
+        .commanded(&expect!["Check(0, First)"])
         .event(Event::Checked(0, needed()))
-        .commanded(expect!["RecordStart(0)"])
+        .commanded(&expect!["RecordStart(0)"])
         .sync()
-        .commanded(expect!["Apply(0, 1)"])
+        .commanded(&expect!["Apply(0, 1)"])
         .event(Event::Applied(0, Applied::Done))
-        .commanded(expect!["Check(0, Verify)"])
+        .commanded(&expect!["Check(0, Verify)"])
         .event(Event::Checked(0, Checked::Satisfied))
-        .commanded(expect![[r#"
+        .commanded(&expect![[r#"
             RecordEnd(0, Done)
             Finish"#]]);
 }
@@ -76,7 +76,7 @@ fn nothing_is_applied_before_its_start_is_durable() {
 
 #[test]
 fn what_is_there_already_is_not_applied() {
-    Played::new(work(&[&[]])).event(Event::Checked(0, Checked::Satisfied)).commanded(expect![[r#"
+    Played::new(work(&[&[]])).event(Event::Checked(0, Checked::Satisfied)).commanded(&expect![[r#"
         Check(0, First)
         RecordEnd(0, Satisfied)
         Finish"#]]);
@@ -87,7 +87,7 @@ fn an_action_that_lies_is_named() {
     let mut played = Played::new(work(&[&[]]));
     played.event(Event::Checked(0, needed())).sync().event(Event::Applied(0, Applied::Done));
     played.commands.clear();
-    played.event(Event::Checked(0, Checked::Needed("`mode` is 0600".to_owned()))).commanded(expect![[r#"
+    played.event(Event::Checked(0, Checked::Needed("`mode` is 0600".to_owned()))).commanded(&expect![[r#"
         RecordEnd(0, Failed("it says that it is done, and it is not: `mode` is 0600"))
         Finish"#]]);
 }
@@ -98,12 +98,12 @@ fn a_failure_cuts_off_what_depends_on_it_and_nothing_else() {
     played.commands.clear();
     played
         .event(Event::Checked(0, Checked::Failed(ErrorClass::Permanent, "no".to_owned())))
-        .commanded(expect![[r#"
+        .commanded(&expect![[r#"
             RecordEnd(0, Failed("no"))
             RecordEnd(2, NotReached(0))
             RecordEnd(3, NotReached(0))"#]])
         .event(Event::Checked(1, Checked::Satisfied))
-        .commanded(expect![[r#"
+        .commanded(&expect![[r#"
             RecordEnd(1, Satisfied)
             Check(4, First)"#]]);
 }
@@ -115,11 +115,11 @@ fn a_lost_answer_is_settled_by_a_check_and_never_by_a_second_apply() {
     played.commands.clear();
     played
         .event(Event::Applied(0, Applied::Failed(ErrorClass::OutcomeUnknown, "lost".to_owned())))
-        .commanded(expect!["Wait(0, 200ms)"])
+        .commanded(&expect!["Wait(0, 200ms)"])
         .event(Event::Waited(0))
-        .commanded(expect!["Check(0, Settle)"])
+        .commanded(&expect!["Check(0, Settle)"])
         .event(Event::Checked(0, Checked::Satisfied))
-        .commanded(expect![[r#"
+        .commanded(&expect![[r#"
             RecordEnd(0, Done)
             Finish"#]]);
 }
@@ -134,7 +134,7 @@ fn what_fails_for_now_is_tried_again_with_growing_delays_and_then_given_up() {
             .event(Event::Applied(0, Applied::Failed(ErrorClass::Transient, "busy".to_owned())))
             .event(Event::Waited(0));
     }
-    played.commanded(expect![[r#"
+    played.commanded(&expect![[r#"
         Wait(0, 200ms)
         Apply(0, 2)
         Wait(0, 400ms)
@@ -158,10 +158,10 @@ fn a_stop_finishes_what_is_in_flight_and_begins_nothing() {
         .event(Event::Stop)
         .event(Event::Checked(1, needed()))
         .event(Event::Checked(2, needed()))
-        .commanded(expect![""])
+        .commanded(&expect![""])
         .event(Event::Applied(0, Applied::Done))
         .event(Event::Checked(0, Checked::Satisfied))
-        .commanded(expect![[r#"
+        .commanded(&expect![[r#"
             Check(0, Verify)
             RecordEnd(0, Done)
             Finish"#]]);
@@ -214,11 +214,11 @@ fn only_as_many_at_most_once_actions_are_started_as_are_applied_at_once() {
     let mut played = Played::new(once);
     played
         .event(Event::Checked(0, needed()))
-        .commanded(expect![[r#"
+        .commanded(&expect![[r#"
             Check(0, First)
             RecordStart(0)"#]])
         .sync()
-        .commanded(expect!["Apply(0, 1)"]);
+        .commanded(&expect!["Apply(0, 1)"]);
 }
 
 proptest! {
@@ -292,7 +292,7 @@ proptest! {
                 }),
                 Command::Check(action, phase) => Event::Checked(action, match (phase, choice % 6) {
                     (_, 0) => Checked::Unknown(String::new()),
-                    (Phase::First, 1 | 2 | 3) => needed(),
+                    (Phase::First, 1..=3) => needed(),
                     (Phase::Settle, 1) => needed(),
                     (_, 5) if choice % 4 == 0 => Checked::Failed(ErrorClass::Permanent, String::new()),
                     _ => Checked::Satisfied,

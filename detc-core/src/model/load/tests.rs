@@ -15,7 +15,7 @@ fn read(text: &str, format: Format) -> Result<Desired, InvalidState> {
 }
 
 #[track_caller]
-fn refuses(text: &str, expected: Expect) {
+fn refuses(text: &str, expected: &Expect) {
     let error = read(text, Format::Json).unwrap_err();
     let hint = error.hint.as_ref().map(|hint| format!("\n  {hint}")).unwrap_or_default();
     expected.assert_eq(&format!("{error}{hint}"));
@@ -87,11 +87,11 @@ fn an_unknown_field_is_refused() {
         r#"{"version":1,"resources":[
   {"kind":"value","name":"a","input":1},
   {"kind":"value","name":"b","inptu":1}]}"#,
-        expect!["fleet:3: value/b: unknown field `inptu`: value has input"],
+        &expect!["fleet:3: value/b: unknown field `inptu`: value has input"],
     );
     refuses(
         r#"{"version":1,"resource":[]}"#,
-        expect![
+        &expect![
             "fleet:1: unknown field `resource`, expected one of `version`, `hosts`, `resources`, `invariants`"
         ],
     );
@@ -103,15 +103,15 @@ fn a_duplicate_is_refused_wherever_it_is() {
         r#"{"version":1,"resources":[
   {"kind":"value","name":"a","input":1},
   {"kind":"value","name":"a","input":2}]}"#,
-        expect!["fleet:3: value/a: is given twice; first at fleet:2"],
+        &expect!["fleet:3: value/a: is given twice; first at fleet:2"],
     );
     refuses(
         r#"{"version":1,"resources":[{"kind":"value","name":"a","input":1,"input":2}]}"#,
-        expect!["fleet:1: value/a: `input` is given twice"],
+        &expect!["fleet:1: value/a: `input` is given twice"],
     );
     refuses(
         r#"{"version":1,"resources":[{"kind":"value","name":"a","input":{"x":1,"x":2}}]}"#,
-        expect!["fleet:1: value/a: `input`: `x` is given twice"],
+        &expect!["fleet:1: value/a: `input`: `x` is given twice"],
     );
 }
 
@@ -121,7 +121,7 @@ fn a_dangling_id_is_refused_with_the_nearest() {
         r#"{"version":1,"resources":[
   {"kind":"value","name":"alpha","input":1},
   {"kind":"value","name":"b","input":2,"after":["value/alhpa"]}]}"#,
-        expect![[r#"
+        &expect![[r#"
             fleet:3: value/b: is after value/alhpa, which is not in the desired state
               did you mean `value/alpha`?"#]],
     );
@@ -133,7 +133,7 @@ fn a_missing_output_is_refused_with_those_there_are() {
         r#"{"version":1,"resources":[
   {"kind":"value","name":"a","input":1},
   {"kind":"value","name":"b","input":{"from":"value/a","output":"output"}}]}"#,
-        expect!["fleet:3: value/b: a value has no output `output`: it has input"],
+        &expect!["fleet:3: value/b: a value has no output `output`: it has input"],
     );
 }
 
@@ -144,7 +144,7 @@ fn a_loop_is_refused_as_its_shortest() {
   {"kind":"value","name":"a","input":1,"after":["value/b"]},
   {"kind":"value","name":"b","input":1,"after":["value/c"]},
   {"kind":"value","name":"c","input":1,"after":["value/a", "value/b"]}]}"#,
-        expect![[r#"
+        &expect![[r#"
             fleet:3: value/b: a loop: value/b → value/c → value/b; each one comes after the next
               remove one of these `after`, references or `restart_on`"#]],
     );
@@ -152,34 +152,34 @@ fn a_loop_is_refused_as_its_shortest() {
 
 #[test]
 fn syntax_kinds_hosts_ids_and_versions_are_checked() {
-    refuses("{\"version\":1,\n\"resources\":[}", expect!["fleet:2: expected value"]);
+    refuses("{\"version\":1,\n\"resources\":[}", &expect!["fleet:2: expected value"]);
     refuses(
         r#"{"version":1,"resources":[{"kind":"valeu","name":"a","input":1}]}"#,
-        expect![[r#"
+        &expect![[r#"
             fleet:1: valeu/a: unknown kind `valeu`: this program has value
               did you mean `value`?"#]],
     );
     refuses(
         r#"{"version":1,"resources":[{"kind":"value","name":"a","input":1,"host":"h1"}]}"#,
-        expect!["fleet:1: value/a: a value lives on no host: remove `host: h1`"],
+        &expect!["fleet:1: value/a: a value lives on no host: remove `host: h1`"],
     );
     refuses(
         r#"{"version":1,"resources":[{"kind":"value","input":1}]}"#,
-        expect!["fleet:1: `name` is missing"],
+        &expect!["fleet:1: `name` is missing"],
     );
     refuses(
         r#"{"version":1,"resources":[{"kind":"value","name":"a","input":1,"after":["b"]}]}"#,
-        expect!["fleet:1: value/a: `b` is not a resource id: expected `kind/name`"],
+        &expect!["fleet:1: value/a: `b` is not a resource id: expected `kind/name`"],
     );
-    refuses(r#"{"version":2}"#, expect!["fleet: `version` is 2: this program reads version 1"]);
-    refuses(r#"{}"#, expect!["fleet:1: missing field `version`"]);
+    refuses(r#"{"version":2}"#, &expect!["fleet: `version` is 2: this program reads version 1"]);
+    refuses(r#"{}"#, &expect!["fleet:1: missing field `version`"]);
     refuses(
         r#"{"version":1,"hosts":{"h":{"connect":"carrier-pigeon://x"}}}"#,
-        expect!["fleet: host h: no connector for `carrier-pigeon://x`: this program has "],
+        &expect!["fleet: host h: no connector for `carrier-pigeon://x`: this program has "],
     );
     refuses(
         r#"{"version":1,"resources":[{"kind":"value","name":"a","input":1,"restart_on":["value/a"]}]}"#,
-        expect!["fleet:1: value/a: a value has nothing to restart: remove `restart_on`"],
+        &expect!["fleet:1: value/a: a value has nothing to restart: remove `restart_on`"],
     );
 }
 
@@ -187,10 +187,10 @@ fn syntax_kinds_hosts_ids_and_versions_are_checked() {
 fn an_invariant_is_read_strictly() {
     refuses(
         r#"{"version":1,"invariants":[{"name":"up","available":{},"at_least":1,"at_most":2}]}"#,
-        expect!["fleet: invariant `up`: expected one of `at_least` and `at_most`"],
+        &expect!["fleet: invariant `up`: expected one of `at_least` and `at_most`"],
     );
     refuses(
         r#"{"version":1,"invariants":[{"name":"up","available":{"kidn":"x"},"at_least":1}]}"#,
-        expect!["fleet: invariant `up`: unknown field `kidn`, expected one of `kind`, `host`, `labels`"],
+        &expect!["fleet: invariant `up`: unknown field `kidn`, expected one of `kind`, `host`, `labels`"],
     );
 }

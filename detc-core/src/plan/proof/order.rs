@@ -52,9 +52,30 @@ impl Order {
             return Err(NotAnOrder::UnknownAction { action, actions });
         }
         let (nodes, edges) = with_barriers(actions, edges);
+        Self::laid_out(actions, nodes, &edges)
+    }
+
+    /// This order and some more edges between its actions.
+    ///
+    /// # Errors
+    /// When an edge names an unknown action, or some actions would wait for each other.
+    pub fn with(&self, edges: impl IntoIterator<Item = (u32, u32)>) -> Result<Self, NotAnOrder> {
+        let node = |rank: u32| self.node[rank as usize];
+        let own = |rank: u32| self.before(rank).iter().map(move |&before| (node(before), node(rank)));
+        let mut all: Vec<(u32, u32)> = (0..self.nodes()).flat_map(own).collect();
+        for (before, after) in edges {
+            if let Some(action) = [before, after].into_iter().find(|&action| action >= self.actions) {
+                return Err(NotAnOrder::UnknownAction { action, actions: self.actions });
+            }
+            all.push((before, after));
+        }
+        Self::laid_out(self.actions, self.nodes(), &all)
+    }
+
+    fn laid_out(actions: u32, nodes: u32, edges: &[(u32, u32)]) -> Result<Self, NotAnOrder> {
         let followers = Lists::new(nodes, edges.iter().copied());
         let mut waits = vec![0_u32; nodes as usize];
-        for &(_, after) in &edges {
+        for &(_, after) in edges {
             waits[after as usize] += 1;
         }
         let mut node: Vec<u32> = (0..nodes).filter(|&node| waits[node as usize] == 0).collect();
@@ -90,6 +111,11 @@ impl Order {
     /// How many actions and barriers there are.
     pub(super) fn nodes(&self) -> u32 {
         self.node.len() as u32
+    }
+
+    /// How many nodes and edges there are: what a sweep costs.
+    pub(super) fn size(&self) -> usize {
+        self.node.len() + self.before.items.len()
     }
 
     /// The rank of an action.

@@ -1,27 +1,29 @@
 //! Proofs against brute force over all closed sets, and counter-examples checked from scratch.
 
+use std::ops::RangeInclusive;
+
 use proptest::prelude::*;
 
 use super::*;
 
 /// A small plan with one question, owned.
 #[derive(Clone, Debug)]
-struct Case {
-    actions: u32,
-    edges: Vec<(u32, u32)>,
+pub(super) struct Case {
+    pub(super) actions: u32,
+    pub(super) edges: Vec<(u32, u32)>,
     base: i64,
-    effects: Vec<Effect>,
+    pub(super) effects: Vec<Effect>,
     bound: InvariantBound,
 }
 
 impl Case {
-    fn question(&self) -> Question<'_> {
+    pub(super) fn question(&self) -> Question<'_> {
         Question { base: self.base, effects: &self.effects, bound: self.bound }
     }
 
     /// The value in the state of these started and ended actions, one bit an action; none for a state that is not
     /// closed.
-    fn value(&self, started: u32, ended: u32) -> Option<i64> {
+    pub(super) fn value(&self, started: u32, ended: u32) -> Option<i64> {
         let has = |set: u32, action: u32| set >> action & 1 == 1;
         let is_closed = ended & !started == 0
             && self.edges.iter().all(|&(before, after)| !has(started, after) || has(ended, before));
@@ -34,7 +36,7 @@ impl Case {
         })
     }
 
-    fn breaks(&self, value: i64) -> bool {
+    pub(super) fn breaks(&self, value: i64) -> bool {
         match self.bound {
             InvariantBound::AtLeast(least) => value < least,
             InvariantBound::AtMost(most) => value > most,
@@ -42,7 +44,7 @@ impl Case {
     }
 
     /// The worst value over every closed set, by trying all sets of events.
-    fn worst(&self) -> i64 {
+    pub(super) fn worst(&self) -> i64 {
         let sets = 0..1_u32 << self.actions;
         let values = sets.clone().flat_map(|started| {
             // All subsets of `started`.
@@ -71,9 +73,9 @@ impl Case {
     }
 }
 
-/// Plans of up to `most` actions whose edges lead from one to a later one in a random numbering.
-fn cases(most: u32) -> impl Strategy<Value = Case> {
-    (1..=most).prop_flat_map(|actions| {
+/// Plans of so many actions whose edges lead from one to a later one in a random numbering.
+pub(super) fn cases(actions: RangeInclusive<u32>) -> impl Strategy<Value = Case> {
+    actions.prop_flat_map(|actions| {
         let edge = (0..actions, 0..actions);
         let effect = (0..actions, -4_i64..=4, -4_i64..=4);
         (
@@ -107,7 +109,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
 
     #[test]
-    fn the_worst_value_is_that_of_brute_force_and_the_witness_is_right(case in cases(6)) {
+    fn the_worst_value_is_that_of_brute_force_and_the_witness_is_right(case in cases(1..=6)) {
         let order = Order::new(case.actions, &case.edges).expect("edges lead forward");
         let verdict = prove(&order, &case.question());
         let worst = case.worst();
@@ -125,8 +127,8 @@ proptest! {
 
     #[test]
     fn questions_asked_together_are_answered_as_if_asked_alone(
-        case in cases(8),
-        others in prop::collection::vec(cases(8), 0..80),
+        case in cases(1..=8),
+        others in prop::collection::vec(cases(1..=8), 0..80),
     ) {
         let order = Order::new(case.actions, &case.edges).expect("edges lead forward");
         // The other plans' effects, on those of their actions that this plan has too.

@@ -1,0 +1,235 @@
+//! Repairs against brute force over all orders.
+
+use std::ops::RangeInclusive;
+
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+
+use super::super::tests::{Case, cases};
+use super::*;
+use crate::model::InvariantBound;
+
+/// A small plan with several questions: cases that differ in all but actions and edges.
+#[derive(Clone, Debug)]
+struct Plan(Vec<Case>);
+
+fn plans(actions: RangeInclusive<u32>) -> impl Strategy<Value = Plan> {
+    prop::collection::vec(cases(actions), 1..=3).prop_map(|mut cases| {
+        let (actions, edges) = (cases[0].actions, cases[0].edges.clone());
+        for case in &mut cases {
+            case.actions = actions;
+            case.edges.clone_from(&edges);
+            case.effects.retain(|effect| effect.action < actions);
+        }
+        Plan(cases)
+    })
+}
+
+impl Plan {
+    fn actions(&self) -> u32 {
+        self.0[0].actions
+    }
+
+    fn order(&self) -> Order {
+        Order::new(self.actions(), &self.0[0].edges).expect("edges lead forward")
+    }
+
+    fn questions(&self) -> Vec<Question<'_>> {
+        self.0.iter().map(Case::question).collect()
+    }
+
+    fn only(&self, question: usize) -> Self {
+        Self(vec![self.0[question].clone()])
+    }
+
+    /// The same plan with more edges.
+    fn with(&self, edges: impl IntoIterator<Item = (u32, u32)>) -> Self {
+        let mut plan = self.clone();
+        let edges: Vec<_> = edges.into_iter().collect();
+        plan.0.iter_mut().for_each(|case| case.edges.extend(&edges));
+        plan
+    }
+
+    fn holds(&self) -> bool {
+        self.0.iter().all(|case| !case.breaks(case.worst()))
+    }
+
+    /// Whether one action at a time, in some order, keeps all bounds on the way.
+    fn has_sequence(&self, done: u32) -> bool {
+        let is_fine = |started, ended| {
+            self.0.iter().all(|case| case.value(started, ended).is_none_or(|value| !case.breaks(value)))
+        };
+        let is_reachable = |started, ended| self.0[0].value(started, ended).is_some();
+        is_fine(done, done)
+            && (done == (1 << self.actions()) - 1
+                || (0..self.actions()).map(|action| done | 1 << action).any(|next| {
+                    next != done && is_reachable(next, done) && is_fine(next, done) && self.has_sequence(next)
+                }))
+    }
+
+    /// How many states it can be in.
+    fn states(&self) -> u32 {
+        let sets = 0..1_u32 << self.actions();
+        let reachable =
+            |started| sets.clone().filter(move |&ended| self.0[0].value(started, ended).is_some());
+        sets.clone().map(|started| reachable(started).count() as u32).sum()
+    }
+
+    /// The longest chain of actions; none when they wait for each other.
+    fn length(&self) -> Option<u32> {
+        let mut lengths = vec![1; self.actions() as usize];
+        for _ in 0..=self.actions() {
+            let mut is_final = true;
+            for &(before, after) in &self.0[0].edges {
+                if lengths[after as usize] <= lengths[before as usize] {
+                    lengths[after as usize] = lengths[before as usize] + 1;
+                    is_final = false;
+                }
+            }
+            if is_final {
+                return lengths.into_iter().max();
+            }
+        }
+        None
+    }
+
+    /// The most states and the shortest longest chain over all edges that could be added so that it holds.
+    fn best(&self) -> (u32, u32) {
+        let pairs: Vec<(u32, u32)> = (0..self.actions())
+            .flat_map(|a| (0..self.actions()).filter(move |&b| a != b).map(move |b| (a, b)))
+            .collect();
+        let mut best = (0, u32::MAX);
+        for set in 0..1_u32 << pairs.len() {
+            let chosen = pairs.iter().enumerate().filter(|(place, _)| set >> place & 1 == 1);
+            let plan = self.with(chosen.map(|(_, &pair)| pair));
+            let Some(length) = plan.length() else { continue };
+            let states = plan.states();
+            if (states > best.0 || length < best.1) && plan.holds() {
+                best = (best.0.max(states), best.1.min(length));
+            }
+        }
+        best
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+    #[test]
+    fn a_repaired_plan_holds_and_a_hopeless_one_has_no_order(plan in plans(1..=6)) {
+        match repair(&plan.order(), &plan.questions()) {
+            Ok(added) => {
+                let repaired = plan.with(added.iter().map(|edge| (edge.before, edge.after)));
+                prop_assert!(repaired.length().is_some(), "actions wait for each other");
+                prop_assert!(repaired.holds());
+                prop_assert!(!plan.holds() || added.is_empty(), "edges that nobody needs");
+                for left_out in &added {
+                    let rest = added.iter().filter(|edge| *edge != left_out);
+                    let rest = plan.with(rest.map(|edge| (edge.before, edge.after)));
+                    prop_assert!(!rest.holds(), "an edge too many: {:?}", left_out);
+                }
+            }
+            Err(Hopeless { question, why }) => {
+                let case = &plan.0[question];
+                let all = (1 << case.actions) - 1;
+                match why {
+                    Why::Base { value } => {
+                        prop_assert_eq!(case.value(0, 0), Some(value));
+                        prop_assert!(case.breaks(value));
+                    }
+                    Why::End { value } => {
+                        prop_assert_eq!(case.value(all, all), Some(value));
+                        prop_assert!(case.breaks(value));
+                    }
+                    Why::OnTheWay => prop_assert!(!plan.only(question).has_sequence(0)),
+                    Why::Conflict { others } => {
+                        prop_assert!(!others.is_empty());
+                        prop_assert!(!plan.has_sequence(0));
+                        prop_assert!((0..plan.0.len()).all(|question| plan.only(question).has_sequence(0)));
+                    }
+                    Why::GaveUp { .. } => prop_assert!(false, "gave up on {:?}", plan),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn repairs_leave_nearly_as_much_parallelism_as_the_best_ones() {
+    let mut runner = TestRunner::deterministic();
+    let (mut repaired, mut states, mut most, mut length, mut least) = (0, 0, 0, 0, 0);
+    while repaired < 60 {
+        let plan = plans(4..=4).new_tree(&mut runner).expect("a plan").current();
+        let Ok(added) = repair(&plan.order(), &plan.questions()) else { continue };
+        if added.is_empty() {
+            continue;
+        }
+        repaired += 1;
+        let after = plan.with(added.iter().map(|edge| (edge.before, edge.after)));
+        let best = plan.best();
+        states += after.states();
+        most += best.0;
+        length += after.length().expect("an order");
+        least += best.1;
+    }
+    println!("of {repaired} repaired plans: states {states} of {most}, longest chains {length} for {least}");
+    assert!(states * 100 >= most * 95, "reachable states: {states} of {most}");
+    assert!(length * 100 <= least * 103, "longest chains: {length} for {least}");
+}
+
+#[track_caller]
+fn check(actions: u32, edges: &[(u32, u32)], questions: &[Question<'_>], expected: &str) {
+    let order = Order::new(actions, edges).expect("an order");
+    let said = match repair(&order, questions) {
+        Ok(added) => {
+            let edge = |edge: &AddedEdge| format!("{} before {}", edge.before, edge.after);
+            added.iter().map(edge).collect::<Vec<_>>().join(", ")
+        }
+        Err(hopeless) => hopeless.to_string(),
+    };
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn restarts_of_which_three_may_be_away_become_three_chains() {
+    let restarts: Vec<Effect> = (0..8).map(|action| Effect { action, start: -1, end: 1 }).collect();
+    let question = Question { base: 8, effects: &restarts, bound: InvariantBound::AtLeast(5) };
+    check(8, &[], &[question], "0 before 3, 1 before 4, 2 before 5, 3 before 6, 4 before 7");
+}
+
+#[test]
+fn takers_wait_for_the_givers_that_they_need() {
+    let effects = [
+        Effect { action: 0, start: 3, end: 0 },
+        Effect { action: 1, start: 4, end: 0 },
+        Effect { action: 2, start: 0, end: -2 },
+        Effect { action: 3, start: 0, end: -4 },
+    ];
+    let question = Question { base: 7, effects: &effects, bound: InvariantBound::AtMost(8) };
+    check(4, &[], &[question], "2 before 0, 3 before 1");
+}
+
+#[test]
+fn two_that_must_swap_places_are_hopeless() {
+    // Each takes its new place before it leaves the old one, and both places are full.
+    let first = [Effect { action: 0, start: 0, end: -4 }, Effect { action: 1, start: 4, end: 0 }];
+    let second = [Effect { action: 1, start: 0, end: -4 }, Effect { action: 0, start: 4, end: 0 }];
+    let ask = |effects| Question { base: 8, effects, bound: InvariantBound::AtMost(8) };
+    let expected = "no order can keep invariant 0: no order keeps it and the others at [1] too";
+    check(2, &[], &[ask(&first), ask(&second)], expected);
+    let room = Question { base: 4, ..ask(&second) };
+    check(2, &[], &[ask(&first), room], "0 before 1");
+}
+
+#[test]
+fn what_is_broken_before_or_after_is_said_to_be() {
+    let effects = [Effect { action: 0, start: 2, end: 0 }];
+    let question = Question { base: 5, effects: &effects, bound: InvariantBound::AtMost(6) };
+    check(1, &[], &[question], "no order can keep invariant 0: it is broken when all is done, with 7");
+    let question = Question { base: 9, ..question };
+    check(1, &[], &[question], "no order can keep invariant 0: it is broken before the plan begins, with 9");
+    let effects = [Effect { action: 0, start: 2, end: -2 }];
+    let question = Question { base: 5, effects: &effects, bound: InvariantBound::AtMost(6) };
+    check(1, &[], &[question], "no order can keep invariant 0: whatever the order, it is broken on the way");
+}
