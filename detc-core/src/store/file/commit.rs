@@ -41,6 +41,7 @@ impl Inner {
             let revision = self.reopen()?;
             self.settle(revision);
         }
+        self.check_place()?;
         let mut ended = Vec::new();
         let done = match self.with_database(|database| self.write_to(database, work, &mut ended))? {
             Ok(done) => Ok(done),

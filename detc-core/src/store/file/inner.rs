@@ -97,6 +97,14 @@ impl Inner {
         Ok(feed)
     }
 
+    /// That the store is still where it was opened.
+    pub(super) fn check_place(&self) -> Result<(), Failure> {
+        match &*self.access.read().unwrap_or_else(PoisonError::into_inner) {
+            Access::Open(opened) => opened.check_place(self.path()),
+            Access::Broken(_) | Access::Closed => Ok(()),
+        }
+    }
+
     /// Publishes commits, by `publish`.
     pub(super) fn publish(&self, publish: impl FnOnce(&mut Feed)) {
         publish(&mut self.feed());

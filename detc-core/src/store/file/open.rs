@@ -29,7 +29,21 @@ pub(super) struct Opener {
 pub(super) struct Opened {
     // Dropped first: the place is free when the database is closed.
     pub(super) database: Database,
-    _holder: Option<File>,
+    holder: Option<File>,
+}
+
+impl Opened {
+    /// That the store is still at `path`. What is written to a file that was removed is lost, and another manager may
+    /// lead what is in its place by now.
+    pub(super) fn check_place(&self, path: &Path) -> Result<(), Failure> {
+        match &self.holder {
+            Some(holder) if !place::is_at(holder, path) => Err(Failure::Unavailable {
+                what: "writing",
+                said: "its folder was removed, renamed or replaced while it was open".into(),
+            }),
+            Some(_) | None => Ok(()),
+        }
+    }
 }
 
 /// Opens the store in a directory.
@@ -43,7 +57,7 @@ pub(super) fn at(dir: PathBuf) -> Opener {
             place::create(&dir, &file)?;
         }
         let database = builder().open(&file).map_err(failure::of("opening it"))?;
-        Ok(Opened { database, _holder: Some(holder) })
+        Ok(Opened { database, holder: Some(holder) })
     };
     Opener { path, open: Box::new(open) }
 }
@@ -56,7 +70,7 @@ pub(super) fn on<B: redb::StorageBackend>(
 ) -> Opener {
     let open = move || {
         let database = builder().create_with_backend(storage()).map_err(failure::of("opening it"))?;
-        Ok(Opened { database, _holder: None })
+        Ok(Opened { database, holder: None })
     };
     Opener { path, open: Box::new(open) }
 }

@@ -49,6 +49,23 @@ pub(super) fn hold(dir: &Path) -> Result<File, Failure> {
     Ok(file)
 }
 
+/// Whether the file that `holder` has open is the one beside `path`.
+pub(super) fn is_at(holder: &File, path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let identity = |meta: fs::Metadata| (meta.dev(), meta.ino());
+        let beside = fs::metadata(path.with_file_name("holder")).map(identity).ok();
+        beside.is_some() && beside == holder.metadata().map(identity).ok()
+    }
+    #[cfg(not(unix))]
+    {
+        // Elsewhere an open file can not be removed.
+        let _ = (holder, path);
+        true
+    }
+}
+
 /// Who holds the store, as far as the note beside it tells.
 pub(super) fn holder(path: &Path) -> String {
     match fs::read_to_string(path.with_file_name("holder")) {
