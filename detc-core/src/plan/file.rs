@@ -55,21 +55,39 @@ pub enum PlanFileError {
     },
 }
 
-/// Saves a plan, readable by its owner alone.
+/// Saves a plan, readable by its owner alone. It appears under its name when it is whole.
 ///
 /// # Errors
 /// When the file can not be written.
 pub fn save(plan: &Plan, path: &Path) -> Result<(), PlanFileError> {
     let failed = |source| PlanFileError::Io { path: path.display().to_string(), tried: "written", source };
+    if std::fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
+        // A pipe or a device is written to, not replaced.
+        return write(plan, path).map_err(failed);
+    }
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let new = Path::new(&new);
+    write(plan, new).and_then(|()| std::fs::rename(new, path)).map_err(|error| {
+        let _gone = std::fs::remove_file(new);
+        failed(error)
+    })
+}
+
+fn write(plan: &Plan, path: &Path) -> io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = BufWriter::with_capacity(1 << 20, options.open(path).map_err(failed)?);
-    serde_json::to_writer(&mut file, &Saved { format: FORMAT, plan })
-        .map_err(|error| failed(error.into()))?;
-    file.write_all(b"\n").map_err(failed)?;
-    file.into_inner().map_err(|error| failed(error.into_error()))?.sync_all().map_err(failed)
+    let mut file = BufWriter::with_capacity(1 << 20, options.open(path)?);
+    serde_json::to_writer(&mut file, &Saved { format: FORMAT, plan })?;
+    file.write_all(b"\n")?;
+    let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+    match file.sync_all() {
+        // A pipe can not be synced.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        synced => synced,
+    }
 }
 
 /// Reads a saved plan, and checks that it is whole.
