@@ -28,6 +28,9 @@ impl Display for ApplyReport {
         for failure in &self.report.failures {
             self.write_failure(failure, f)?;
         }
+        for change in self.plan.unknown().take(SHOWN_MAX) {
+            writeln!(f, "? {}: {}", change.resource, change.reason)?;
+        }
         let (tally, total) = (&self.report.tally, self.plan.actions.len());
         let ended = tally.done + tally.satisfied;
         let Some(run) = self.run else {
