@@ -30,7 +30,11 @@ impl Source {
     /// When it can not be read, or is longer than [`Source::LEN_MAX`].
     pub fn read(base: &Path, path: &str) -> io::Result<(Self, Arc<[u8]>)> {
         let full = base.join(path);
-        let len = std::fs::metadata(&full)?.len();
+        let meta = std::fs::metadata(&full)?;
+        if !meta.is_file() {
+            return Err(io::Error::other("it is no regular file"));
+        }
+        let len = meta.len();
         if len > Self::LEN_MAX {
             return Err(io::Error::other(format!(
                 "{len} bytes are more than the {} that are read",
