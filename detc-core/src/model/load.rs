@@ -68,8 +68,10 @@ pub fn load(paths: &[impl AsRef<Path>], registry: &Registry) -> Result<Desired, 
             .map_err(|error| InvalidState::new(format!("can not be read: {error}")).at(&name, 0))?;
         let text =
             String::from_utf8(text).map_err(|_| InvalidState::new("is not UTF-8 text").at(&name, 0))?;
+        // Some editors begin a file with a byte order mark.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let base = path.parent().unwrap_or(Path::new(""));
-        merge(&mut desired, &name, &text, format, base, registry)?;
+        merge(&mut desired, &name, text, format, base, registry)?;
     }
     Ok(desired)
 }

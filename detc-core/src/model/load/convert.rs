@@ -52,7 +52,13 @@ fn yaml(text: &str) -> Result<Converted, InvalidState> {
     let outline: Outline<Spanned<StrictValue>> = serde_saphyr::from_str(text).map_err(|error| {
         let line = error.location().map_or(0, |location| location.line() as u32);
         let message = error.to_string();
-        let first = message.lines().next().unwrap_or_default().to_owned();
+        let first = message.lines().next().unwrap_or_default();
+        // The line is told once, by the place.
+        let first = first.strip_prefix("error: ").unwrap_or(first);
+        let first = match first.split_once(": ") {
+            Some((place, what)) if place.starts_with("line ") => what.to_owned(),
+            _ => first.to_owned(),
+        };
         InvalidState::new(first).at("", line)
     })?;
     let resources = outline.resources.into_iter().map(|it| (it.value, it.referenced.line() as u32)).collect();

@@ -9,6 +9,7 @@ use serde::de::{Deserializer as _, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::model::doc::write_string;
+use crate::model::secret::has_mark;
 use crate::model::{
     DesiredResource, Doc, Extra, FieldOwner, FieldPath, HostName, InvalidState, Origin, Reference,
     ResourceId, StrictValue, collect_references, write_canonical,
@@ -166,6 +167,10 @@ fn write_raw(raw: &str, out: &mut String, references: &mut Vec<Reference>) -> Re
     }
     let value = serde_json::from_str::<StrictValue>(raw).map_err(|error| without_position(&error))?.0;
     collect_references(&value, references)?;
+    let from = out.len();
     write_canonical(&value, out);
+    if has_mark(&out[from..]) {
+        return Err("an object with `$sensitive` alone is detc's own mark, and can not be desired".to_owned());
+    }
     Ok(())
 }
