@@ -70,6 +70,9 @@ impl From<StoreError> for Failed {
                 .with_hint("wait until it has ended; when it has died, its hold ends by itself"),
             StoreError::Full { .. } => Self::world(message)
                 .with_hint("free some room on the disk, then run the command again: it resumes"),
+            StoreError::Corrupt { .. } => Self::world(message).with_hint(
+                "restore its folder from a copy, or begin a new one: what is there is then adopted",
+            ),
             _ => {
                 Self::world(message).with_hint("see that the folder of `--store` is there and can be written")
             }

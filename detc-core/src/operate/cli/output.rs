@@ -85,7 +85,9 @@ impl Output {
                 "resource": failed.resource,
                 "hint": failed.hint,
             });
-            let _closed = self.object(&error);
+            if let Err(unwritten) = self.object(&error) {
+                let _closed = writeln!(io::stderr(), "error: {}: {}", unwritten.message, failed.message);
+            }
             return;
         }
         let (red, dim, end) =
