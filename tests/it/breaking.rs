@@ -1,0 +1,5 @@
+//! Broken input, broken stores, a broken world: each ends with an exit code and a message that says what to do, and never
+//! with a panic or a hang.
+
+mod states;
+mod stores;
