@@ -1,12 +1,12 @@
 //! The command line that any application can embed.
 //!
-//! ```no_run
+//! ```
 //! use detc_core::operate::cli::App;
 //! use detc_core::resource::Registry;
 //!
-//! fn main() -> std::process::ExitCode {
-//!     App::new("fleet", Registry::new()).main()
-//! }
+//! // In `main`: `App::new("fleet", registry).main()`, which takes the arguments of the process.
+//! let code = App::new("fleet", Registry::new()).run(["fleet", "--version"].map(Into::into));
+//! assert_eq!(code, std::process::ExitCode::SUCCESS);
 //! ```
 //!
 //! Human text goes to standard output, progress and diagnostics to standard error. With `--json` there is one JSON object

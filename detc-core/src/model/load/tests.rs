@@ -21,6 +21,7 @@ fn refuses(text: &str, expected: &Expect) {
     expected.assert_eq(&format!("{error}{hint}"));
 }
 
+#[cfg(all(feature = "yaml", feature = "toml"))]
 const GOOD: &str = r#"{
   "version": 1,
   "resources": [
@@ -32,6 +33,7 @@ const GOOD: &str = r#"{
 }"#;
 
 #[test]
+#[cfg(all(feature = "yaml", feature = "toml"))]
 fn a_file_reads_the_same_in_all_three_formats() {
     let json = read(GOOD, Format::Json).unwrap();
     let yaml = "
