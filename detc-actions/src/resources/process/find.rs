@@ -55,6 +55,8 @@ pub(super) struct Found {
     /// Others that carry the mark: its children, the shell that waits for it, what is left of an earlier one, a start that
     /// is under way.
     pub(super) others: Vec<(u32, u64)>,
+    /// Others that became the process as well: a start that was given up and went on all the same.
+    pub(super) doubles: Vec<(u32, u64)>,
     /// The exit code of the last one that ended.
     pub(super) ended: Option<i32>,
 }
@@ -116,6 +118,8 @@ fn parse(text: &str, marker: &str) -> Option<Found> {
             found.instance.clone_from(&record);
         } else if marked && own == Some(pid) && found.instance.is_none() {
             found.instance = Some(Instance { pid, start, boot: boot.to_owned(), spec, triggers });
+        } else if marked && own == Some(pid) {
+            found.doubles.push((pid, start));
         } else if marked {
             found.others.push((pid, start));
         }
@@ -181,7 +185,10 @@ mod tests {
         let vars =
             "DETC_PROCESS=abc:process/a\nDETC_PROCESS_SPEC=s\nDETC_PROCESS_TRIGGERS=t\nDETC_PROCESS_PID=7\n";
         let text = format!("boot b1\nprocess 8 S REST 101 0\n{vars}process 7 S REST 99 0\n{vars}");
-        assert_eq!(found(&text), Found { instance: instance(7, 99), others: vec![(8, 101)], ended: None });
+        assert_eq!(
+            found(&text),
+            Found { instance: instance(7, 99), others: vec![(8, 101)], ..Found::default() }
+        );
         let other = vars.replace("abc", "abd");
         assert_eq!(found(&format!("boot b1\nprocess 7 S REST 99 0\n{other}")), Found::default());
     }

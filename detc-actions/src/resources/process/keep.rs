@@ -96,17 +96,34 @@ impl<'a> Keeper<'a> {
             && instance.spec == self.mark.spec
             && instance.triggers == self.mark.triggers
         {
+            self.end_doubles(&found).await?;
             let log_size = self.host.stat(&self.files.log).await?.map_or(0, |stat| stat.size);
             return self.wait(log_size).await;
         }
-        self.end(&found).await?;
+        self.clear().await?;
         self.start().await
     }
 
     /// Ends the process, and what is left of earlier ones.
+    ///
+    /// A start that was given up may go on while its parts are being ended, so it looks again until nothing is left.
     pub(super) async fn clear(&self) -> Result<(), ActionError> {
-        let found = self.find().await?;
-        self.end(&found).await
+        const LOOKS_MAX: u32 = 20;
+        for _ in 0..LOOKS_MAX {
+            let found = self.find().await?;
+            if found.instance.is_none() && found.doubles.is_empty() && found.others.is_empty() {
+                return Ok(());
+            }
+            self.end(&found).await?;
+        }
+        Err(ActionError::transient(format!("processes of {} keep appearing while they are ended", self.name)))
+    }
+
+    async fn end_doubles(&self, found: &Found) -> Result<(), ActionError> {
+        for double in &found.doubles {
+            stop(self.host, *double, Target::Group, &self.spec.stop()).await?;
+        }
+        Ok(())
     }
 
     async fn end(&self, found: &Found) -> Result<(), ActionError> {
@@ -114,6 +131,7 @@ impl<'a> Keeper<'a> {
         if let Some(Instance { pid, start, .. }) = found.instance {
             stop(self.host, (pid, start), Target::Group, &how).await?;
         }
+        self.end_doubles(found).await?;
         for other in &found.others {
             stop(self.host, *other, Target::One, &how).await?;
         }
@@ -171,7 +189,9 @@ impl<'a> Keeper<'a> {
                     match healthy {
                         // The check may have taken long: it counts for a process that is still there.
                         Ok(()) if seen.elapsed() >= SETTLE => {
-                            if self.find().await?.instance.as_ref() == Some(known) {
+                            let last = self.find().await?;
+                            if last.instance.as_ref() == Some(known) {
+                                self.end_doubles(&last).await?;
                                 return Ok(Ready::Runs(instance));
                             }
                         }
