@@ -16,17 +16,20 @@ mod doc;
 mod id;
 pub mod load;
 mod observation;
+pub(crate) mod parallel;
 mod path;
 mod record;
 mod reference;
 pub mod secret;
 mod topology;
 
+pub(crate) use check::footprint_of;
 pub use check::{InvalidState, Placed, footprint_edges};
 pub use desired::{
     Desired, DesiredResource, Extra, FieldOwner, HostSpec, Invariant, InvariantBound, Measure, Origin,
     Selector,
 };
+pub(crate) use digest::ManyParts;
 pub use digest::{Digest, Hasher};
 pub use doc::{Doc, StrictValue, write_canonical};
 pub use id::{HostName, InvalidId, ResourceId};
@@ -34,6 +37,7 @@ pub use observation::{Health, Observation, Present};
 pub use path::{FieldPath, InvalidPath};
 pub use record::{Record, RecordBody, RecordError, Recorded};
 pub use reference::{Reference, collect_references, substitute};
+pub(crate) use topology::Adjacency;
 pub use topology::{Cycle, Edge, EdgeKind, Topology, declared_edges};
 
 /// A map keyed by strings that keeps insertion order: deterministic to iterate, fast to look up.

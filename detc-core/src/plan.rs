@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,9 +18,11 @@ use crate::diff::{Change, ChangeKind};
 use crate::model::{Digest, Doc, Extra, HostName, HostSpec, RecordError, ResourceId};
 
 mod build;
+mod decide;
 pub mod file;
 mod keep;
 mod order;
+mod planner;
 pub mod proof;
 pub mod render;
 mod resolve;
@@ -29,9 +32,10 @@ mod sort;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use build::basis;
 pub use build::{Observed, PlanInput, build};
+pub(crate) use decide::basis;
 pub use keep::{Counterexample, Proved};
+pub use planner::{Planner, PlannerError};
 pub use select::{Pattern, Selection};
 
 /// An immutable graph of actions, each with its reason.
@@ -91,8 +95,8 @@ pub struct Recording {
     /// The digest of relations, labels and protection.
     pub relations: Digest,
     /// What it comes after.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub after: Vec<ResourceId>,
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    pub after: Arc<[ResourceId]>,
     /// Labels, protection and the like.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extra: Option<Box<Extra>>,

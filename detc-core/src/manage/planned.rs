@@ -241,7 +241,8 @@ impl Manager {
                     }
                 },
             };
-            looks.push(Look { id: resource.id.clone(), host, spec, base, extra: resource.extra.clone() });
+            let extra = resource.given_extra().cloned().map(Box::new);
+            looks.push(Look { id: resource.id.clone(), host, spec, base, extra });
         }
         let gone = recorded.keys().filter(|id| !desired.resources.contains_key(*id));
         for id in gone {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::parallel::in_parts;
 use super::{
     Desired, DesiredResource, Edge, EdgeKind, HostName, HostSpec, Origin, Reference, ResourceId, Topology,
     declared_edges,
@@ -90,10 +91,10 @@ impl Desired {
     /// place.
     pub fn check(&self, registry: &Registry) -> Result<Topology, InvalidState> {
         self.check_hosts(registry)?;
-        for resource in self.resources.values() {
-            self.check_resource(resource, registry)
-                .map_err(|error| error.of(&resource.id).located(self, resource.origin))?;
-        }
+        let checked = in_parts(self.resources.len(), |range| {
+            range.into_iter().try_for_each(|index| self.check_one(&self.resources[index], registry))
+        });
+        checked.into_iter().collect::<Result<(), _>>()?;
         let mut edges = declared_edges(self).map_err(|(resource, missing, kind)| {
             let known = self.resources.keys().map(ResourceId::as_str);
             let near = (self.resources.len() <= 10_000).then(|| nearest(missing.as_str(), known)).flatten();
@@ -115,6 +116,16 @@ impl Desired {
         })?;
         placed.check_writers(self, &topology)?;
         Ok(topology)
+    }
+
+    /// Checks one resource by itself; its order among the others is not looked at.
+    pub(crate) fn check_one(
+        &self,
+        resource: &DesiredResource,
+        registry: &Registry,
+    ) -> Result<(), InvalidState> {
+        self.check_resource(resource, registry)
+            .map_err(|error| error.of(&resource.id).located(self, resource.origin))
     }
 
     fn check_hosts(&self, registry: &Registry) -> Result<(), InvalidState> {
@@ -147,7 +158,7 @@ impl Desired {
         }
         kind.inspect(&resource.spec, !resource.references.is_empty()).map_err(InvalidState::new)?;
         resource.references.iter().try_for_each(|reference| self.check_reference(reference, registry))?;
-        let Some(extra) = &resource.extra else { return Ok(()) };
+        let Some(extra) = resource.given_extra() else { return Ok(()) };
         if !extra.restart_on.is_empty() && facts.traits.change == ChangeEffect::InPlace {
             return Err(InvalidState::new(format!(
                 "a {} has nothing to restart: remove `restart_on`",
@@ -226,12 +237,14 @@ type PlaceKey = (Option<HostName>, Place);
 pub fn footprint_edges(desired: &Desired, registry: &Registry) -> Placed {
     let mut writers: BTreeMap<PlaceKey, Vec<u32>> = BTreeMap::new();
     let mut touched: Vec<(u32, Option<HostName>, Footprint)> = Vec::new();
-    for (index, resource) in desired.resources.values().enumerate() {
-        let Some(kind) = registry.kind(resource.id.kind()) else { continue };
-        let Ok(footprint) = kind.inspect(&resource.spec, !resource.references.is_empty()) else { continue };
-        if footprint.reads.is_empty() && footprint.writes.is_empty() {
-            continue;
-        }
+    let inspected = in_parts(desired.resources.len(), |range| {
+        let inspect = |index: usize| {
+            let resource = &desired.resources[index];
+            Some((index, resource, footprint_of(resource, registry)?))
+        };
+        range.filter_map(inspect).collect::<Vec<_>>()
+    });
+    for (index, resource, footprint) in inspected.into_iter().flatten() {
         for place in footprint.writes.iter().filter(|place| is_known(place)) {
             writers.entry((resource.host.clone(), place.clone())).or_default().push(index as u32);
         }
@@ -257,6 +270,13 @@ pub fn footprint_edges(desired: &Desired, registry: &Registry) -> Placed {
         footprint.reads.iter().filter(|place| is_known(place)).cloned().chain(first).for_each(&mut add);
     }
     placed
+}
+
+/// What a resource reads and writes, if it does.
+pub(crate) fn footprint_of(resource: &DesiredResource, registry: &Registry) -> Option<Footprint> {
+    let kind = registry.kind(resource.id.kind())?;
+    let footprint = kind.inspect(&resource.spec, !resource.references.is_empty()).ok()?;
+    (!footprint.reads.is_empty() || !footprint.writes.is_empty()).then_some(footprint)
 }
 
 fn is_known(place: &Place) -> bool {

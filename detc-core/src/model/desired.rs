@@ -49,7 +49,7 @@ impl HostSpec {
 }
 
 /// One resource as it should be.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct DesiredResource {
     /// Its identity.
     pub id: ResourceId,
@@ -57,14 +57,15 @@ pub struct DesiredResource {
     pub host: Option<HostName>,
     /// The fields of its kind, references unresolved.
     pub spec: Doc,
-    /// What must be done before it.
-    pub after: Box<[ResourceId]>,
     /// The outputs of others that its spec needs.
     pub references: Box<[Reference]>,
-    /// What few resources have.
-    pub extra: Option<Box<Extra>>,
     /// Where it was read.
     pub origin: Origin,
+    after: Arc<[ResourceId]>,
+    extra: Option<Box<Extra>>,
+    /// The digest of `after` and `extra`, taken while their texts were at hand: reading them again, a million times,
+    /// costs more than keeping it. `None` while they are being changed.
+    relations: Option<Digest>,
 }
 
 /// A place in a desired state file.
@@ -132,15 +133,28 @@ impl DesiredResource {
         let id = ResourceId::new(kind, name).map_err(|error: InvalidId| error.to_string())?;
         let mut references = Vec::new();
         collect_references(fields, &mut references)?;
-        Ok(Self {
+        Ok(Self::with_relations(id, Doc::new(fields), references, Vec::new(), None))
+    }
+
+    /// The resource of this id, spec and relations; `references` are those within the spec.
+    pub(super) fn with_relations(
+        id: ResourceId,
+        spec: Doc,
+        references: Vec<Reference>,
+        after: Vec<ResourceId>,
+        extra: Option<Box<Extra>>,
+    ) -> Self {
+        let relations = Some(digest_of(&after, extra.as_deref()));
+        Self {
             id,
             host: None,
-            spec: Doc::new(fields),
-            after: Box::default(),
+            spec,
             references: references.into(),
-            extra: None,
             origin: Origin::default(),
-        })
+            after: after.into(),
+            extra,
+            relations,
+        }
     }
 
     /// The resource called `name` with a typed spec.
@@ -172,9 +186,8 @@ impl DesiredResource {
     /// Orders it after another resource.
     #[must_use]
     pub fn after(mut self, id: &ResourceId) -> Self {
-        let mut after = self.after.into_vec();
-        after.push(id.clone());
-        self.after = after.into();
+        self.after = self.after.iter().chain([id]).cloned().collect();
+        self.relations = None;
         self
     }
 
@@ -230,27 +243,56 @@ impl DesiredResource {
         Ok(self)
     }
 
+    /// What must be done before it, as it says itself.
+    pub fn dependencies(&self) -> &Arc<[ResourceId]> {
+        &self.after
+    }
+
     /// Its less common properties.
     pub fn extra(&self) -> &Extra {
         self.extra.as_deref().unwrap_or(&NO_EXTRA)
     }
 
+    /// Its less common properties, if it has any.
+    pub(crate) fn given_extra(&self) -> Option<&Extra> {
+        self.extra.as_deref()
+    }
+
     /// Its less common properties, to be changed.
     pub fn extra_mut(&mut self) -> &mut Extra {
+        self.relations = None;
         self.extra.get_or_insert_default()
     }
 
     /// A digest of everything but the spec: relations, labels, protection.
     pub fn relations_digest(&self) -> Digest {
-        let mut hasher = Hasher::default();
-        for id in &self.after {
-            hasher.part(id.as_str().as_bytes());
-        }
-        if let Some(extra) = &self.extra {
-            hasher.part(&serde_json::to_vec(extra).expect("invariant: properties are JSON"));
-        }
-        hasher.finish()
+        self.relations.unwrap_or_else(|| digest_of(&self.after, self.extra.as_deref()))
     }
+}
+
+/// Equal content is equal, whether or not its digest has been taken.
+impl PartialEq for DesiredResource {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { id, host, spec, references, origin, after, extra, relations: _ } = self;
+        *id == other.id
+            && *host == other.host
+            && *spec == other.spec
+            && *references == other.references
+            && *origin == other.origin
+            && *after == other.after
+            && *extra == other.extra
+    }
+}
+
+fn digest_of(after: &[ResourceId], extra: Option<&Extra>) -> Digest {
+    let mut hasher = Hasher::default();
+    for id in after {
+        hasher.part(id.as_str().as_bytes());
+    }
+    if let Some(extra) = extra {
+        hasher.part(&serde_json::to_vec(extra).expect("invariant: properties are JSON"));
+    }
+    hasher.finish()
 }
 
 impl Desired {

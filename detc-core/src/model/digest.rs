@@ -91,9 +91,47 @@ impl Hasher {
         self
     }
 
+    /// Goes on with a great many parts.
+    pub(crate) fn many(self) -> ManyParts {
+        ManyParts { hasher: self, text: Vec::with_capacity(2 * ManyParts::GATHERED) }
+    }
+
     /// The digest of all parts so far.
     pub fn finish(&self) -> Digest {
         Digest(*self.0.finalize().as_bytes())
+    }
+}
+
+/// A [`Hasher`] for a great many parts, which are gathered to be hashed together: that is several times as fast. The
+/// digest is the same.
+pub(crate) struct ManyParts {
+    hasher: Hasher,
+    text: Vec<u8>,
+}
+
+impl ManyParts {
+    /// How many bytes are gathered: enough for the widest vector instructions (sixteen chunks of 1 KiB), and few enough
+    /// for the first-level cache.
+    const GATHERED: usize = 16 << 10;
+
+    /// Adds the part that `write` appends.
+    pub(crate) fn part(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.text.len();
+        self.text.extend_from_slice(&[0; size_of::<u64>()]);
+        let body = self.text.len();
+        write(&mut self.text);
+        let len = (self.text.len() - body) as u64;
+        self.text[start..body].copy_from_slice(&len.to_le_bytes());
+        if self.text.len() >= Self::GATHERED {
+            self.hasher.0.update(&self.text);
+            self.text.clear();
+        }
+    }
+
+    /// The digest of all parts.
+    pub(crate) fn finish(mut self) -> Digest {
+        self.hasher.0.update(&self.text);
+        self.hasher.finish()
     }
 }
 
@@ -118,6 +156,18 @@ mod tests {
         };
         assert_ne!(digest(&["ab", "c"]), digest(&["a", "bc"]));
         assert_eq!(digest(&["ab", "c"]), digest(&["ab", "c"]));
+    }
+
+    #[test]
+    fn many_parts_have_the_digest_that_they_have_one_by_one() {
+        let mut one_by_one = Hasher::new("test");
+        let mut many = Hasher::new("test").many();
+        for index in 0..3_000_u32 {
+            let text = vec![7; index as usize % 50];
+            one_by_one.part(&text);
+            many.part(|out| out.extend_from_slice(&text));
+        }
+        assert_eq!(many.finish(), one_by_one.finish());
     }
 
     #[test]

@@ -15,6 +15,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::check::check_host;
+use super::parallel::in_parts;
 use super::{Desired, DesiredResource, HostName, HostSpec, InvalidState, Invariant, Origin, StrictValue};
 use crate::resource::{Registry, Source};
 
@@ -124,8 +125,8 @@ pub fn merge(
     }
     let origins = lines.unwrap_or_else(|| line_numbers(text, &document.resources));
     let read = read_all(&document.resources, &origins, file).map_err(|error| error.named(name))?;
-    desired.resources.reserve(read.len());
-    for mut resource in read {
+    desired.resources.reserve(document.resources.len());
+    for mut resource in read.into_iter().flatten() {
         read_sources(&mut resource, desired, base, registry)
             .map_err(|error| error.of(&resource.id).at(name, resource.origin.line))?;
         let origin = resource.origin;
@@ -208,35 +209,16 @@ fn line_numbers(text: &str, resources: &[&RawValue]) -> Vec<u32> {
         .collect()
 }
 
-/// Below this many resources a thread costs more than it saves.
-const PER_THREAD_MIN: usize = 10_000;
-
 /// Reads the resources, on several threads where there are many.
-fn read_all(raw: &[&RawValue], lines: &[u32], file: u16) -> Result<Vec<DesiredResource>, InvalidState> {
-    let threads =
-        std::thread::available_parallelism().map_or(1, usize::from).min(raw.len() / PER_THREAD_MIN).max(1);
-    let read = |raw: &[&RawValue], lines: &[u32]| -> Result<Vec<DesiredResource>, InvalidState> {
-        raw.iter()
-            .zip(lines)
-            .map(|(raw, line)| resource::read(raw.get(), Origin { file, line: *line }))
-            .collect()
-    };
-    if threads == 1 {
-        return read(raw, lines);
-    }
-    let chunk = raw.len().div_ceil(threads);
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = raw
-            .chunks(chunk)
-            .zip(lines.chunks(chunk))
-            .map(|(raw, lines)| scope.spawn(move || read(raw, lines)))
-            .collect();
-        let mut all = Vec::with_capacity(raw.len());
-        for worker in workers {
-            all.extend(worker.join().expect("invariant: reading a resource does not panic")?);
+fn read_all(raw: &[&RawValue], lines: &[u32], file: u16) -> Result<Vec<Vec<DesiredResource>>, InvalidState> {
+    let read = |range: std::ops::Range<usize>| {
+        let mut resources = Vec::with_capacity(range.len());
+        for at in range {
+            resources.push(resource::read(raw[at].get(), Origin { file, line: lines[at] })?);
         }
-        Ok(all)
-    })
+        Ok(resources)
+    };
+    in_parts(raw.len(), read).into_iter().collect()
 }
 
 /// Reads the files that a spec names, and puts their digests into the spec.

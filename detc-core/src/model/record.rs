@@ -5,6 +5,7 @@
 //! nothing.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -53,8 +54,8 @@ pub struct RecordBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<HostName>,
     /// What it was ordered after, references and triggers included: deletion goes the other way.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub after: Vec<ResourceId>,
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    pub after: Arc<[ResourceId]>,
     /// Labels, protection and the like, for the time when it is no longer desired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extra: Option<Box<Extra>>,
@@ -164,7 +165,7 @@ mod tests {
             spec: Doc::new(&json!({"input": {"a": 1}})),
             output: json!({"pid": 7}),
             host: None,
-            after: vec!["value/a".parse().unwrap()],
+            after: ["value/a".parse().unwrap()].into(),
             extra: None,
             triggers: None,
             changed: "1/create:value/b".to_owned(),

@@ -2,13 +2,13 @@
 
 use std::fmt::{self, Display};
 
+use super::parallel::in_parts;
 use super::{Desired, Map, ResourceId};
 
 /// The order among the resources of a [`Desired`], as indices into its `resources`.
 #[derive(Clone, Debug, Default)]
 pub struct Topology {
-    starts: Vec<u32>,
-    targets: Vec<u32>,
+    dependencies: Adjacency,
     order: Vec<u32>,
 }
 
@@ -66,18 +66,27 @@ impl Display for Cycle {
 /// The first dependency that is not desired: who names it, what, and how.
 pub fn declared_edges(desired: &Desired) -> Result<Vec<Edge>, (ResourceId, ResourceId, EdgeKind)> {
     let resources = &desired.resources;
-    let mut edges = Vec::with_capacity(resources.len() * 2);
-    for (index, resource) in resources.values().enumerate() {
-        let mut add = |id: &ResourceId, kind| match resources.get_index_of(id) {
-            Some(dependency) => {
-                edges.push(Edge { dependent: index as u32, dependency: dependency as u32, kind });
-                Ok(())
-            }
-            None => Err((resource.id.clone(), id.clone(), kind)),
-        };
-        resource.after.iter().try_for_each(|id| add(id, EdgeKind::After))?;
-        resource.references.iter().try_for_each(|reference| add(&reference.from, EdgeKind::Reference))?;
-        resource.extra().restart_on.iter().try_for_each(|id| add(id, EdgeKind::RestartOn))?;
+    let parts = in_parts(resources.len(), |range| {
+        let mut edges = Vec::with_capacity(range.len() * 2);
+        for index in range {
+            let resource = &resources[index];
+            let mut add = |id: &ResourceId, kind| match resources.get_index_of(id) {
+                Some(dependency) => {
+                    edges.push(Edge { dependent: index as u32, dependency: dependency as u32, kind });
+                    Ok(())
+                }
+                None => Err((resource.id.clone(), id.clone(), kind)),
+            };
+            resource.dependencies().iter().try_for_each(|id| add(id, EdgeKind::After))?;
+            resource.references.iter().try_for_each(|reference| add(&reference.from, EdgeKind::Reference))?;
+            resource.extra().restart_on.iter().try_for_each(|id| add(id, EdgeKind::RestartOn))?;
+        }
+        Ok(edges)
+    });
+    let mut parts = parts.into_iter();
+    let mut edges = parts.next().unwrap_or(Ok(Vec::new()))?;
+    for part in parts {
+        edges.append(&mut part?);
     }
     Ok(edges)
 }
@@ -89,17 +98,17 @@ impl Topology {
     /// When there is no order: the shortest loop.
     pub fn new<V>(resources: &Map<ResourceId, V>, edges: &[Edge]) -> Result<Self, Cycle> {
         let len = resources.len();
-        let (starts, targets) = compress(len, edges.iter().map(|edge| (edge.dependent, edge.dependency)));
-        let (dependent_starts, dependents) =
-            compress(len, edges.iter().map(|edge| (edge.dependency, edge.dependent)));
-        let mut waiting: Vec<u32> = (0..len).map(|index| starts[index + 1] - starts[index]).collect();
-        let mut order: Vec<u32> = (0..len as u32).filter(|index| waiting[*index as usize] == 0).collect();
+        let dependencies = Adjacency::new(len, edges.iter().map(|edge| (edge.dependent, edge.dependency)));
+        let dependents = Adjacency::new(len, edges.iter().map(|edge| (edge.dependency, edge.dependent)));
+        let mut waiting: Vec<u32> =
+            (0..len as u32).map(|index| dependencies.of(index).len() as u32).collect();
+        let mut order: Vec<u32> = Vec::with_capacity(len);
+        order.extend((0..len as u32).filter(|index| waiting[*index as usize] == 0));
         let mut next = 0;
         while next < order.len() {
-            let done = order[next] as usize;
+            let done = order[next];
             next += 1;
-            for dependent in &dependents[dependent_starts[done] as usize..dependent_starts[done + 1] as usize]
-            {
+            for dependent in dependents.of(done) {
                 let left = &mut waiting[*dependent as usize];
                 *left -= 1;
                 if *left == 0 {
@@ -107,7 +116,7 @@ impl Topology {
                 }
             }
         }
-        let topology = Self { starts, targets, order };
+        let topology = Self { dependencies, order };
         if topology.order.len() < len {
             let loop_ = shortest_loop(&topology, &waiting);
             let id = |index: &u32| {
@@ -124,8 +133,12 @@ impl Topology {
 
     /// What the resource at `index` comes directly after.
     pub fn dependencies(&self, index: u32) -> &[u32] {
-        let index = index as usize;
-        &self.targets[self.starts[index] as usize..self.starts[index + 1] as usize]
+        self.dependencies.of(index)
+    }
+
+    /// How many edges there are in all.
+    pub(crate) fn edge_count(&self) -> usize {
+        self.dependencies.targets.len()
     }
 
     /// Whether `after` comes, directly or not, after `before`.
@@ -152,22 +165,43 @@ impl Topology {
 }
 
 /// Adjacency lists in two flat arrays: the targets of `i` are `targets[starts[i]..starts[i + 1]]`.
-fn compress(len: usize, pairs: impl Iterator<Item = (u32, u32)> + Clone) -> (Vec<u32>, Vec<u32>) {
-    let mut starts = vec![0_u32; len + 1];
-    for (from, _) in pairs.clone() {
-        starts[from as usize + 1] += 1;
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Adjacency {
+    starts: Vec<u32>,
+    targets: Vec<u32>,
+}
+
+impl Adjacency {
+    /// The lists of `len` nodes, each in the order of `pairs` (from, to).
+    pub(crate) fn new(len: usize, pairs: impl Iterator<Item = (u32, u32)> + Clone) -> Self {
+        // `starts[i + 2]` counts, then `starts[i + 1]` is where the next target of `i` goes, which ends as it should.
+        let mut starts = vec![0_u32; len + 2];
+        for (from, _) in pairs.clone() {
+            starts[from as usize + 2] += 1;
+        }
+        for index in 2..starts.len() {
+            starts[index] += starts[index - 1];
+        }
+        let mut targets = vec![0_u32; starts[len + 1] as usize];
+        for (from, to) in pairs {
+            let slot = &mut starts[from as usize + 1];
+            targets[*slot as usize] = to;
+            *slot += 1;
+        }
+        starts.pop();
+        Self { starts, targets }
     }
-    for index in 0..len {
-        starts[index + 1] += starts[index];
+
+    /// The targets of all nodes, one after the other.
+    pub(crate) fn into_targets(self) -> Vec<u32> {
+        self.targets
     }
-    let mut fill = starts.clone();
-    let mut targets = vec![0_u32; starts[len] as usize];
-    for (from, to) in pairs {
-        let slot = &mut fill[from as usize];
-        targets[*slot as usize] = to;
-        *slot += 1;
+
+    /// The targets of the node at `index`.
+    pub(crate) fn of(&self, index: u32) -> &[u32] {
+        let index = index as usize;
+        &self.targets[self.starts[index] as usize..self.starts[index + 1] as usize]
     }
-    (starts, targets)
 }
 
 /// The shortest loop through any of the first resources that never became ready: breadth first from each.

@@ -1,135 +1,269 @@
 //! Which action comes after which, and the order in which a plan lists them.
+//!
+//! Changes and actions are large and there may be a million of each, so they are written once, into one list each, and
+//! put in order at the end. What is worked with in between are indices.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{PlanError, PlanInput, PlannedAction, sort};
 use crate::action::Place;
-use crate::diff::Change;
-use crate::model::{HostName, Map, ResourceId, Set};
+use crate::diff::{Change, ChangeKind, Reason};
+use crate::model::{Adjacency, HostName, Map, ResourceId, Set};
 
-/// One change with the actions that it takes.
-#[derive(Debug)]
-pub(super) struct Step {
-    pub(super) change: Change,
-    /// The resource among the desired ones.
-    pub(super) index: Option<u32>,
-    /// The action that makes or changes it.
-    pub(super) make: Option<PlannedAction>,
-    /// The action that removes it, before `make`.
-    pub(super) remove: Option<PlannedAction>,
+/// Changes with the actions that they take, in any order.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Steps {
+    changes: Vec<Change>,
+    actions: Vec<PlannedAction>,
+    steps: Vec<Step>,
+}
+
+/// One change, by indices.
+#[derive(Clone, Debug)]
+struct Step {
+    /// The resource among the desired ones, or [`NONE`].
+    index: u32,
+    /// The action that makes or changes it, or [`NONE`].
+    make: u32,
+    /// The action that removes it, before `make`, or [`NONE`].
+    remove: u32,
     /// What it came after when it was recorded.
-    pub(super) recorded_after: Vec<ResourceId>,
+    recorded_after: Option<Arc<[ResourceId]>>,
 }
 
 const NONE: u32 = u32::MAX;
 
-/// Orders the steps: changes by id, actions by depth and then by id, with all edges.
-pub(super) fn assemble(
-    steps: Vec<Step>,
-    input: &PlanInput<'_>,
-) -> Result<(Vec<Change>, Vec<PlannedAction>), PlanError> {
-    let mut graph = Graph::new(steps, input);
-    graph.makes_after_dependencies();
-    graph.removals_after_dependents();
-    graph.places_are_freed_first();
-    graph.list()
+impl Steps {
+    /// No steps, with room for `len` of one action each.
+    pub(super) fn with_capacity(len: usize) -> Self {
+        Self {
+            changes: Vec::with_capacity(len),
+            actions: Vec::with_capacity(len),
+            steps: Vec::with_capacity(len),
+        }
+    }
+
+    /// Adds a change, so far without actions. `index`: the resource among the desired ones.
+    pub(super) fn add(&mut self, index: Option<u32>, change: Change) -> NewStep<'_> {
+        let step = Step { index: index.unwrap_or(NONE), make: NONE, remove: NONE, recorded_after: None };
+        self.changes.push(change);
+        self.steps.push(step);
+        NewStep(self)
+    }
+
+    /// Adds copies of `other`'s steps.
+    pub(super) fn add_copies(&mut self, other: &Self) {
+        let shift = self.actions.len() as u32;
+        let moved = |action: u32| if action == NONE { NONE } else { action + shift };
+        self.changes.extend_from_slice(&other.changes);
+        self.actions.extend_from_slice(&other.actions);
+        self.steps.extend(other.steps.iter().map(|step| Step {
+            make: moved(step.make),
+            remove: moved(step.remove),
+            ..step.clone()
+        }));
+    }
+
+    /// How many of the steps are those of desired resources.
+    pub(super) fn desired(&self) -> usize {
+        self.steps.iter().filter(|step| step.index != NONE).count()
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Orders the steps: changes by id, actions by depth and then by id, with all edges.
+    pub(super) fn assemble(
+        mut self,
+        input: &PlanInput<'_>,
+    ) -> Result<(Vec<Change>, Vec<PlannedAction>), PlanError> {
+        let order = sort::order_of(self.changes.iter().map(|change| &change.resource));
+        sort::permute(&mut self.changes, order.clone());
+        sort::permute(&mut self.steps, order);
+        self.hold_back_removals();
+        let mut graph = Graph::new(self, input);
+        graph.makes_after_dependencies();
+        graph.removals_after_dependents();
+        graph.places_are_freed_first();
+        graph.list()
+    }
+
+    /// Holds back the removal of what a resource of which nothing is known was made after: it may still need it. The
+    /// steps are in the order of ids, so that the reason of a removal that waits for several is always the same.
+    fn hold_back_removals(&mut self) {
+        let is_unknown = |at: &u32| self.changes[*at as usize].kind == ChangeKind::Unknown;
+        let mut waiting: Vec<u32> = (0..self.steps.len() as u32).rev().filter(is_unknown).collect();
+        if waiting.is_empty() {
+            return;
+        }
+        let removals: Map<ResourceId, u32> = self
+            .steps
+            .iter()
+            .enumerate()
+            .filter(|(_, step)| step.index == NONE && step.remove != NONE)
+            .map(|(at, _)| (self.changes[at].resource.clone(), at as u32))
+            .collect();
+        let mut held_back = false;
+        while let Some(unknown) = waiting.pop() {
+            let Some(recorded_after) = self.steps[unknown as usize].recorded_after.clone() else { continue };
+            for needed in &*recorded_after {
+                let Some(at) = removals.get(needed).copied() else { continue };
+                if self.steps[at as usize].remove == NONE {
+                    continue;
+                }
+                self.steps[at as usize].remove = NONE;
+                let reason = Reason::Waits(self.changes[unknown as usize].resource.clone());
+                let change = &mut self.changes[at as usize];
+                (change.kind, change.reason) = (ChangeKind::Unknown, reason);
+                waiting.push(at);
+                held_back = true;
+            }
+        }
+        if held_back {
+            self.drop_unused_actions();
+        }
+    }
+
+    fn drop_unused_actions(&mut self) {
+        let mut number = vec![NONE; self.actions.len()];
+        let used = self.steps.iter().flat_map(|step| [step.remove, step.make]);
+        for action in used.filter(|action| *action != NONE) {
+            number[action as usize] = 0;
+        }
+        let mut used = number.iter().map(|number| *number != NONE).collect::<Vec<bool>>().into_iter();
+        self.actions.retain(|_| used.next().expect("invariant: one flag for each action"));
+        for (next, number) in number.iter_mut().filter(|number| **number != NONE).enumerate() {
+            *number = next as u32;
+        }
+        for step in &mut self.steps {
+            for action in [&mut step.remove, &mut step.make].into_iter().filter(|action| **action != NONE) {
+                *action = number[*action as usize];
+            }
+        }
+    }
 }
 
+/// The step that was added last.
+pub(super) struct NewStep<'a>(&'a mut Steps);
+
+impl NewStep<'_> {
+    fn last(&mut self) -> &mut Step {
+        self.0.steps.last_mut().expect("invariant: a step was added")
+    }
+
+    /// Gives it the action that makes or changes the resource.
+    pub(super) fn make(&mut self, action: PlannedAction) {
+        self.last().make = self.0.actions.len() as u32;
+        self.0.actions.push(action);
+    }
+
+    /// Gives it the action that removes the resource, before it is made.
+    pub(super) fn remove(&mut self, action: PlannedAction) {
+        self.last().remove = self.0.actions.len() as u32;
+        self.0.actions.push(action);
+    }
+
+    /// Says what the resource came after when it was recorded.
+    pub(super) fn was_after(&mut self, recorded: Arc<[ResourceId]>) {
+        self.last().recorded_after = Some(recorded);
+    }
+}
+
+/// The steps in id order, with the edges among their actions.
 struct Graph<'a> {
     input: PlanInput<'a>,
+    changes: Vec<Change>,
+    actions: Vec<PlannedAction>,
+    /// `make` and `remove` are numbers of actions, given in id order, a removal before what is made in its place.
     steps: Vec<Step>,
-    /// For each action: its step, and whether it removes. Numbered by steps in id order.
-    actions: Vec<(u32, bool)>,
-    after: Vec<Vec<u32>>,
-    /// From the change of what lets go to the removal of what it lets go of: kept where the order allows it.
+    numbered: Vec<Numbered>,
+    /// The latter of each pair comes after the former; the same pair may be in here more than once.
+    edges: Vec<(u32, u32)>,
+    /// Edges from the change of what lets go to the removal of what it lets go of: kept where the order allows it.
     wishes: Vec<(u32, u32)>,
-    make_of: Vec<u32>,
-    remove_of: Vec<u32>,
-    /// The step of each desired resource, `NONE` for what is kept.
-    step_of_desired: Vec<u32>,
+    step_of: StepOf,
+}
+
+/// What an action's number stands for.
+struct Numbered {
+    /// Where the action is among [`Graph::actions`].
+    action: u32,
+    step: u32,
 }
 
 impl<'a> Graph<'a> {
-    fn new(steps: Vec<Step>, input: &PlanInput<'a>) -> Self {
-        let order = sort::order_of(steps.iter().map(|step| &step.change.resource));
-        let mut slots: Vec<Option<Step>> = steps.into_iter().map(Some).collect();
-        let steps: Vec<Step> = order
-            .into_iter()
-            .map(|index| slots[index as usize].take().expect("invariant: an order names each index once"))
-            .collect();
-        let mut graph = Self {
-            input: *input,
-            actions: Vec::with_capacity(steps.len()),
-            after: Vec::new(),
-            wishes: Vec::new(),
-            make_of: vec![NONE; steps.len()],
-            remove_of: vec![NONE; steps.len()],
-            step_of_desired: vec![NONE; input.desired.resources.len()],
-            steps,
-        };
-        for (at, step) in graph.steps.iter().enumerate() {
-            if step.remove.is_some() {
-                graph.remove_of[at] = graph.actions.len() as u32;
-                graph.actions.push((at as u32, true));
-            }
-            if step.make.is_some() {
-                graph.make_of[at] = graph.actions.len() as u32;
-                graph.actions.push((at as u32, false));
-            }
-            if let Some(index) = step.index {
-                graph.step_of_desired[index as usize] = at as u32;
+    fn new(steps: Steps, input: &PlanInput<'a>) -> Self {
+        let Steps { changes, actions, mut steps } = steps;
+        let mut numbered = Vec::with_capacity(actions.len());
+        for (at, step) in steps.iter_mut().enumerate() {
+            for action in [&mut step.remove, &mut step.make].into_iter().filter(|action| **action != NONE) {
+                let number = numbered.len() as u32;
+                numbered.push(Numbered { action: *action, step: at as u32 });
+                *action = number;
             }
         }
-        graph.after = vec![Vec::new(); graph.actions.len()];
-        graph
+        let step_of = StepOf::new(&steps, input.desired.resources.len());
+        let edges = Vec::with_capacity(input.topology.edge_count().min(2 * numbered.len()));
+        Self { input: *input, changes, actions, steps, numbered, edges, wishes: Vec::new(), step_of }
     }
 
     fn edge(&mut self, before: u32, after: u32) {
         if before != NONE && after != NONE && before != after {
-            self.after[after as usize].push(before);
+            self.edges.push((before, after));
         }
     }
 
     /// What is made comes after what it depends on, through anything that is kept in between.
     fn makes_after_dependencies(&mut self) {
         let topology = self.input.topology;
-        let changing = self.steps.iter().filter(|step| step.index.is_some()).count();
+        let changing = self.steps.iter().filter(|step| step.index != NONE).count();
+        let mut stack: Vec<u32> = Vec::new();
         for at in 0..self.steps.len() {
-            let make = self.make_of[at];
-            self.edge(self.remove_of[at], make);
-            let Some(index) = self.steps[at].index else { continue };
-            let mut stack: Vec<u32> = topology.dependencies(index).to_vec();
+            let Step { index, make, remove, .. } = self.steps[at];
+            self.edge(remove, make);
+            if index == NONE {
+                continue;
+            }
             let mut seen = Set::<u32>::default();
-            while let Some(dependency) = stack.pop() {
-                let step = self.step_of_desired[dependency as usize];
-                if step != NONE {
-                    self.edge(self.make_of[step as usize], make);
-                } else if changing > 1 && seen.insert(dependency) {
-                    stack.extend_from_slice(topology.dependencies(dependency));
+            let mut dependencies = topology.dependencies(index);
+            loop {
+                for dependency in dependencies {
+                    match self.step_of.get(*dependency) {
+                        Some(step) => self.edge(self.steps[step as usize].make, make),
+                        None if changing > 1 && seen.insert(*dependency) => stack.push(*dependency),
+                        None => {}
+                    }
                 }
+                let Some(kept) = stack.pop() else { break };
+                dependencies = topology.dependencies(kept);
             }
         }
     }
 
     /// What is removed goes after everything that depended on it: removed as well, or changed so that it does no more.
     fn removals_after_dependents(&mut self) {
-        if self.remove_of.iter().all(|remove| *remove == NONE) {
-            return;
-        }
         let removed: Map<ResourceId, u32> = self
             .steps
             .iter()
-            .zip(&self.remove_of)
-            .filter(|(_, remove)| **remove != NONE)
-            .map(|(step, remove)| (step.change.resource.clone(), *remove))
+            .zip(&self.changes)
+            .filter(|(step, _)| step.remove != NONE)
+            .map(|(step, change)| (change.resource.clone(), step.remove))
             .collect();
+        if removed.is_empty() {
+            return;
+        }
         for at in 0..self.steps.len() {
-            for dependency in std::mem::take(&mut self.steps[at].recorded_after) {
-                let Some(removal) = removed.get(&dependency).copied() else { continue };
-                if self.remove_of[at] != NONE {
-                    self.edge(self.remove_of[at], removal);
-                } else if self.steps[at].index.is_some() && !self.still_depends(at, &dependency) {
-                    self.wishes.push((self.make_of[at], removal));
+            let Step { index, make, remove, .. } = self.steps[at];
+            let Some(recorded_after) = self.steps[at].recorded_after.take() else { continue };
+            for dependency in &*recorded_after {
+                let Some(removal) = removed.get(dependency).copied() else { continue };
+                if remove != NONE {
+                    self.edge(remove, removal);
+                } else if make != NONE && index != NONE && !self.still_depends(index, dependency) {
+                    self.wishes.push((make, removal));
                 }
             }
         }
@@ -137,21 +271,19 @@ impl<'a> Graph<'a> {
 
     /// Whether it comes after `dependency` as desired, directly or through others: then it waits for what is made in
     /// place of what is removed, and can not go before.
-    fn still_depends(&self, at: usize, dependency: &ResourceId) -> bool {
-        let (Some(index), resources) = (self.steps[at].index, &self.input.desired.resources) else {
-            return false;
-        };
-        let dependency = resources.get_index_of(dependency).map(|index| index as u32);
+    fn still_depends(&self, index: u32, dependency: &ResourceId) -> bool {
+        let dependency = self.input.desired.resources.get_index_of(dependency).map(|index| index as u32);
         dependency.is_some_and(|dependency| self.input.topology.reaches(index, dependency))
     }
 
     /// What takes a place comes after the removal of what had it.
     fn places_are_freed_first(&mut self) {
         let mut freed: BTreeMap<(Option<HostName>, Place), Vec<u32>> = BTreeMap::new();
-        for (step, remove) in self.steps.iter().zip(&self.remove_of) {
-            if let Some(action) = &step.remove {
-                for place in self.places(&step.change.resource, action) {
-                    freed.entry((action.host.clone(), place)).or_default().push(*remove);
+        for (step, change) in self.steps.iter().zip(&self.changes) {
+            if step.remove != NONE {
+                let action = self.action(step.remove);
+                for place in self.places(&change.resource, action) {
+                    freed.entry((action.host.clone(), place)).or_default().push(step.remove);
                 }
             }
         }
@@ -159,14 +291,22 @@ impl<'a> Graph<'a> {
             return;
         }
         for at in 0..self.steps.len() {
-            let Some(action) = &self.steps[at].make else { continue };
+            let make = self.steps[at].make;
+            if make == NONE {
+                continue;
+            }
+            let action = self.action(make);
             let host = action.host.clone();
-            for place in self.places(&self.steps[at].change.resource, action) {
+            for place in self.places(&self.changes[at].resource, action) {
                 for removal in freed.get(&(host.clone(), place)).into_iter().flatten() {
-                    self.edge(*removal, self.make_of[at]);
+                    self.edge(*removal, make);
                 }
             }
         }
+    }
+
+    fn action(&self, number: u32) -> &PlannedAction {
+        &self.actions[self.numbered[number as usize].action as usize]
     }
 
     fn places(&self, id: &ResourceId, action: &PlannedAction) -> Vec<Place> {
@@ -177,88 +317,73 @@ impl<'a> Graph<'a> {
 
     /// Lists the actions by depth, and by id where the depth is the same.
     fn list(mut self) -> Result<(Vec<Change>, Vec<PlannedAction>), PlanError> {
-        let depths = self.arrange()?;
-        let mut order: Vec<u32> = (0..self.actions.len() as u32).collect();
-        order.sort_unstable_by_key(|action| (depths[*action as usize], *action));
-        let mut place = vec![0_u32; order.len()];
-        for (at, action) in order.iter().enumerate() {
-            place[*action as usize] = at as u32;
+        let len = self.numbered.len();
+        let (before, depths) = self.arrange()?;
+        let deepest = depths.iter().max().map_or(0, |depth| *depth as usize + 1);
+        let by_depth = depths.iter().enumerate().map(|(number, depth)| (*depth, number as u32));
+        let order = Adjacency::new(deepest, by_depth).into_targets();
+        let mut place = vec![0_u32; len];
+        for (at, number) in order.iter().enumerate() {
+            place[*number as usize] = at as u32;
         }
-        let (mut changes, mut makes, mut removes) = (Vec::new(), Vec::new(), Vec::new());
-        for step in self.steps {
-            changes.push(step.change);
-            makes.push(step.make);
-            removes.push(step.remove);
-        }
-        let mut actions = Vec::with_capacity(order.len());
-        for number in order {
-            let (step, is_removal) = self.actions[number as usize];
-            let slot = if is_removal { &mut removes } else { &mut makes };
-            let mut action = slot[step as usize].take().expect("invariant: an action is listed once");
-            let mut after: Vec<u32> =
-                self.after[number as usize].iter().map(|before| place[*before as usize]).collect();
-            after.sort_unstable();
-            action.after = after.into();
-            action.change = step;
-            actions.push(action);
-        }
-        Ok((changes, actions))
-    }
-
-    /// The depths of all actions, with as many wishes as the order allows: those on a loop are given up.
-    fn arrange(&mut self) -> Result<Vec<u32>, PlanError> {
-        for after in &mut self.after {
+        let mut after: Vec<u32> = Vec::new();
+        for (number, Numbered { action, step }) in self.numbered.iter().enumerate() {
+            after.clear();
+            after.extend(before.of(number as u32).iter().map(|before| place[*before as usize]));
             after.sort_unstable();
             after.dedup();
+            let action = &mut self.actions[*action as usize];
+            action.after = after.as_slice().into();
+            action.change = *step;
         }
+        let order = order.into_iter().map(|number| self.numbered[number as usize].action).collect();
+        sort::permute(&mut self.actions, order);
+        Ok((self.changes, self.actions))
+    }
+
+    /// What each action comes after and how deep it is, with as many wishes as the order allows: those on a loop are
+    /// given up.
+    fn arrange(&mut self) -> Result<(Adjacency, Vec<u32>), PlanError> {
         let mut wishes = std::mem::take(&mut self.wishes);
-        wishes.sort_unstable();
-        wishes.dedup();
-        wishes.retain(|(before, after)| {
-            *before != NONE && self.after[*after as usize].binary_search(before).is_err()
-        });
-        for (before, after) in &wishes {
-            self.after[*after as usize].push(*before);
-        }
-        let stuck = match self.depths() {
-            Ok(depths) => return Ok(depths),
+        let firm = self.edges.len();
+        self.edges.extend_from_slice(&wishes);
+        let before = self.before();
+        let stuck = match self.depths(&before) {
+            Ok(depths) => return Ok((before, depths)),
             Err(stuck) => stuck,
         };
-        let loops = loops(&self.after, &stuck);
-        for (before, after) in wishes {
-            let (a, b) = (loops.get(&before), loops.get(&after));
-            if a.is_some() && a == b {
-                self.after[after as usize].retain(|other| *other != before);
-            }
+        let loops = loops(&before, &stuck);
+        wishes.retain(|(before, after)| {
+            let (a, b) = (loops.get(before), loops.get(after));
+            a.is_none() || a != b
+        });
+        self.edges.truncate(firm);
+        self.edges.append(&mut wishes);
+        let before = self.before();
+        match self.depths(&before) {
+            Ok(depths) => Ok((before, depths)),
+            Err(stuck) => Err(self.stuck(&stuck)),
         }
-        self.depths().map_err(|stuck| {
-            let names = stuck.iter().take(8).map(|action| {
-                let (step, removes) = self.actions[*action as usize];
-                let verb = if removes { "delete" } else { "make" };
-                format!("{verb} {}", self.steps[step as usize].change.resource)
-            });
-            PlanError::Loop(names.collect::<Vec<String>>().join(", "))
-        })
+    }
+
+    /// What each action comes directly after, some of it more than once.
+    fn before(&self) -> Adjacency {
+        Adjacency::new(self.numbered.len(), self.edges.iter().map(|(before, after)| (*after, *before)))
     }
 
     /// For each action the number of actions on the longest path before it; an error are those in or after a loop.
-    fn depths(&self) -> Result<Vec<u32>, Vec<u32>> {
-        let len = self.after.len();
-        let mut waiting: Vec<u32> = self.after.iter().map(|after| after.len() as u32).collect();
-        let mut dependents: Vec<Vec<u32>> = vec![Vec::new(); len];
-        for (action, after) in self.after.iter().enumerate() {
-            for before in after {
-                dependents[*before as usize].push(action as u32);
-            }
-        }
+    fn depths(&self, before: &Adjacency) -> Result<Vec<u32>, Vec<u32>> {
+        let len = self.numbered.len();
+        let dependents = Adjacency::new(len, self.edges.iter().copied());
+        let mut waiting: Vec<u32> = (0..len as u32).map(|number| before.of(number).len() as u32).collect();
         let mut depths = vec![0_u32; len];
-        let mut ready: Vec<u32> = (0..len as u32).filter(|action| waiting[*action as usize] == 0).collect();
+        let mut ready: Vec<u32> = (0..len as u32).filter(|number| waiting[*number as usize] == 0).collect();
         let mut done = 0;
-        while let Some(action) = ready.pop() {
+        while let Some(number) = ready.pop() {
             done += 1;
-            for dependent in &dependents[action as usize] {
+            for dependent in dependents.of(number) {
                 let dependent = *dependent as usize;
-                depths[dependent] = depths[dependent].max(depths[action as usize] + 1);
+                depths[dependent] = depths[dependent].max(depths[number as usize] + 1);
                 waiting[dependent] -= 1;
                 if waiting[dependent] == 0 {
                     ready.push(dependent as u32);
@@ -268,14 +393,23 @@ impl<'a> Graph<'a> {
         if done == len {
             return Ok(depths);
         }
-        Err((0..len as u32).filter(|action| waiting[*action as usize] > 0).collect())
+        Err((0..len as u32).filter(|number| waiting[*number as usize] > 0).collect())
+    }
+
+    fn stuck(&self, stuck: &[u32]) -> PlanError {
+        let name = |number: &u32| {
+            let step = self.numbered[*number as usize].step as usize;
+            let verb = if self.steps[step].remove == *number { "delete" } else { "make" };
+            format!("{verb} {}", self.changes[step].resource)
+        };
+        PlanError::Loop(stuck.iter().take(8).map(name).collect::<Vec<String>>().join(", "))
     }
 }
 
-/// For each of the `stuck` actions the number of the loops that it is part of.
-fn loops(after: &[Vec<u32>], stuck: &[u32]) -> Map<u32, usize> {
+/// For each of the `stuck` actions the number of the loop that it is part of.
+fn loops(before: &Adjacency, stuck: &[u32]) -> Map<u32, usize> {
     let edges =
-        stuck.iter().flat_map(|action| after[*action as usize].iter().map(move |before| (*before, *action)));
+        stuck.iter().flat_map(|action| before.of(*action).iter().map(move |before| (*before, *action)));
     let graph = petgraph::graph::DiGraph::<(), ()>::from_edges(edges);
     let components = petgraph::algo::kosaraju_scc(&graph);
     let loops = components.into_iter().filter(|component| component.len() > 1).enumerate();
@@ -283,4 +417,40 @@ fn loops(after: &[Vec<u32>], stuck: &[u32]) -> Map<u32, usize> {
         component.into_iter().map(move |action| (action.index() as u32, number))
     };
     loops.flat_map(numbered).collect()
+}
+
+/// The step of each desired resource that has one.
+enum StepOf {
+    /// Many change: an entry for each desired resource.
+    Dense(Vec<u32>),
+    /// Few change: an entry for each of them, so that the cost follows the change.
+    Sparse(Map<u32, u32>),
+}
+
+impl StepOf {
+    /// One in this many is the point from which an entry for each desired resource is the cheaper way.
+    const SPARSE: usize = 16;
+
+    fn new(steps: &[Step], desired: usize) -> Self {
+        let pairs = steps
+            .iter()
+            .enumerate()
+            .filter(|(_, step)| step.index != NONE)
+            .map(|(at, step)| (step.index, at as u32));
+        if steps.len() < desired / Self::SPARSE {
+            return Self::Sparse(pairs.collect());
+        }
+        let mut dense = vec![NONE; desired];
+        for (index, at) in pairs {
+            dense[index as usize] = at;
+        }
+        Self::Dense(dense)
+    }
+
+    fn get(&self, index: u32) -> Option<u32> {
+        match self {
+            Self::Dense(steps) => Some(steps[index as usize]).filter(|step| *step != NONE),
+            Self::Sparse(steps) => steps.get(&index).copied(),
+        }
+    }
 }

@@ -7,21 +7,19 @@ use crate::diff::{Change, ChangeKind, Reason, Resolved, TriggerToken, intent_dig
 use crate::model::secret::Vault;
 use crate::model::{DesiredResource, Doc, Map, Observation, Record, Reference, ResourceId, substitute};
 
-/// Resolves references and triggers while the resources are walked in order.
-pub(super) struct Resolver<'a> {
-    input: PlanInput<'a>,
-    /// What happens to each desired resource, as far as decided. A change of its record alone is none of the thing.
+/// What is decided of the desired resources so far, as far as others may ask.
+#[derive(Debug, Default)]
+pub(super) struct Decided {
+    /// What happens to each desired resource. A change of its record alone is none of the thing.
     kinds: Vec<ChangeKind>,
-    /// The earlier ids under which renamed resources are recorded.
-    renamed: Map<u32, ResourceId>,
     /// The specs that differ from the desired text: sensitive values marked, references replaced.
     specs: Map<u32, Doc>,
 }
 
-impl<'a> Resolver<'a> {
-    pub(super) fn new(input: PlanInput<'a>) -> Self {
-        let kinds = vec![ChangeKind::Keep; input.desired.resources.len()];
-        Self { input, kinds, renamed: Map::default(), specs: Map::default() }
+impl Decided {
+    /// Nothing yet, of `len` resources.
+    pub(super) fn new(len: usize) -> Self {
+        Self { kinds: vec![ChangeKind::Keep; len], specs: Map::default() }
     }
 
     /// What was decided for the resource at `index`.
@@ -29,27 +27,51 @@ impl<'a> Resolver<'a> {
         self.kinds[index as usize]
     }
 
-    /// Takes note of what was decided.
-    pub(super) fn decided(&mut self, index: u32, change: &Change, sealed: &Doc, resolved: &Resolved) {
+    /// The spec of the resource at `index`, where it is not the desired text.
+    pub(super) fn spec(&self, index: u32) -> Option<&Doc> {
+        self.specs.get(&index)
+    }
+
+    /// What others may know of the resource at `index`.
+    pub(super) fn known(&self, index: u32) -> (ChangeKind, Option<Doc>) {
+        (self.kind(index), self.spec(index).cloned())
+    }
+
+    /// Takes note of what was decided. `known` is the spec that others may refer to, where it is not the desired text.
+    pub(super) fn note(&mut self, index: u32, change: &Change, known: Option<&Doc>) {
         self.kinds[index as usize] = match change.reason {
             Reason::RecordOnly | Reason::Renamed(_) => ChangeKind::Keep,
             _ => change.kind,
         };
-        let desired = &self.input.desired.resources[index as usize];
-        let known = change.to.as_ref().unwrap_or(&resolved.spec);
-        if *known != desired.spec || *sealed != desired.spec {
-            self.specs.insert(index, known.clone());
+        match known {
+            Some(known) => _ = self.specs.insert(index, known.clone()),
+            None => _ = self.specs.swap_remove(&index),
         }
     }
+}
 
-    /// Takes note of the earlier id under which the resource at `index` is recorded.
-    pub(super) fn renamed(&mut self, index: u32, from: &ResourceId) {
-        self.renamed.insert(index, from.clone());
-    }
+/// Resolves references and triggers while the resources are walked in order.
+#[derive(Clone, Copy)]
+pub(super) struct Resolver<'a, 'd> {
+    pub(super) input: PlanInput<'a>,
+    /// The resources that are recorded under an earlier id, by that id.
+    pub(super) renames: &'a Map<ResourceId, u32>,
+    pub(super) decided: &'d Decided,
+}
 
-    /// What is recorded of the resource at `index`, under this or an earlier id.
-    fn recorded(&self, index: u32, id: &ResourceId) -> Option<&'a Record> {
-        self.input.recorded.get(self.renamed.get(&index).unwrap_or(id))
+impl<'a> Resolver<'a, '_> {
+    /// What is recorded of a desired resource, under this or an earlier id, and the earlier id if it is that one.
+    pub(super) fn recorded(
+        &self,
+        desired: &'a DesiredResource,
+    ) -> (Option<&'a Record>, Option<&'a ResourceId>) {
+        let own = self.input.recorded.get(&desired.id);
+        match &desired.extra().renamed_from {
+            Some(from) if own.is_none() && self.renames.contains_key(from) => {
+                (self.input.recorded.get(from), Some(from))
+            }
+            _ => (own, None),
+        }
     }
 
     /// The spec of `desired` as far as it can be known now.
@@ -86,21 +108,21 @@ impl<'a> Resolver<'a> {
 
     fn look_up(&self, reference: &Reference, vault: &mut Vault) -> Result<Found, PlanError> {
         let resources = &self.input.desired.resources;
-        let (index, from, _) =
+        let (index, from, referenced) =
             resources.get_full(&reference.from).expect("invariant: the desired state was checked");
         let kind = self.input.registry.kind(from.kind()).expect("invariant: the desired state was checked");
         let top = reference.output.segments().swap_remove(0);
         let computed = kind.facts().outputs.is_none_or(|outputs| outputs.contains(&top.as_str()));
         let index = index as u32;
         if !computed {
-            let spec = self.specs.get(&index).unwrap_or(&resources[index as usize].spec).value();
+            let spec = self.decided.spec(index).unwrap_or(&resources[index as usize].spec).value();
             return Ok(match vault.part(&spec, &reference.output, self.input.key) {
                 Some(value) if Reference::is_form(&value) => Found::Later(from.clone()),
                 Some(value) => Found::Known(value),
                 None => Found::Later(from.clone()),
             });
         }
-        if self.kind(index) != ChangeKind::Keep {
+        if self.decided.kind(index) != ChangeKind::Keep {
             return Ok(Found::Later(from.clone()));
         }
         if let Some(Observation::Present(present)) = self.input.observed.get(from)
@@ -108,7 +130,7 @@ impl<'a> Resolver<'a> {
         {
             return Ok(Found::Known(value.clone()));
         }
-        let Some(record) = self.recorded(index, from) else { return Ok(Found::Later(from.clone())) };
+        let (Some(record), _) = self.recorded(referenced) else { return Ok(Found::Later(from.clone())) };
         let body = record.body().map_err(|source| PlanError::Record { resource: from.clone(), source })?;
         let known = body
             .lookup(&reference.output)
@@ -117,15 +139,17 @@ impl<'a> Resolver<'a> {
     }
 
     fn triggers(&self, desired: &DesiredResource) -> Result<Option<TriggerToken>, PlanError> {
-        let Some(extra) = desired.extra.as_ref().filter(|extra| !extra.restart_on.is_empty()) else {
+        let Some(extra) = desired.given_extra().filter(|extra| !extra.restart_on.is_empty()) else {
             return Ok(None);
         };
         let resources = &self.input.desired.resources;
-        let index_of = |id: &ResourceId| {
-            resources.get_index_of(id).expect("invariant: the desired state was checked") as u32
+        let named = |id: &ResourceId| {
+            let (index, _, named) = resources.get_full(id).expect("invariant: the desired state was checked");
+            (index as u32, named)
         };
-        let changes =
-            |id: &&ResourceId| !matches!(self.kind(index_of(id)), ChangeKind::Keep | ChangeKind::Unknown);
+        let changes = |id: &&ResourceId| {
+            !matches!(self.decided.kind(named(id).0), ChangeKind::Keep | ChangeKind::Unknown)
+        };
         let changing: Vec<ResourceId> = extra.restart_on.iter().filter(changes).cloned().collect();
         if !changing.is_empty() {
             return Ok(Some(TriggerToken::Changing(changing)));
@@ -133,10 +157,9 @@ impl<'a> Resolver<'a> {
         // By the id that each was made under: a new name restarts nothing.
         let mut marks: Vec<(ResourceId, String)> = Vec::new();
         for id in &extra.restart_on {
-            let index = index_of(id);
-            let Some(record) = self.recorded(index, id) else { continue };
+            let (Some(record), renamed_from) = self.recorded(named(id).1) else { continue };
             let body = record.body().map_err(|source| PlanError::Record { resource: id.clone(), source })?;
-            let made_as = body.made_as.or_else(|| self.renamed.get(&index).cloned());
+            let made_as = body.made_as.or_else(|| renamed_from.cloned());
             marks.push((made_as.unwrap_or_else(|| id.clone()), body.changed));
         }
         Ok(Some(TriggerToken::Known(trigger_token(marks.iter().map(|(id, changed)| (id, changed.as_str()))))))

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::Plan;
-use crate::diff::Reason;
-use crate::model::{Digest, Hasher};
+use super::{Plan, PlannedAction};
+use crate::diff::{Change, Reason};
+use crate::model::{Digest, Hasher, HostName, ManyParts};
 
 impl Plan {
     /// Sets the id to the digest of everything else.
@@ -34,57 +34,65 @@ impl Plan {
             hasher.part(name.as_bytes()).part(schema.as_bytes());
         }
         for (name, host) in &self.hosts {
-            hasher.part(name.as_str().as_bytes()).part(&json(host));
+            hasher
+                .part(name.as_str().as_bytes())
+                .part(&serde_json::to_vec(host).expect("invariant: a host is JSON"));
         }
-        let mut buffer = Vec::with_capacity(256);
+        let mut parts = hasher.many();
         for change in &self.changes {
-            buffer.clear();
-            buffer.push(change.kind as u8);
-            // Most changes of a large plan are new and have no fields: they are told by one byte.
-            let plain = change.reason == Reason::New && change.fields.is_empty();
-            buffer.push(u8::from(plain));
-            if let Some(to) = &change.to {
-                buffer.extend_from_slice(to.digest().as_bytes());
-            }
-            hasher.part(change.resource.as_str().as_bytes()).part(&buffer);
-            if !plain {
-                hasher.part(&json(&(&change.reason, &change.fields)));
-            }
+            digest_change(change, &mut parts);
         }
         for action in &self.actions {
-            buffer.clear();
-            buffer.extend_from_slice(&[action.verb as u8, action.crash as u8]);
-            buffer.extend_from_slice(&action.change.to_le_bytes());
-            buffer.extend_from_slice(action.spec.digest().as_bytes());
-            buffer.extend_from_slice(action.basis.as_bytes());
-            for before in &action.after {
-                buffer.extend_from_slice(&before.to_le_bytes());
-            }
-            hasher.part(&buffer);
-            // Each part is framed, and what is not there is told from what is empty.
-            match &action.host {
-                Some(host) => hasher.part(host.as_str().as_bytes()),
-                None => hasher.part(b""),
-            };
-            let Some(recording) = &action.recording else {
-                hasher.part(b"");
-                continue;
-            };
-            buffer.clear();
-            buffer.extend_from_slice(recording.intent.as_bytes());
-            buffer.extend_from_slice(recording.relations.as_bytes());
-            hasher.part(&buffer);
-            if !recording.after.is_empty() || recording.extra.is_some() || recording.renamed_from.is_some() {
-                hasher.part(&json(&(&recording.after, &recording.extra, &recording.renamed_from)));
-            }
+            digest_action(action, &mut parts);
         }
         if !self.proofs.is_empty() {
-            hasher.part(&json(&(&self.proofs, &self.ordered)));
+            parts.part(|out| write_json(&(&self.proofs, &self.ordered), out));
         }
-        hasher.finish()
+        parts.finish()
     }
 }
 
-fn json<T: Serialize>(value: &T) -> Vec<u8> {
-    serde_json::to_vec(value).expect("invariant: a plan is JSON")
+fn digest_change(change: &Change, parts: &mut ManyParts) {
+    // Most changes of a large plan are new and have no fields: they are told by one byte.
+    let plain = change.reason == Reason::New && change.fields.is_empty();
+    parts.part(|out| out.extend_from_slice(change.resource.as_str().as_bytes()));
+    parts.part(|out| {
+        out.extend_from_slice(&[change.kind as u8, u8::from(plain)]);
+        if let Some(to) = &change.to {
+            out.extend_from_slice(to.digest().as_bytes());
+        }
+    });
+    if !plain {
+        parts.part(|out| write_json(&(&change.reason, &change.fields), out));
+    }
+}
+
+fn digest_action(action: &PlannedAction, parts: &mut ManyParts) {
+    parts.part(|out| {
+        out.extend_from_slice(&[action.verb as u8, action.crash as u8]);
+        out.extend_from_slice(&action.change.to_le_bytes());
+        out.extend_from_slice(action.spec.digest().as_bytes());
+        out.extend_from_slice(action.basis.as_bytes());
+        for before in &action.after {
+            out.extend_from_slice(&before.to_le_bytes());
+        }
+    });
+    // Each part is framed, and what is not there is told from what is empty.
+    let host = action.host.as_ref().map_or("", HostName::as_str);
+    parts.part(|out| out.extend_from_slice(host.as_bytes()));
+    let Some(recording) = &action.recording else {
+        parts.part(|_| {});
+        return;
+    };
+    parts.part(|out| {
+        out.extend_from_slice(recording.intent.as_bytes());
+        out.extend_from_slice(recording.relations.as_bytes());
+    });
+    if !recording.after.is_empty() || recording.extra.is_some() || recording.renamed_from.is_some() {
+        parts.part(|out| write_json(&(&recording.after, &recording.extra, &recording.renamed_from), out));
+    }
+}
+
+fn write_json<T: Serialize>(value: &T, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, value).expect("invariant: a plan is JSON");
 }

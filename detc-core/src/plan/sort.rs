@@ -24,6 +24,24 @@ pub(super) fn order_of<'a>(ids: impl ExactSizeIterator<Item = &'a ResourceId> + 
     keyed.into_iter().map(|(_, index)| index).collect()
 }
 
+/// Puts `items` in `order`: the item at `order[i]` comes to `i`. In place, since a second copy of a million
+/// items is what costs.
+pub(super) fn permute<T>(items: &mut [T], mut order: Vec<u32>) {
+    /// Marks a place whose item has come.
+    const DONE: u32 = u32::MAX;
+    for start in 0..order.len() {
+        let mut at = start;
+        while order[at] != DONE {
+            let from = std::mem::replace(&mut order[at], DONE) as usize;
+            if from == start {
+                break;
+            }
+            items.swap(at, from);
+            at = from;
+        }
+    }
+}
+
 fn key(bytes: &[u8]) -> u128 {
     let mut padded = [0_u8; 16];
     let len = bytes.len().min(16);
@@ -46,6 +64,16 @@ mod tests {
     use super::*;
 
     proptest! {
+        #[test]
+        fn items_come_where_the_order_says(keys in prop::collection::vec(0_u32..50, 0..60)) {
+            let mut order: Vec<u32> = (0..keys.len() as u32).collect();
+            order.sort_by_key(|index| keys[*index as usize]);
+            let expected: Vec<u32> = order.iter().map(|index| keys[*index as usize]).collect();
+            let mut items = keys;
+            permute(&mut items, order);
+            prop_assert_eq!(items, expected);
+        }
+
         #[test]
         fn it_sorts_as_the_standard_library_does(names in prop::collection::vec("[ab]{1,24}", 0..40)) {
             let ids: Vec<ResourceId> = names.iter().map(|name| ResourceId::new("value", name).unwrap()).collect();

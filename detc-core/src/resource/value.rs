@@ -90,8 +90,9 @@ impl Kind for ValueKind {
 /// Whether a canonical object text that begins with a field has no second one: a scalar runs to the closing brace.
 fn is_only_field(text: &str) -> bool {
     let body = &text["{\"input\":".len()..text.len() - 1];
+    let closes = |byte: &u8| matches!(byte, b'"' | b'\\');
     let simple_text =
-        body.len() >= 2 && body.starts_with('"') && !body[1..body.len() - 1].contains(['"', '\\']);
+        body.len() >= 2 && body.starts_with('"') && !body.as_bytes()[1..body.len() - 1].iter().any(closes);
     let number = !body.is_empty() && body.bytes().all(|byte| byte.is_ascii_digit());
     simple_text || number || serde_json::from_str::<ValueSpec>(text).is_ok()
 }

@@ -87,15 +87,10 @@ impl<'de> Visitor<'de> for ResourceVisitor {
         let id = ResourceId::new(&kind, &name).map_err(A::Error::custom)?;
         let mut references = Vec::new();
         let spec = spec(&mut fields, &mut references).map_err(A::Error::custom)?;
-        Ok(DesiredResource {
-            id,
-            host: host.map(|host| HostName::new(&host)),
-            spec,
-            after: after.unwrap_or_default().into(),
-            references: references.into(),
-            extra: extra.finish(),
-            origin: Origin::default(),
-        })
+        let after = after.unwrap_or_default();
+        let mut resource = DesiredResource::with_relations(id, spec, references, after, extra.finish());
+        resource.host = host.map(|host| HostName::new(&host));
+        Ok(resource)
     }
 }
 

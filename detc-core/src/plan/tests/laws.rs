@@ -72,7 +72,8 @@ fn validate(world: &World, plan: &Plan) -> Result<(), String> {
         false
     };
     let depends = |on: &ResourceId, resource: &DesiredResource| {
-        resource.after.contains(on) || resource.references.iter().any(|reference| &reference.from == on)
+        resource.dependencies().contains(on)
+            || resource.references.iter().any(|reference| &reference.from == on)
     };
     for resource in world.desired.resources.values() {
         for other in world.desired.resources.keys().filter(|other| depends(other, resource)) {
@@ -86,7 +87,7 @@ fn validate(world: &World, plan: &Plan) -> Result<(), String> {
         }
     }
     for (resource, record) in &world.recorded {
-        for other in record.body().map_err(|error| error.to_string())?.after {
+        for other in record.body().map_err(|error| error.to_string())?.after.iter() {
             let (first, then) = (place.get(&(resource.clone(), true)), place.get(&(other.clone(), true)));
             if let (Some(first), Some(then)) = (first, then)
                 && !reaches(*then, *first)

@@ -1,0 +1,263 @@
+//! What happens to one resource: its change, and the actions that it takes.
+
+use super::order::Steps;
+use super::resolve::{Decided, Resolver};
+use super::{PlanError, PlanInput, PlannedAction, Recording, Verb};
+use crate::action::CrashClass;
+use crate::diff::{Change, ChangeKind, Differ, Reason, View, intent_digest};
+use crate::model::parallel::in_parts;
+use crate::model::secret::Vault;
+use crate::model::{
+    DesiredResource, Digest, Doc, Hasher, HostName, Map, Observation, Record, RecordError, ResourceId,
+};
+use crate::resource::{Kind, Removal};
+
+static UNOBSERVABLE: Observation = Observation::Unobservable;
+
+/// The resources that are recorded under an earlier id, by that id.
+pub(super) fn renames(input: &PlanInput<'_>) -> Map<ResourceId, u32> {
+    let mut renames = Map::default();
+    for (index, resource) in input.desired.resources.values().enumerate() {
+        if let Some(from) = &resource.extra().renamed_from
+            && input.recorded.contains_key(from)
+            && !input.recorded.contains_key(&resource.id)
+            && !input.desired.resources.contains_key(from)
+        {
+            renames.insert(from.clone(), index as u32);
+        }
+    }
+    renames
+}
+
+/// For each desired resource, whether digests alone say that it is kept, whatever happens to the others. `false` may
+/// still turn out to be no difference.
+pub(super) fn settled(input: &PlanInput<'_>) -> Vec<bool> {
+    let resources = &input.desired.resources;
+    if input.recorded.is_empty() {
+        return vec![false; resources.len()];
+    }
+    in_parts(resources.len(), |range| {
+        range.map(|index| is_settled(&resources[index], input)).collect::<Vec<bool>>()
+    })
+    .concat()
+}
+
+fn is_settled(resource: &DesiredResource, input: &PlanInput<'_>) -> bool {
+    let extra = resource.extra();
+    let alone = resource.references.is_empty() && extra.restart_on.is_empty();
+    if !alone || extra.renamed_from.is_some() || !extra.sensitive.is_empty() {
+        return false;
+    }
+    let sensitive = kind_of(resource, input).facts().traits.sensitive;
+    let Some(record) = input.recorded.get(&resource.id).filter(|_| sensitive.is_empty()) else {
+        return false;
+    };
+    let is_as_seen = || match observation(&resource.id, input) {
+        Observation::Unobservable => true,
+        seen @ Observation::Present(_) => seen.fingerprint() == record.seen(),
+        Observation::Absent | Observation::Unknown(_) => false,
+    };
+    record.intent() == intent_digest(&resource.spec, resource.host.as_ref())
+        && record.relations() == resource.relations_digest()
+        && is_as_seen()
+}
+
+fn kind_of<'a>(resource: &DesiredResource, input: &PlanInput<'a>) -> &'a dyn Kind {
+    let kind = input.registry.kind(resource.id.kind());
+    &**kind.expect("invariant: the desired state was checked")
+}
+
+fn observation<'a>(id: &ResourceId, input: &PlanInput<'a>) -> &'a Observation {
+    if input.observed.is_empty() {
+        return &UNOBSERVABLE;
+    }
+    input.observed.get(id).unwrap_or(&UNOBSERVABLE)
+}
+
+/// Decides what happens to one resource after the other, each after all that it comes after.
+pub(super) struct Decider<'a> {
+    pub(super) input: PlanInput<'a>,
+    pub(super) renames: &'a Map<ResourceId, u32>,
+    pub(super) decided: &'a mut Decided,
+    /// How many of the desired resources are recorded.
+    pub(super) matched: usize,
+}
+
+impl<'a> Decider<'a> {
+    /// Decides what happens to the desired resource at `index`. What is kept takes no step.
+    pub(super) fn desired(
+        &mut self,
+        index: u32,
+        vault: &mut Vault,
+        steps: &mut Steps,
+    ) -> Result<(), PlanError> {
+        let desired = &self.input.desired.resources[index as usize];
+        let kind = kind_of(desired, &self.input);
+        let differ = Differ { facts: kind.facts(), key: self.input.key };
+        let resolver = Resolver { input: self.input, renames: self.renames, decided: self.decided };
+        let (record, renamed_from) = resolver.recorded(desired);
+        self.matched += usize::from(record.is_some());
+        let sealed = differ.sealed(desired, vault);
+        let resolved = resolver.resolve(desired, &sealed, vault)?;
+        let observed = observation(&desired.id, &self.input);
+        let view = View { desired, resolved: &resolved, record, renamed_from, observed };
+        let mut change = differ.change(view).map_err(|source| damaged(&desired.id, source))?;
+        if !matches!(change.kind, ChangeKind::Keep | ChangeKind::Unknown)
+            && let Some(unknown) = self.unknown_dependency(index)
+        {
+            change.kind = ChangeKind::Unknown;
+            change.reason = Reason::Waits(unknown);
+            change.to = None;
+            change.fields = Box::default();
+        }
+        let known = change.to.as_ref().unwrap_or(&resolved.spec);
+        let differs = *known != desired.spec || sealed != desired.spec;
+        self.decided.note(index, &change, differs.then_some(known));
+        if change.kind == ChangeKind::Keep {
+            return Ok(());
+        }
+        let body = record.map(|record| record.body().map_err(|source| damaged(&desired.id, source)));
+        let body = body.transpose()?;
+        if change.kind == ChangeKind::Unknown {
+            let mut step = steps.add(Some(index), change);
+            if let Some(body) = body {
+                step.was_after(body.after);
+            }
+            return Ok(());
+        }
+        let basis = basis(record, observed);
+        let is_replaced = change.kind == ChangeKind::Replace;
+        if is_replaced && (desired.extra().protect || body.as_ref().is_some_and(|body| body.protected())) {
+            return Err(protected(&change));
+        }
+        let spec = change.to.clone().expect("invariant: a change that makes something has a spec");
+        let late = !desired.references.is_empty() && spec.text().contains("\"from\":");
+        let crash =
+            kind.inspect(&spec, late).map_or(CrashClass::DeterministicName, |footprint| footprint.crash);
+        let recording = Recording {
+            intent: resolved.intent,
+            relations: desired.relations_digest(),
+            after: self.recorded_after(index, desired),
+            extra: desired.given_extra().cloned().map(Box::new),
+            renamed_from: renamed_from.cloned(),
+        };
+        let make = PlannedAction {
+            verb: verb_of(&change),
+            change: 0,
+            after: Box::default(),
+            host: desired.host.clone(),
+            spec,
+            basis,
+            crash,
+            recording: Some(Box::new(recording)),
+        };
+        let mut step = steps.add(Some(index), change);
+        step.make(make);
+        if let Some(body) = body {
+            if is_replaced {
+                step.remove(removal(&body.spec, body.host, basis, Verb::Delete));
+            }
+            step.was_after(body.after);
+        }
+        Ok(())
+    }
+
+    fn unknown_dependency(&self, index: u32) -> Option<ResourceId> {
+        let dependencies = self.input.topology.dependencies(index);
+        let unknown = dependencies.iter().find(|index| self.decided.kind(**index) == ChangeKind::Unknown)?;
+        Some(self.input.desired.resources[*unknown as usize].id.clone())
+    }
+
+    /// What the resource at `index` comes after in all: mostly what it says itself, which is shared.
+    fn recorded_after(&self, index: u32, desired: &DesiredResource) -> std::sync::Arc<[ResourceId]> {
+        let (all, own) = (self.input.topology.dependencies(index), desired.dependencies());
+        if all.len() == own.len() {
+            return own.clone();
+        }
+        all.iter().map(|index| self.input.desired.resources[*index as usize].id.clone()).collect()
+    }
+
+    /// Decides what happens to a resource that is recorded and no longer desired.
+    pub(super) fn orphan(
+        &self,
+        id: &ResourceId,
+        record: &Record,
+        steps: &mut Steps,
+    ) -> Result<(), PlanError> {
+        let body = record.body().map_err(|source| damaged(id, source))?;
+        let observed = observation(id, &self.input);
+        let Some(kind) = self.input.registry.kind(id.kind()) else {
+            let reason = Reason::Unobserved(format!("this program has no kind `{}`", id.kind()));
+            let change = Change {
+                resource: id.clone(),
+                kind: ChangeKind::Unknown,
+                reason,
+                fields: Box::default(),
+                to: None,
+            };
+            steps.add(None, change).was_after(body.after);
+            return Ok(());
+        };
+        let change = Differ { facts: kind.facts(), key: self.input.key }.removal(id, observed);
+        let is_deleted = change.kind == ChangeKind::Delete;
+        if body.protected() && is_deleted {
+            return Err(protected(&change));
+        }
+        let verb = match (kind.facts().traits.removal, observed) {
+            (Removal::Forget, _) | (Removal::Delete, Observation::Absent) => Verb::Forget,
+            (Removal::Delete, _) => Verb::Delete,
+        };
+        let mut step = steps.add(None, change);
+        if is_deleted {
+            step.remove(removal(&body.spec, body.host, basis(Some(record), observed), verb));
+        }
+        step.was_after(body.after);
+        Ok(())
+    }
+}
+
+fn verb_of(change: &Change) -> Verb {
+    match (&change.reason, change.kind) {
+        (Reason::RecordOnly | Reason::Renamed(_), _) => Verb::Record,
+        (Reason::Trigger(_), _) => Verb::Restart,
+        (_, ChangeKind::Adopt) => Verb::Adopt,
+        (_, ChangeKind::Update) => Verb::Update,
+        (_, _) => Verb::Create,
+    }
+}
+
+fn removal(spec: &Doc, host: Option<HostName>, basis: Digest, verb: Verb) -> PlannedAction {
+    PlannedAction {
+        verb,
+        change: 0,
+        after: Box::default(),
+        host,
+        spec: spec.clone(),
+        basis,
+        crash: CrashClass::DeterministicName,
+        recording: None,
+    }
+}
+
+/// The digest of what an action is derived from, besides what is desired.
+pub(crate) fn basis(record: Option<&Record>, observed: &Observation) -> Digest {
+    if record.is_none() && matches!(observed, Observation::Unobservable) {
+        return Digest::from([0; 32]);
+    }
+    let mut hasher = Hasher::new("detc.basis/1");
+    hasher.part(record.map_or(&[][..], |record| record.as_bytes()));
+    hasher.part(observed.fingerprint().as_bytes());
+    hasher.finish()
+}
+
+fn damaged(resource: &ResourceId, source: RecordError) -> PlanError {
+    PlanError::Record { resource: resource.clone(), source }
+}
+
+fn protected(change: &Change) -> PlanError {
+    PlanError::Protected {
+        resource: change.resource.clone(),
+        verb: change.kind,
+        reason: change.reason.to_string(),
+    }
+}

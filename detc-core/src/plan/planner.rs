@@ -1,0 +1,347 @@
+//! Planning that follows change: what was decided is kept, and only what a delta may alter is decided again.
+//!
+//! ```text
+//!   set, remove, recorded, observed ──▶ dirty ──decide──▶ steps (kept between plans) ──assemble──▶ Plan
+//!                                         ▲      │
+//!                                         └──────┘ those that need what has just been decided otherwise
+//! ```
+//!
+//! A plan of a [`Planner`] is the plan that [`build`](super::build) makes of the same input, to the byte: both decide
+//! with the same code, resource by resource, and assemble with the same code.
+
+use std::collections::BTreeSet;
+
+use super::build::finish;
+use super::decide::{Decider, renames, settled};
+use super::order::Steps;
+use super::resolve::Decided;
+use super::{Observed, Plan, PlanError, PlanInput};
+use crate::diff::ChangeKind;
+use crate::model::secret::{MarkKey, Vault};
+use crate::model::{
+    Adjacency, Desired, DesiredResource, InvalidState, Map, Observation, Record, Recorded, ResourceId, Set,
+    Topology, footprint_of,
+};
+use crate::resource::Registry;
+
+/// Keeps what was decided between plans, so that a plan costs what has changed, not what there is.
+///
+/// # Cost
+///
+/// - A changed spec, record or observation: that resource and those that need its outputs or restart on it, as far as
+///   what is known of them changes with it. Independent of how many resources there are.
+/// - A changed relation (`after`, references, `restart_on`, host, what it reads and writes), a resource that is new or
+///   goes, anything about a rename: everything is checked, ordered and decided anew, as [`build`](super::build) does.
+/// - Beside the dirty ones, each plan puts together all changes that it has, `n log n` in them.
+#[derive(Debug)]
+pub struct Planner {
+    desired: Desired,
+    recorded: Recorded,
+    observed: Observed,
+    registry: Registry,
+    key: MarkKey,
+    vault: Vault,
+    kept: Kept,
+    pending: Pending,
+}
+
+/// What was decided, and what that rests on.
+#[derive(Debug, Default)]
+struct Kept {
+    topology: Topology,
+    /// The place of each resource in the topology's order.
+    rank: Vec<u32>,
+    /// Who comes directly after each.
+    dependents: Adjacency,
+    /// Who needs an output of each, or restarts on it.
+    needers: Adjacency,
+    renames: Map<ResourceId, u32>,
+    /// Ids that a rename is about: the earlier and the new ones.
+    renamed: Set<ResourceId>,
+    decided: Decided,
+    /// The steps of each desired resource that is not kept as it is.
+    steps: Map<u32, Steps>,
+    /// The steps of each resource that is recorded and no longer desired.
+    orphans: Map<ResourceId, Steps>,
+}
+
+/// What is to be decided anew at the next plan.
+#[derive(Debug, Default)]
+struct Pending {
+    /// Everything.
+    all: bool,
+    /// Desired resources with a new spec, which is to be checked.
+    unchecked: BTreeSet<u32>,
+    /// Desired resources, by their places in the topology's order.
+    desired: BTreeSet<u32>,
+    /// Ids that are recorded, or were, and not desired.
+    orphans: BTreeSet<ResourceId>,
+}
+
+/// Why a [`Planner`] has no plan. What led to it stays pending: correct it, and plan again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlannerError {
+    /// The desired state is wrong.
+    #[error(transparent)]
+    Invalid(#[from] InvalidState),
+    /// The desired state asks for something that is refused.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+}
+
+impl Planner {
+    /// A planner of this desired state, which is checked at the first [`plan`](Planner::plan).
+    pub fn new(
+        desired: Desired,
+        (recorded, observed): (Recorded, Observed),
+        registry: Registry,
+        key: MarkKey,
+    ) -> Self {
+        Self {
+            desired,
+            recorded,
+            observed,
+            registry,
+            key,
+            vault: Vault::new(),
+            kept: Kept::default(),
+            pending: Pending { all: true, ..Pending::default() },
+        }
+    }
+
+    /// Adds a resource to the desired state, or replaces the one of that id.
+    pub fn set(&mut self, resource: DesiredResource) {
+        let known = self.desired.resources.get_full(&resource.id);
+        match known.map(|(index, _, known)| (index as u32, self.is_related_alike(known, &resource))) {
+            Some((index, true)) => {
+                self.desired.resources[index as usize] = resource;
+                if !self.pending.all {
+                    self.pending.unchecked.insert(index);
+                    self.touch(index);
+                }
+            }
+            Some((_, false)) | None => {
+                self.desired.resources.insert(resource.id.clone(), resource);
+                self.pending.all = true;
+            }
+        }
+    }
+
+    /// Takes a resource out of the desired state: what is recorded of it will be removed.
+    pub fn remove(&mut self, id: &ResourceId) {
+        if self.desired.resources.shift_remove(id).is_some() {
+            self.pending.all = true;
+        }
+    }
+
+    /// Takes note of what is recorded of a resource from now on; `None`: nothing.
+    pub fn recorded(&mut self, id: &ResourceId, record: Option<Record>) {
+        match record {
+            Some(record) => _ = self.recorded.insert(id.clone(), record),
+            None => _ = self.recorded.swap_remove(id),
+        }
+        self.touch_id(id);
+    }
+
+    /// Takes note of what is seen of a resource from now on; `None`: there is nothing to look at.
+    pub fn observed(&mut self, id: &ResourceId, observation: Option<Observation>) {
+        match observation {
+            Some(observation) => _ = self.observed.insert(id.clone(), observation),
+            None => _ = self.observed.swap_remove(id),
+        }
+        self.touch_id(id);
+    }
+
+    /// The desired state as it is now.
+    pub fn desired(&self) -> &Desired {
+        &self.desired
+    }
+
+    /// The sensitive values that were met so far.
+    pub fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    /// The plan that leads from what is to what should be.
+    ///
+    /// # Errors
+    /// When the desired state is wrong or asks for something that is refused. Nothing is forgotten: the next plan sees
+    /// the same, and what was corrected meanwhile.
+    pub fn plan(&mut self) -> Result<Plan, PlannerError> {
+        if self.pending.all {
+            self.decide_all()?;
+        } else {
+            self.decide_dirty()?;
+        }
+        let mut steps = Steps::with_capacity(self.kept.steps.len() + self.kept.orphans.len());
+        for step in self.kept.steps.values().chain(self.kept.orphans.values()) {
+            steps.add_copies(step);
+        }
+        Ok(finish(steps, &self.input())?)
+    }
+
+    fn input(&self) -> PlanInput<'_> {
+        PlanInput {
+            desired: &self.desired,
+            topology: &self.kept.topology,
+            recorded: &self.recorded,
+            observed: &self.observed,
+            registry: &self.registry,
+            key: &self.key,
+        }
+    }
+
+    /// Whether one resource may take the other's place without any change of order.
+    fn is_related_alike(&self, old: &DesiredResource, new: &DesiredResource) -> bool {
+        let places = |resource: &DesiredResource| {
+            footprint_of(resource, &self.registry).map(|footprint| (footprint.reads, footprint.writes))
+        };
+        old.dependencies() == new.dependencies()
+            && old.references == new.references
+            && old.host == new.host
+            && old.extra().restart_on == new.extra().restart_on
+            && old.extra().renamed_from == new.extra().renamed_from
+            && places(old) == places(new)
+    }
+
+    fn touch_id(&mut self, id: &ResourceId) {
+        if self.pending.all {
+            return;
+        }
+        if self.kept.renamed.contains(id) {
+            self.pending.all = true;
+        } else if let Some(index) = self.desired.resources.get_index_of(id) {
+            self.touch(index as u32);
+        } else {
+            self.pending.orphans.insert(id.clone());
+        }
+    }
+
+    /// A resource, and those that look at it, are to be decided anew.
+    fn touch(&mut self, index: u32) {
+        let rank = &self.kept.rank;
+        let touched = self.kept.needers.of(index).iter().chain([&index]);
+        self.pending.desired.extend(touched.map(|index| rank[*index as usize]));
+    }
+
+    fn decide_all(&mut self) -> Result<(), PlannerError> {
+        let topology = self.desired.check(&self.registry)?;
+        self.kept = Kept::new(topology, &self.desired);
+        self.kept.renames = renames(&self.input());
+        let settled = settled(&self.input());
+        let order = self.kept.topology.order().iter().enumerate();
+        let unsettled = order.filter(|(_, index)| !settled[**index as usize]);
+        self.pending.desired = unsettled.map(|(rank, _)| rank as u32).collect();
+        let resources = &self.desired.resources;
+        let is_orphan = |id: &&ResourceId| !resources.contains_key(*id);
+        self.pending.orphans = self.recorded.keys().filter(is_orphan).cloned().collect();
+        self.pending.unchecked.clear();
+        self.decide_dirty()?;
+        self.pending.all = false;
+        Ok(())
+    }
+
+    fn decide_dirty(&mut self) -> Result<(), PlannerError> {
+        while let Some(index) = self.pending.unchecked.first() {
+            self.desired.check_one(&self.desired.resources[*index as usize], &self.registry)?;
+            self.pending.unchecked.pop_first();
+        }
+        while let Some(rank) = self.pending.desired.first().copied() {
+            self.decide(self.kept.topology.order()[rank as usize])?;
+            self.pending.desired.remove(&rank);
+        }
+        while let Some(id) = self.pending.orphans.first().cloned() {
+            self.decide_orphan(&id)?;
+            self.pending.orphans.pop_first();
+        }
+        Ok(())
+    }
+
+    /// Decides what happens to one desired resource. Those to whom it makes a difference are dirty afterwards.
+    fn decide(&mut self, index: u32) -> Result<(), PlanError> {
+        let before = self.kept.decided.known(index);
+        let mut steps = Steps::with_capacity(1);
+        let mut vault = std::mem::take(&mut self.vault);
+        let result = self.with_decider(|decider| decider.desired(index, &mut vault, &mut steps));
+        self.vault = vault;
+        // Even a refusal may come after others can see what was decided.
+        let after = self.kept.decided.known(index);
+        let Kept { rank, needers, dependents, .. } = &self.kept;
+        let is_unknown = |kind: ChangeKind| kind == ChangeKind::Unknown;
+        if is_unknown(before.0) != is_unknown(after.0) {
+            self.pending.desired.extend(dependents.of(index).iter().map(|index| rank[*index as usize]));
+        }
+        if before != after {
+            self.pending.desired.extend(needers.of(index).iter().map(|index| rank[*index as usize]));
+        }
+        result?;
+        if steps.is_empty() {
+            self.kept.steps.swap_remove(&index);
+        } else {
+            self.kept.steps.insert(index, steps);
+        }
+        Ok(())
+    }
+
+    fn decide_orphan(&mut self, id: &ResourceId) -> Result<(), PlanError> {
+        self.kept.orphans.swap_remove(id);
+        let Some(record) = self.recorded.get(id).cloned() else { return Ok(()) };
+        if self.kept.renames.contains_key(id) {
+            return Ok(());
+        }
+        let mut steps = Steps::with_capacity(1);
+        self.with_decider(|decider| decider.orphan(id, &record, &mut steps))?;
+        self.kept.orphans.insert(id.clone(), steps);
+        Ok(())
+    }
+
+    fn with_decider<T>(&mut self, work: impl FnOnce(&mut Decider<'_>) -> T) -> T {
+        let mut decided = std::mem::take(&mut self.kept.decided);
+        let mut decider =
+            Decider { input: self.input(), renames: &self.kept.renames, decided: &mut decided, matched: 0 };
+        let result = work(&mut decider);
+        self.kept.decided = decided;
+        result
+    }
+}
+
+impl Kept {
+    /// Nothing decided, in this order.
+    fn new(topology: Topology, desired: &Desired) -> Self {
+        let len = desired.resources.len();
+        let mut rank = vec![0; len];
+        for (at, index) in topology.order().iter().enumerate() {
+            rank[*index as usize] = at as u32;
+        }
+        let indices = 0..len as u32;
+        let dependents = Adjacency::new(
+            len,
+            indices.flat_map(|index| topology.dependencies(index).iter().map(move |on| (*on, index))),
+        );
+        let mut needs = Vec::new();
+        let mut renamed = Set::default();
+        for (index, resource) in desired.resources.values().enumerate() {
+            let referenced = resource.references.iter().map(|reference| &reference.from);
+            for id in referenced.chain(&resource.extra().restart_on) {
+                let on = desired.resources.get_index_of(id).expect("invariant: the state was checked");
+                needs.push((on as u32, index as u32));
+            }
+            if let Some(from) = &resource.extra().renamed_from {
+                renamed.extend([from.clone(), resource.id.clone()]);
+            }
+        }
+        Self {
+            topology,
+            rank,
+            dependents,
+            needers: Adjacency::new(len, needs.iter().copied()),
+            renamed,
+            decided: Decided::new(len),
+            ..Self::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
