@@ -84,6 +84,7 @@ fn records(plan: &Plan) -> Recorded {
     let record = |action: &detc_core::plan::PlannedAction| {
         let recording = action.recording.as_ref()?;
         let body = RecordBody {
+            adopted: false,
             made_as: None,
             spec: action.spec.clone(),
             output: serde_json::Value::Null,

@@ -109,6 +109,8 @@ pub enum Reason {
     Renamed(ResourceId),
     /// It is no longer in the desired state.
     NotDesired,
+    /// It is no longer in the desired state, and was there before detc: it is left, and its record dropped.
+    WasAdopted,
     /// It could not be observed, for this reason.
     Unobserved(String),
     /// It needs this resource, of which nothing is known.
@@ -140,6 +142,9 @@ impl Display for Reason {
             Self::RecordOnly => f.write_str("only what is recorded of it changes"),
             Self::Renamed(from) => write!(f, "it was {from}"),
             Self::NotDesired => f.write_str("it is no longer in the desired state"),
+            Self::WasAdopted => {
+                f.write_str("it was there before detc and is left as it is; only its record is dropped")
+            }
             Self::Unobserved(why) => write!(f, "it could not be observed: {why}"),
             Self::Waits(id) => write!(f, "it comes after {id}, of which nothing is known"),
             Self::Same => f.write_str("nothing differs"),

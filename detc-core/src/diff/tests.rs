@@ -21,6 +21,7 @@ fn resolved(desired: &DesiredResource) -> Resolved {
 
 fn record(desired: &DesiredResource, seen: &Observation) -> Record {
     let body = RecordBody {
+        adopted: false,
         made_as: None,
         spec: desired.spec.clone(),
         output: Value::Null,

@@ -239,7 +239,9 @@ impl PlanWork {
             _ => format!("{}/{}", self.around.run, self.plan.action_id(index)),
         };
         let before = base.as_ref().and_then(|body| body.made_as.clone());
+        let was_adopted = base.as_ref().is_some_and(|body| body.adopted);
         let body = RecordBody {
+            adopted: action.verb == Verb::Adopt || (was_adopted && action.verb != Verb::Create),
             made_as: before.or_else(|| recording.renamed_from.clone()),
             spec: open.spec.unwrap_or_else(|| action.spec.clone()),
             output,

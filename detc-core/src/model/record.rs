@@ -45,6 +45,9 @@ pub struct RecordBody {
     /// The id that the thing was made under, where it was renamed since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made_as: Option<ResourceId>,
+    /// It was there before it was recorded: when it is no longer desired, it is left as it is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adopted: bool,
     /// The spec as it was applied: references resolved, sensitive values marked.
     pub spec: Doc,
     /// The outputs that came of it.
@@ -162,6 +165,7 @@ mod tests {
     fn body() -> RecordBody {
         RecordBody {
             made_as: None,
+            adopted: false,
             spec: Doc::new(&json!({"input": {"a": 1}})),
             output: json!({"pid": 7}),
             host: None,

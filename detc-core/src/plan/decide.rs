@@ -8,7 +8,8 @@ use crate::diff::{Change, ChangeKind, Differ, Reason, View, intent_digest};
 use crate::model::parallel::in_parts;
 use crate::model::secret::Vault;
 use crate::model::{
-    DesiredResource, Digest, Doc, Hasher, HostName, Map, Observation, Record, RecordError, ResourceId,
+    DesiredResource, Digest, Doc, Hasher, HostName, Map, Observation, Record, RecordBody, RecordError,
+    ResourceId,
 };
 use crate::resource::{Kind, Removal};
 
@@ -155,7 +156,8 @@ impl<'a> Decider<'a> {
         step.make(make);
         if let Some(body) = body {
             if is_replaced {
-                step.remove(removal(&body.spec, body.host, basis, Verb::Delete));
+                let verb = if is_foreign(kind, &body) { Verb::Forget } else { Verb::Delete };
+                step.remove(removal(&body.spec, body.host, basis, verb));
             }
             step.was_after(body.after);
         }
@@ -198,12 +200,17 @@ impl<'a> Decider<'a> {
             steps.add(None, change).was_after(body.after);
             return Ok(());
         };
-        let change = Differ { facts: kind.facts(), key: self.input.key }.removal(id, observed);
+        let mut change = Differ { facts: kind.facts(), key: self.input.key }.removal(id, observed);
         let is_deleted = change.kind == ChangeKind::Delete;
         if body.protected() && is_deleted {
             return Err(protected(&change));
         }
+        let is_left = is_foreign(&**kind, &body) && matches!(observed, Observation::Present(_));
+        if is_left && is_deleted {
+            change.reason = Reason::WasAdopted;
+        }
         let verb = match (kind.facts().traits.removal, observed) {
+            _ if is_left => Verb::Forget,
             (Removal::Forget, _) | (Removal::Delete, Observation::Absent) => Verb::Forget,
             (Removal::Delete, _) => Verb::Delete,
         };
@@ -214,6 +221,16 @@ impl<'a> Decider<'a> {
         step.was_after(body.after);
         Ok(())
     }
+}
+
+/// Whether what is recorded was there before detc, and is not detc's to remove. What carries a mark of detc was made by
+/// it, whoever recorded it.
+fn is_foreign(kind: &dyn Kind, body: &RecordBody) -> bool {
+    body.adopted
+        && kind.facts().traits.removal == Removal::Delete
+        && !kind
+            .inspect(&body.spec, false)
+            .is_ok_and(|footprint| footprint.crash == CrashClass::FindableByTag)
 }
 
 fn verb_of(change: &Change) -> Verb {

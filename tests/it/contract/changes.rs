@@ -50,6 +50,21 @@ fn what_is_no_longer_in_the_file_is_deleted_and_what_was_never_recorded_stays() 
 }
 
 #[test]
+fn what_was_there_before_is_adopted_and_outlives_destroy() {
+    let place = Place::new();
+    place.write("precious", "data");
+    place.desire(&[file(&place, "precious", "data"), file(&place, "made", "m")]);
+    place.apply();
+    place.desire(&[file(&place, "precious", "changed"), file(&place, "made", "m")]);
+    place.apply();
+    let plan = place.fleet(&["destroy", "--yes"]).exits(0);
+    assert!(plan.out.contains("it was there before detc and is left as it is"), "{}", plan.out);
+    assert_eq!(place.read("precious"), "changed");
+    assert!(!place.path("made").exists());
+    assert!(place.fleet(&["--json", "status"]).exits(0).json()["resources"].as_array().unwrap().is_empty());
+}
+
+#[test]
 fn a_directory_that_holds_what_detc_did_not_make_is_left() {
     let place = Place::new();
     place.desire(&[json!({ "kind": "directory", "name": "d", "path": place.text("d") })]);

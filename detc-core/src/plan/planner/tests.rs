@@ -135,6 +135,7 @@ fn record_of(action: &PlannedAction, before: Option<&Record>, seen: Digest, run:
     let made_as = before.and_then(|before| before.body().unwrap().made_as);
     let extra: Option<Box<Extra>> = recording.extra.clone();
     let body = RecordBody {
+        adopted: false,
         made_as: made_as.or_else(|| recording.renamed_from.clone()),
         spec: action.spec.clone(),
         output: json!({"port": run % 3}),

@@ -72,6 +72,7 @@ fn plainly_alike(a: &Change, b: &Change) -> bool {
                 | Reason::IntentAndDrift
                 | Reason::RecordOnly
                 | Reason::NotDesired
+                | Reason::WasAdopted
         )
     };
     a.kind == b.kind

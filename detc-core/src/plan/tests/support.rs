@@ -297,7 +297,9 @@ impl World {
                 _ if resource.kind() == "unit" => json!({"pid": self.runs}),
                 _ => Value::Null,
             };
+            let was_adopted = before.as_ref().is_some_and(|body| body.adopted);
             let body = RecordBody {
+                adopted: action.verb == Verb::Adopt || (was_adopted && action.verb != Verb::Create),
                 made_as: before.and_then(|before| before.made_as).or_else(|| recording.renamed_from.clone()),
                 spec: crate::model::Doc::new(&spec),
                 output,
