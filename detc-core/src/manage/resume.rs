@@ -1,6 +1,7 @@
 //! Goes on with a run that was interrupted, or gives it up in good order.
 
 use std::collections::BTreeSet;
+use std::fmt::{self, Display};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -44,6 +45,15 @@ impl FromStr for Settlement {
             "done" => Ok(Self::Done(id)),
             "not-done" => Ok(Self::NotDone(id)),
             _ => Err(expected()),
+        }
+    }
+}
+
+impl Display for Settlement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done(id) => write!(f, "{id} was done"),
+            Self::NotDone(id) => write!(f, "{id} was not done"),
         }
     }
 }

@@ -76,6 +76,17 @@ fn a_command_in_doubt_that_is_settled_as_not_done_is_run_once_more() {
 }
 
 #[test]
+fn a_command_can_be_settled_straight_after_the_kill_and_not_without_yes() {
+    let place = in_flight();
+    kill_in_flight(&place);
+    place.fleet(&["apply", "--settle", "done=command/once"]).exits(3).complains("--yes");
+    let settled = place.fleet(&["apply", "--yes", "--settle", "done=command/once"]).exits(0);
+    settled.complains("settled: command/once was done");
+    assert_eq!(place.read("ledger"), "once\n");
+    place.fleet(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
 fn what_is_not_in_doubt_can_not_be_settled() {
     let place = in_flight();
     place.fleet(&["apply", "--yes", "--settle", "done=command/once"]).exits(64).complains("command/once");

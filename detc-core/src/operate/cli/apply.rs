@@ -24,13 +24,22 @@ pub(super) async fn run(session: Session, args: ApplyArgs, output: &Output) -> R
             (Some(desired), manager)
         }
     };
-    for settlement in &args.settle {
-        manager.settle(settlement).await?;
+    if !args.settle.is_empty() && !args.yes && !may_ask() {
+        return Err(Failed::refused(
+            "not_confirmed",
+            "nobody can be asked whether to apply what is settled so",
+        )
+        .with_hint("add `--yes` to apply without being asked"));
     }
     let stop = stop_on_interrupt();
     if let Some(code) = finish_interrupted(&manager, desired.as_ref(), &args, &stop, output).await? {
         plan::leave(manager, desired).await?;
         return Ok(code);
+    }
+    // Only now: what an interrupted run left open is in doubt when that run has ended.
+    for settlement in &args.settle {
+        manager.settle(settlement).await?;
+        output.say(&format!("settled: {settlement}"));
     }
     let mut looking = progress::looking(output);
     let planned = match (saved, &desired) {
@@ -92,6 +101,10 @@ async fn finish_interrupted(
     match manager.resume(open, desired, sink, stop.clone()).await? {
         Resumed::Finished(report) if report.report.outcome == Outcome::Done => {
             output.say(&format!("{number} is finished."));
+            Ok(None)
+        }
+        Resumed::Finished(report) if !args.settle.is_empty() && report.report.outcome == Outcome::Failed => {
+            output.say(&format!("{number} has ended, with what is settled now and the rest planned anew."));
             Ok(None)
         }
         Resumed::Finished(report) => {
