@@ -38,6 +38,7 @@ pub(crate) struct Bench {
     blobs: BTreeMap<Digest, Arc<[u8]>>,
     recorded: Option<RecordBody>,
     pub(crate) triggers: Option<String>,
+    pub(crate) begun_before: bool,
 }
 
 impl Bench {
@@ -53,6 +54,7 @@ impl Bench {
             blobs: BTreeMap::new(),
             recorded: None,
             triggers: None,
+            begun_before: false,
         }
     }
 
@@ -88,6 +90,7 @@ impl Bench {
             scope: &self.scope,
             state_dir: &self.state_dir,
             key: "key",
+            begun_before: self.begun_before,
             blobs: &self.blobs,
         })
     }

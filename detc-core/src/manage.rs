@@ -21,6 +21,7 @@ use crate::plan::PlanError;
 use crate::resource::Registry;
 use crate::store::{Compare, Store, StoreError};
 
+mod begun;
 mod clock;
 mod identity;
 mod lead;

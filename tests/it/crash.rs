@@ -6,6 +6,7 @@
 
 mod doubt;
 mod ledger;
+mod orphan;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,7 +1,8 @@
 //! `command`: runs a program once.
 //!
 //! `creates` or `unless` tell whether it has been done; with neither, only the record does, and a crash while it runs is
-//! left to a person: it may or may not have happened, and nothing can tell.
+//! left to a person: it may or may not have happened, and nothing can tell. While a try that was cut off goes on, nothing
+//! tells either; see `orphan`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +15,9 @@ use detc_core::model::{Observation, Present};
 use detc_core::resource::{ChangeEffect, HostNeed, InvalidField, KindTraits, Removal, Removed, Resource};
 use serde::{Deserialize, Serialize};
 
-use super::common::{check_argv, check_env, check_path, is_later, tail};
+use super::common::{check_argv, check_env, check_path, is_later, missing_dir, tail};
+
+mod orphan;
 
 /// The spec of a `command`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,18 +72,31 @@ impl CommandSpec {
     }
 
     fn command(&self, argv: &[String]) -> Command {
-        Command::new(argv)
-            .with_env(self.env.clone())
-            .with_dir(self.dir.clone())
-            .with_timeout(self.timeout_ms.map_or(TIMEOUT, Duration::from_millis))
+        Command::new(argv).with_env(self.env.clone()).with_dir(self.dir.clone()).with_timeout(self.timeout())
+    }
+
+    fn timeout(&self) -> Duration {
+        self.timeout_ms.map_or(TIMEOUT, Duration::from_millis)
+    }
+
+    /// Whether it has been done; `None`: nothing tells.
+    async fn is_done(&self, cx: &ActionCx<'_>) -> Result<Option<bool>, ActionError> {
+        Ok(match (&self.creates, &self.unless) {
+            (Some(path), _) => Some(cx.host()?.stat(path).await?.is_some()),
+            (None, Some(unless)) => match cx.host()?.run(&self.command(unless)).await {
+                Ok(output) => Some(output.success()),
+                // Its program, or the directory, may be what is yet to be made.
+                Err(HostError::NotFound { .. }) => Some(false),
+                Err(other) => return Err(other.into()),
+            },
+            (None, None) => None,
+        })
     }
 
     async fn execute(&self, cx: &ActionCx<'_>) -> Result<CommandOutput, ActionError> {
-        let output = cx.host()?.run(&self.command(&self.run)).await.map_err(|error| match &error {
-            HostError::TimedOut { .. } => ActionError::from(error)
-                .with_hint("give it more time with `timeout_ms`, or find out what it waits for"),
-            _ => error.into(),
-        })?;
+        let mut command = self.command(&self.run);
+        command.env.insert(orphan::VARIABLE.to_owned(), orphan::mark(cx));
+        let output = cx.host()?.run(&command).await.map_err(|error| self.not_run(cx, error))?;
         let ExitStatus::Code(code @ 0) = output.status else { return Err(self.failed(cx, &output)) };
         if let Some(path) = &self.creates
             && cx.host()?.stat(path).await?.is_none()
@@ -89,6 +105,22 @@ impl CommandSpec {
             return Err(ActionError::permanent(message).with_hint("correct `creates`, or what it runs"));
         }
         Ok(CommandOutput { stdout: String::from_utf8_lossy(&output.stdout).into_owned(), code })
+    }
+
+    fn not_run(&self, cx: &ActionCx<'_>, error: HostError) -> ActionError {
+        match error {
+            HostError::TimedOut { .. } => ActionError::from(error)
+                .with_hint("give it more time with `timeout_ms`, or find out what it waits for"),
+            HostError::NotFound { host, path } if self.dir.as_ref() == Some(&path) => {
+                missing_dir(cx.resource(), "be run", &path, &host)
+            }
+            HostError::NotFound { host, path } => {
+                let message =
+                    format!("{} can not be run: there is no program {path} on {host}", cx.resource());
+                ActionError::permanent(message).with_hint("install it, or correct `run`")
+            }
+            other => other.into(),
+        }
     }
 
     fn failed(&self, cx: &ActionCx<'_>, output: &Output) -> ActionError {
@@ -118,6 +150,12 @@ impl Resource for CommandSpec {
     fn inspect(&self) -> Result<Footprint, InvalidField> {
         check_argv("run", &self.run)?;
         check_env(self.env.keys())?;
+        if self.env.contains_key(orphan::VARIABLE) {
+            return Err(InvalidField::new(
+                "env",
+                format!("can not set {}: it is detc's own", orphan::VARIABLE),
+            ));
+        }
         let mut footprint = Footprint::new(match (&self.creates, &self.unless) {
             (Some(_), Some(_)) => {
                 return Err(InvalidField::new("unless", "can not stand beside `creates`: one of them tells"));
@@ -147,24 +185,31 @@ impl Resource for CommandSpec {
     }
 
     async fn observe(&self, cx: &ActionCx<'_>) -> Result<Observation, ActionError> {
-        let done = match (&self.creates, &self.unless) {
-            (Some(path), _) => cx.host()?.stat(path).await?.is_some(),
-            (None, Some(unless)) => match cx.host()?.run(&self.command(unless)).await {
-                Ok(output) => output.success(),
-                // Its program, or the directory, may be what is yet to be made.
-                Err(HostError::NotFound { .. }) => false,
-                Err(other) => return Err(other.into()),
+        Ok(match self.is_done(cx).await? {
+            Some(true) => Observation::Present(Present::new()),
+            Some(false) => Observation::Absent,
+            None => match orphan::find(cx).await? {
+                Some(orphan) => Observation::Unknown(orphan.still_runs()),
+                None => Observation::Unobservable,
             },
-            (None, None) => return Ok(Observation::Unobservable),
-        };
-        Ok(if done { Observation::Present(Present::new()) } else { Observation::Absent })
+        })
     }
 
     async fn create(&self, cx: &ActionCx<'_>) -> Result<CommandOutput, ActionError> {
+        // What was seen before an earlier try had ended says nothing: it may have done it since. So it is looked again.
+        if let Some(orphan) = orphan::wait(cx, self.timeout()).await? {
+            return Err(ActionError::outcome_unknown(orphan.has_ended()));
+        }
+        if cx.begun_before() && self.is_done(cx).await? == Some(true) {
+            let message = format!("an earlier try of {} has done it meanwhile", cx.resource());
+            return Err(ActionError::outcome_unknown(message));
+        }
         self.execute(cx).await
     }
 
     async fn update(&self, cx: &ActionCx<'_>) -> Result<CommandOutput, ActionError> {
+        // It was done before, and is done again since it has changed: that it has been done tells nothing.
+        orphan::wait(cx, self.timeout()).await?;
         self.execute(cx).await
     }
 
@@ -175,85 +220,4 @@ impl Resource for CommandSpec {
 
 #[cfg(test)]
 #[cfg(feature = "local")]
-mod tests {
-    use super::*;
-    use crate::test_util::Bench;
-
-    #[tokio::test]
-    async fn it_is_done_when_its_path_is_there() {
-        let bench = Bench::new("command/c");
-        let creates = bench.path("made");
-        let spec = CommandSpec { creates: Some(creates.clone()), ..CommandSpec::new(["touch", &creates]) };
-        assert_eq!(spec.observe(&bench.cx()).await.unwrap(), Observation::Absent);
-        spec.create(&bench.cx()).await.unwrap();
-        assert_eq!(spec.observe(&bench.cx()).await.unwrap(), Observation::Present(Present::new()));
-    }
-
-    #[tokio::test]
-    async fn a_command_that_does_not_make_what_it_should_has_failed() {
-        let bench = Bench::new("command/c");
-        let creates = bench.path("made");
-        let spec = CommandSpec { creates: Some(creates.clone()), ..CommandSpec::new(["true"]) };
-        let error = spec.create(&bench.cx()).await.unwrap_err();
-        assert_eq!(error.to_string(), format!("command/c ended well, and {creates} is not there"));
-    }
-
-    #[tokio::test]
-    async fn a_test_tells_whether_it_is_done() {
-        let bench = Bench::new("command/c");
-        let unless = |argv: &[&str]| CommandSpec {
-            unless: Some(argv.iter().map(|&text| text.to_owned()).collect()),
-            ..CommandSpec::new(["true"])
-        };
-        let seen = unless(&["true"]).observe(&bench.cx()).await.unwrap();
-        assert_eq!(seen, Observation::Present(Present::new()));
-        for argv in [&["false"], &["detc-no-such-program"]] {
-            assert_eq!(unless(argv).observe(&bench.cx()).await.unwrap(), Observation::Absent);
-        }
-        let seen = CommandSpec::new(["true"]).observe(&bench.cx()).await.unwrap();
-        assert_eq!(seen, Observation::Unobservable);
-    }
-
-    #[tokio::test]
-    async fn its_output_is_exact_and_it_has_its_variables_and_directory() {
-        let bench = Bench::new("command/c");
-        let spec = CommandSpec {
-            env: BTreeMap::from([("GREETING".into(), "hello".into())]),
-            dir: Some(bench.path("")),
-            ..CommandSpec::new(["sh", "-c", "touch here; printf ' %s \\n\\n' \"$GREETING $1\"", "sh", "$x;y"])
-        };
-        let output = spec.create(&bench.cx()).await.unwrap();
-        assert_eq!(output, CommandOutput { stdout: " hello $x;y \n\n".into(), code: 0 });
-        assert!(std::path::Path::new(&bench.path("here")).exists());
-    }
-
-    #[tokio::test]
-    async fn a_failure_tells_the_code_and_what_was_said() {
-        let bench = Bench::new("command/c");
-        let spec = CommandSpec::new(["sh", "-c", "echo out; echo wrong >&2; exit 3"]);
-        let error = spec.create(&bench.cx()).await.unwrap_err();
-        assert_eq!(error.to_string(), "`sh` of command/c ended with exit code 3:\nwrong");
-    }
-
-    #[tokio::test]
-    async fn a_command_out_of_time_has_an_unknown_outcome() {
-        let bench = Bench::new("command/c");
-        let spec = CommandSpec { timeout_ms: Some(30), ..CommandSpec::new(["sleep", "600"]) };
-        let error = spec.create(&bench.cx()).await.unwrap_err();
-        assert_eq!(error.class(), detc_core::action::ErrorClass::OutcomeUnknown);
-        assert!(error.hint().unwrap().contains("timeout_ms"));
-    }
-
-    #[test]
-    fn how_its_outcome_is_found_out_follows_from_the_guard() {
-        let class = |text: &str| {
-            let spec: CommandSpec = serde_json::from_str(text).unwrap();
-            spec.inspect().map(|footprint| footprint.crash).map_err(|error| error.to_string())
-        };
-        assert_eq!(class(r#"{"run": ["a"]}"#), Ok(CrashClass::AtMostOnce));
-        assert_eq!(class(r#"{"run": ["a"], "creates": "/x"}"#), Ok(CrashClass::DeterministicName));
-        assert_eq!(class(r#"{"run": ["a"], "unless": ["b"]}"#), Ok(CrashClass::CompareAndSet));
-        assert_eq!(class(r#"{"run": []}"#), Err("`run` must name a program: it is an empty list".to_owned()));
-        assert!(class(r#"{"run": ["a"], "unless": ["b"], "creates": "/x"}"#).is_err());
-    }
-}
+mod tests;

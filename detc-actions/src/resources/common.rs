@@ -1,7 +1,8 @@
 //! What several kinds check and compare in the same way.
 
+use detc_core::action::ActionError;
 use detc_core::backend::host::{Owner, Ownership, Stat};
-use detc_core::model::Present;
+use detc_core::model::{Present, ResourceId};
 use detc_core::resource::{InvalidField, LATER};
 
 /// Whether a text is known only later, and so can not be checked now.
@@ -110,6 +111,12 @@ impl Access<'_> {
 
 fn seen_as(seen: &Owner, wanted: &str) -> String {
     if seen.is(wanted) { wanted.to_owned() } else { seen.to_string() }
+}
+
+/// What a resource can not do (`be written`) since its directory is not there.
+pub(super) fn missing_dir(id: &ResourceId, act: &str, dir: &str, host: &str) -> ActionError {
+    ActionError::permanent(format!("{id} can not {act}: its directory {dir} does not exist on {host}"))
+        .with_hint("manage it with a `directory`, which comes before what lies in it, or correct the path")
 }
 
 /// The last lines of an output, for a message: at most `lines` of them and 2,000 characters, which a terminal still shows

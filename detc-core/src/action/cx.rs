@@ -32,6 +32,8 @@ pub struct CxParts<'a> {
     pub state_dir: &'a str,
     /// The idempotency key of this action.
     pub key: &'a str,
+    /// Whether an earlier try was begun whose end is not known.
+    pub begun_before: bool,
     /// Contents of files that specs name.
     pub blobs: &'a BTreeMap<Digest, Arc<[u8]>>,
 }
@@ -89,6 +91,13 @@ impl<'a> ActionCx<'a> {
     /// A key that is the same each time this very action is tried, also after a crash, and never otherwise.
     pub fn idempotency_key(&self) -> &str {
         self.parts.key
+    }
+
+    /// Whether this was tried before and how that try ended is not known: it was cut off by a crash, its answer was lost,
+    /// or it failed in one of the last runs. It may still be under way. A kind whose tries go on without the manager finds
+    /// them and waits for them before it tries again.
+    pub fn begun_before(&self) -> bool {
+        self.parts.begun_before
     }
 
     /// The content of a file that the spec names.

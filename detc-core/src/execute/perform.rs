@@ -19,6 +19,7 @@ mod around;
 mod judge;
 
 pub use around::Surroundings;
+pub(crate) use around::Try;
 pub(crate) use judge::{how_to_settle, judge};
 
 /// A future of a check or an apply.
@@ -71,6 +72,8 @@ struct Open {
     triggers: Option<String>,
     /// What is left on purpose of something that was removed, and why.
     left: Option<String>,
+    /// Whether it was tried before and the end of that try is not known.
+    begun_before: bool,
     error: String,
 }
 
@@ -163,10 +166,19 @@ impl PlanWork {
         let base = self.base(action, id);
         let spec = self.resolve(action)?;
         let token = self.token(action);
-        let observed = self
-            .around
-            .observe(index, action, id, &spec, base.as_deref(), token.as_deref(), &self.plan)
-            .await?;
+        let begun = phase == Phase::Settle || self.around.begun.contains(id);
+        let call = around::Call {
+            index,
+            action,
+            id,
+            spec: &spec,
+            base: base.as_deref(),
+            token: token.as_deref(),
+            plan: &self.plan,
+            // The try that is verified has ended, and it began when no other was under way.
+            begun_before: begun && phase != Phase::Verify,
+        };
+        let observed = self.around.observe(&call).await?;
         let left =
             phase == Phase::Verify && self.state().open.get(&index).is_some_and(|open| open.left.is_some());
         let checked = if left {
@@ -187,6 +199,7 @@ impl PlanWork {
         open.spec = Some(spec);
         open.observed = Some(observed);
         open.triggers = token;
+        open.begun_before = begun;
         Ok(checked)
     }
 
@@ -204,8 +217,16 @@ impl PlanWork {
             Some(Observation::Unobservable) | None => base.is_some(),
         };
         let token = open.triggers.as_deref();
-        let call =
-            around::Call { index, action, id, spec: &spec, base: base.as_deref(), token, plan: &self.plan };
+        let call = around::Call {
+            index,
+            action,
+            id,
+            spec: &spec,
+            base: base.as_deref(),
+            token,
+            plan: &self.plan,
+            begun_before: open.begun_before,
+        };
         let output = if action.verb.removes() {
             if let Removed::Left(why) = self.around.delete(&call).await? {
                 self.state().open.entry(index).or_default().left = Some(why);

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::Manager;
 use crate::backend::Host;
-use crate::execute::{Progress, ProgressSink, Surroundings};
+use crate::execute::{Progress, ProgressSink, Surroundings, Try};
 use crate::model::{Doc, Extra, HostName, HostSpec, Observation, RecordBody, ResourceId};
 use crate::plan::Observed;
 
@@ -115,7 +115,7 @@ async fn look_at(around: &Surroundings, look: &Look) -> Observation {
         base,
         token,
         look.extra.as_deref(),
-        "observe",
+        Try::NONE,
     );
     match tokio::time::timeout(LOOK_TIMEOUT, call).await {
         Ok(Ok(observation)) => observation,

@@ -130,7 +130,7 @@ impl Manager {
 
     /// Reads a run; the inner error says why it can not be gone on with.
     #[allow(clippy::type_complexity)]
-    async fn read_run(
+    pub(super) async fn read_run(
         &self,
         number: RunNumber,
     ) -> Result<Result<(Plan, (Vec<journal::Entry>, u64)), String>, ManageError> {

@@ -91,6 +91,7 @@ impl Manager {
     ) -> Result<ApplyReport, ManageError> {
         let number = head.number;
         around.run = number;
+        around.begun = Arc::new(self.begun_before(number).await?);
         self.connect_missing(&plan, &mut around).await;
         let again = around.clone();
         let work = Arc::new(PlanWork::new(plan.clone(), around));

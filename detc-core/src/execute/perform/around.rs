@@ -10,7 +10,9 @@ use super::super::journal::RunNumber;
 use crate::action::{ActionCx, ActionError, CxParts, ErrorClass};
 use crate::backend::Host;
 use crate::model::secret::{MarkKey, Vault};
-use crate::model::{Digest, Doc, Extra, FieldPath, HostName, Observation, RecordBody, Recorded, ResourceId};
+use crate::model::{
+    Digest, Doc, Extra, FieldPath, HostName, Observation, RecordBody, Recorded, ResourceId, Set,
+};
 use crate::plan::{Plan, PlannedAction};
 use crate::resource::{Kind, KindFacts, Registry, Removed, Source};
 
@@ -36,6 +38,8 @@ pub struct Surroundings {
     pub scope: String,
     /// The run.
     pub run: RunNumber,
+    /// What earlier runs tried and did not end well: such a try may still be under way.
+    pub begun: Arc<Set<ResourceId>>,
     /// Whether it goes on with a run that was interrupted.
     pub resumed: bool,
 }
@@ -49,6 +53,18 @@ enum Lost {
     MadeUp,
 }
 
+/// Which try of an action a call is part of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Try<'a> {
+    key: &'a str,
+    begun_before: bool,
+}
+
+impl Try<'static> {
+    /// A look that is part of none.
+    pub(crate) const NONE: Self = Self { key: "observe", begun_before: false };
+}
+
 /// One call into a kind.
 pub(super) struct Call<'a> {
     pub(super) index: u32,
@@ -58,6 +74,14 @@ pub(super) struct Call<'a> {
     pub(super) base: Option<&'a RecordBody>,
     pub(super) token: Option<&'a str>,
     pub(super) plan: &'a Plan,
+    /// Whether it was tried before and the end of that try is not known.
+    pub(super) begun_before: bool,
+}
+
+impl Call<'_> {
+    fn tried<'a>(&self, key: &'a str) -> Try<'a> {
+        Try { key, begun_before: self.begun_before }
+    }
 }
 
 impl Surroundings {
@@ -73,6 +97,7 @@ impl Surroundings {
             blobs: Arc::default(),
             scope: scope.into(),
             run,
+            begun: Arc::default(),
             resumed: false,
         }
     }
@@ -138,7 +163,7 @@ impl Surroundings {
         parts: (&'a ResourceId, Option<&'a HostName>),
         base: Option<&'a RecordBody>,
         token: Option<&'a str>,
-        key: &'a str,
+        tried: Try<'a>,
     ) -> Result<ActionCx<'a>, ActionError> {
         let (id, host) = parts;
         Ok(ActionCx::new(CxParts {
@@ -149,7 +174,8 @@ impl Surroundings {
             triggers: token,
             scope: &self.scope,
             state_dir: host.and_then(|host| self.state_dirs.get(host)).map_or("", String::as_str),
-            key,
+            key: tried.key,
+            begun_before: tried.begun_before,
             blobs: &self.blobs,
         }))
     }
@@ -159,22 +185,12 @@ impl Surroundings {
     }
 
     /// Looks at a resource. The observation has its sensitive values marked.
-    #[allow(clippy::too_many_arguments)]
-    pub(super) async fn observe(
-        &self,
-        index: u32,
-        action: &PlannedAction,
-        id: &ResourceId,
-        spec: &Doc,
-        base: Option<&RecordBody>,
-        token: Option<&str>,
-        plan: &Plan,
-    ) -> Result<Observation, ActionError> {
-        let call = Call { index, action, id, spec, base, token, plan };
-        let key = self.key(&call);
+    pub(super) async fn observe(&self, call: &Call<'_>) -> Result<Observation, ActionError> {
+        let Call { action, id, spec, base, token, .. } = *call;
+        let key = self.key(call);
         let extra = action.recording.as_ref().and_then(|recording| recording.extra.as_deref());
         let extra = extra.or_else(|| base.and_then(|body| body.extra.as_deref()));
-        self.look((id, action.host.as_ref()), spec, base, token, extra, &key).await
+        self.look((id, action.host.as_ref()), spec, base, token, extra, call.tried(&key)).await
     }
 
     /// Looks at a resource by its spec.
@@ -185,11 +201,11 @@ impl Surroundings {
         base: Option<&RecordBody>,
         token: Option<&str>,
         extra: Option<&Extra>,
-        key: &str,
+        tried: Try<'_>,
     ) -> Result<Observation, ActionError> {
         let kind = self.kind(id)?;
         let opened = self.open(spec, id, Lost::MadeUp)?;
-        let cx = self.cx((id, host), base, token, key)?;
+        let cx = self.cx((id, host), base, token, tried)?;
         let observation = kind.observe(&opened, &cx).await?;
         let observation = sealed_observation(observation, kind.facts(), extra, &self.vault, &self.key);
         Ok(self.sealed_like(observation, spec, base))
@@ -219,19 +235,19 @@ impl Surroundings {
 
     pub(super) async fn create(&self, call: &Call<'_>) -> Result<Value, ActionError> {
         let key = self.key(call);
-        let cx = self.cx((call.id, call.action.host.as_ref()), call.base, call.token, &key)?;
+        let cx = self.cx((call.id, call.action.host.as_ref()), call.base, call.token, call.tried(&key))?;
         self.kind(call.id)?.create(&self.open(call.spec, call.id, Lost::Refused)?, &cx).await
     }
 
     pub(super) async fn update(&self, call: &Call<'_>) -> Result<Value, ActionError> {
         let key = self.key(call);
-        let cx = self.cx((call.id, call.action.host.as_ref()), call.base, call.token, &key)?;
+        let cx = self.cx((call.id, call.action.host.as_ref()), call.base, call.token, call.tried(&key))?;
         self.kind(call.id)?.update(&self.open(call.spec, call.id, Lost::Refused)?, &cx).await
     }
 
     pub(super) async fn delete(&self, call: &Call<'_>) -> Result<Removed, ActionError> {
         let key = self.key(call);
-        let cx = self.cx((call.id, call.action.host.as_ref()), call.base, call.token, &key)?;
+        let cx = self.cx((call.id, call.action.host.as_ref()), call.base, call.token, call.tried(&key))?;
         self.kind(call.id)?.delete(&self.open(call.spec, call.id, Lost::MadeUp)?, &cx).await
     }
 

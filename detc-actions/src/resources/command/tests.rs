@@ -1,0 +1,150 @@
+//! Commands: run, guarded, in doubt.
+
+use super::*;
+use crate::test_util::{Bench, eventually};
+
+#[tokio::test]
+async fn it_is_done_when_its_path_is_there() {
+    let bench = Bench::new("command/c");
+    let creates = bench.path("made");
+    let spec = CommandSpec { creates: Some(creates.clone()), ..CommandSpec::new(["touch", &creates]) };
+    assert_eq!(spec.observe(&bench.cx()).await.unwrap(), Observation::Absent);
+    spec.create(&bench.cx()).await.unwrap();
+    assert_eq!(spec.observe(&bench.cx()).await.unwrap(), Observation::Present(Present::new()));
+}
+
+#[tokio::test]
+async fn a_command_that_does_not_make_what_it_should_has_failed() {
+    let bench = Bench::new("command/c");
+    let creates = bench.path("made");
+    let spec = CommandSpec { creates: Some(creates.clone()), ..CommandSpec::new(["true"]) };
+    let error = spec.create(&bench.cx()).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("command/c ended well, and {creates} is not there"));
+}
+
+#[tokio::test]
+async fn a_test_tells_whether_it_is_done() {
+    let bench = Bench::new("command/c");
+    let unless = |argv: &[&str]| CommandSpec {
+        unless: Some(argv.iter().map(|&text| text.to_owned()).collect()),
+        ..CommandSpec::new(["true"])
+    };
+    let seen = unless(&["true"]).observe(&bench.cx()).await.unwrap();
+    assert_eq!(seen, Observation::Present(Present::new()));
+    for argv in [&["false"], &["detc-no-such-program"]] {
+        assert_eq!(unless(argv).observe(&bench.cx()).await.unwrap(), Observation::Absent);
+    }
+    let seen = CommandSpec::new(["true"]).observe(&bench.cx()).await.unwrap();
+    assert_eq!(seen, Observation::Unobservable);
+}
+
+#[tokio::test]
+async fn its_output_is_exact_and_it_has_its_variables_and_directory() {
+    let bench = Bench::new("command/c");
+    let spec = CommandSpec {
+        env: BTreeMap::from([("GREETING".into(), "hello".into())]),
+        dir: Some(bench.path("")),
+        ..CommandSpec::new(["sh", "-c", "touch here; printf ' %s \\n\\n' \"$GREETING $1\"", "sh", "$x;y"])
+    };
+    let output = spec.create(&bench.cx()).await.unwrap();
+    assert_eq!(output, CommandOutput { stdout: " hello $x;y \n\n".into(), code: 0 });
+    assert!(std::path::Path::new(&bench.path("here")).exists());
+}
+
+#[tokio::test]
+async fn a_failure_tells_the_code_and_what_was_said() {
+    let bench = Bench::new("command/c");
+    let spec = CommandSpec::new(["sh", "-c", "echo out; echo wrong >&2; exit 3"]);
+    let error = spec.create(&bench.cx()).await.unwrap_err();
+    assert_eq!(error.to_string(), "`sh` of command/c ended with exit code 3:\nwrong");
+}
+
+#[tokio::test]
+async fn a_command_out_of_time_has_an_unknown_outcome() {
+    let bench = Bench::new("command/c");
+    let spec = CommandSpec { timeout_ms: Some(30), ..CommandSpec::new(["sleep", "600"]) };
+    let error = spec.create(&bench.cx()).await.unwrap_err();
+    assert_eq!(error.class(), detc_core::action::ErrorClass::OutcomeUnknown);
+    assert!(error.hint().unwrap().contains("timeout_ms"));
+}
+
+/// A command that leaves a line, in a place where an earlier try of it may still be under way.
+fn tried_before() -> (Bench, CommandSpec) {
+    let mut bench = Bench::new("command/c");
+    bench.begun_before = true;
+    let (made, runs) = (bench.path("made"), bench.path("runs"));
+    let argv = ["sh", "-c", "echo ran >> \"$1\"; : > \"$0\"", &made, &runs];
+    let spec = CommandSpec { creates: Some(made.clone()), ..CommandSpec::new(argv) };
+    (bench, spec)
+}
+
+fn runs(bench: &Bench) -> usize {
+    std::fs::read_to_string(bench.path("runs")).map_or(0, |text| text.lines().count())
+}
+
+#[tokio::test]
+async fn what_an_earlier_try_did_since_the_last_look_is_not_done_again() {
+    let (bench, spec) = tried_before();
+    std::fs::write(bench.path("made"), "").unwrap();
+    let error = spec.create(&bench.cx()).await.unwrap_err();
+    assert_eq!(error.class(), detc_core::action::ErrorClass::OutcomeUnknown);
+    assert_eq!(error.to_string(), "an earlier try of command/c has done it meanwhile");
+    assert_eq!(runs(&bench), 0);
+    std::fs::remove_file(bench.path("made")).unwrap();
+    spec.create(&bench.cx()).await.unwrap();
+    spec.update(&bench.cx()).await.unwrap();
+    assert_eq!(runs(&bench), 2);
+}
+
+/// Runs a command with the mark of this resource, while `meanwhile` is done.
+async fn while_one_runs(bench: &Bench, meanwhile: impl AsyncFnOnce()) {
+    let cx = bench.cx();
+    let mut slow = Command::new(["sh", "-c", "echo begun; exec sleep 600"]);
+    slow.env.insert(orphan::VARIABLE.to_owned(), orphan::mark(&cx));
+    let host = cx.host().unwrap();
+    tokio::select! {
+        ended = host.run(&slow) => panic!("{ended:?}"),
+        () = async {
+            eventually("it runs", async || orphan::find(&cx).await.unwrap().map(drop)).await;
+            meanwhile().await;
+        } => {}
+    }
+}
+
+#[tokio::test]
+async fn a_try_that_still_runs_is_waited_for_and_then_named() {
+    let (bench, spec) = tried_before();
+    let impatient = CommandSpec { timeout_ms: Some(1), ..spec };
+    while_one_runs(&bench, async || {
+        for error in [impatient.create(&bench.cx()).await, impatient.update(&bench.cx()).await] {
+            let error = error.unwrap_err();
+            assert!(error.to_string().ends_with("started, still runs after 1 ms"), "{error}");
+            assert!(error.hint().unwrap().contains("`kill "), "{error:?}");
+        }
+    })
+    .await;
+    assert_eq!(runs(&bench), 0);
+}
+
+#[tokio::test]
+async fn a_command_of_another_store_is_not_waited_for() {
+    let (bench, spec) = tried_before();
+    let (other, _) = tried_before();
+    while_one_runs(&other, async || drop(spec.create(&bench.cx()).await.unwrap())).await;
+    assert_eq!(runs(&bench), 1);
+}
+
+#[test]
+fn how_its_outcome_is_found_out_follows_from_the_guard() {
+    let class = |text: &str| {
+        let spec: CommandSpec = serde_json::from_str(text).unwrap();
+        spec.inspect().map(|footprint| footprint.crash).map_err(|error| error.to_string())
+    };
+    assert_eq!(class(r#"{"run": ["a"]}"#), Ok(CrashClass::AtMostOnce));
+    assert_eq!(class(r#"{"run": ["a"], "creates": "/x"}"#), Ok(CrashClass::DeterministicName));
+    assert_eq!(class(r#"{"run": ["a"], "unless": ["b"]}"#), Ok(CrashClass::CompareAndSet));
+    assert_eq!(class(r#"{"run": []}"#), Err("`run` must name a program: it is an empty list".to_owned()));
+    assert!(class(r#"{"run": ["a"], "unless": ["b"], "creates": "/x"}"#).is_err());
+    let own = class(r#"{"run": ["a"], "env": {"DETC_COMMAND": "x"}}"#).unwrap_err();
+    assert_eq!(own, "`env` can not set DETC_COMMAND: it is detc's own");
+}
