@@ -64,7 +64,7 @@ impl Resource for DirectorySpec {
     fn inspect(&self) -> Result<Footprint, InvalidField> {
         check_path("path", &self.path)?;
         self.access().check()?;
-        Ok(Footprint::new(CrashClass::DeterministicName).writing(Place::path(&self.path)))
+        Ok(Footprint::new(CrashClass::DeterministicName).owning(Place::path(&self.path)))
     }
 
     async fn observe(&self, cx: &ActionCx<'_>) -> Result<Observation, ActionError> {

@@ -12,7 +12,7 @@ use detc_core::resource::{HostNeed, InvalidField, KindTraits, Removed, Resource,
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::common::{Access, check_path};
+use super::common::{Access, check_path, is_later, missing_dir};
 use super::template::render;
 
 /// The spec of a `file`. Exactly one of `content`, `source` and `template` is given.
@@ -129,11 +129,9 @@ impl FileSpec {
         let content = self.wanted(cx)?;
         cx.host()?.write(&self.path, &content, &self.access().ownership()).await.map_err(
             |error| match error {
-                HostError::NotFound { .. } => {
+                HostError::NotFound { host, .. } => {
                     let dir = self.path.rsplit_once('/').map_or("/", |(dir, _)| dir);
-                    ActionError::permanent(format!("the directory {dir} of {} does not exist", cx.resource()))
-                        .with_source(error)
-                        .with_hint("manage it with a `directory`, which comes before what lies in it")
+                    missing_dir(cx.resource(), "be written", dir, &host)
                 }
                 other => other.into(),
             },
@@ -189,6 +187,10 @@ impl Resource for FileSpec {
 
     fn inspect(&self) -> Result<Footprint, InvalidField> {
         check_path("path", &self.path)?;
+        if matches!(self.path.rsplit('/').next(), Some("" | ".")) && !is_later(&self.path) {
+            let problem = format!("must name a file: `{}` ends as a directory does", self.path);
+            return Err(InvalidField::new("path", problem));
+        }
         self.access().check()?;
         let given = [self.content.is_some(), self.source.is_some(), self.template.is_some()];
         match given.iter().filter(|given| **given).count() {
@@ -200,7 +202,7 @@ impl Resource for FileSpec {
                 return Err(InvalidField::new(field, problem));
             }
         }
-        Ok(Footprint::new(CrashClass::DeterministicName).writing(Place::path(&self.path)))
+        Ok(Footprint::new(CrashClass::DeterministicName).owning(Place::path(&self.path)))
     }
 
     async fn observe(&self, cx: &ActionCx<'_>) -> Result<Observation, ActionError> {

@@ -1,4 +1,5 @@
-//! What an action touches. Order follows from it; two unordered writers of one place are an error.
+//! What an action touches. Order follows from it; two owners of one place, or two writers of it without an order, are an
+//! error.
 
 use std::fmt::{self, Display};
 
@@ -12,6 +13,10 @@ pub struct Footprint {
     pub reads: Vec<Place>,
     /// Places that it makes or changes.
     pub writes: Vec<Place>,
+    /// Those of `writes` that it alone says all of. Two owners of one place would undo each other's work for ever, in
+    /// whatever order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owns: Vec<Place>,
     /// How its outcome is found out after a crash.
     pub crash: CrashClass,
 }
@@ -19,7 +24,7 @@ pub struct Footprint {
 impl Footprint {
     /// Touches nothing that others could touch.
     pub fn new(crash: CrashClass) -> Self {
-        Self { reads: Vec::new(), writes: Vec::new(), crash }
+        Self { reads: Vec::new(), writes: Vec::new(), owns: Vec::new(), crash }
     }
 
     /// Adds a place that it reads.
@@ -34,6 +39,13 @@ impl Footprint {
     pub fn writing(mut self, place: Place) -> Self {
         self.writes.push(place);
         self
+    }
+
+    /// Adds a place that it writes and that no other may own.
+    #[must_use]
+    pub fn owning(mut self, place: Place) -> Self {
+        self.owns.push(place.clone());
+        self.writing(place)
     }
 }
 
@@ -53,10 +65,21 @@ pub enum Place {
 }
 
 impl Place {
-    /// A path, without trailing slashes.
+    /// A path, in the one spelling that all spellings of it have in common: without `.`, and without slashes that are doubled
+    /// or trail. What `..` leads to only the host knows: it stays.
     pub fn path(path: &str) -> Self {
-        let trimmed = path.trim_end_matches('/');
-        Self::Path(if trimmed.is_empty() { "/".to_owned() } else { trimmed.to_owned() })
+        if !path.starts_with('/') {
+            return Self::Path(path.to_owned());
+        }
+        let mut plain = String::with_capacity(path.len());
+        for name in path.split('/').filter(|name| !matches!(*name, "" | ".")) {
+            plain.push('/');
+            plain.push_str(name);
+        }
+        if plain.is_empty() {
+            plain.push('/');
+        }
+        Self::Path(plain)
     }
 
     /// A name in a space.
@@ -99,5 +122,23 @@ impl Display for CrashClass {
             Self::CompareAndSet => "compare and set",
             Self::AtMostOnce => "at most once",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_path_is_one_place_however_it_is_spelt() {
+        for same in ["/a/b", "/a//b", "/a/./b", "//a/b/", "/./a/b/.", "/a/b//"] {
+            assert_eq!(Place::path(same).to_string(), "/a/b", "{same}");
+        }
+        for root in ["/", "//", "/."] {
+            assert_eq!(Place::path(root).to_string(), "/", "{root}");
+        }
+        for other in ["/a/..b", "/a/.b", "/a/b.", "/a/../b", "b/."] {
+            assert_eq!(Place::path(other).to_string(), other);
+        }
     }
 }

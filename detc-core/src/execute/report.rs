@@ -123,4 +123,14 @@ impl RunReport {
         };
         Self { outcome, tally, failures, took }
     }
+
+    /// Counts an action as failed that had ended well, and whose effect did not last. Which of those that ended well it is
+    /// is not known any more: one that had an effect, if there is one.
+    pub(crate) fn overturn(&mut self, action: u32, error: String) {
+        let well = if self.tally.done > 0 { &mut self.tally.done } else { &mut self.tally.satisfied };
+        *well = well.saturating_sub(1);
+        self.tally.failed += 1;
+        self.failures.push(Failure { action, error, unreached: Vec::new() });
+        self.outcome = Outcome::Failed;
+    }
 }

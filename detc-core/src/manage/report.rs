@@ -60,12 +60,11 @@ impl Display for ApplyReport {
                 tally.not_reached
             ),
             Outcome::Failed | Outcome::Refused | Outcome::Superseded => {
-                write!(
-                    f,
-                    "Failed: {ended} done, {} failed, {} not reached",
-                    tally.failed, tally.not_reached
-                )?;
                 let unknown = self.plan.unknown().count();
+                write!(f, "Failed: {ended} done")?;
+                if tally.failed > 0 || unknown == 0 {
+                    write!(f, ", {} failed, {} not reached", tally.failed, tally.not_reached)?;
+                }
                 if unknown > 0 {
                     write!(f, ", {unknown} resources unknown")?;
                 }

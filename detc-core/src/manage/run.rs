@@ -9,8 +9,8 @@ use super::{ApplyReport, ManageError, Manager, Planned, records};
 use crate::action::CrashClass;
 use crate::execute::journal::{self, RunHead, RunNumber};
 use crate::execute::{
-    Checked, Driver, Engine, Failure, Outcome, Phase, PlanWork, ProgressSink, RunReport, StopHandle, Tally,
-    Work, judge,
+    Checked, Driver, Engine, Outcome, Phase, PlanWork, ProgressSink, RunReport, StopHandle, Tally, Work,
+    judge,
 };
 use crate::model::{HostName, ResourceId};
 use crate::plan::{Observed, Plan};
@@ -191,8 +191,7 @@ impl Manager {
             };
             let verb = plan.actions[index as usize].verb;
             let error = format!("a second look found that it did not last: {why} (`{}.{verb}`)", id.kind());
-            report.failures.push(Failure { action: index, error, unreached: Vec::new() });
-            report.outcome = Outcome::Failed;
+            report.overturn(index, error);
         }
         Ok(())
     }

@@ -87,8 +87,8 @@ impl Desired {
     /// Checks every resource and relation, and orders them.
     ///
     /// # Errors
-    /// The first thing that is wrong: an unknown kind, field, host or id, a missing output, a loop, two writers of one
-    /// place.
+    /// The first thing that is wrong: an unknown kind, field, host or id, a missing output, a loop, two owners or
+    /// two unordered writers of one place.
     pub fn check(&self, registry: &Registry) -> Result<Topology, InvalidState> {
         self.check_hosts(registry)?;
         let checked = in_parts(self.resources.len(), |range| {
@@ -107,6 +107,7 @@ impl Desired {
             error.located(self, self.resources[&resource].origin)
         })?;
         let placed = footprint_edges(self, registry);
+        placed.check_owners(self)?;
         edges.extend_from_slice(&placed.edges);
         let topology = Topology::new(&self.resources, &edges).map_err(|cycle| {
             InvalidState::new(format!("a loop: {cycle}; each one comes after the next"))
@@ -229,6 +230,7 @@ pub struct Placed {
     /// A resource comes after the one that writes what it reads, or that makes what it lives within.
     pub edges: Vec<Edge>,
     writers: Vec<(Place, u32, u32)>,
+    owners: Vec<(Place, u32, u32)>,
 }
 
 type PlaceKey = (Option<HostName>, Place);
@@ -251,9 +253,20 @@ pub fn footprint_edges(desired: &Desired, registry: &Registry) -> Placed {
         touched.push((index as u32, resource.host.clone(), footprint));
     }
     let mut placed = Placed::default();
-    for ((_, place), owners) in &writers {
-        for pair in owners.windows(2).filter(|pair| pair[0] != pair[1]) {
+    let owns = |index: &u32, place: &Place| {
+        let at = touched.binary_search_by_key(index, |(index, ..)| *index);
+        at.is_ok_and(|at| touched[at].2.owns.contains(place))
+    };
+    for ((_, place), writing) in &mut writers {
+        writing.dedup();
+        for pair in writing.windows(2) {
             placed.writers.push((place.clone(), pair[0], pair[1]));
+        }
+        if writing.len() > 1 {
+            let mut owners = writing.iter().filter(|index| owns(index, place));
+            if let (Some(first), Some(second)) = (owners.next(), owners.next()) {
+                placed.owners.push((place.clone(), *first, *second));
+            }
         }
     }
     for (dependent, host, footprint) in touched {
@@ -302,6 +315,15 @@ fn placed_ancestors(footprint: &Footprint) -> Vec<Place> {
 }
 
 impl Placed {
+    fn check_owners(&self, desired: &Desired) -> Result<(), InvalidState> {
+        let Some((place, first, second)) = self.owners.first() else { return Ok(()) };
+        let (a, b) = (&desired.resources[*first as usize], &desired.resources[*second as usize]);
+        Err(InvalidState::new(format!("{} and {} both own {place}: each would undo the other", a.id, b.id))
+            .of(&b.id)
+            .with_hint("remove one of them, or give it another path")
+            .located(desired, b.origin))
+    }
+
     fn check_writers(&self, desired: &Desired, topology: &Topology) -> Result<(), InvalidState> {
         for (place, first, second) in &self.writers {
             if topology.reaches(*first, *second) || topology.reaches(*second, *first) {

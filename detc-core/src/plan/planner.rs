@@ -195,7 +195,8 @@ impl Planner {
     /// Whether one resource may take the other's place without any change of order.
     fn is_related_alike(&self, old: &DesiredResource, new: &DesiredResource) -> bool {
         let places = |resource: &DesiredResource| {
-            footprint_of(resource, &self.registry).map(|footprint| (footprint.reads, footprint.writes))
+            footprint_of(resource, &self.registry)
+                .map(|touched| (touched.reads, touched.writes, touched.owns))
         };
         old.dependencies() == new.dependencies()
             && old.references == new.references

@@ -45,6 +45,93 @@ fn a_file_has_its_content_and_mode_and_both_are_kept_so() {
 }
 
 #[test]
+fn a_path_has_one_owner_however_it_is_spelt_and_in_whatever_order() {
+    let place = Place::new();
+    let plain = place.text("a/f");
+    for other in ["a/f", "a/./f", "a//f", "./a/f"] {
+        for (kind, after) in [("file", json!([])), ("file", json!(["file/one"])), ("directory", json!([]))] {
+            let mut two = json!({ "kind": kind, "name": "two", "path": place.text(other), "after": after });
+            if kind == "file" {
+                two["content"] = json!("2");
+            }
+            place.desire(&[json!({ "kind": "file", "name": "one", "path": plain, "content": "1" }), two]);
+            for command in [&["plan"][..], &["apply", "--yes"]] {
+                place.fleet(command).exits(64).complains("file/one").complains("/two").complains("both own");
+            }
+        }
+    }
+    assert!(!place.path("a").exists());
+    place.desire(&[
+        json!({ "kind": "directory", "name": "one", "path": place.text("a/") }),
+        json!({ "kind": "directory", "name": "two", "path": place.text("a") }),
+    ]);
+    place.fleet(&["plan"]).exits(64).complains("both own");
+}
+
+#[test]
+fn a_path_that_goes_up_or_can_be_no_files_is_refused() {
+    let place = Place::new();
+    for (path, why) in [("a/../f", "must not go up"), ("f/", "must name a file"), ("f/.", "must name a file")]
+    {
+        place.desire(&[json!({ "kind": "file", "name": "f", "path": place.text(path), "content": "" })]);
+        place.fleet(&["plan"]).exits(64).complains("file/f").complains(why);
+    }
+    place.desire(&[json!({ "kind": "directory", "name": "d", "path": "d" })]);
+    place.fleet(&["plan"]).exits(64).complains("must be an absolute path, not `d`");
+}
+
+#[test]
+fn a_command_may_write_what_a_file_owns_in_order() {
+    let place = Place::new();
+    place.desire(&[
+        json!({ "kind": "command", "name": "c", "creates": place.text("f"), "run": ["touch", place.text("f")] }),
+        json!({ "kind": "file", "name": "f", "path": place.text("./f"), "content": "x", "after": ["command/c"] }),
+    ]);
+    place.apply();
+    assert_eq!(place.read("f"), "x");
+    place.fleet(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
+fn a_directory_that_is_missing_is_named_with_who_needs_it_and_what_to_do() {
+    let place = Place::new();
+    let missing = place.text("no");
+    for (mut resource, act) in [
+        (json!({ "kind": "file", "path": place.text("no/f"), "content": "" }), "be written"),
+        (json!({ "kind": "process", "command": ["sleep", "60"], "dir": missing }), "be started"),
+        (
+            json!({ "kind": "process", "command": ["sleep", "60"], "log": place.text("no/log") }),
+            "write its log",
+        ),
+        (json!({ "kind": "command", "run": ["true"], "dir": missing }), "be run"),
+    ] {
+        resource["name"] = json!("x");
+        place.desire(std::slice::from_ref(&resource));
+        let error = &place.fleet(&["--json", "apply", "--yes"]).exits(1).json()["failures"][0]["error"];
+        let kind = resource["kind"].as_str().unwrap();
+        let wanted = format!(
+            "{kind}/x can not {act}: its directory {missing} does not exist on here; manage it with a \
+             `directory`, which comes before what lies in it, or correct the path"
+        );
+        assert_eq!(error, &wanted);
+    }
+}
+
+#[test]
+fn an_effect_that_does_not_last_is_counted_as_failed() {
+    let place = Place::new();
+    let path = place.text("f");
+    place.desire(&[
+        json!({ "kind": "file", "name": "f", "path": path, "content": "x" }),
+        json!({ "kind": "command", "name": "c", "run": ["rm", path], "after": ["file/f"] }),
+    ]);
+    let ran = place.fleet(&["apply", "--yes"]).exits(1).shows("did not last").shows("1 done, 1 failed");
+    assert!(!ran.out.contains(" 0 failed"), "{}", ran.out);
+    let ran = place.fleet(&["--json", "show", "run-1"]).exits(0).json();
+    assert_eq!(ran["outcome"], "failed", "{ran}");
+}
+
+#[test]
 fn a_source_is_a_file_beside_the_desired_state_and_is_copied_to_the_byte() {
     let place = Place::new();
     let bytes: Vec<u8> = (0..=255).cycle().take(70_000).collect();

@@ -105,7 +105,10 @@ async fn a_missing_directory_is_named_with_what_to_do() {
     let bench = Bench::new("file/f");
     let spec = FileSpec::new(bench.path("no/f"), "a");
     let error = spec.create(&bench.cx()).await.unwrap_err();
-    assert_eq!(error.to_string(), format!("the directory {} of file/f does not exist", bench.path("no")));
+    assert_eq!(
+        error.to_string(),
+        format!("file/f can not be written: its directory {} does not exist on here", bench.path("no"))
+    );
     assert!(error.hint().unwrap().contains("`directory`"));
 }
 

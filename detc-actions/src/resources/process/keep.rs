@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use detc_core::action::{ActionCx, ActionError, ErrorClass};
 use detc_core::backend::{Host, HostError};
+use detc_core::model::ResourceId;
 use tokio::time::Instant;
 
 use super::find::{Found, Instance, find};
@@ -16,7 +17,7 @@ use super::health::{HealthSpec, probe};
 use super::mark::Mark;
 use super::signal::{Target, stop};
 use super::{Ownership, ProcessSpec, SETTLE, start};
-use crate::resources::common::tail;
+use crate::resources::common::{missing_dir, tail};
 
 /// How long a process without a health check has to appear: time to write a record and become a program.
 const APPEAR: Duration = Duration::from_secs(20);
@@ -73,7 +74,7 @@ enum Ready {
 pub(super) struct Keeper<'a> {
     spec: &'a ProcessSpec,
     host: &'a dyn Host,
-    name: String,
+    id: &'a ResourceId,
     mark: Mark,
     pub(super) files: Files,
 }
@@ -82,7 +83,7 @@ impl<'a> Keeper<'a> {
     pub(super) fn new(spec: &'a ProcessSpec, cx: &'a ActionCx<'_>) -> Result<Self, ActionError> {
         let mark = Mark::new(cx, &spec.value());
         let files = Files::new(spec, cx, &mark)?;
-        Ok(Self { spec, host: &**cx.host()?, name: cx.resource().to_string(), mark, files })
+        Ok(Self { spec, host: &**cx.host()?, id: cx.resource(), mark, files })
     }
 
     async fn find(&self) -> Result<Found, ActionError> {
@@ -116,7 +117,7 @@ impl<'a> Keeper<'a> {
             }
             self.end(&found).await?;
         }
-        Err(ActionError::transient(format!("processes of {} keep appearing while they are ended", self.name)))
+        Err(ActionError::transient(format!("processes of {} keep appearing while they are ended", self.id)))
     }
 
     async fn end_doubles(&self, found: &Found) -> Result<(), ActionError> {
@@ -151,10 +152,22 @@ impl<'a> Keeper<'a> {
         let command = start::command(self.spec, &self.mark, &self.files);
         let output = self.host.run(&command).await.map_err(|error| self.not_started(error))?;
         if !output.success() {
+            self.check_log_dir().await?;
             let said = tail(&output.stderr, 3);
-            return Err(ActionError::permanent(format!("{} can not be started: {said}", self.name)));
+            return Err(ActionError::permanent(format!("{} can not be started: {said}", self.id)));
         }
         self.wait(log_start).await
+    }
+
+    /// That the directory of the log that the spec names is there.
+    async fn check_log_dir(&self) -> Result<(), ActionError> {
+        let dir = self.spec.log.as_ref().and_then(|log| log.rsplit_once('/')).map(|(dir, _)| dir);
+        match dir.filter(|dir| !dir.is_empty()) {
+            Some(dir) if self.host.stat(dir).await?.is_none() => {
+                Err(missing_dir(self.id, "write its log", dir, &self.host.to_string()))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Waits until it is ready; otherwise tells what became of it, with what it said since `log_start`.
@@ -212,8 +225,8 @@ impl<'a> Keeper<'a> {
 
     fn not_started(&self, error: HostError) -> ActionError {
         match error {
-            HostError::NotFound { path, .. } => {
-                ActionError::permanent(format!("{} can not be started: {path} does not exist", self.name))
+            HostError::NotFound { host, path } if self.spec.dir.as_ref() == Some(&path) => {
+                missing_dir(self.id, "be started", &path, &host)
             }
             other => other.into(),
         }
@@ -222,7 +235,7 @@ impl<'a> Keeper<'a> {
     async fn ended(&self, code: Option<i32>, log_start: u64) -> ActionError {
         let last = self.last_words(log_start).await;
         let how = code.map_or_else(String::new, |code| format!(" with {}", start::exit_status(code)));
-        ActionError::permanent(format!("{} ended{how} while it started{last}", self.name))
+        ActionError::permanent(format!("{} ended{how} while it started{last}", self.id))
             .with_hint(format!("all it said is in {}", self.files.log))
     }
 
@@ -230,7 +243,7 @@ impl<'a> Keeper<'a> {
     async fn gave_up(&self, why: &str, log_start: u64) -> ActionError {
         let last = self.last_words(log_start).await;
         let patience = self.patience().as_millis();
-        let message = format!("{} is not healthy after {patience} ms: {why}{last}", self.name);
+        let message = format!("{} is not healthy after {patience} ms: {why}{last}", self.id);
         match self.clear().await {
             Ok(()) => ActionError::permanent(message).with_hint(format!(
                 "it was stopped; all it said is in {}; give it more time with `health.timeout_ms`",

@@ -245,7 +245,15 @@ async fn one_that_ends_at_once_fails_with_its_status_and_its_last_words() {
     let dir = ProcessSpec { dir: Some(daemon.0.path("no")), ..endless() };
     assert_eq!(
         failed(&dir).await,
-        format!("process/a can not be started: {} does not exist", daemon.0.path("no"))
+        format!("process/a can not be started: its directory {} does not exist on here", daemon.0.path("no"))
+    );
+    let log = ProcessSpec { log: Some(daemon.0.path("no/log")), ..endless() };
+    assert_eq!(
+        failed(&log).await,
+        format!(
+            "process/a can not write its log: its directory {} does not exist on here",
+            daemon.0.path("no")
+        )
     );
 }
 
