@@ -25,10 +25,11 @@ mod summary;
 mod svg;
 mod text;
 mod value;
+mod waits;
 
 pub use graph::{GraphFormat, graph};
 pub use json::json;
-pub use text::{Color, Detail, TextOptions};
+pub use text::{Color, Detail, Purpose, TextOptions};
 
 /// Stands for "no action" among action numbers.
 const NONE: u32 = u32::MAX;
@@ -58,6 +59,11 @@ impl<'a> Lookup<'a> {
 
     fn action(&self, change: u32) -> Option<&'a PlannedAction> {
         self.plan.actions.get(self.action_of[change as usize] as usize)
+    }
+
+    /// Where a change stands among all in the order in which they are done; what is not done comes last.
+    fn place(&self, change: u32) -> (u32, u32) {
+        (self.action_of[change as usize], change)
     }
 
     fn host(&self, change: u32) -> Option<&'a HostName> {

@@ -12,3 +12,4 @@ mod laws;
 mod order;
 mod partial;
 mod text;
+mod waits;

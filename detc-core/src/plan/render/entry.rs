@@ -7,11 +7,12 @@ use serde_json::Value;
 use super::fold::{Entry, label};
 use super::lines::{Line, compare};
 use super::summary::{Shown, fields, summary};
-use super::text::{Paint, TextOptions};
+use super::text::{Paint, Purpose, TextOptions};
 use super::value::{Own, is_hidden, short, shorten, visible};
+use super::waits::{sources, waits};
 use super::{Lookup, counted, grouped, symbol};
-use crate::diff::{Cause, Change, ChangeKind};
-use crate::model::{HostName, Set, secret};
+use crate::diff::{Cause, Change, ChangeKind, Reason};
+use crate::model::{HostName, ResourceId, Set, secret};
 
 /// Most changes whose values are all compared to say what they have in common; of more, one is shown as an example.
 /// Parsing this many specs takes a few milliseconds.
@@ -51,8 +52,10 @@ impl Writer<'_> {
     fn one(&mut self, index: u32) {
         let change = self.lookup.change(index);
         let title = format!("{}{}", change.resource, self.hosts(&[index]));
-        self.title(index, &title, &change.reason.to_string());
         let fields = fields(self.lookup, index);
+        let known_after: Vec<ResourceId> = fields.iter().flat_map(|field| sources(&field.to)).collect();
+        let after = waits(self.lookup, &[index], &known_after);
+        self.title(index, &title, &self.reason(change), &after);
         self.fields(&fields, 1, INDENT);
     }
 
@@ -68,7 +71,7 @@ impl Writer<'_> {
             let fields: Vec<String> =
                 fields(self.lookup, *index).iter().map(|field| self.inline(field)).collect();
             let what = match fields.is_empty() {
-                true => visible(&change.reason.to_string()),
+                true => visible(&self.reason(change)),
                 false => fields.join(", "),
             };
             let host = self.hosts(&[*index]);
@@ -82,11 +85,11 @@ impl Writer<'_> {
         let first = members[0];
         let change = self.lookup.change(first);
         let own = Own::new(&change.resource, self.lookup.host(first));
-        let reason = change.reason.to_string();
+        let reason = self.reason(change);
         let reason = own.replace(&reason).unwrap_or(reason);
         let title =
             format!("{} {}{}", grouped(members.len()), label(self.lookup, members), self.hosts(members));
-        self.title(first, &title, &reason);
+        self.title(first, &title, &reason, &waits(self.lookup, members, &[]));
         if members.len() <= COMPARED_MAX {
             let summary = summary(self.lookup, members);
             self.fields(&summary, members.len(), INDENT);
@@ -100,16 +103,23 @@ impl Writer<'_> {
         }
     }
 
-    fn title(&mut self, index: u32, title: &str, reason: &str) {
+    fn title(&mut self, index: u32, title: &str, reason: &str, after: &str) {
         let change = self.lookup.change(index);
-        let verb = self.lookup.action(index).map(|action| action.verb.as_str());
+        let verb = self.lookup.action(index).map(|action| action.verb);
         let word = match (change.kind, verb) {
-            (ChangeKind::Update, Some(verb)) => verb,
+            (ChangeKind::Update, Some(verb)) | (ChangeKind::Delete, Some(verb)) => verb.as_str(),
             (kind, _) => kind.as_str(),
         };
         let head = self.paint(Paint::of(change.kind), &format!("{} {word}", symbol(change.kind)));
-        let reason = self.paint(Paint::Dim, &format!("({})", visible(reason)));
-        let _ = writeln!(self.out, "{head} {title} {reason}");
+        let why = self.paint(Paint::Dim, &format!("({}{after})", visible(reason)));
+        let _ = writeln!(self.out, "{head} {title} {why}");
+    }
+
+    fn reason(&self, change: &Change) -> String {
+        match (&change.reason, self.options.purpose) {
+            (Reason::NotDesired, Purpose::Destroy) => "it is to be destroyed".to_owned(),
+            (reason, _) => reason.to_string(),
+        }
     }
 
     /// ` on h1`, ` on h1, h2`, ` on 5,000 hosts`; nothing where there is no host.
@@ -226,15 +236,6 @@ impl Writer<'_> {
 
     pub(super) fn paint(&self, paint: Paint, text: &str) -> String {
         paint.apply(self.options.color, text)
-    }
-}
-
-/// How many changes an entry stands for.
-pub(super) fn size(entry: &Entry) -> usize {
-    match entry {
-        Entry::One(_) => 1,
-        Entry::Like { members, except } => members.len() + except.len(),
-        Entry::Various(members) => members.len(),
     }
 }
 

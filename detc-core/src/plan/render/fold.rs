@@ -30,15 +30,39 @@ const FULL_MAX: usize = 8;
 /// Most exceptions beneath an entry; when there are more, they are entries themselves.
 const EXCEPT_MAX: usize = 5;
 
-/// All changes as entries: by kind of change, then by kind of resource, then the largest first.
+/// All changes as entries, each where the first of its changes is done.
 pub(super) fn fold(lookup: &Lookup<'_>) -> Vec<Entry> {
-    let changes = &lookup.plan.changes;
-    if changes.len() <= FULL_MAX {
-        let mut all: Vec<u32> = (0..changes.len() as u32).collect();
-        all.sort_by_key(|index| changes[*index as usize].kind);
-        return all.into_iter().map(Entry::One).collect();
+    if lookup.plan.changes.len() <= FULL_MAX {
+        return one_by_one(lookup);
     }
-    classes(lookup).into_values().flat_map(|class| entries(lookup, class)).collect()
+    let classes = classes(lookup).into_values();
+    let mut entries: Vec<Entry> = classes.flat_map(|class| entries(lookup, class)).collect();
+    entries.sort_by_cached_key(|entry| entry.changes().map(|index| lookup.place(*index)).min());
+    entries
+}
+
+/// Each change by itself, in the order in which they are done.
+pub(super) fn one_by_one(lookup: &Lookup<'_>) -> Vec<Entry> {
+    let mut all: Vec<u32> = (0..lookup.plan.changes.len() as u32).collect();
+    all.sort_unstable_by_key(|index| lookup.place(*index));
+    all.into_iter().map(Entry::One).collect()
+}
+
+impl Entry {
+    /// What it stands for.
+    pub(super) fn changes(&self) -> impl Iterator<Item = &u32> {
+        let (members, except): (&[u32], &[u32]) = match self {
+            Self::One(index) => (std::slice::from_ref(index), &[]),
+            Self::Like { members, except } => (members, except),
+            Self::Various(members) => (members, &[]),
+        };
+        members.iter().chain(except)
+    }
+
+    /// How many changes it stands for.
+    pub(super) fn size(&self) -> usize {
+        self.changes().count()
+    }
 }
 
 type Class<'a> = Map<Digest, Vec<u32>>;

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::entry::{Writer, first, size};
-use super::fold::{Entry, fold};
+use super::entry::{Writer, first};
+use super::fold::{Entry, fold, one_by_one};
 use super::{Lookup, counted, grouped};
 use crate::action::CrashClass;
 use crate::diff::ChangeKind;
@@ -20,6 +20,18 @@ pub struct TextOptions {
     pub detail: Detail,
     /// Columns of the terminal. Values are cut to fit; ids and reasons never are.
     pub width: usize,
+    /// What the plan is for.
+    pub purpose: Purpose,
+}
+
+/// What a plan is for: the same deletion has another reason where everything goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// To bring about what is desired.
+    #[default]
+    Desired,
+    /// To remove everything that is recorded.
+    Destroy,
 }
 
 /// Whether text has colours. What colours say is also said in words and symbols.
@@ -45,7 +57,7 @@ pub enum Detail {
 impl Default for TextOptions {
     /// Plain, folded, a hundred columns wide.
     fn default() -> Self {
-        Self { color: Color::Never, detail: Detail::Folded, width: 100 }
+        Self { color: Color::Never, detail: Detail::Folded, width: 100, purpose: Purpose::Desired }
     }
 }
 
@@ -70,6 +82,13 @@ impl TextOptions {
         self.width = columns.max(40);
         self
     }
+
+    /// Sets what the plan is for.
+    #[must_use]
+    pub fn with_purpose(mut self, purpose: Purpose) -> Self {
+        self.purpose = purpose;
+        self
+    }
 }
 
 /// Most entries of a folded text: about two screens.
@@ -79,22 +98,22 @@ const ENTRIES_MAX: usize = 24;
 const NAMED_MAX: usize = 5;
 
 impl Plan {
-    /// The plan for people. Linear in its changes and actions; its length depends on how many *sorts* of changes there
-    /// are, not on how many changes.
+    /// The plan for people, its changes in the order in which they are done. Linear in its changes and actions, but for
+    /// putting them in order; its length depends on how many *sorts* of changes there are, not on how many changes.
     pub fn text(&self, options: &TextOptions) -> String {
         let lookup = Lookup::new(self);
         let mut writer = Writer { lookup: &lookup, options, out: String::new() };
         head(&mut writer);
         let entries = match options.detail {
             Detail::Folded => fold(&lookup),
-            Detail::Full => (0..self.changes.len() as u32).map(Entry::One).collect(),
+            Detail::Full => one_by_one(&lookup),
         };
-        let shown = match options.detail {
-            Detail::Folded => entries.len().min(ENTRIES_MAX),
-            Detail::Full => entries.len(),
+        let (shown, unshown) = match options.detail {
+            Detail::Folded => foremost(&lookup, entries),
+            Detail::Full => (entries, Vec::new()),
         };
         let mut has_body = true;
-        for entry in &entries[..shown] {
+        for entry in &shown {
             let (start, had_body) = (writer.out.len(), has_body);
             writer.entry(entry);
             has_body = writer.out[start..].lines().nth(1).is_some();
@@ -102,10 +121,25 @@ impl Plan {
                 writer.out.insert(start, '\n');
             }
         }
-        left_unshown(&mut writer, &entries[shown..]);
+        left_unshown(&mut writer, &unshown);
         foot(&mut writer);
         writer.out
     }
+}
+
+/// The entries that are shown, and those that are not: what takes something away comes before everything else, then what
+/// stands for the most changes. Both stay in order.
+fn foremost(lookup: &Lookup<'_>, entries: Vec<Entry>) -> (Vec<Entry>, Vec<Entry>) {
+    let mut ranked: Vec<usize> = (0..entries.len()).collect();
+    ranked.sort_by_key(|at| {
+        let takes_away =
+            matches!(first(lookup, &entries[*at]).kind, ChangeKind::Replace | ChangeKind::Delete);
+        (std::cmp::Reverse((takes_away, entries[*at].size())), *at)
+    });
+    let mut is_shown = vec![false; entries.len()];
+    ranked.iter().take(ENTRIES_MAX).for_each(|at| is_shown[*at] = true);
+    let mut is_shown = is_shown.into_iter();
+    entries.into_iter().partition(|_| is_shown.next().expect("invariant: one flag for each entry"))
 }
 
 /// Counts first: whoever reads no further knows what kind of plan it is.
@@ -117,6 +151,10 @@ fn head(writer: &mut Writer<'_>) {
     };
     if plan.is_settled() {
         let left_out = plan.left_out > 0;
+        if writer.options.purpose == Purpose::Destroy {
+            let _ = writeln!(writer.out, "Nothing to destroy: nothing is recorded.");
+            return;
+        }
         let _ = match (plan.kept, left_out) {
             (0, false) => writeln!(writer.out, "Nothing to do: nothing is desired and nothing is recorded."),
             (0, true) => writeln!(writer.out, "Nothing to do in this part of the plan."),
@@ -152,7 +190,7 @@ fn left_unshown(writer: &mut Writer<'_>, entries: &[Entry]) {
     let mut counts = std::collections::BTreeMap::<(ChangeKind, &str), usize>::new();
     for entry in entries {
         let change = first(writer.lookup, entry);
-        *counts.entry((change.kind, change.resource.kind())).or_default() += size(entry);
+        *counts.entry((change.kind, change.resource.kind())).or_default() += entry.size();
     }
     let parts: Vec<String> = counts
         .iter()

@@ -74,10 +74,10 @@ fn an_output_of_what_is_still_to_be_made_is_known_later() {
         + create unit/u on h1 (it is not there yet)
             path: "/u"
 
-        + create value/copy (it is not there yet)
+        + create value/pid (it is not there yet)
             input: {is: (known after create:unit/u)}
 
-        + create value/pid (it is not there yet)
+        + create value/copy (it is not there yet; after value/pid)
             input: {is: (known after create:unit/u)}
 
         3 actions, one after the other.
@@ -158,13 +158,13 @@ fn a_sensitive_value_stays_marked_wherever_it_goes() {
             password: (sensitive)
             path:     "/u"
 
-        + create value/copy (it is not there yet)
-            input: {of: (sensitive)}
-
-        + create value/other (it is not there yet)
+        + create value/secret (it is not there yet)
             input: (sensitive)
 
-        + create value/secret (it is not there yet)
+        + create value/copy (it is not there yet; after value/secret)
+            input: {of: (sensitive)}
+
+        + create value/other (it is not there yet; after unit/u)
             input: (sensitive)
 
         4 actions in 2 steps, up to 2 side by side.

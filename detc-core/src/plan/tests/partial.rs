@@ -47,7 +47,7 @@ fn only_brings_what_is_needed_along() {
         + create value/a (it is not there yet)
             input: 1
 
-        + create value/b (it is not there yet)
+        + create value/b (it is not there yet; after value/a)
             input: 1
 
         2 actions, one after the other.

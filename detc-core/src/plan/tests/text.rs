@@ -57,15 +57,6 @@ fn a_small_plan_is_shown_in_full() {
             + create call/migrate (it is not there yet)
                 run: ["migrate"]
 
-            + create value/late (it is not there yet)
-                input: {pid: (known after create:unit/moved)}
-
-            + create value/new (it is not there yet)
-                input: {a: [1, 2]}
-
-            = adopt unit/found on h2 (it exists already and is not recorded)
-                mode: "0644" → "0600"
-
             ~ update unit/drifted on h1 (the desired state changed, and it was changed behind detc's back)
                 mode:     "0777" → "0644" (drift)
                 password: (sensitive), another value
@@ -76,10 +67,20 @@ fn a_small_plan_is_shown_in_full() {
                   + C
                     d
 
+            = adopt unit/found on h2 (it exists already and is not recorded)
+                mode: "0644" → "0600"
+
+            - forget value/gone (it is no longer in the desired state)
+
+            + create value/new (it is not there yet)
+                input: {a: [1, 2]}
+
             ± replace unit/moved on h1 (`path` can not change in place)
                 path: "/moved" → "/elsewhere"
 
-            - delete value/gone (it is no longer in the desired state)
+            + create value/late (it is not there yet)
+                input: {pid: (known after create:unit/moved)}
+
             ? unknown unit/lost (it could not be observed: h1 does not answer)
 
             8 actions in 3 steps, up to 6 side by side.
@@ -193,10 +194,10 @@ fn a_plan_of_many_sorts_of_changes_ends_with_how_many_are_not_shown() {
     };
     let plan = World::new().having(units("a")).want(units("b").chain([call("c")])).plan();
     let text = plan.text(&TextOptions::default());
-    assert_eq!(text.matches("~ update 3 unit/u").count(), 23);
+    assert_eq!(text.matches("~ update 3 unit/u").count(), 24);
     let end: Vec<&str> = text.lines().rev().take(4).collect();
     expect![[r#"
-        … and 21 more changes not shown here: update 21 unit.
+        … and 19 more changes not shown here: create 1 call, update 18 unit.
 
         91 actions, none of which waits for another.
         If the process dies during this action, a person has to look: create:call/c."#]]
