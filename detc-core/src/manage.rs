@@ -231,6 +231,11 @@ impl Manager {
         })
     }
 
+    /// The name of the store among all stores: what a saved plan is known by to be of this one.
+    pub fn store_name(&self) -> &str {
+        &self.scope
+    }
+
     /// Gives the lead back. A manager that is dropped instead gives it back when its lease has run out.
     ///
     /// # Errors

@@ -8,5 +8,6 @@ mod output;
 mod process;
 mod saved;
 mod secrets;
+mod terminal;
 mod unknown;
 mod words;

@@ -76,7 +76,8 @@ impl Display for ApplyReport {
 
 impl ApplyReport {
     fn write_failure(&self, failure: &Failure, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "✗ {}: {}", self.plan.action_id(failure.action), failure.error)?;
+        let error = failure.error.replace('\n', "\n    ");
+        writeln!(f, "✗ {}: {error}", self.plan.action_id(failure.action))?;
         if failure.unreached.is_empty() {
             return Ok(());
         }

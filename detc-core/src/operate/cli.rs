@@ -21,14 +21,18 @@ use crate::resource::Registry;
 
 mod apply;
 mod args;
+mod ask;
 mod error;
 mod graph;
+mod help;
 mod history;
+mod interrupt;
 mod open;
 mod output;
 mod plan;
 mod progress;
 mod status;
+mod tree;
 
 use args::{Args, Command};
 use error::Failed;
@@ -80,6 +84,7 @@ impl App {
         if let Some(about) = self.about {
             command = command.about(about);
         }
+        let command = help::with_examples(command, self.name);
         let args: Vec<OsString> = args.into_iter().collect();
         let json = args.iter().any(|arg| arg == "--json");
         let parsed = command.try_get_matches_from(args).and_then(|matches| Args::from_arg_matches(&matches));
@@ -117,7 +122,7 @@ impl App {
     }
 
     async fn perform(self, args: Args, output: &Output) -> Result<u8, Failed> {
-        let session = Session::new(self.registry, args.global);
+        let session = Session::new(self.registry, args.global, *output);
         match args.command {
             Command::Plan(args) => plan::run(session, args, output).await,
             Command::Apply(args) => apply::run(session, args, output).await,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::Plan;
+use crate::model::Digest;
 
 /// What a saved plan begins with. It changes when an older program could misread a newer plan.
 const FORMAT: &str = "detc.plan-file/1";
@@ -14,6 +15,8 @@ const FORMAT: &str = "detc.plan-file/1";
 #[derive(Serialize)]
 struct Saved<'a> {
     format: &'static str,
+    store: &'a str,
+    seal: Digest,
     plan: &'a Plan,
 }
 
@@ -21,7 +24,20 @@ struct Saved<'a> {
 #[serde(deny_unknown_fields)]
 struct Loaded {
     format: String,
+    #[serde(default)]
+    store: String,
+    seal: Option<Digest>,
     plan: Plan,
+}
+
+/// A plan that was saved.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct SavedPlan {
+    /// The plan.
+    pub plan: Plan,
+    /// The name of the store that it was made with, as its manager says it; the plan means nothing with another one.
+    pub store: String,
 }
 
 /// Why a saved plan can not be used.
@@ -55,32 +71,32 @@ pub enum PlanFileError {
     },
 }
 
-/// Saves a plan, readable by its owner alone. It appears under its name when it is whole.
+/// Saves a plan that was made with the store of this name, readable by its owner alone. It appears under its name when it is whole.
 ///
 /// # Errors
 /// When the file can not be written.
-pub fn save(plan: &Plan, path: &Path) -> Result<(), PlanFileError> {
+pub fn save(plan: &Plan, store: &str, path: &Path) -> Result<(), PlanFileError> {
     let failed = |source| PlanFileError::Io { path: path.display().to_string(), tried: "written", source };
     if std::fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
         // A pipe or a device is written to, not replaced.
-        return write(plan, path).map_err(failed);
+        return write(plan, store, path).map_err(failed);
     }
     let mut new = path.as_os_str().to_owned();
     new.push(".new");
     let new = Path::new(&new);
-    write(plan, new).and_then(|()| std::fs::rename(new, path)).map_err(|error| {
+    write(plan, store, new).and_then(|()| std::fs::rename(new, path)).map_err(|error| {
         let _gone = std::fs::remove_file(new);
         failed(error)
     })
 }
 
-fn write(plan: &Plan, path: &Path) -> io::Result<()> {
+fn write(plan: &Plan, store: &str, path: &Path) -> io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = BufWriter::with_capacity(1 << 20, options.open(path)?);
-    serde_json::to_writer(&mut file, &Saved { format: FORMAT, plan })?;
+    serde_json::to_writer(&mut file, &Saved { format: FORMAT, store, seal: seal(plan, store), plan })?;
     file.write_all(b"\n")?;
     let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
     match file.sync_all() {
@@ -94,7 +110,7 @@ fn write(plan: &Plan, path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// When it can not be read, is no plan, or was altered.
-pub fn open(path: &Path) -> Result<Plan, PlanFileError> {
+pub fn open(path: &Path) -> Result<SavedPlan, PlanFileError> {
     let name = path.display().to_string();
     let file = std::fs::File::open(path).map_err(|source| PlanFileError::Io {
         path: name.clone(),
@@ -111,8 +127,14 @@ pub fn open(path: &Path) -> Result<Plan, PlanFileError> {
         (action.change as usize) < loaded.plan.changes.len()
             && action.after.iter().all(|before| (*before as usize) < at)
     });
-    if !ordered || !loaded.plan.is_intact() {
+    let sealed = loaded.seal == Some(seal(&loaded.plan, &loaded.store));
+    if !ordered || !sealed || !loaded.plan.is_intact() {
         return Err(PlanFileError::Altered { path: name });
     }
-    Ok(loaded.plan)
+    Ok(SavedPlan { plan: loaded.plan, store: loaded.store })
+}
+
+/// What ties a plan to its store.
+fn seal(plan: &Plan, store: &str) -> Digest {
+    Digest::keyed(plan.id.as_bytes(), store.as_bytes())
 }

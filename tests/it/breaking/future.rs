@@ -53,11 +53,11 @@ async fn a_record_of_a_kind_that_this_program_does_not_have_is_unknown_and_kept(
     let value = reply.entries[0].value.clone();
     store.transact(Transaction::new().put("state/gadget/g", value)).await.unwrap();
     drop(store);
-    let status = place.fleet(&["--json", "status"]).exits(0).json();
+    let status = place.fleet(&["--json", "status"]).exits(1).complains("gadget/g").json();
     let gadget =
         status["resources"].as_array().unwrap().iter().find(|it| it["resource"] == "gadget/g").unwrap();
     assert_eq!(gadget["state"], "unknown", "{status}");
-    let plan = place.fleet(&["plan"]);
+    let plan = place.fleet(&["plan"]).exits(1).complains("1 resource is unknown: gadget/g");
     assert!(!plan.err.contains("panicked"), "{plan:?}");
     let ran = place.fleet(&["apply", "--yes"]);
     assert!(ran.code == Some(1) && format!("{}{}", ran.out, ran.err).contains("gadget"), "{ran:?}");

@@ -147,4 +147,14 @@ fn help_and_version_are_no_errors() {
     place.fleet(&["--help"]).exits(0).shows("plan").shows("destroy");
     place.fleet(&["apply", "--help"]).exits(0).shows("--settle");
     place.fleet(&["--version"]).exits(0).shows("fleet");
+    let help = place.fleet(&["apply", "--help"]).exits(0).out;
+    let (own, common) = help.split_once("Options of every command:").unwrap();
+    assert!(own.contains("--settle") && !own.contains("--store"), "{help}");
+    assert!(common.contains("--store") && !common.contains("--settle"), "{help}");
+    for command in ["plan", "apply", "status", "destroy", "graph", "history", "show"] {
+        let help = place.fleet(&[command, "--help"]).exits(0).out;
+        let (_, example) = help.split_once("Example: ").unwrap_or_else(|| panic!("no example: {help}"));
+        let typed = example.lines().nth(1).unwrap_or_default().trim();
+        assert!(typed.starts_with("fleet ") && typed.contains(command), "{help}");
+    }
 }

@@ -59,11 +59,27 @@ fn a_second_interrupt_ends_it_at_once_and_the_next_apply_goes_on() {
     running.signal("INT");
     assert!(running.saw(1, |line| line.starts_with("Stopping")));
     running.signal("INT");
-    running.wait().exits(130);
+    let ran = running.wait().exits(130);
+    let last = "Left at once, with create:command/first in flight. What was started may still be at work. \
+                `apply` resumes the run.";
+    assert_eq!(ran.err.lines().last(), Some(last), "{}", ran.err);
     open_gate(&place);
     place.wait_for_processes();
     place.apply();
     assert_eq!(place.read("ledger"), "first\nsecond\n");
+}
+
+#[test]
+fn a_second_interrupt_is_one_object_where_a_program_reads() {
+    let place = gated();
+    let running = in_flight(&place, &["--json", "apply", "--yes"]);
+    running.signal("INT");
+    assert!(running.saw(1, |line| line.starts_with("Stopping")));
+    running.signal("INT");
+    let error = running.wait().exits(130).json();
+    assert_eq!((&error["format"], &error["code"]), (&json!("detc.error/1"), &json!("interrupted")));
+    assert!(error["message"].as_str().unwrap().contains("create:command/first"), "{error}");
+    open_gate(&place);
 }
 
 #[test]

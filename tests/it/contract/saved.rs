@@ -76,7 +76,11 @@ fn what_is_no_plan_is_bad_input() {
 #[test]
 fn a_plan_of_another_store_is_refused() {
     let place = saved();
-    let ran = place.fleet(&["--store", "other", "apply", "p", "--yes"]);
-    // Marks of sensitive values and of processes are a store's own: its plan means nothing elsewhere.
-    assert!(matches!(ran.code, Some(0 | 3)), "{ran:?}");
+    let apply = ["--store", "other", "apply", "p", "--yes"];
+    place.fleet(&apply).exits(3).complains("another store").complains("other");
+    assert!(!place.path("other").exists(), "no store is made to refuse a plan");
+    place.fleet(&["--store", "other", "plan", "--out", "q"]).exits(0);
+    let error = place.fleet(&[&["--json"], &apply[..]].concat()).exits(3).json();
+    assert_eq!(error["code"], "foreign");
+    assert!(!place.path("f").exists());
 }

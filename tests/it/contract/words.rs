@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::Place;
+use crate::support::{Place, Ran};
 
 fn one_file() -> Place {
     let place = Place::new();
@@ -110,6 +110,112 @@ fn a_failed_action_exits_with_1_and_names_what_was_not_reached() {
     let error = failure["error"].as_str().unwrap();
     assert!(error.contains("exit code 7") && error.contains("no luck"), "{error}");
     assert!(place.path("g").exists(), "what does not depend on it goes on");
+}
+
+#[test]
+fn a_failure_is_told_in_one_line_while_it_goes_on_and_in_full_once_in_the_result() {
+    let place = failing();
+    let ran = place.fleet(&["apply", "--yes"]).exits(1);
+    let lines: Vec<&str> = ran.err.lines().filter(|line| line.contains("command/bad")).collect();
+    assert!(
+        matches!(lines[..], [line] if line.starts_with("  ✗ create:command/bad: failed after ")),
+        "{lines:?}"
+    );
+    assert!(!ran.err.contains("no luck") && !ran.err.contains("not reached"), "{}", ran.err);
+    let told = "✗ create:command/bad: `/bin/sh` of command/bad ended with exit code 7:\n    no luck\n    at all\n  \
+                not reached because of it: create:file/later\n";
+    assert_eq!(ran.out.matches(told).count(), 1, "{}", ran.out);
+}
+
+#[test]
+fn show_tells_what_was_so_then_what_came_of_it_and_keeps_long_errors_in_the_tree() {
+    let place = failing();
+    place.fleet(&["apply", "--yes"]).exits(1);
+    let shown = place.fleet(&["show", "1"]).exits(0).out;
+    // Times differ.
+    let lines: Vec<&str> = shown
+        .lines()
+        .skip(1)
+        .map(|line| {
+            line.split_once(" in ").filter(|(_, rest)| rest.contains("begun at")).map_or(line, |it| it.0)
+        })
+        .collect();
+    let expected = [
+        "  ✗ create:command/bad (it was not there): failed",
+        "      `/bin/sh` of command/bad ended with exit code 7:",
+        "      no luck",
+        "      at all",
+        "    - create:file/later (it was not there): not reached",
+        "  ✓ create:file/apart (it was not there): done",
+    ];
+    assert_eq!(lines, expected, "{shown}");
+}
+
+/// A command that fails, with a file after it and one apart.
+fn failing() -> Place {
+    let place = Place::new();
+    place.desire(&[
+        json!({ "kind": "command", "name": "bad", "run": ["/bin/sh", "-c", "echo no luck >&2; echo at all >&2; exit 7"] }),
+        json!({ "kind": "file", "name": "later", "path": place.text("f"), "content": "", "after": ["command/bad"] }),
+        json!({ "kind": "file", "name": "apart", "path": place.text("g"), "content": "" }),
+    ]);
+    place
+}
+
+#[test]
+fn a_plan_lists_changes_in_order_with_what_each_waits_for() {
+    let place = Place::new();
+    let all = [
+        json!({ "kind": "file", "name": "a", "path": place.text("d/a"), "content": "" }),
+        json!({ "kind": "directory", "name": "d", "path": place.text("d") }),
+        json!({ "kind": "command", "name": "last", "run": ["/bin/true"], "after": ["file/a"] }),
+    ];
+    place.desire(&all);
+    let titles = |ran: &Ran| {
+        let is_title = |line: &&str| line.starts_with("+ ") || line.starts_with("- ");
+        ran.out.lines().filter(is_title).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let planned = place.fleet(&["plan"]).exits(0);
+    assert_eq!(
+        titles(&planned),
+        [
+            "+ create directory/d on here (it is not there yet)",
+            "+ create file/a on here (it is not there yet; after directory/d)",
+            "+ create command/last on here (it is not there yet; after file/a)",
+        ]
+    );
+    place.apply();
+    let destroyed = place.fleet(&["destroy", "--yes"]).exits(0);
+    assert_eq!(
+        titles(&destroyed),
+        [
+            "- forget command/last on here (it is to be destroyed)",
+            "- delete file/a on here (it is to be destroyed; after command/last)",
+            "- delete directory/d on here (it is to be destroyed; after file/a)",
+        ]
+    );
+}
+
+#[test]
+fn what_is_protected_keeps_everything_from_being_destroyed() {
+    let place = Place::new();
+    place.desire(&[json!({ "kind": "value", "name": "v", "input": 1, "protect": true })]);
+    place.apply();
+    let refused = place.fleet(&["destroy", "--yes"]).exits(3);
+    let refused = refused.complains("value/v is protected, so nothing is destroyed");
+    assert!(!refused.err.contains("no longer in the desired state"), "{}", refused.err);
+}
+
+#[test]
+fn who_makes_a_store_says_where_and_a_mistyped_one_is_not_made_to_destroy_nothing() {
+    let place = one_file();
+    place.fleet(&["--store", "mistyped", "destroy", "--yes"]).exits(0).shows("nothing is recorded");
+    assert!(!place.path("mistyped").exists());
+    let said = format!("A new store was made in {}.\n", place.text("sub/store"));
+    std::fs::create_dir(place.path("sub")).unwrap();
+    let apply = ["--store", "sub/store", "apply", "--yes"];
+    place.fleet(&apply).exits(0).complains(&said);
+    assert!(!place.fleet(&apply).exits(0).err.contains("A new store"));
 }
 
 #[test]

@@ -46,9 +46,10 @@ fn a_command_that_nothing_guards_is_in_doubt_after_a_kill_and_not_run_again() {
         assert!(said.contains("command/once") && said.contains("--settle"), "{said}");
         assert_eq!(place.read("ledger"), "once\n");
     }
-    let plan = place.fleet(&["plan", "--detailed-exitcode"]).exits(2);
-    assert!(plan.out.contains("--settle"), "{}", plan.out);
-    let status = place.fleet(&["--json", "status"]).exits(0).json();
+    for plan in [&["plan"][..], &["plan", "--detailed-exitcode"]] {
+        place.fleet(plan).exits(1).shows("--settle").complains("1 resource is unknown: command/once");
+    }
+    let status = place.fleet(&["--json", "status"]).exits(1).complains("unknown: command/once").json();
     assert_eq!(status["resources"][0]["resource"], "command/once", "{status}");
     assert_eq!(status["resources"][0]["state"], "unknown", "{status}");
 }
@@ -118,7 +119,7 @@ fn kills_among_unguarded_commands_end_well_when_a_person_settles_what_is_in_doub
             let ended = ended.exits(1);
             let said = format!("{}{}", ended.out, ended.err);
             assert!(said.contains("--settle"), "{said}");
-            let status = ledger.place.fleet(&["--json", "status"]).exits(0).json();
+            let status = ledger.place.fleet(&["--json", "status"]).exits(1).json();
             for resource in status["resources"].as_array().unwrap() {
                 if resource["state"] == "unknown" {
                     let id = resource["resource"].as_str().unwrap();

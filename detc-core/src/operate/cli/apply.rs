@@ -1,22 +1,27 @@
 //! `apply` and `destroy`: show, ask, do, report.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::sync::Arc;
 
 use serde_json::json;
 
 use super::args::{ApplyArgs, DestroyArgs};
+use super::ask::{Answer, ask, may_ask};
 use super::error::Failed;
+use super::interrupt::Interrupts;
 use super::open::{Access, Session};
 use super::output::Output;
 use super::{DONE, FAILED, INTERRUPTED, REFUSED, plan, progress};
-use crate::execute::{Outcome, ProgressSink, StopHandle};
-use crate::manage::{ApplyReport, Manager, Planned, Resumed};
+use crate::execute::{Outcome, ProgressSink};
+use crate::manage::{ApplyReport, ManageError, Manager, Planned, Resumed};
 use crate::model::Desired;
-use crate::plan::{Plan, Selection, file};
+use crate::plan::render::Purpose;
+use crate::plan::{PlanError, Selection, file};
 
 pub(super) async fn run(session: Session, args: ApplyArgs, output: &Output) -> Result<u8, Failed> {
     let saved = args.plan.as_deref().map(file::open).transpose()?;
+    if let Some(path) = args.plan.as_deref().filter(|_| !session.has_store()) {
+        return Err(session.foreign(path));
+    }
     let (desired, manager) = match &saved {
         Some(_) => session.open_with_given(Access::Write).await?,
         None => {
@@ -31,8 +36,14 @@ pub(super) async fn run(session: Session, args: ApplyArgs, output: &Output) -> R
         )
         .with_hint("add `--yes` to apply without being asked"));
     }
-    let stop = stop_on_interrupt();
-    if let Some(code) = finish_interrupted(&manager, desired.as_ref(), &args, &stop, output).await? {
+    // Records, marks and processes are a store's own: elsewhere the plan would make twice what is there once.
+    if let (Some(saved), Some(path)) = (&saved, &args.plan)
+        && saved.store != manager.store_name()
+    {
+        return Err(session.foreign(path));
+    }
+    let interrupts = Interrupts::listen(output, "`apply` resumes the run.");
+    if let Some(code) = finish_interrupted(&manager, desired.as_ref(), &args, &interrupts, output).await? {
         plan::leave(manager, desired).await?;
         return Ok(code);
     }
@@ -43,31 +54,47 @@ pub(super) async fn run(session: Session, args: ApplyArgs, output: &Output) -> R
     }
     let mut looking = progress::looking(output);
     let planned = match (saved, &desired) {
-        (Some(saved), desired) => manager.prepare(saved, desired.as_ref(), &mut looking).await?,
+        (Some(saved), desired) => manager.prepare(saved.plan, desired.as_ref(), &mut looking).await?,
         (None, Some(desired)) => {
             manager.plan_with(desired, &plan::selection(args.select.clone()), &mut looking).await?
         }
         (None, None) => unreachable!("invariant: without a saved plan the desired state was read"),
     };
     drop(looking);
-    let code = confirm_and_run(&manager, planned, args.yes, stop, output).await?;
+    let work = Work { planned, yes: args.yes, purpose: Purpose::Desired };
+    let code = confirm_and_run(&manager, work, &interrupts, output).await?;
     plan::leave(manager, desired).await?;
     Ok(code)
 }
 
 pub(super) async fn destroy(session: Session, args: DestroyArgs, output: &Output) -> Result<u8, Failed> {
-    let (_, manager) = session.open_with_given(Access::Write).await?;
-    let stop = stop_on_interrupt();
+    // To find out that there is nothing to destroy no store is made.
+    let access = if session.has_store() { Access::Write } else { Access::Read };
+    let (_, manager) = session.open_with_given(access).await?;
+    let interrupts = Interrupts::listen(output, "`destroy` again removes what is left.");
     if let Some(open) = manager.interrupted().await? {
         output.say(&format!("{} was interrupted: it is given up, and what it did is removed.", open.number));
         manager.give_up(open, "everything was to be removed").await?;
     }
     let mut looking = progress::looking(output);
-    let planned = manager.plan_with(&Desired::new(), &Selection::all(), &mut looking).await?;
+    let planned = manager.plan_with(&Desired::new(), &Selection::all(), &mut looking).await;
     drop(looking);
-    let code = confirm_and_run(&manager, planned, args.yes, stop, output).await?;
+    let work = Work { planned: planned.map_err(undestroyed)?, yes: args.yes, purpose: Purpose::Destroy };
+    let code = confirm_and_run(&manager, work, &interrupts, output).await?;
     plan::leave(manager, ()).await?;
     Ok(code)
+}
+
+/// Why nothing is destroyed.
+fn undestroyed(error: ManageError) -> Failed {
+    let of_protected = match &error {
+        ManageError::Plan(PlanError::Protected { resource, .. }) => {
+            Some(format!("{resource} is protected, so nothing is destroyed"))
+        }
+        _ => None,
+    };
+    let failed = Failed::from(error);
+    Failed { message: of_protected.unwrap_or(failed.message), ..failed }
 }
 
 /// Goes on with an interrupted run. `Some`: that did not go well, and this is the exit code.
@@ -75,7 +102,7 @@ async fn finish_interrupted(
     manager: &Manager,
     desired: Option<&Desired>,
     args: &ApplyArgs,
-    stop: &StopHandle,
+    interrupts: &Interrupts,
     output: &Output,
 ) -> Result<Option<u8>, Failed> {
     let Some(open) = manager.interrupted().await? else { return Ok(None) };
@@ -95,10 +122,15 @@ async fn finish_interrupted(
     output.say(&format!("{number} was interrupted: it is finished first."));
     let (_, resumed_plan, _) = manager.run(number).await?;
     let sink: ProgressSink = match resumed_plan {
-        Some(resumed) => progress::running(&Arc::new(resumed), output),
-        None => Box::new(|_| {}),
+        Some(resumed) => progress::running(&Arc::new(resumed), output, interrupts),
+        None => {
+            interrupts.running();
+            Box::new(|_| {})
+        }
     };
-    match manager.resume(open, desired, sink, stop.clone()).await? {
+    let resumed = manager.resume(open, desired, sink, interrupts.stop()).await?;
+    interrupts.between();
+    match resumed {
         Resumed::Finished(report) if report.report.outcome == Outcome::Done => {
             output.say(&format!("{number} is finished."));
             Ok(None)
@@ -108,7 +140,8 @@ async fn finish_interrupted(
             Ok(None)
         }
         Resumed::Finished(report) => {
-            self::report(&report, output)?;
+            interrupts.over();
+            self::report(&report, Purpose::Desired, output)?;
             Ok(Some(exit_code(report.report.outcome)))
         }
         Resumed::Superseded(number, why) => {
@@ -120,66 +153,45 @@ async fn finish_interrupted(
     }
 }
 
-async fn confirm_and_run(
-    manager: &Manager,
+/// A plan that is about to be done.
+struct Work {
     planned: Planned,
     yes: bool,
-    stop: StopHandle,
+    purpose: Purpose,
+}
+
+async fn confirm_and_run(
+    manager: &Manager,
+    work: Work,
+    interrupts: &Interrupts,
     output: &Output,
 ) -> Result<u8, Failed> {
+    let Work { planned, yes, purpose } = work;
     let shown = planned.plan.clone();
-    if !output.json && (!yes || !output.quiet) {
-        output.text(&plan::text(&shown, output))?;
+    let is_shown = !output.json && (!yes || !output.quiet);
+    if is_shown {
+        output.text(&plan::text(&shown, purpose, output))?;
     }
-    if !shown.is_empty() && !yes {
-        confirm(&shown, output)?;
+    if is_shown && shown.is_settled() {
+        // The plan has said that there is nothing to do.
+        return Ok(DONE);
     }
-    let report = manager.apply_with(planned, progress::running(&shown, output), stop).await?;
-    self::report(&report, output)?;
+    let question = match (purpose, shown.actions.len()) {
+        (Purpose::Desired, 1) => "Apply 1 action?".to_owned(),
+        (Purpose::Desired, many) => format!("Apply {many} actions?"),
+        (Purpose::Destroy, 1) => "Destroy 1 resource?".to_owned(),
+        (Purpose::Destroy, many) => format!("Destroy {many} resources?"),
+    };
+    if !shown.is_empty() && !yes && ask(&question, output)? == Answer::No {
+        let more = if interrupts.has_run() { "more " } else { "" };
+        output.text(&format!("Nothing {more}was changed.\n"))?;
+        return Ok(REFUSED);
+    }
+    let sink = progress::running(&shown, output, interrupts);
+    let report = manager.apply_with(planned, sink, interrupts.stop()).await?;
+    interrupts.over();
+    self::report(&report, purpose, output)?;
     Ok(exit_code(report.report.outcome))
-}
-
-fn may_ask() -> bool {
-    io::stdin().is_terminal() && io::stdout().is_terminal()
-}
-
-fn confirm(plan: &Plan, output: &Output) -> Result<(), Failed> {
-    let hint = "add `--yes` to apply without being asked";
-    if output.json || !may_ask() {
-        return Err(Failed::refused("not_confirmed", "nobody can be asked whether to apply this plan")
-            .with_hint(hint));
-    }
-    print!(
-        "Apply {} {}? [y/N] ",
-        plan.actions.len(),
-        if plan.actions.len() == 1 { "action" } else { "actions" }
-    );
-    let _closed = io::stdout().flush();
-    let mut answer = String::new();
-    let read = io::stdin().lock().read_line(&mut answer);
-    if read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
-        return Ok(());
-    }
-    Err(Failed::refused("not_confirmed", "not applied: the answer was not `y`"))
-}
-
-/// The first interrupt stops the run in good order, the second ends the process.
-fn stop_on_interrupt() -> StopHandle {
-    let stop = StopHandle::new();
-    let handle = stop.clone();
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "it listens as long as the process lives; there is nothing to join"
-    )]
-    tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            handle.stop();
-        }
-        if tokio::signal::ctrl_c().await.is_ok() {
-            std::process::exit(i32::from(INTERRUPTED));
-        }
-    });
-    stop
 }
 
 fn exit_code(outcome: Outcome) -> u8 {
@@ -191,7 +203,7 @@ fn exit_code(outcome: Outcome) -> u8 {
     }
 }
 
-fn report(applied: &ApplyReport, output: &Output) -> Result<(), Failed> {
+fn report(applied: &ApplyReport, purpose: Purpose, output: &Output) -> Result<(), Failed> {
     let (report, plan) = (&applied.report, &applied.plan);
     let tally = &report.tally;
     if output.json {
@@ -224,5 +236,12 @@ fn report(applied: &ApplyReport, output: &Output) -> Result<(), Failed> {
             "duration_ms": report.took.as_millis() as u64,
         }));
     }
-    output.text(&format!("{applied}\n"))
+    let mut text = format!("{applied}\n");
+    if purpose == Purpose::Destroy {
+        // To apply again would make anew what is desired.
+        text = text
+            .replace(" Apply again to ", " Destroy again to ")
+            .replace("to resume run", "to go on from run");
+    }
+    output.text(&text)
 }

@@ -18,35 +18,37 @@ pub(super) struct Args {
     pub(super) command: Command,
 }
 
+/// Where the help lists what every command takes.
+const GLOBAL: &str = "Options of every command";
+
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Global {
-    /// Desired state (.json, .yaml, .yml or .toml); may be repeated, and is merged. Default: detc.json (or .yaml, .yml,
-    /// .toml) in this folder.
-    #[arg(short, long = "file", value_name = "FILE", global = true)]
+    /// Desired state (.json, .yaml, .yml or .toml); may be repeated, and is merged. Without it detc.json (or .yaml,
+    /// .yml, .toml) in this folder counts.
+    #[arg(short, long = "file", value_name = "FILE", global = true, help_heading = GLOBAL)]
     pub(super) files: Vec<PathBuf>,
-    /// Where the embedded store is.
-    #[arg(long, value_name = "DIR", default_value = ".detc", global = true)]
+    /// Where the embedded store is, from this folder on.
+    #[arg(long, value_name = "DIR", default_value = ".detc", global = true, help_heading = GLOBAL)]
     pub(super) store: PathBuf,
     /// How many actions may be at work at once.
-    #[arg(long, value_name = "N", global = true, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", global = true, help_heading = GLOBAL, value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) parallel: Option<u16>,
     /// Machine-readable output on standard output, and nothing else there.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub(super) json: bool,
     /// Only results and errors.
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, help_heading = GLOBAL, conflicts_with = "verbose")]
     pub(super) quiet: bool,
     /// More: what is kept, every action as it begins.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = GLOBAL)]
     pub(super) verbose: bool,
-    /// Colours.
-    #[arg(long, value_enum, value_name = "WHEN", default_value_t = ColorWhen::Auto, global = true)]
+    /// Colours; `auto`: on a terminal, unless NO_COLOR is set.
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = ColorWhen::Auto, global = true, help_heading = GLOBAL)]
     pub(super) color: ColorWhen,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum ColorWhen {
-    /// On a terminal, unless NO_COLOR is set.
     Auto,
     Always,
     Never,

@@ -6,7 +6,7 @@ use crate::plan::PlanError;
 use crate::plan::file::PlanFileError;
 use crate::store::StoreError;
 
-use super::{FAILED, REFUSED, USAGE};
+use super::{FAILED, INTERRUPTED, REFUSED, USAGE};
 
 /// A command that could not be carried out.
 #[derive(Debug)]
@@ -30,6 +30,10 @@ impl Failed {
 
     pub(super) fn refused(code: &'static str, message: impl Into<String>) -> Self {
         Self { exit: REFUSED, code, message: message.into(), resource: None, hint: None }
+    }
+
+    pub(super) fn interrupted(message: impl Into<String>) -> Self {
+        Self { exit: INTERRUPTED, code: "interrupted", message: message.into(), resource: None, hint: None }
     }
 
     pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {

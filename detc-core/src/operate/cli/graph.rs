@@ -15,7 +15,7 @@ pub(super) async fn run(session: Session, args: GraphArgs, output: &Output) -> R
         Drawing::Svg => GraphFormat::Svg,
     };
     if let Some(path) = &args.plan {
-        let drawn = render::graph(&file::open(path)?, format);
+        let drawn = render::graph(&file::open(path)?.plan, format);
         output.result(|out| out.write_all(drawn.as_bytes()))?;
         return Ok(DONE);
     }

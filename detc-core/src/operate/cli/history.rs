@@ -8,7 +8,7 @@ use serde_json::json;
 use super::error::Failed;
 use super::open::{Access, Session};
 use super::output::Output;
-use super::{DONE, plan};
+use super::{DONE, plan, tree};
 use crate::execute::journal::{Entry, RunHead, RunNumber, What};
 use crate::manage::spoken;
 use crate::plan::Plan;
@@ -44,7 +44,7 @@ pub(super) async fn show(session: Session, number: RunNumber, output: &Output) -
             text.push_str(&format!("  {note}\n"));
         }
         match &plan {
-            Some(plan) => text.push_str(&tree(plan, &times)),
+            Some(plan) => text.push_str(&tree::tree(plan, &times)),
             None => text.push_str("  Its plan was too large to be kept, or its time is over.\n"),
         }
         output.text(&text)?;
@@ -88,10 +88,11 @@ fn head_json(head: &RunHead) -> serde_json::Value {
 }
 
 /// When each action started and ended, and how.
-#[derive(Default)]
-struct Times {
-    started: Option<u64>,
-    ended: Option<(u64, What)>,
+#[derive(Debug, Default)]
+pub(super) struct Times {
+    /// Milliseconds after the beginning of the run.
+    pub(super) started: Option<u64>,
+    pub(super) ended: Option<(u64, What)>,
 }
 
 fn times(log: &[Entry]) -> BTreeMap<u32, Times> {
@@ -104,17 +105,6 @@ fn times(log: &[Entry]) -> BTreeMap<u32, Times> {
         }
     }
     times
-}
-
-fn word(what: &What) -> (&'static str, String) {
-    match what {
-        What::Started => ("…", "in flight".to_owned()),
-        What::Done => ("✓", "done".to_owned()),
-        What::Satisfied => ("✓", "as it was".to_owned()),
-        What::Failed { error } => ("✗", format!("failed: {error}")),
-        What::InDoubt { error } => ("?", format!("in doubt: {error}")),
-        What::NotReached { .. } => ("-", "not reached".to_owned()),
-    }
 }
 
 fn actions_json(plan: &Plan, times: &BTreeMap<u32, Times>) -> Vec<serde_json::Value> {
@@ -132,50 +122,6 @@ fn actions_json(plan: &Plan, times: &BTreeMap<u32, Times>) -> Vec<serde_json::Va
             })
         })
         .collect()
-}
-
-/// The run as a tree: each action below the one it had to wait for longest.
-fn tree(plan: &Plan, times: &BTreeMap<u32, Times>) -> String {
-    let ended_at = |index: u32| times.get(&index).and_then(|of| of.ended.as_ref()).map_or(0, |(at, _)| *at);
-    let mut children: BTreeMap<Option<u32>, Vec<u32>> = BTreeMap::new();
-    for (index, action) in plan.actions.iter().enumerate() {
-        let parent = action.after.iter().copied().max_by_key(|before| (ended_at(*before), *before));
-        children.entry(parent).or_default().push(index as u32);
-    }
-    let mut text = String::new();
-    let mut stack: Vec<(u32, usize)> =
-        children.remove(&None).unwrap_or_default().into_iter().rev().map(|root| (root, 1)).collect();
-    while let Some((index, depth)) = stack.pop() {
-        let of = times.get(&index);
-        let (mark, outcome) = match of {
-            Some(Times { ended: Some((_, what)), .. }) => word(what),
-            Some(Times { started: Some(_), .. }) => word(&What::Started),
-            _ => ("·", "not begun".to_owned()),
-        };
-        let time = match of {
-            Some(Times { started: Some(started), ended: Some((ended, _)) }) => {
-                format!(
-                    " at {} for {}",
-                    spoken(Duration::from_millis(*started)),
-                    spoken(Duration::from_millis(ended - started))
-                )
-            }
-            Some(Times { ended: Some((ended, _)), .. }) => {
-                format!(" at {}", spoken(Duration::from_millis(*ended)))
-            }
-            _ => String::new(),
-        };
-        let reason = &plan.change_of(&plan.actions[index as usize]).reason;
-        text.push_str(&format!(
-            "{:indent$}{mark} {}: {outcome}{time}; {reason}\n",
-            "",
-            plan.action_id(index),
-            indent = depth * 2
-        ));
-        let below = children.remove(&Some(index)).unwrap_or_default();
-        stack.extend(below.into_iter().rev().map(|child| (child, depth + 1)));
-    }
-    text
 }
 
 /// A time of day in UTC, as RFC 3339 writes it. Days to dates: Howard Hinnant, "chrono-Compatible Low-Level Date

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::args::Global;
 use super::error::Failed;
+use super::output::Output;
 use crate::execute::Limits;
 use crate::manage::{ManageError, Manager, ManagerOptions};
 use crate::model::{Desired, InvalidState, load};
@@ -18,6 +19,7 @@ use crate::store::memory::MemoryStore;
 pub(super) struct Session {
     pub(super) registry: Registry,
     pub(super) global: Global,
+    output: Output,
 }
 
 /// What a command does with the store.
@@ -30,8 +32,8 @@ pub(super) enum Access {
 }
 
 impl Session {
-    pub(super) fn new(registry: Registry, global: Global) -> Self {
-        Self { registry, global }
+    pub(super) fn new(registry: Registry, global: Global, output: Output) -> Self {
+        Self { registry, global, output }
     }
 
     /// Reads the desired state and opens the store, side by side.
@@ -56,12 +58,16 @@ impl Session {
     /// Opens the store alone.
     pub(super) async fn manager(&self, access: Access) -> Result<Manager, Failed> {
         let dir = &self.global.store;
-        let store: Arc<dyn Store> = if access == Access::Read && !dir.exists() {
+        let is_new = !dir.exists();
+        let store: Arc<dyn Store> = if access == Access::Read && is_new {
             Arc::new(MemoryStore::new())
         } else {
             Arc::new(FileStore::open(dir).await?)
         };
         let absolute = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
+        if access == Access::Write && is_new {
+            self.output.say(&format!("A new store was made in {}.", absolute.display()));
+        }
         let mut options =
             ManagerOptions::default().with_state_dir(absolute.join("hosts").display().to_string());
         if let Some(parallel) = self.global.parallel {
@@ -73,6 +79,20 @@ impl Session {
             Access::Write => Manager::open(store, self.registry.clone(), options).await,
         };
         opened.map_err(|error| named(error, dir))
+    }
+
+    /// Whether there is a store already.
+    pub(super) fn has_store(&self) -> bool {
+        self.global.store.exists()
+    }
+
+    /// Why a saved plan is refused that was not made with this store.
+    pub(super) fn foreign(&self, plan: &Path) -> Failed {
+        let store = std::path::absolute(&self.global.store).unwrap_or_else(|_| self.global.store.clone());
+        let message =
+            format!("the plan in {} was made with another store than {}", plan.display(), store.display());
+        Failed::refused("foreign", message)
+            .with_hint("name the store that it was made with by `--store DIR`, or plan again")
     }
 
     fn files(&self) -> Result<Vec<PathBuf>, Failed> {

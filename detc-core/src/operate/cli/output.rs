@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::args::{ColorWhen, Global};
 use super::error::Failed;
+use crate::model::ResourceId;
 
 /// How this command speaks.
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +91,29 @@ impl Output {
             }
             return;
         }
+        self.complain(failed);
+    }
+
+    /// Says beside a result which resources are not known, if there are any; the result says why.
+    pub(super) fn unseen(&self, unknown: &[&ResourceId]) {
+        const NAMED_MAX: usize = 5;
+        if unknown.is_empty() {
+            return;
+        }
+        let mut names: Vec<String> = unknown.iter().take(NAMED_MAX).map(ToString::to_string).collect();
+        if unknown.len() > NAMED_MAX {
+            names.push(format!("{} more", unknown.len() - NAMED_MAX));
+        }
+        let resources = if unknown.len() == 1 { "resource is" } else { "resources are" };
+        let message = format!("{} {resources} unknown: {}", unknown.len(), names.join(", "));
+        self.complain(
+            &Failed::world(message)
+                .with_hint("nothing is done to what can not be seen; the reason stands above"),
+        );
+    }
+
+    /// Writes an error to standard error, whatever the result is written as.
+    fn complain(&self, failed: &Failed) {
         let (red, dim, end) =
             if self.color_err { ("\x1b[1;31m", "\x1b[2m", "\x1b[0m") } else { ("", "", "") };
         let mut err = io::stderr().lock();

@@ -4,9 +4,9 @@ use super::args::{PlanArgs, SelectArgs};
 use super::error::Failed;
 use super::open::{Access, Session};
 use super::output::Output;
-use super::{CHANGES, DONE, REFUSED, progress};
+use super::{CHANGES, DONE, FAILED, REFUSED, progress};
 use crate::model::{Desired, ResourceId};
-use crate::plan::render::{self, Color, Detail, TextOptions};
+use crate::plan::render::{self, Color, Detail, Purpose, TextOptions};
 use crate::plan::{Plan, Selection, file};
 
 pub(super) async fn run(session: Session, args: PlanArgs, output: &Output) -> Result<u8, Failed> {
@@ -17,19 +17,21 @@ pub(super) async fn run(session: Session, args: PlanArgs, output: &Output) -> Re
     let plan = planned.plan.clone();
     show(&plan, &desired, output)?;
     if let Some(path) = &args.out {
-        file::save(&plan, path)?;
+        file::save(&plan, manager.store_name(), path)?;
         if !output.json {
             output.say(&format!("Saved. `apply {}` does exactly this.", path.display()));
         }
     }
-    let changes = !plan.is_settled();
-    let broken = plan.broken().is_some();
+    let unknown: Vec<&ResourceId> = plan.unknown().map(|change| &change.resource).collect();
+    output.unseen(&unknown);
+    let code = match (plan.broken(), unknown.len()) {
+        (Some(_), _) => REFUSED,
+        (None, 1..) => FAILED,
+        (None, 0) if args.detailed_exitcode && !plan.is_settled() => CHANGES,
+        (None, 0) => DONE,
+    };
     leave(manager, (desired, planned)).await?;
-    Ok(match (broken, args.detailed_exitcode && changes) {
-        (true, _) => REFUSED,
-        (false, true) => CHANGES,
-        (false, false) => DONE,
-    })
+    Ok(code)
 }
 
 pub(super) fn selection(args: SelectArgs) -> Selection {
@@ -49,13 +51,13 @@ pub(super) fn show(plan: &Plan, desired: &Desired, output: &Output) -> Result<()
         let kept: Vec<ResourceId> = if output.verbose { kept(plan, desired) } else { Vec::new() };
         return output.result(|out| render::json(plan, &kept, out));
     }
-    output.text(&text(plan, output))
+    output.text(&text(plan, Purpose::Desired, output))
 }
 
-pub(super) fn text(plan: &Plan, output: &Output) -> String {
+pub(super) fn text(plan: &Plan, purpose: Purpose, output: &Output) -> String {
     let color = if output.color { Color::Always } else { Color::Never };
     let detail = if output.verbose { Detail::Full } else { Detail::Folded };
-    plan.text(&TextOptions::default().with_color(color).with_detail(detail))
+    plan.text(&TextOptions::default().with_color(color).with_detail(detail).with_purpose(purpose))
 }
 
 fn kept(plan: &Plan, desired: &Desired) -> Vec<ResourceId> {

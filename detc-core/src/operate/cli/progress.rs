@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::interrupt::Interrupts;
 use super::output::Output;
 use crate::execute::{NodeEnd, Progress, ProgressSink};
 use crate::manage::spoken;
@@ -34,21 +35,28 @@ pub(super) fn looking(output: &Output) -> ProgressSink {
     })
 }
 
-/// Progress of a run of `plan`.
-pub(super) fn running(plan: &Arc<Plan>, output: &Output) -> ProgressSink {
+/// Progress of a run of `plan`, of which an interrupt tells what is in flight.
+pub(super) fn running(plan: &Arc<Plan>, output: &Output, interrupts: &Interrupts) -> ProgressSink {
+    interrupts.running();
+    let interrupts = interrupts.clone();
+    let plan = plan.clone();
     if output.quiet {
-        return Box::new(|_| {});
+        return Box::new(move |progress| interrupts.note(&plan, progress));
     }
     let mut lines = Lines {
-        plan: plan.clone(),
+        plan,
         output: *output,
+        interrupts,
         bar: None,
         total: 0,
         ended: 0,
         printed: 0,
         began: Instant::now(),
     };
-    Box::new(move |progress| lines.show(progress))
+    Box::new(move |progress| {
+        lines.interrupts.note(&lines.plan, progress);
+        lines.show(progress);
+    })
 }
 
 /// How many lines of actions that went well are printed before only a count goes on: a thousand lines tell nobody more.
@@ -57,6 +65,7 @@ const LINES_MAX: usize = 200;
 struct Lines {
     plan: Arc<Plan>,
     output: Output,
+    interrupts: Interrupts,
     bar: Option<ProgressBar>,
     total: usize,
     ended: usize,
@@ -77,7 +86,7 @@ impl Lines {
             }
             Progress::Delayed { action, delay, why } => {
                 let id = self.plan.action_id(*action);
-                self.line(&format!("  ↻ {id}: again in {} ms: {why}", delay.as_millis()));
+                self.line(&format!("  ↻ {id}: again in {}: {}", spoken(*delay), first_line(why)));
             }
             Progress::Ended { action, end, took, remark } => self.end(*action, end, *took, *remark),
             Progress::Stopping => {
@@ -103,6 +112,7 @@ impl Lines {
             let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {msg}");
             bar.set_style(style.expect("invariant: the template is right").progress_chars("━━╌"));
             bar.set_position(ended as u64);
+            self.interrupts.drawn(&bar);
             self.bar = Some(bar);
         }
         if ended > 0 {
@@ -126,8 +136,13 @@ impl Lines {
                 let already = if *end == NodeEnd::Satisfied { ", as it was" } else { "" };
                 format!("  {green}✓{reset} {} ({}{already}){remark}", id(), spoken(took))
             }
-            NodeEnd::Failed(error) => format!("  {red}✗{reset} {}: {error}", id()),
-            NodeEnd::InDoubt(error) => format!("  {red}?{reset} {}: in doubt: {error}", id()),
+            // The whole story is in the result. A line that tells it here as well would be read twice.
+            NodeEnd::Failed(_) => format!("  {red}✗{reset} {}: failed after {}", id(), spoken(took)),
+            NodeEnd::InDoubt(_) => format!("  {red}?{reset} {}: in doubt", id()),
+            NodeEnd::NotReached(_) if !self.output.verbose => {
+                self.tick();
+                return;
+            }
             NodeEnd::NotReached(because) => {
                 format!("  - {}: not reached, it comes after {}", id(), self.plan.action_id(*because))
             }
@@ -154,4 +169,9 @@ impl Lines {
             None => self.output.say(text),
         }
     }
+}
+
+/// The first line of a message: progress is a line for each thing.
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
 }

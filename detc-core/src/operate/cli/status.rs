@@ -5,9 +5,9 @@ use serde_json::json;
 use super::error::Failed;
 use super::open::{Access, Session};
 use super::output::Output;
-use super::{DONE, plan, progress};
+use super::{DONE, FAILED, plan, progress};
 use crate::manage::{ResourceStatus, StatusState};
-use crate::model::Health;
+use crate::model::{Health, ResourceId};
 
 pub(super) async fn run(session: Session, output: &Output) -> Result<u8, Failed> {
     let (desired, manager) = session.open_with_given(Access::Read).await?;
@@ -19,8 +19,15 @@ pub(super) async fn run(session: Session, output: &Output) -> Result<u8, Failed>
     } else {
         output.text(&text(&all, output))?;
     }
+    let unknown: Vec<&ResourceId> = all
+        .iter()
+        .filter(|status| status.state == StatusState::Unknown)
+        .map(|status| &status.resource)
+        .collect();
+    output.unseen(&unknown);
+    let code = if unknown.is_empty() { DONE } else { FAILED };
     plan::leave(manager, (desired, all)).await?;
-    Ok(DONE)
+    Ok(code)
 }
 
 fn text(all: &[ResourceStatus], output: &Output) -> String {

@@ -174,7 +174,7 @@ proptest! {
         let plan = World::new().want([value("a", json!(numbers))]).plan();
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("plan");
-        crate::plan::file::save(&plan, &path).unwrap();
-        prop_assert_eq!(crate::plan::file::open(&path).unwrap(), plan);
+        crate::plan::file::save(&plan, "store", &path).unwrap();
+        prop_assert_eq!(crate::plan::file::open(&path).unwrap().plan, plan);
     }
 }

@@ -136,8 +136,9 @@ fn saved() -> (tempfile::TempDir, Plan) {
 fn a_saved_plan_is_the_plan() {
     let (dir, plan) = saved();
     let path = dir.path().join("plan");
-    save(&plan, &path).unwrap();
-    assert_eq!(open(&path).unwrap(), plan);
+    save(&plan, "s1", &path).unwrap();
+    let opened = open(&path).unwrap();
+    assert_eq!((opened.plan, opened.store.as_str()), (plan, "s1"));
     assert!(!std::fs::read_to_string(&path).unwrap().contains("hunter22"));
 }
 
@@ -147,7 +148,7 @@ fn a_saved_plan_is_its_owners_alone() {
     use std::os::unix::fs::PermissionsExt as _;
     let (dir, plan) = saved();
     let path = dir.path().join("plan");
-    save(&plan, &path).unwrap();
+    save(&plan, "s1", &path).unwrap();
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
@@ -155,7 +156,7 @@ fn a_saved_plan_is_its_owners_alone() {
 fn a_plan_that_is_changed_anywhere_is_not_opened() {
     let (dir, plan) = saved();
     let path = dir.path().join("plan");
-    save(&plan, &path).unwrap();
+    save(&plan, "s1", &path).unwrap();
     let whole: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     let mut places = Vec::new();
     leaves(&whole, &mut String::new(), &mut places);

@@ -1,0 +1,21 @@
+//! What the help of each command shows besides its options: one example.
+
+use clap::Command;
+
+/// For each command the arguments of its example, and what they do.
+const EXAMPLES: [(&str, &str, &str); 7] = [
+    ("plan", "-f site.yaml plan --out site.plan", "look, show, and keep the plan for review"),
+    ("apply", "apply site.plan", "do exactly what was reviewed"),
+    ("status", "-f site.yaml status", "what is there, and what is desired and not made yet"),
+    ("destroy", "destroy", "show what goes, ask, remove it"),
+    ("graph", "-f site.yaml graph --format svg > plan.svg", "the plan as a picture"),
+    ("history", "history", "past runs, newest first"),
+    ("show", "show run-7", "one of them as a tree"),
+];
+
+/// Gives each command the example of it, as one would type it for the program called `name`.
+pub(super) fn with_examples(command: Command, name: &str) -> Command {
+    EXAMPLES.into_iter().fold(command, |command, (of, arguments, does)| {
+        command.mut_subcommand(of, |sub| sub.after_help(format!("Example: {does}\n  {name} {arguments}")))
+    })
+}

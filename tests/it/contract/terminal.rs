@@ -1,0 +1,136 @@
+//! A person at a terminal, a real one: `fleet` behind a pseudo-terminal that Python holds, since the standard library here
+//! has none.
+
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::support::{Place, Ran, fleet};
+
+/// Runs a program behind a terminal of a hundred columns. For each pair it waits until the screen has shown the first
+/// text since the last, and types the second. What the screen has shown goes to its standard output.
+const TERMINAL: &str = r#"
+import fcntl, json, os, pty, struct, sys, termios
+says, argv = json.loads(sys.argv[1]), sys.argv[2:]
+pid, screen = pty.fork()
+if pid == 0:
+    os.environ["TERM"] = "xterm"
+    os.execv(argv[0], argv)
+fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+shown, told = b"", 0
+while True:
+    try:
+        data = os.read(screen, 65536)
+    except OSError:
+        break
+    if not data:
+        break
+    shown += data
+    while says and (at := shown.find(says[0][0].encode(), told)) >= 0:
+        told = at + len(says[0][0].encode())
+        os.write(screen, says.pop(0)[1].encode())
+sys.stdout.buffer.write(shown)
+sys.stdout.flush()
+if says:
+    sys.exit("it never showed " + says[0][0])
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"#;
+
+/// `fleet` at a terminal, where somebody types these when they see those.
+#[track_caller]
+fn at_terminal(place: &Place, says: &[(&str, &str)], args: &[&str]) -> Ran {
+    let mut command = Command::new("python3");
+    command.current_dir(place.dir()).args(["-c", TERMINAL, &json!(says).to_string()]).arg(fleet()).args(args);
+    command.env_remove("NO_COLOR");
+    let ran = place.start_as(command, args).wait();
+    assert_eq!(ran.err, "", "{}", ran.out);
+    ran
+}
+
+fn one_file() -> Place {
+    let place = Place::new();
+    place.desire(&[json!({ "kind": "file", "name": "f", "path": place.text("f"), "content": "one\n" })]);
+    place
+}
+
+#[test]
+fn who_answers_yes_has_it_done() {
+    for answer in ["y\r", "Yes\r"] {
+        let place = one_file();
+        let ran = at_terminal(&place, &[("Apply 1 action? [y/N]", answer)], &["apply"]).exits(0);
+        let ran = ran.shows("+ create\u{1b}[0m file/f").shows("create:file/f").shows("Done: 1 of 1 actions");
+        assert!(ran.out.contains("A new store was made in"), "{}", ran.out);
+        assert_eq!(place.read("f"), "one\n");
+        at_terminal(&place, &[("Destroy 1 resource? [y/N]", answer)], &["destroy"]).exits(0);
+        assert!(!place.path("f").exists());
+    }
+}
+
+#[test]
+fn who_answers_anything_else_is_told_that_nothing_was_changed() {
+    let place = one_file();
+    // The last is the end of the input.
+    for answer in ["n\r", "\r", "yo\r", "\u{4}"] {
+        let ran = at_terminal(&place, &[("[y/N]", answer)], &["apply"]).exits(3);
+        assert!(ran.out.ends_with("\nNothing was changed.\r\n"), "{:?}", ran.out);
+        assert!(!ran.out.contains("error"), "{}", ran.out);
+        assert!(!place.path("f").exists());
+    }
+    place.fleet(&["history"]).exits(0).shows("No run is recorded");
+}
+
+#[test]
+fn an_interrupt_before_anything_is_begun_leaves() {
+    let place = one_file();
+    let ran = at_terminal(&place, &[("[y/N]", "\u{3}")], &["apply"]).exits(130);
+    assert!(ran.out.ends_with("\nInterrupted: nothing was changed.\r\n"), "{:?}", ran.out);
+    assert!(!place.path("f").exists());
+    place.apply();
+}
+
+#[test]
+fn nothing_to_do_is_neither_asked_about_nor_said_twice() {
+    let place = one_file();
+    place.apply();
+    let ran = at_terminal(&place, &[], &["apply"]).exits(0);
+    assert_eq!(ran.out.matches("othing to do").count(), 1, "{}", ran.out);
+}
+
+/// A command that runs until its gate is opened, and one that fails.
+fn slow() -> Place {
+    let place = Place::new();
+    let command = |name: &str, script: &str| json!({ "kind": "command", "name": name, "dir": place.text(""), "run": ["/bin/sh", "-c", script] });
+    place.desire(&[
+        command("slow", "echo begun > begun; read go < gate"),
+        command("bad", "until test -s begun; do sleep 0.01; done; echo $((6 * 7)) is no luck >&2; exit 7"),
+    ]);
+    assert!(Command::new("mkfifo").arg(place.path("gate")).status().unwrap().success());
+    place
+}
+
+#[test]
+fn progress_at_a_terminal_is_a_bar_and_each_failure_is_told_once() {
+    let place = slow();
+    let gate = place.path("gate");
+    // What opens the gate waits until it is read from.
+    let opener = std::thread::spawn(move || std::fs::write(gate, "go\n").unwrap());
+    let ran = at_terminal(&place, &[], &["apply", "--yes"]).exits(1);
+    opener.join().unwrap();
+    assert!(ran.out.contains("╌") && ran.out.contains("0/2"), "{}", ran.out);
+    for (once, of) in [
+        ("42 is no luck", "the reason"),
+        ("failed after", "progress"),
+        ("Failed: 1 done, 1 failed", "the end"),
+    ] {
+        assert_eq!(ran.out.matches(once).count(), 1, "{of}: {}", ran.out);
+    }
+}
+
+#[test]
+fn a_second_interrupt_at_a_terminal_clears_the_bar_and_says_what_may_still_be_at_work() {
+    let place = slow();
+    let types = [("failed after", "\u{3}"), ("Stopping:", "\u{3}")];
+    let ran = at_terminal(&place, &types, &["apply", "--yes"]).exits(130);
+    let last = ran.out.trim_end().lines().last().unwrap();
+    assert!(last.starts_with("Left at once, with create:command/slow in flight."), "{:?}", ran.out);
+}
