@@ -88,6 +88,7 @@ fn history_lists_the_newest_run_first_and_show_tells_one_with_reasons() {
     place.apply();
     let listed = place.fleet(&["history"]).exits(0);
     assert!(listed.out.find("run-2").unwrap() < listed.out.find("run-1").unwrap(), "{}", listed.out);
+    assert_eq!(listed.out.matches("  1 of 1 done  ").count(), 2, "{}", listed.out);
     place.fleet(&["show", "run-2"]).exits(0).shows("update:file/f").shows("the desired state changed");
     place.fleet(&["show", "1"]).exits(0).shows("create:file/f");
     place.fleet(&["show", "run-9"]).exits(64).complains("run-9");

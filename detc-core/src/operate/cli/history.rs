@@ -60,16 +60,19 @@ fn outcome(head: &RunHead) -> String {
 fn line(head: &RunHead) -> String {
     let tally = head.tally;
     let took = head.ended_ms.map(|ended| spoken(Duration::from_millis(ended.saturating_sub(head.began_ms))));
+    let mut counts = format!("{} of {} done", tally.done, head.actions);
+    for (count, what) in
+        [(tally.satisfied, "as before"), (tally.failed, "failed"), (tally.not_reached, "not reached")]
+    {
+        if count > 0 {
+            counts.push_str(&format!(", {count} {what}"));
+        }
+    }
     format!(
-        "{}  {}  {:11}  {} done, {} as they were, {} failed, {} not reached, of {}  {}  plan {}",
+        "{}  {}  {:11}  {counts}  {}  plan {}",
         head.number,
         utc(head.began_ms),
         outcome(head),
-        tally.done,
-        tally.satisfied,
-        tally.failed,
-        tally.not_reached,
-        head.actions,
         took.unwrap_or_else(|| "not ended".to_owned()),
         head.plan.short(),
     )

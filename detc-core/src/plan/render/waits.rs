@@ -57,7 +57,9 @@ fn push_before(lookup: &Lookup<'_>, change: u32, before: &mut Vec<u32>) {
             after.len() <= COMPARED_MAX && after.iter().filter(|other| !is_own(other)).any(imply)
         };
         let direct = after.iter().filter(|action| !is_own(action) && !implied(action));
-        before.extend(direct.map(|action| actions[*action as usize].change));
+        let changes = direct.map(|action| actions[*action as usize].change);
+        // Of two that are made anew, one is removed before the other and made after it: it is told of the latter.
+        before.extend(changes.filter(|other| lookup.place(*other) < lookup.place(change)));
     }
 }
 

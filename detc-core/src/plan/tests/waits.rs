@@ -76,6 +76,22 @@ fn what_is_made_anew_waits_for_all_that_its_removal_waits_for_and_not_for_itself
 }
 
 #[test]
+fn of_two_that_are_made_anew_only_one_is_told_to_wait_for_the_other() {
+    let units = |path: &str| {
+        let of = |name: &str| unit(name, json!({"path": format!("{path}/{name}")}));
+        [of("a"), of("b").after(&id("unit/a"))]
+    };
+    check(
+        &World::new().having(units("/old")).want(units("/new")),
+        &TextOptions::default(),
+        expect![[r#"
+            ± replace unit/a on h1 (`path` can not change in place)
+            ± replace unit/b on h1 (`path` can not change in place; after unit/a)
+        "#]],
+    );
+}
+
+#[test]
 fn many_that_are_waited_for_are_named_by_what_they_have_in_common() {
     let mut resources: Vec<_> = (0..40).map(|n| unit(&format!("web-{n}/dir"), json!({}))).collect();
     resources.extend((0..40).map(|n| {
