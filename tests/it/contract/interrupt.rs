@@ -45,7 +45,11 @@ fn an_interrupt_finishes_what_is_in_flight_and_the_next_apply_goes_on() {
     assert_eq!((&ran["outcome"], &ran["actions"]["done"]), (&json!("interrupted"), &json!(1)));
     assert_eq!(place.read("ledger"), "first\n");
     place.fleet(&["history"]).exits(0).shows("interrupted");
-    place.fleet(&["apply"]).exits(3).complains("run-1").complains("--yes");
+    for command in ["apply", "destroy"] {
+        place.fleet(&[command]).exits(3).complains("--yes");
+        place.fleet(&["history"]).exits(0).shows("interrupted");
+    }
+    place.fleet(&["apply"]).exits(3).complains("run-1");
     let resumed = place.apply();
     assert!(resumed.err.contains("run-1 was interrupted"), "{}", resumed.err);
     assert_eq!(place.read("ledger"), "first\nsecond\n");

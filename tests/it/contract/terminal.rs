@@ -96,6 +96,17 @@ fn nothing_to_do_is_neither_asked_about_nor_said_twice() {
     assert_eq!(ran.out.matches("othing to do").count(), 1, "{}", ran.out);
 }
 
+#[test]
+fn an_interrupted_run_is_not_given_up_to_destroy_before_somebody_says_so() {
+    let place = slow();
+    let running = place.start(&["apply", "--yes"]);
+    assert!(running.saw(1, |line| line.contains("failed after")));
+    assert!(running.kill().is_none());
+    let asked = "run-1 was interrupted. Give it up? [y/N]";
+    at_terminal(&place, &[(asked, "n\r")], &["destroy"]).exits(3).shows("\nNothing was changed.");
+    place.fleet(&["history"]).exits(0).shows("interrupted");
+}
+
 /// A command that runs until its gate is opened, and one that fails.
 fn slow() -> Place {
     let place = Place::new();

@@ -210,7 +210,10 @@ fn what_is_protected_keeps_everything_from_being_destroyed() {
 #[test]
 fn who_makes_a_store_says_where_and_a_mistyped_one_is_not_made_to_destroy_nothing() {
     let place = one_file();
-    place.fleet(&["--store", "mistyped", "destroy", "--yes"]).exits(0).shows("nothing is recorded");
+    for command in [&["destroy", "--yes"][..], &["status"], &["history"]] {
+        let ran = place.fleet(&[&["--store", "mistyped"], command].concat()).exits(0);
+        ran.complains(&format!("There is no store in {} yet.\n", place.text("mistyped")));
+    }
     assert!(!place.path("mistyped").exists());
     let said = format!("A new store was made in {}.\n", place.text("sub/store"));
     std::fs::create_dir(place.path("sub")).unwrap();

@@ -73,6 +73,11 @@ pub(super) async fn destroy(session: Session, args: DestroyArgs, output: &Output
     let (_, manager) = session.open_with_given(access).await?;
     let interrupts = Interrupts::listen(output, "`destroy` again removes what is left.");
     if let Some(open) = manager.interrupted().await? {
+        let question = format!("{} was interrupted. Give it up?", open.number);
+        if !args.yes && ask(&question, output)? == Answer::No {
+            output.text("Nothing was changed.\n")?;
+            return Ok(REFUSED);
+        }
         output.say(&format!("{} was interrupted: it is given up, and what it did is removed.", open.number));
         manager.give_up(open, "everything was to be removed").await?;
     }

@@ -107,11 +107,11 @@ impl From<PlanFileError> for Failed {
             PlanFileError::Altered { .. } => {
                 Self::refused("altered", message).with_hint("run `plan --out` again and review the new plan")
             }
-            PlanFileError::Format { .. } => {
-                Self::usage(message).with_hint("give a file that `plan --out` wrote")
-            }
+            PlanFileError::Format { .. } => Self::usage(message)
+                .with_hint("give a file that `plan --out` wrote; a desired state is named with `-f`"),
             PlanFileError::Io { tried: "written", .. } => Self::world(message),
-            PlanFileError::Io { .. } => Self::usage(message),
+            PlanFileError::Io { .. } => Self::usage(message)
+                .with_hint("give a file that `plan --out` wrote, or none to plan and do what is planned"),
         }
     }
 }

@@ -65,8 +65,14 @@ impl Session {
             Arc::new(FileStore::open(dir).await?)
         };
         let absolute = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
-        if access == Access::Write && is_new {
-            self.output.say(&format!("A new store was made in {}.", absolute.display()));
+        match (is_new, access) {
+            (false, _) => {}
+            (true, Access::Write) => {
+                self.output.say(&format!("A new store was made in {}.", absolute.display()));
+            }
+            (true, Access::Read) => {
+                self.output.say(&format!("There is no store in {} yet.", absolute.display()));
+            }
         }
         let mut options =
             ManagerOptions::default().with_state_dir(absolute.join("hosts").display().to_string());

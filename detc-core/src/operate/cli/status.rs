@@ -62,6 +62,11 @@ fn text(all: &[ResourceStatus], output: &Output) -> String {
         let detail = status.detail.as_deref().map(|detail| format!("  {detail}")).unwrap_or_default();
         text.push_str(&format!("{:width$}  {color}{state}{health}{reset}{detail}\n", status.resource));
     }
-    text.push_str(&format!("{well} of {} resources are as they should be.\n", all.len()));
+    text.push_str(&match (well, all.len()) {
+        (1, 1) => "The only resource is as it should be.\n".to_owned(),
+        (well, total) if well == total => format!("All {total} resources are as they should be.\n"),
+        (1, total) => format!("1 of {total} resources is as it should be.\n"),
+        (well, total) => format!("{well} of {total} resources are as they should be.\n"),
+    });
     text
 }
