@@ -49,6 +49,8 @@ fn a_command_that_nothing_guards_is_in_doubt_after_a_kill_and_not_run_again() {
     for plan in [&["plan"][..], &["plan", "--detailed-exitcode"]] {
         place.fleet(plan).exits(1).shows("--settle").complains("1 resource is unknown: command/once");
     }
+    let plan = place.fleet(&["--json", "plan"]).exits(1).json();
+    assert_eq!(plan["changes"][0]["change"], "unknown", "{plan}");
     let status = place.fleet(&["--json", "status"]).exits(1).complains("unknown: command/once").json();
     assert_eq!(status["resources"][0]["resource"], "command/once", "{status}");
     assert_eq!(status["resources"][0]["state"], "unknown", "{status}");
