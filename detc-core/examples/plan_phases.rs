@@ -4,14 +4,17 @@
 //! as a desired state file instead, for the command line and for other programs to read.
 
 use std::error::Error;
-use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Instant;
 
 use detc_core::model::secret::{MarkKey, Vault};
-use detc_core::model::{Desired, Digest, Record, RecordBody, Recorded, load};
-use detc_core::plan::{Observed, Plan, PlanInput, build};
+use detc_core::model::{Desired, DesiredResource, Recorded, load};
+use detc_core::plan::{Observed, PlanInput, Planner, build};
 use detc_core::resource::Registry;
+use values::{layers, records};
+
+#[path = "support/values.rs"]
+mod values;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1).peekable();
@@ -38,37 +41,36 @@ fn phases(len: usize) -> Result<(), Box<dyn Error>> {
         load::merge(&mut desired, "values.json", &text, load::Format::Json, Path::new("."), &registry)
     })?;
     let topology = timed("check", || desired.check(&registry))?;
-    let mut recorded = Recorded::default();
-    let plan = timed("plan all", || {
-        build(
-            &PlanInput {
-                desired: &desired,
-                topology: &topology,
-                recorded: &recorded,
-                observed: &observed,
-                registry: &registry,
-                key: &key,
-            },
-            &mut Vault::new(),
-        )
-    })?;
-    recorded.extend(records(&plan));
-    let settled = timed("plan nothing", || {
-        build(
-            &PlanInput {
-                desired: &desired,
-                topology: &topology,
-                recorded: &recorded,
-                observed: &observed,
-                registry: &registry,
-                key: &key,
-            },
-            &mut Vault::new(),
-        )
-    })?;
+    let nothing = Recorded::default();
+    let input = |recorded| PlanInput {
+        desired: &desired,
+        topology: &topology,
+        recorded,
+        observed: &observed,
+        registry: &registry,
+        key: &key,
+    };
+    let plan = timed("plan all", || build(&input(&nothing), &mut Vault::new()))?;
+    let recorded = records(&plan);
+    let settled = timed("plan nothing", || build(&input(&recorded), &mut Vault::new()))?;
     println!("  {} actions, then {}", plan.actions.len(), settled.actions.len());
+    let mut planner = Planner::new(desired, (recorded, observed), registry, key);
+    timed("first plan", || planner.plan())?;
+    for round in 0..3 {
+        let changed = planner.desired().resources[len / 2].clone();
+        let input = serde_json::json!({ "input": round });
+        let mut resource = DesiredResource::from_value("value", changed.id.name(), &input)?;
+        for id in changed.dependencies().iter() {
+            resource = resource.after(id);
+        }
+        let plan = timed("one change", || {
+            planner.set(resource);
+            planner.plan()
+        })?;
+        assert_eq!(plan.actions.len(), 1, "one resource changed");
+    }
     // Freeing a million resources one by one takes longer than planning them.
-    std::mem::forget((desired, topology, recorded, plan));
+    std::mem::forget((planner, topology, plan));
     Ok(())
 }
 
@@ -77,53 +79,4 @@ fn timed<T>(what: &str, phase: impl FnOnce() -> T) -> T {
     let result = phase();
     println!("  {what:12} {:9.2} ms", began.elapsed().as_secs_f64() * 1e3);
     result
-}
-
-/// What would be recorded if the plan were carried out.
-fn records(plan: &Plan) -> Recorded {
-    let record = |action: &detc_core::plan::PlannedAction| {
-        let recording = action.recording.as_ref()?;
-        let body = RecordBody {
-            adopted: false,
-            made_as: None,
-            spec: action.spec.clone(),
-            output: serde_json::Value::Null,
-            host: None,
-            after: recording.after.clone(),
-            extra: None,
-            triggers: None,
-            changed: "run-1".to_owned(),
-            schema: Digest::of(b"schema"),
-        };
-        let record = Record::new(recording.intent, recording.relations, Digest::of(b"unobservable"), &body);
-        Some((plan.change_of(action).resource.clone(), record))
-    };
-    plan.actions.iter().filter_map(record).collect()
-}
-
-/// `len` values in ten layers, each after two of the layer before. One in a hundred has `generation` in its input.
-fn layers(len: usize, generation: &str) -> String {
-    let width = (len / 10).max(1);
-    let mut text = String::from("{\"version\":1,\"resources\":[\n");
-    for index in 0..len {
-        let generation = if index % 100 == 0 { generation } else { "g0" };
-        let separator = if index > 0 { ",\n" } else { "" };
-        let (layer, at) = (index / width, index % width);
-        let _ = write!(
-            text,
-            r#"{separator}{{"kind":"value","name":"r{index}","input":"value-{index:06}-{generation}""#
-        );
-        if layer > 0 {
-            let below = (layer - 1) * width;
-            let first = below + at;
-            let second = match below + (at * 7 + 3) % width {
-                second if second == first => below + (at + 1) % width,
-                second => second,
-            };
-            let _ = write!(text, r#","after":["value/r{first}","value/r{second}"]"#);
-        }
-        text.push('}');
-    }
-    text.push_str("]}\n");
-    text
 }

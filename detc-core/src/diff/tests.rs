@@ -30,7 +30,7 @@ fn record(desired: &DesiredResource, seen: &Observation) -> Record {
         extra: desired.given_extra().cloned().map(Box::new),
         triggers: None,
         changed: "1/create:value/v".to_owned(),
-        schema: Digest::of(b"schema"),
+        schema: Digest::of(b"schema").short(),
     };
     Record::new(resolved(desired).intent, desired.relations_digest(), seen.fingerprint(), &body)
 }

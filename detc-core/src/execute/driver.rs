@@ -75,9 +75,10 @@ pub struct Driver {
     elapsed: Duration,
 }
 
-/// How many bytes of journal and records are committed at once: enough that a commit's cost is shared by thousands of
-/// actions, and small enough that its memory does not count.
-const BATCH_MAX: usize = 8 << 20;
+/// How many bytes of journal and records are committed at once. A commit writes every page that it touches anew, and
+/// the records of one batch lie scattered over a large store, so that larger batches write less in all; this many are
+/// held twice, while one batch is written and the next one gathers.
+const BATCH_MAX: usize = 32 << 20;
 
 /// After so many events that did not wait, others get their turn: the lease is kept alive on the same threads.
 const TURN: u32 = 256;

@@ -257,7 +257,7 @@ impl PlanWork {
         self.around.seal_output(id, recording.extra.as_deref(), &mut output);
         let changed = match (end, &base) {
             (NodeEnd::Satisfied, Some(body)) => body.changed.clone(),
-            _ => format!("{}/{}", self.around.run, self.plan.action_id(index)),
+            _ => format!("{}/{}", self.around.run, action.verb),
         };
         let before = base.as_ref().and_then(|body| body.made_as.clone());
         let was_adopted = base.as_ref().is_some_and(|body| body.adopted);
@@ -271,7 +271,7 @@ impl PlanWork {
             extra: recording.extra.clone(),
             triggers: open.triggers.or_else(|| base.as_ref().and_then(|body| body.triggers.clone())),
             changed,
-            schema: kind.map_or(crate::model::Digest::of(b""), |kind| kind.facts().schema),
+            schema: kind.map(|kind| kind.facts().schema.short()).unwrap_or_default(),
         };
         let seen = match action.verb {
             Verb::Record => self.around.recorded.get(Self::recorded_id(action, id)).map(Record::seen),

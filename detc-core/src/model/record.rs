@@ -65,10 +65,10 @@ pub struct RecordBody {
     /// The trigger token that it was last restarted for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub triggers: Option<String>,
-    /// Which run and action last had an effect on it.
+    /// Which run last had an effect on it, and what it did.
     pub changed: String,
-    /// The schema of its kind when it was recorded.
-    pub schema: Digest,
+    /// The schema of its kind when it was recorded, by the first digits of its digest: a record is to be short.
+    pub schema: String,
 }
 
 fn is_empty_object(value: &Value) -> bool {
@@ -172,8 +172,8 @@ mod tests {
             after: ["value/a".parse().unwrap()].into(),
             extra: None,
             triggers: None,
-            changed: "1/create:value/b".to_owned(),
-            schema: Digest::of(b"schema"),
+            changed: "run-1/create".to_owned(),
+            schema: Digest::of(b"schema").short(),
         }
     }
 
@@ -188,6 +188,17 @@ mod tests {
         assert_eq!(read.body().unwrap(), body());
         assert_eq!(read.body().unwrap().lookup(&"pid".parse().unwrap()), Some(json!(7)));
         assert_eq!(read.body().unwrap().lookup(&"input.a".parse().unwrap()), Some(json!(1)));
+    }
+
+    /// Earlier versions recorded the whole digest of the schema, and which action it was. Both are kept as they are: what
+    /// restarts on this resource compares them with what it was restarted for.
+    #[test]
+    fn a_record_of_an_earlier_version_reads_as_it_was_written() {
+        let schema = Digest::of(b"schema").to_string();
+        let earlier = json!({"spec": {"input": 1}, "changed": "run-1/create:value/b", "schema": schema});
+        let bytes = [&[FORMAT; BODY][..], earlier.to_string().as_bytes()].concat();
+        let read = Record::from_bytes(bytes.into()).unwrap().body().unwrap();
+        assert_eq!((read.changed.as_str(), read.schema), ("run-1/create:value/b", schema));
     }
 
     #[test]
