@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::ManageError;
 use crate::execute::journal::{DOUBT, STATE};
 use crate::model::{HostName, HostSpec, Record, Recorded, ResourceId};
-use crate::store::{KeyRange, RangeOptions, Store, StoreError};
+use crate::store::{Entry, KeyRange, RangeOptions, Store, StoreError};
 
 /// Every record, and what is in doubt.
 pub(super) async fn read(store: &dyn Store) -> Result<(Recorded, BTreeMap<ResourceId, Bytes>), ManageError> {
@@ -38,10 +38,9 @@ async fn each(
     loop {
         let page = store.range(range.clone(), RangeOptions::default()).await?;
         let last = page.entries.last().map(|entry| entry.key.clone());
-        for entry in page.entries {
-            let name =
-                std::str::from_utf8(&entry.key[prefix.len()..]).map_err(|_| corrupt("a key is not text"))?;
-            take(name, entry.value.clone())?;
+        for Entry { key, value, .. } in page.entries {
+            let name = std::str::from_utf8(&key[prefix.len()..]).map_err(|_| corrupt("a key is not text"))?;
+            take(name, value)?;
         }
         match last {
             Some(last) if page.more => range = range.after(&last),

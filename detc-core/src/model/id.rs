@@ -5,6 +5,7 @@ use std::fmt::{self, Debug, Display};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
@@ -40,23 +41,8 @@ impl ResourceId {
     /// # Errors
     /// When kind or name have characters that are not allowed, or the id is too long.
     pub fn new(kind: &str, name: &str) -> Result<Self, InvalidId> {
-        let first_is_letter = kind.as_bytes().first().is_some_and(u8::is_ascii_lowercase);
-        let kind_ok =
-            kind.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b));
-        if !first_is_letter || !kind_ok {
-            return Err(InvalidId::Kind(kind.to_owned()));
-        }
-        if name.is_empty() {
-            return Err(InvalidId::Shape(format!("{kind}/")));
-        }
-        if name.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            return Err(InvalidId::Name(name.to_owned()));
-        }
-        let len = kind.len() + 1 + name.len();
-        if len > Self::LEN_MAX {
-            return Err(InvalidId::Long(len));
-        }
-        let mut id = String::with_capacity(len);
+        check(kind, name)?;
+        let mut id = String::with_capacity(kind.len() + 1 + name.len());
         id.push_str(kind);
         id.push('/');
         id.push_str(name);
@@ -88,8 +74,29 @@ impl FromStr for ResourceId {
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         let (kind, name) = text.split_once('/').ok_or_else(|| InvalidId::Shape(text.to_owned()))?;
-        Self::new(kind, name)
+        check(kind, name)?;
+        Ok(Self(text.into()))
     }
+}
+
+/// Whether `kind/name` is an id.
+fn check(kind: &str, name: &str) -> Result<(), InvalidId> {
+    let first_is_letter = kind.as_bytes().first().is_some_and(u8::is_ascii_lowercase);
+    let kind_ok = kind.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b));
+    if !first_is_letter || !kind_ok {
+        return Err(InvalidId::Kind(kind.to_owned()));
+    }
+    if name.is_empty() {
+        return Err(InvalidId::Shape(format!("{kind}/")));
+    }
+    if name.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(InvalidId::Name(name.to_owned()));
+    }
+    let len = kind.len() + 1 + name.len();
+    if len > ResourceId::LEN_MAX {
+        return Err(InvalidId::Long(len));
+    }
+    Ok(())
 }
 
 impl Borrow<str> for ResourceId {
@@ -118,8 +125,22 @@ impl Serialize for ResourceId {
 
 impl<'de> Deserialize<'de> for ResourceId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        deserializer.deserialize_str(IdVisitor)
+    }
+}
+
+/// Reads an id from borrowed text: a million resources name several others each, and serde's `Cow` would copy each.
+struct IdVisitor;
+
+impl Visitor<'_> for IdVisitor {
+    type Value = ResourceId;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a resource id, `kind/name`")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<ResourceId, E> {
+        text.parse().map_err(E::custom)
     }
 }
 
