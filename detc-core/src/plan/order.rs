@@ -6,10 +6,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use self::through::Through;
 use super::{PlanError, PlanInput, PlannedAction, sort};
 use crate::action::Place;
 use crate::diff::{Change, ChangeKind, Reason};
-use crate::model::{Adjacency, HostName, Map, ResourceId, Set};
+use crate::model::{Adjacency, HostName, Map, ResourceId};
+
+mod through;
 
 /// Changes with the actions that they take, in any order.
 #[derive(Clone, Debug, Default)]
@@ -220,25 +223,20 @@ impl<'a> Graph<'a> {
     fn makes_after_dependencies(&mut self) {
         let topology = self.input.topology;
         let changing = self.steps.iter().filter(|step| step.index != NONE).count();
-        let mut stack: Vec<u32> = Vec::new();
+        let mut through = Through::new(topology);
+        let mut found: Vec<u32> = Vec::new();
         for at in 0..self.steps.len() {
             let Step { index, make, remove, .. } = self.steps[at];
             self.edge(remove, make);
-            if index == NONE {
+            // One that changes alone has nothing to come after.
+            if index == NONE || changing == 1 {
                 continue;
             }
-            let mut seen = Set::<u32>::default();
-            let mut dependencies = topology.dependencies(index);
-            loop {
-                for dependency in dependencies {
-                    match self.step_of.get(*dependency) {
-                        Some(step) => self.edge(self.steps[step as usize].make, make),
-                        None if changing > 1 && seen.insert(*dependency) => stack.push(*dependency),
-                        None => {}
-                    }
-                }
-                let Some(kept) = stack.pop() else { break };
-                dependencies = topology.dependencies(kept);
+            found.clear();
+            through.below(index, |index| self.step_of.get(index).is_some(), &mut found);
+            for dependency in &found {
+                let step = self.step_of.get(*dependency).expect("invariant: it changes");
+                self.edge(self.steps[step as usize].make, make);
             }
         }
     }
