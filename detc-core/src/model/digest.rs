@@ -73,8 +73,27 @@ impl<'de> Deserialize<'de> for Digest {
 }
 
 /// Builds a digest of several parts; each part is framed by its length, so that no two lists of parts collide.
-#[derive(Clone, Default)]
-pub struct Hasher(blake3::Hasher);
+///
+/// Parts are gathered to be hashed together: that is several times as fast as one after the other.
+#[derive(Clone)]
+pub struct Hasher {
+    gathered: Vec<u8>,
+    /// What was gathered before, where that was much.
+    hashed: Option<Box<blake3::Hasher>>,
+}
+
+/// How many bytes are gathered: enough for the widest vector instructions (sixteen chunks of 1 KiB), and few enough
+/// for the first-level cache.
+const GATHERED: usize = 16 << 10;
+
+/// A hasher without a purpose of its own.
+impl Default for Hasher {
+    fn default() -> Self {
+        /// Room for the few ids and digests that most have.
+        const FEW: usize = 192;
+        Self { gathered: Vec::with_capacity(FEW), hashed: None }
+    }
+}
 
 impl Hasher {
     /// A hasher for one purpose: equal parts under other domains have other digests.
@@ -86,52 +105,30 @@ impl Hasher {
 
     /// Adds a part.
     pub fn part(&mut self, bytes: &[u8]) -> &mut Self {
-        self.0.update(&(bytes.len() as u64).to_le_bytes());
-        self.0.update(bytes);
-        self
+        self.part_with(|out| out.extend_from_slice(bytes))
     }
 
-    /// Goes on with a great many parts.
-    pub(crate) fn many(self) -> ManyParts {
-        ManyParts { hasher: self, text: Vec::with_capacity(2 * ManyParts::GATHERED) }
+    /// Adds the part that `write` appends.
+    pub(crate) fn part_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> &mut Self {
+        let start = self.gathered.len();
+        self.gathered.extend_from_slice(&[0; size_of::<u64>()]);
+        let body = self.gathered.len();
+        write(&mut self.gathered);
+        let len = (self.gathered.len() - body) as u64;
+        self.gathered[start..body].copy_from_slice(&len.to_le_bytes());
+        if self.gathered.len() >= GATHERED {
+            self.hashed.get_or_insert_default().update(&self.gathered);
+            self.gathered.clear();
+        }
+        self
     }
 
     /// The digest of all parts so far.
     pub fn finish(&self) -> Digest {
-        Digest(*self.0.finalize().as_bytes())
-    }
-}
-
-/// A [`Hasher`] for a great many parts, which are gathered to be hashed together: that is several times as fast. The
-/// digest is the same.
-pub(crate) struct ManyParts {
-    hasher: Hasher,
-    text: Vec<u8>,
-}
-
-impl ManyParts {
-    /// How many bytes are gathered: enough for the widest vector instructions (sixteen chunks of 1 KiB), and few enough
-    /// for the first-level cache.
-    const GATHERED: usize = 16 << 10;
-
-    /// Adds the part that `write` appends.
-    pub(crate) fn part(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        let start = self.text.len();
-        self.text.extend_from_slice(&[0; size_of::<u64>()]);
-        let body = self.text.len();
-        write(&mut self.text);
-        let len = (self.text.len() - body) as u64;
-        self.text[start..body].copy_from_slice(&len.to_le_bytes());
-        if self.text.len() >= Self::GATHERED {
-            self.hasher.0.update(&self.text);
-            self.text.clear();
+        match &self.hashed {
+            None => Digest::of(&self.gathered),
+            Some(hashed) => Digest(*hashed.clone().update(&self.gathered).finalize().as_bytes()),
         }
-    }
-
-    /// The digest of all parts.
-    pub(crate) fn finish(mut self) -> Digest {
-        self.hasher.0.update(&self.text);
-        self.hasher.finish()
     }
 }
 
@@ -159,15 +156,18 @@ mod tests {
     }
 
     #[test]
-    fn many_parts_have_the_digest_that_they_have_one_by_one() {
-        let mut one_by_one = Hasher::new("test");
-        let mut many = Hasher::new("test").many();
-        for index in 0..3_000_u32 {
-            let text = vec![7; index as usize % 50];
-            one_by_one.part(&text);
-            many.part(|out| out.extend_from_slice(&text));
+    fn parts_have_the_digest_of_their_framed_bytes_however_many_they_are() {
+        for count in [0, 1, 100, 3_000_u32] {
+            let mut hasher = Hasher::new("test");
+            let mut framed = [&4_u64.to_le_bytes()[..], b"test"].concat();
+            for index in 0..count {
+                let text = vec![7; index as usize % 50];
+                hasher.part(&text);
+                framed.extend_from_slice(&(text.len() as u64).to_le_bytes());
+                framed.extend_from_slice(&text);
+            }
+            assert_eq!(hasher.finish(), Digest::of(&framed), "{count} parts");
         }
-        assert_eq!(many.finish(), one_by_one.finish());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{Plan, PlannedAction};
 use crate::diff::{Change, Reason};
-use crate::model::{Digest, Hasher, HostName, ManyParts};
+use crate::model::{Digest, Hasher, HostName};
 
 impl Plan {
     /// Sets the id to the digest of everything else.
@@ -38,37 +38,36 @@ impl Plan {
                 .part(name.as_str().as_bytes())
                 .part(&serde_json::to_vec(host).expect("invariant: a host is JSON"));
         }
-        let mut parts = hasher.many();
         for change in &self.changes {
-            digest_change(change, &mut parts);
+            digest_change(change, &mut hasher);
         }
         for action in &self.actions {
-            digest_action(action, &mut parts);
+            digest_action(action, &mut hasher);
         }
         if !self.proofs.is_empty() {
-            parts.part(|out| write_json(&(&self.proofs, &self.ordered), out));
+            hasher.part_with(|out| write_json(&(&self.proofs, &self.ordered), out));
         }
-        parts.finish()
+        hasher.finish()
     }
 }
 
-fn digest_change(change: &Change, parts: &mut ManyParts) {
+fn digest_change(change: &Change, parts: &mut Hasher) {
     // Most changes of a large plan are new and have no fields: they are told by one byte.
     let plain = change.reason == Reason::New && change.fields.is_empty();
-    parts.part(|out| out.extend_from_slice(change.resource.as_str().as_bytes()));
-    parts.part(|out| {
+    parts.part(change.resource.as_str().as_bytes());
+    parts.part_with(|out| {
         out.extend_from_slice(&[change.kind as u8, u8::from(plain)]);
         if let Some(to) = &change.to {
             out.extend_from_slice(to.digest().as_bytes());
         }
     });
     if !plain {
-        parts.part(|out| write_json(&(&change.reason, &change.fields), out));
+        parts.part_with(|out| write_json(&(&change.reason, &change.fields), out));
     }
 }
 
-fn digest_action(action: &PlannedAction, parts: &mut ManyParts) {
-    parts.part(|out| {
+fn digest_action(action: &PlannedAction, parts: &mut Hasher) {
+    parts.part_with(|out| {
         out.extend_from_slice(&[action.verb as u8, action.crash as u8]);
         out.extend_from_slice(&action.change.to_le_bytes());
         out.extend_from_slice(action.spec.digest().as_bytes());
@@ -79,17 +78,18 @@ fn digest_action(action: &PlannedAction, parts: &mut ManyParts) {
     });
     // Each part is framed, and what is not there is told from what is empty.
     let host = action.host.as_ref().map_or("", HostName::as_str);
-    parts.part(|out| out.extend_from_slice(host.as_bytes()));
+    parts.part(host.as_bytes());
     let Some(recording) = &action.recording else {
-        parts.part(|_| {});
+        parts.part(&[]);
         return;
     };
-    parts.part(|out| {
+    parts.part_with(|out| {
         out.extend_from_slice(recording.intent.as_bytes());
         out.extend_from_slice(recording.relations.as_bytes());
     });
     if !recording.after.is_empty() || recording.extra.is_some() || recording.renamed_from.is_some() {
-        parts.part(|out| write_json(&(&recording.after, &recording.extra, &recording.renamed_from), out));
+        parts
+            .part_with(|out| write_json(&(&recording.after, &recording.extra, &recording.renamed_from), out));
     }
 }
 
