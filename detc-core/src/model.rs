@@ -29,7 +29,6 @@ pub use desired::{
     Desired, DesiredResource, Extra, FieldOwner, HostSpec, Invariant, InvariantBound, Measure, Origin,
     Selector,
 };
-pub(crate) use digest::ManyParts;
 pub use digest::{Digest, Hasher};
 pub use doc::{Doc, StrictValue, write_canonical};
 pub use id::{HostName, InvalidId, ResourceId};

@@ -8,16 +8,14 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use self::effects::Invariants;
 use super::proof::repair::repair;
 use super::proof::{Effect, Order, Question, prove_all};
-use super::{Plan, PlanError, PlanInput, PlannedAction, Verb};
-use crate::model::{
-    DesiredResource, Health, Invariant, InvariantBound, Measure, Observation, RecordBody, ResourceId,
-    Selector,
-};
-use crate::resource::ChangeEffect;
+use super::{Plan, PlanError, PlanInput, PlannedAction};
+use crate::model::{Invariant, InvariantBound};
+
+mod effects;
 
 /// An invariant, and the worst that can happen to it while a plan runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -212,103 +210,20 @@ impl Proved {
 
 /// Adds the invariants of the desired state to a plan, with what the actions do to each.
 pub(super) fn add_proofs(plan: &mut Plan, input: &PlanInput<'_>) -> Result<(), PlanError> {
-    for invariant in &input.desired.invariants {
-        let mut proved = Proved {
-            invariant: invariant.clone(),
-            base: base(invariant, input)?,
-            effects: Vec::new(),
-            worst: 0,
-            holds: true,
-            counterexample: None,
-            hopeless: None,
-        };
-        for (index, action) in plan.actions.iter().enumerate() {
-            let id = &plan.changes[action.change as usize].resource;
-            let (start, end) = effect(invariant, id, action, plan, input)?;
-            if (start, end) != (0, 0) {
-                proved.effects.push((index as u32, start, end));
-            }
-        }
-        plan.proofs.push(proved);
-    }
+    let invariants = Invariants::new(&input.desired.invariants);
+    let effects = invariants.effects(plan, input)?;
+    let values = invariants.bases(input)?.into_iter().zip(effects);
+    let proved = |(invariant, (base, effects)): (&Invariant, _)| Proved {
+        invariant: invariant.clone(),
+        base,
+        effects,
+        worst: 0,
+        holds: true,
+        counterexample: None,
+        hopeless: None,
+    };
+    plan.proofs.extend(input.desired.invariants.iter().zip(values).map(proved));
     plan.prove();
     plan.order_for_invariants();
     Ok(())
-}
-
-/// What an action adds to an invariant's value at its start and at its end.
-fn effect(
-    invariant: &Invariant,
-    id: &ResourceId,
-    action: &PlannedAction,
-    plan: &Plan,
-    input: &PlanInput<'_>,
-) -> Result<(i64, i64), PlanError> {
-    let recorded =
-        action.recording.as_ref().and_then(|recording| recording.renamed_from.as_ref()).unwrap_or(id);
-    let second_half =
-        action.verb == Verb::Create && plan.change_of(action).kind == crate::diff::ChangeKind::Replace;
-    let before = if second_half { 0 } else { now(invariant, recorded, input)? };
-    let after = match input.desired.resources.get(id).filter(|_| !action.verb.removes()) {
-        Some(desired) => wanted(invariant, desired, &action.spec.value()),
-        None => 0,
-    };
-    let effect = input.registry.kind(id.kind()).map(|kind| kind.facts().traits.change).unwrap_or_default();
-    let interrupted = effect == ChangeEffect::Restart
-        && matches!(action.verb, Verb::Update | Verb::Restart | Verb::Adopt)
-        && matches!(invariant.measure, Measure::Available(_));
-    let between = match invariant.bound {
-        InvariantBound::AtLeast(_) if interrupted => before.min(after).min(0),
-        InvariantBound::AtLeast(_) => before.min(after),
-        InvariantBound::AtMost(_) => before.max(after),
-    };
-    Ok((between - before, after - between))
-}
-
-/// The value before the plan: the sum over everything that is recorded and there.
-fn base(invariant: &Invariant, input: &PlanInput<'_>) -> Result<i64, PlanError> {
-    let kind = selector(&invariant.measure).kind.as_deref();
-    let candidates = input.recorded.keys().filter(|id| kind.is_none_or(|kind| kind == id.kind()));
-    candidates.map(|id| now(invariant, id, input)).sum()
-}
-
-/// What a recorded resource counts for as it is.
-fn now(invariant: &Invariant, id: &ResourceId, input: &PlanInput<'_>) -> Result<i64, PlanError> {
-    let Some(record) = input.recorded.get(id) else { return Ok(0) };
-    let there = match input.observed.get(id) {
-        None | Some(Observation::Unobservable | Observation::Unknown(_)) => true,
-        Some(Observation::Absent) => false,
-        Some(Observation::Present(present)) => {
-            present.health != Health::Unhealthy || matches!(invariant.measure, Measure::Total { .. })
-        }
-    };
-    if !there {
-        return Ok(0);
-    }
-    let body: RecordBody =
-        record.body().map_err(|source| PlanError::Record { resource: id.clone(), source })?;
-    let selected = selector(&invariant.measure).matches(id, body.host.as_ref(), &body.labels());
-    Ok(if selected { amount(&invariant.measure, &body.spec.value()) } else { 0 })
-}
-
-/// What a desired resource will count for.
-fn wanted(invariant: &Invariant, desired: &DesiredResource, spec: &Value) -> i64 {
-    let labels = &desired.extra().labels;
-    let selected = selector(&invariant.measure).matches(&desired.id, desired.host.as_ref(), labels);
-    if selected { amount(&invariant.measure, spec) } else { 0 }
-}
-
-fn selector(measure: &Measure) -> &Selector {
-    match measure {
-        Measure::Available(selector) => selector,
-        Measure::Total { of, .. } => of,
-    }
-}
-
-/// What one selected resource counts for. A field that is not there, or is no whole number, counts for nothing.
-fn amount(measure: &Measure, spec: &Value) -> i64 {
-    match measure {
-        Measure::Available(_) => 1,
-        Measure::Total { field, .. } => field.get(spec).and_then(Value::as_i64).unwrap_or(0),
-    }
 }
