@@ -27,10 +27,13 @@ pub(super) async fn take(
     match store.transact(claim).await? {
         TxnReply::Committed(epoch) => {
             let mut keeper = JoinSet::new();
-            let (store, pause) = (store.clone(), options.lease / 3);
+            // The keeper does not keep the store open: a store that is closed in good order needs no check when it is opened
+            // next, and a task that was told to end is still there for a moment.
+            let (store, pause) = (Arc::downgrade(store), options.lease / 3);
             keeper.spawn(async move {
                 loop {
                     tokio::time::sleep(pause).await;
+                    let Some(store) = store.upgrade() else { return };
                     if let Err(StoreError::LeaseNotFound(_)) = store.keep_alive(lease).await {
                         tracing::warn!(
                             "the lease on the store has run out: this manager does not lead any more"

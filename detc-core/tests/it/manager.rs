@@ -57,6 +57,15 @@ async fn a_lost_answer_is_settled_by_a_look_at_every_call() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_holds_the_store_once_its_manager_is_closed() {
+    let (world, store) = (World::new(), memory());
+    let manager = world.manager(&store).await;
+    assert_eq!(converge(&manager, &lines(3)).await, Outcome::Done);
+    manager.close().await.unwrap();
+    assert_eq!(Arc::strong_count(&store), 1, "it closes in good order, here and now");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_second_manager_is_refused_while_the_first_lives_and_takes_over_when_it_died() {
     let (world, store) = (World::new(), memory());
     let first = world.manager(&store).await;
