@@ -74,7 +74,12 @@ impl App {
     }
 
     /// Runs with the arguments of this process, and returns its exit code.
+    ///
+    /// The process is taken to be the program's own: a panic that a damaged store causes is told as an error, and no more
+    /// by the panic hook.
     pub fn main(self) -> ExitCode {
+        #[cfg(feature = "file-store")]
+        crate::store::file::tell_only_other_panics();
         self.run(std::env::args_os())
     }
 

@@ -20,6 +20,7 @@ use async_trait::async_trait;
 
 mod apply;
 mod batch;
+mod caught;
 mod commit;
 mod failure;
 mod inner;
@@ -29,6 +30,9 @@ mod page;
 mod place;
 mod queue;
 
+use caught::caught;
+#[cfg(feature = "cli")]
+pub(crate) use caught::tell_only_other_panics;
 use inner::Inner;
 use open::Opener;
 use queue::{Outcome, Work};
@@ -108,7 +112,7 @@ async fn blocking<T: Send + 'static>(
     path: &Path,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, StoreError> {
-    tokio::task::spawn_blocking(work).await.map_err(|ended| failure::ended(&ended).at(path))
+    tokio::task::spawn_blocking(move || caught(work)).await.map_err(|ended| failure::ended(ended).at(path))
 }
 
 #[async_trait]

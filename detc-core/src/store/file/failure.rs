@@ -55,11 +55,16 @@ pub(super) fn io(what: &'static str) -> impl FnOnce(io::Error) -> Failure {
 }
 
 /// The failure of blocking work that did not come to its end. redb panics on some kinds of damage.
-pub(super) fn ended(ended: &JoinError) -> Failure {
-    if ended.is_panic() {
-        Failure::Corrupt(format!("reading it failed in a way that only damage explains ({ended})"))
-    } else {
-        Failure::Unavailable { what: "running it", said: "the runtime is shutting down".into() }
+pub(super) fn ended(ended: JoinError) -> Failure {
+    match ended.try_into_panic() {
+        Ok(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let said = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("nothing");
+            Failure::Corrupt(format!("only damage explains what the database said of it: {said}"))
+        }
+        Err(_cancelled) => {
+            Failure::Unavailable { what: "running it", said: "the runtime is shutting down".into() }
+        }
     }
 }
 

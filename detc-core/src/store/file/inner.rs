@@ -1,5 +1,7 @@
 //! What the calls on a store share with its writer and its reaper.
 
+use std::mem;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -8,6 +10,7 @@ use redb::Database;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::caught::caught;
 use super::failure::Failure;
 use super::open::{Opened, Opener, Remembered};
 use super::queue::{Queue, Work};
@@ -151,8 +154,15 @@ impl Inner {
     }
 
     /// Closes the database, after the work on it that is under way.
+    ///
+    /// What was committed is safe already. A database that turns out to be damaged when it tidies up is left as it is,
+    /// and is checked when it is opened again.
     pub(super) fn close(&self) {
-        *self.access.write().unwrap_or_else(PoisonError::into_inner) = Access::Closed;
+        let mut access = self.access.write().unwrap_or_else(PoisonError::into_inner);
+        let was = mem::replace(&mut *access, Access::Closed);
+        if caught(|| panic::catch_unwind(AssertUnwindSafe(|| drop(was)))).is_err() {
+            tracing::error!(store = %self.path().display(), "the store is damaged: it could not be closed in order");
+        }
     }
 }
 

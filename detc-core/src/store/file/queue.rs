@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::caught::caught;
 use super::failure::Failure;
 use super::inner::Inner;
 use crate::store::{LeaseId, StoreError, Transaction, TxnReply};
@@ -76,7 +77,7 @@ impl Inner {
         let writer = Writer { inner: Arc::clone(self), done: false };
         let mut tasks = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
-        tasks.spawn_blocking(move || writer.run());
+        tasks.spawn_blocking(move || caught(|| writer.run()));
     }
 }
 
