@@ -4,6 +4,7 @@ mod changes;
 mod input;
 mod interrupt;
 mod kinds;
+mod moved;
 mod output;
 mod process;
 mod saved;

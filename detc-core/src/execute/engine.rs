@@ -79,6 +79,9 @@ pub enum Checked {
     Satisfied,
     /// The effect is not there, for this reason.
     Needed(String),
+    /// The effect is not there, and what it was to follow from is not any more what the plan was made from. Only the first
+    /// look says so.
+    Moved(String),
     /// It can not be found out, for this reason.
     Unknown(String),
     /// Looking failed.
@@ -133,6 +136,8 @@ pub enum NodeEnd {
     Failed(String),
     /// It may have happened, and that can not be found out: a person decides.
     InDoubt(String),
+    /// It was held back: what it was planned from is no longer so, in this way.
+    Held(String),
     /// It comes after this one, which failed or was not reached.
     NotReached(u32),
 }
@@ -228,7 +233,7 @@ impl Engine {
                         }
                     }
                 }
-                NodeEnd::Failed(_) | NodeEnd::InDoubt(_) | NodeEnd::NotReached(_) => {
+                NodeEnd::Failed(_) | NodeEnd::InDoubt(_) | NodeEnd::Held(_) | NodeEnd::NotReached(_) => {
                     self.cut_off(*action, &dependents, commands);
                 }
             }
@@ -377,11 +382,12 @@ impl Engine {
                     self.release(action);
                 }
             }
-            (Phase::Verify, Checked::Needed(why)) => {
+            (Phase::First, Checked::Moved(how)) => self.end(action, NodeEnd::Held(how), commands),
+            (Phase::Verify, Checked::Needed(why) | Checked::Moved(why)) => {
                 let message = format!("it says that it is done, and it is not: {why}");
                 self.end(action, NodeEnd::Failed(message), commands);
             }
-            (Phase::Settle, Checked::Needed(why)) => {
+            (Phase::Settle, Checked::Needed(why) | Checked::Moved(why)) => {
                 if self.attempts[action as usize] < self.retry.attempts_max {
                     self.release(action);
                     self.queue(action, Next::Apply);

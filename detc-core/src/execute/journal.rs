@@ -97,7 +97,12 @@ pub enum What {
         /// Why not.
         error: String,
     },
-    /// It comes after an action that failed.
+    /// It was held back: what it was planned from was no longer so.
+    Held {
+        /// In which way.
+        how: String,
+    },
+    /// It comes after an action that failed or was held back.
     NotReached {
         /// That action.
         because: u32,
@@ -111,6 +116,7 @@ impl From<&NodeEnd> for What {
             NodeEnd::Satisfied => Self::Satisfied,
             NodeEnd::Failed(error) => Self::Failed { error: error.clone() },
             NodeEnd::InDoubt(error) => Self::InDoubt { error: error.clone() },
+            NodeEnd::Held(how) => Self::Held { how: how.clone() },
             NodeEnd::NotReached(because) => Self::NotReached { because: *because },
         }
     }
@@ -125,6 +131,7 @@ impl What {
             Self::Satisfied => Some(NodeEnd::Satisfied),
             Self::Failed { error } => Some(NodeEnd::Failed(error.clone())),
             Self::InDoubt { error } => Some(NodeEnd::InDoubt(error.clone())),
+            Self::Held { how } => Some(NodeEnd::Held(how.clone())),
             Self::NotReached { because } => Some(NodeEnd::NotReached(*because)),
         }
     }
@@ -137,7 +144,7 @@ pub(super) fn append(entry: &Entry, out: &mut Vec<u8>) {
         What::Started => Some("started"),
         What::Done => Some("done"),
         What::Satisfied => Some("satisfied"),
-        What::Failed { .. } | What::InDoubt { .. } | What::NotReached { .. } => None,
+        What::Failed { .. } | What::InDoubt { .. } | What::Held { .. } | What::NotReached { .. } => None,
     };
     match plain {
         Some(what) => write!(out, r#"{{"at":{},"action":{},"what":"{what}"}}"#, entry.at, entry.action)
@@ -316,6 +323,7 @@ mod tests {
             What::Satisfied,
             What::Failed { error: "no \"space\"".to_owned() },
             What::InDoubt { error: "lost".to_owned() },
+            What::Held { how: "gone".to_owned() },
             What::NotReached { because: 3 },
         ];
         for what in all {

@@ -16,6 +16,7 @@ use crate::resource::Removed;
 use crate::store::Write;
 
 mod around;
+mod fence;
 mod judge;
 
 pub use around::Surroundings;
@@ -194,6 +195,15 @@ impl PlanWork {
             }
             checked => checked,
         };
+        let checked = match checked {
+            Checked::Needed(_) if phase == Phase::First => match self.moved(&call, &observed).await? {
+                Some(how) => {
+                    Checked::Moved(format!("{how}, and this was planned from what was there before"))
+                }
+                None => checked,
+            },
+            checked => checked,
+        };
         let mut state = self.state();
         let open = state.open.entry(index).or_default();
         open.spec = Some(spec);
@@ -337,7 +347,7 @@ impl Perform for PlanWork {
         let open = self.state().open.swap_remove(&index).unwrap_or_default();
         let mut writes = Vec::new();
         if action.crash == CrashClass::AtMostOnce
-            && !matches!(end, NodeEnd::InDoubt(_) | NodeEnd::NotReached(_))
+            && !matches!(end, NodeEnd::InDoubt(_) | NodeEnd::Held(_) | NodeEnd::NotReached(_))
         {
             writes.push(Write::Delete(doubt_key(id)));
         }

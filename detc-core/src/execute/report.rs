@@ -17,7 +17,7 @@ pub enum Outcome {
     Failed,
     /// It was stopped, and can be resumed.
     Interrupted,
-    /// It was not begun.
+    /// It was not begun; or nothing failed, and some of it was held back, since the world had moved there.
     Refused,
     /// It was given up for a newer plan.
     Superseded,
@@ -44,7 +44,10 @@ pub struct Tally {
     pub satisfied: usize,
     /// They failed.
     pub failed: usize,
-    /// They come after one that failed, or the run was stopped before them.
+    /// They were held back: what they were planned from was no longer so.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub held: usize,
+    /// They come after one that failed or was held back, or the run was stopped before them.
     pub not_reached: usize,
 }
 
@@ -55,12 +58,17 @@ impl Tally {
             Some(NodeEnd::Done) => self.done += 1,
             Some(NodeEnd::Satisfied) => self.satisfied += 1,
             Some(NodeEnd::Failed(_) | NodeEnd::InDoubt(_)) => self.failed += 1,
+            Some(NodeEnd::Held(_)) => self.held += 1,
             Some(NodeEnd::NotReached(_)) | None => self.not_reached += 1,
         }
     }
 }
 
-/// A failed action and what it cut off.
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+/// An action that failed or was held back, and what it cut off.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// Which: an index into the plan's actions.
@@ -79,7 +87,7 @@ pub struct RunReport {
     pub outcome: Outcome,
     /// How its actions ended.
     pub tally: Tally,
-    /// Those that failed.
+    /// Those that failed or were held back.
     pub failures: Vec<Failure>,
     /// How long it took.
     pub took: Duration,
@@ -95,7 +103,7 @@ impl RunReport {
         for (action, end) in ends.enumerate() {
             tally.count(end);
             match end {
-                Some(NodeEnd::Failed(error) | NodeEnd::InDoubt(error)) => {
+                Some(NodeEnd::Failed(error) | NodeEnd::InDoubt(error) | NodeEnd::Held(error)) => {
                     failures.push(Failure {
                         action: action as u32,
                         error: error.clone(),
@@ -118,6 +126,8 @@ impl RunReport {
             Outcome::Interrupted
         } else if failures.is_empty() {
             Outcome::Done
+        } else if tally.failed == 0 {
+            Outcome::Refused
         } else {
             Outcome::Failed
         };

@@ -27,7 +27,7 @@ impl Manager {
                 if let Some(last) = last.get_mut(entry.action as usize) {
                     *last = match entry.what {
                         What::Started | What::Failed { .. } | What::InDoubt { .. } => true,
-                        What::Done | What::Satisfied | What::NotReached { .. } => false,
+                        What::Done | What::Satisfied | What::Held { .. } | What::NotReached { .. } => false,
                     };
                 }
             }

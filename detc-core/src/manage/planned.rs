@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::look::{Look, look_at_all};
 use super::{ManageError, Manager, records};
-use crate::diff::{Differ, intent_digest};
+use crate::diff::{ChangeKind, Differ, intent_digest};
 use crate::execute::journal::RunNumber;
 use crate::execute::{ProgressSink, Surroundings, how_to_settle};
 use crate::model::secret::Vault;
@@ -137,7 +137,7 @@ impl Manager {
             let seen = observed.get(id).unwrap_or(&Observation::Unobservable);
             let moved = if plan::basis(recorded.get(base_id(action, id)), seen) != action.basis {
                 Some("what was recorded or observed of it has changed")
-            } else if desired.is_some() && !self.is_still_desired(action, id, given, &vault) {
+            } else if desired.is_some() && !self.is_still_desired(&plan, index as u32, given, &vault) {
                 Some("the desired state of it has changed")
             } else {
                 None
@@ -154,13 +154,15 @@ impl Manager {
         Ok(Planned { plan: Arc::new(plan), around })
     }
 
-    fn is_still_desired(
+    /// Whether the desired state asks for what an action does.
+    pub(super) fn is_still_desired(
         &self,
-        action: &plan::PlannedAction,
-        id: &ResourceId,
+        plan: &Plan,
+        index: u32,
         desired: &Desired,
         vault: &Mutex<Vault>,
     ) -> bool {
+        let (action, id) = (&plan.actions[index as usize], plan.resource_of(index));
         match (&action.recording, desired.resources.get(id)) {
             (None, None) => true,
             (Some(recording), Some(resource)) => {
@@ -169,7 +171,7 @@ impl Manager {
                     && recording.relations == resource.relations_digest()
             }
             // The first half of a replacement removes something that is still desired.
-            (None, Some(_)) => action.verb == plan::Verb::Delete,
+            (None, Some(_)) => plan.change_of(action).kind == ChangeKind::Replace,
             (Some(_), None) => false,
         }
     }
@@ -210,7 +212,8 @@ impl Manager {
         record.body().map(Some).map_err(|source| ManageError::Record { resource: id.to_string(), source })
     }
 
-    fn seal(&self, resource: &DesiredResource, vault: &Mutex<Vault>) -> Doc {
+    /// A spec with its sensitive values marked, which go into the vault.
+    pub(super) fn seal(&self, resource: &DesiredResource, vault: &Mutex<Vault>) -> Doc {
         let Some(kind) = self.registry.kind(resource.id.kind()) else { return resource.spec.clone() };
         let differ = Differ { facts: kind.facts(), key: &self.key };
         differ.sealed(resource, &mut vault.lock().unwrap_or_else(PoisonError::into_inner))

@@ -56,14 +56,26 @@ impl Display for ApplyReport {
             }
             Outcome::Interrupted => write!(
                 f,
-                "Stopped: {ended} of {total} actions have ended, {} are left. Apply again to resume {run}.",
-                tally.not_reached
+                "Stopped: {ended} of {total} actions have ended, {} {} left. Apply again to resume {run}.",
+                tally.not_reached,
+                if tally.not_reached == 1 { "is" } else { "are" }
             ),
-            Outcome::Failed | Outcome::Refused | Outcome::Superseded => {
+            Outcome::Refused => write!(
+                f,
+                "Held back: {} of {total} actions, as what they were planned from has moved; {ended} done, {} not \
+                 reached. {run}, {}. Apply again to plan them anew.",
+                tally.held,
+                tally.not_reached,
+                spoken(self.report.took)
+            ),
+            Outcome::Failed | Outcome::Superseded => {
                 let unknown = self.plan.unknown().count();
                 write!(f, "Failed: {ended} done")?;
                 if tally.failed > 0 || unknown == 0 {
                     write!(f, ", {} failed, {} not reached", tally.failed, tally.not_reached)?;
+                }
+                if tally.held > 0 {
+                    write!(f, ", {} held back", tally.held)?;
                 }
                 if unknown > 0 {
                     write!(f, ", {unknown} resources unknown")?;

@@ -3,16 +3,15 @@
 use std::collections::BTreeSet;
 use std::fmt::{self, Display};
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::run::is_open;
 use super::{ApplyReport, ManageError, Manager};
-use crate::diff::Differ;
 use crate::execute::journal::{self, JournalError, RunHead, RunNumber, doubt_key, state_key};
-use crate::execute::{Driver, Engine, Outcome, PlanWork, ProgressSink, StopHandle};
+use crate::execute::{Driver, Engine, NodeEnd, Outcome, PlanWork, ProgressSink, StopHandle};
 use crate::model::secret::Vault;
-use crate::model::{Desired, ResourceId};
+use crate::model::{Desired, HostName, HostSpec, ResourceId};
 use crate::plan::Plan;
 use crate::store::Write;
 
@@ -68,7 +67,8 @@ impl Manager {
     }
 
     /// Goes on with the interrupted run `head`. Actions that had started are looked at before anything else; `desired`
-    /// gives back the sensitive values and file contents that were not stored.
+    /// gives back the sensitive values and file contents that were not stored. When `desired` no longer asks for what is
+    /// left to do, the run is given up.
     ///
     /// # Errors
     /// When the store fails.
@@ -104,19 +104,21 @@ impl Manager {
                 }
             }
         }
-        let started: Vec<u32> = started.into_iter().collect();
-        let mut engine = Engine::new(self.work(&plan), self.options.retry);
-        let mut first = Vec::new();
-        engine.restore(&ended, &started, &mut first);
         let vault = Arc::new(Mutex::new(Vault::new()));
         let empty = Desired::new();
         let given = desired.unwrap_or(&empty);
         for resource in given.resources.values() {
-            if let Some(kind) = self.registry.kind(resource.id.kind()) {
-                let differ = Differ { facts: kind.facts(), key: &self.key };
-                differ.sealed(resource, &mut vault.lock().unwrap_or_else(PoisonError::into_inner));
-            }
+            self.seal(resource, &vault);
         }
+        if desired.is_some()
+            && let Some(why) = self.no_longer_desired(&plan, &ended, given, &vault)
+        {
+            return self.give_up(head, &why).await;
+        }
+        let started: Vec<u32> = started.into_iter().collect();
+        let mut engine = Engine::new(self.work(&plan), self.options.retry);
+        let mut first = Vec::new();
+        engine.restore(&ended, &started, &mut first);
         let mut around = self.surroundings(given, vault);
         around.state_dirs = self.state_dirs(&plan.hosts);
         around.resumed = true;
@@ -147,6 +149,34 @@ impl Manager {
         }
     }
 
+    /// Why what is left of a plan is not what is desired by now.
+    fn no_longer_desired(
+        &self,
+        plan: &Plan,
+        ended: &[(u32, NodeEnd)],
+        desired: &Desired,
+        vault: &Mutex<Vault>,
+    ) -> Option<String> {
+        let is_moved = |(name, spec): &(&HostName, &HostSpec)| {
+            desired.hosts.get(*name).is_some_and(|declared| declared != *spec)
+        };
+        if let Some((name, _)) = plan.hosts.iter().find(is_moved) {
+            return Some(format!("the declaration of host `{name}` has changed since"));
+        }
+        let mut is_left = vec![true; plan.actions.len()];
+        for (action, _) in ended {
+            is_left[*action as usize] = false;
+        }
+        let mut left = (0..plan.actions.len() as u32).filter(|action| is_left[*action as usize]);
+        let action = left.find(|action| !self.is_still_desired(plan, *action, desired, vault))?;
+        let id = plan.resource_of(action);
+        Some(match (&plan.actions[action as usize].recording, desired.resources.contains_key(id)) {
+            (None, _) => format!("it would remove {id}, which is desired"),
+            (Some(_), true) => format!("the desired state of {id} has changed since"),
+            (Some(_), false) => format!("{id} is no longer desired"),
+        })
+    }
+
     /// Why the plan of another version of this program can not be gone on with.
     fn unknown_kind(&self, plan: &Plan) -> Option<String> {
         plan.kinds.iter().find_map(|(name, schema)| match self.registry.kind(name) {
@@ -172,7 +202,7 @@ impl Manager {
                 }
             }
             let ended = head.tally;
-            let counted = ended.done + ended.satisfied + ended.failed + ended.not_reached;
+            let counted = ended.done + ended.satisfied + ended.failed + ended.held + ended.not_reached;
             head.tally.not_reached += head.actions.saturating_sub(counted);
         }
         head.outcome = Some(Outcome::Superseded);

@@ -187,7 +187,10 @@ impl Manager {
                 judge(&body.spec, seen, Some(&body), token, Phase::First, CrashClass::DeterministicName);
             let why = match checked {
                 Checked::Satisfied => continue,
-                Checked::Needed(why) | Checked::Unknown(why) | Checked::Failed(_, why) => why,
+                Checked::Needed(why)
+                | Checked::Moved(why)
+                | Checked::Unknown(why)
+                | Checked::Failed(_, why) => why,
             };
             let verb = plan.actions[index as usize].verb;
             let error = format!("a second look found that it did not last: {why} (`{}.{verb}`)", id.kind());

@@ -207,6 +207,20 @@ fn an_action_that_can_not_be_probed_is_in_doubt_and_not_done_again() {
 }
 
 #[test]
+fn what_was_planned_for_another_ground_is_held_back_with_what_comes_after_it_and_the_rest_goes_on() {
+    let moved = Checked::Moved("it is gone".to_owned());
+    Played::new(work(&[&[], &[0], &[]]))
+        .event(Event::Checked(0, moved))
+        .event(Event::Checked(2, needed()))
+        .commanded(&expect![[r#"
+            Check(0, First)
+            Check(2, First)
+            RecordEnd(0, Held("it is gone"))
+            RecordEnd(1, NotReached(0))
+            RecordStart(2)"#]]);
+}
+
+#[test]
 fn only_as_many_at_most_once_actions_are_started_as_are_applied_at_once() {
     let mut once = work(&[&[], &[], &[]]);
     once.crash = vec![CrashClass::AtMostOnce; 3];
@@ -292,6 +306,7 @@ proptest! {
                 }),
                 Command::Check(action, phase) => Event::Checked(action, match (phase, choice % 6) {
                     (_, 0) => Checked::Unknown(String::new()),
+                    (Phase::First, 2) if choice % 4 == 0 => Checked::Moved(String::new()),
                     (Phase::First, 1..=3) => needed(),
                     (Phase::Settle, 1) => needed(),
                     (_, 5) if choice % 4 == 0 => Checked::Failed(ErrorClass::Permanent, String::new()),

@@ -11,11 +11,12 @@ use super::interrupt::Interrupts;
 use super::open::{Access, Session};
 use super::output::Output;
 use super::{DONE, FAILED, INTERRUPTED, REFUSED, plan, progress};
+use crate::execute::journal::RunNumber;
 use crate::execute::{Outcome, ProgressSink};
 use crate::manage::{ApplyReport, ManageError, Manager, Planned, Resumed};
 use crate::model::Desired;
 use crate::plan::render::Purpose;
-use crate::plan::{PlanError, Selection, file};
+use crate::plan::{Plan, PlanError, Selection, file};
 
 pub(super) async fn run(session: Session, args: ApplyArgs, output: &Output) -> Result<u8, Failed> {
     let saved = args.plan.as_deref().map(file::open).transpose()?;
@@ -43,7 +44,9 @@ pub(super) async fn run(session: Session, args: ApplyArgs, output: &Output) -> R
         return Err(session.foreign(path));
     }
     let interrupts = Interrupts::listen(output, "`apply` resumes the run.");
-    if let Some(code) = finish_interrupted(&manager, desired.as_ref(), &args, &interrupts, output).await? {
+    let resume =
+        Resume { desired: desired.as_ref(), saved: saved.as_ref().map(|saved| &saved.plan), args: &args };
+    if let Some(code) = resume.finish(&manager, &interrupts, output).await? {
         plan::leave(manager, desired).await?;
         return Ok(code);
     }
@@ -52,17 +55,14 @@ pub(super) async fn run(session: Session, args: ApplyArgs, output: &Output) -> R
         manager.settle(settlement).await?;
         output.say(&format!("settled: {settlement}"));
     }
-    let mut looking = progress::looking(output);
-    let planned = match (saved, &desired) {
-        (Some(saved), desired) => manager.prepare(saved.plan, desired.as_ref(), &mut looking).await?,
+    let operator = Operator { manager: &manager, yes: args.yes, interrupts: &interrupts, output };
+    let code = match (saved, &desired) {
+        (Some(saved), desired) => operator.apply_saved(saved.plan, desired.as_ref()).await?,
         (None, Some(desired)) => {
-            manager.plan_with(desired, &plan::selection(args.select.clone()), &mut looking).await?
+            operator.bring_about(desired, &plan::selection(args.select.clone()), Purpose::Desired).await?
         }
         (None, None) => unreachable!("invariant: without a saved plan the desired state was read"),
     };
-    drop(looking);
-    let work = Work { planned, yes: args.yes, purpose: Purpose::Desired };
-    let code = confirm_and_run(&manager, work, &interrupts, output).await?;
     plan::leave(manager, desired).await?;
     Ok(code)
 }
@@ -81,11 +81,8 @@ pub(super) async fn destroy(session: Session, args: DestroyArgs, output: &Output
         output.say(&format!("{} was interrupted: it is given up, and what it did is removed.", open.number));
         manager.give_up(open, "everything was to be removed").await?;
     }
-    let mut looking = progress::looking(output);
-    let planned = manager.plan_with(&Desired::new(), &Selection::all(), &mut looking).await;
-    drop(looking);
-    let work = Work { planned: planned.map_err(undestroyed)?, yes: args.yes, purpose: Purpose::Destroy };
-    let code = confirm_and_run(&manager, work, &interrupts, output).await?;
+    let operator = Operator { manager: &manager, yes: args.yes, interrupts: &interrupts, output };
+    let code = operator.bring_about(&Desired::new(), &Selection::all(), Purpose::Destroy).await?;
     plan::leave(manager, ()).await?;
     Ok(code)
 }
@@ -102,101 +99,180 @@ fn undestroyed(error: ManageError) -> Failed {
     Failed { message: of_protected.unwrap_or(failed.message), ..failed }
 }
 
-/// Goes on with an interrupted run. `Some`: that did not go well, and this is the exit code.
-async fn finish_interrupted(
-    manager: &Manager,
-    desired: Option<&Desired>,
-    args: &ApplyArgs,
-    interrupts: &Interrupts,
-    output: &Output,
-) -> Result<Option<u8>, Failed> {
-    let Some(open) = manager.interrupted().await? else { return Ok(None) };
-    let number = open.number;
-    if args.abandon {
-        manager.give_up(open, "it was abandoned").await?;
-        output.say(&format!("{number} was interrupted, and is given up."));
-        return Ok(None);
-    }
-    if !args.yes && !may_ask() {
-        return Err(Failed::refused(
-            "not_confirmed",
-            format!("{number} was interrupted and would be resumed"),
-        )
-        .with_hint("add `--yes`, or `--yes --abandon` to give it up"));
-    }
-    output.say(&format!("{number} was interrupted: it is finished first."));
-    let (_, resumed_plan, _) = manager.run(number).await?;
-    let sink: ProgressSink = match resumed_plan {
-        Some(resumed) => progress::running(&Arc::new(resumed), output, interrupts),
-        None => {
-            interrupts.running();
-            Box::new(|_| {})
+/// What is asked for while a run may have been interrupted.
+struct Resume<'a> {
+    desired: Option<&'a Desired>,
+    saved: Option<&'a Plan>,
+    args: &'a ApplyArgs,
+}
+
+impl Resume<'_> {
+    /// Goes on with an interrupted run. `Some`: it did not go well, or there is nothing to do after it, and this is the exit
+    /// code.
+    async fn finish(
+        &self,
+        manager: &Manager,
+        interrupts: &Interrupts,
+        output: &Output,
+    ) -> Result<Option<u8>, Failed> {
+        let Self { desired, saved, args } = *self;
+        let Some(open) = manager.interrupted().await? else { return Ok(None) };
+        let number = open.number;
+        if args.abandon {
+            manager.give_up(open, "it was abandoned").await?;
+            output.say(&format!("{number} was interrupted, and is given up."));
+            return Ok(None);
         }
-    };
-    let resumed = manager.resume(open, desired, sink, interrupts.stop()).await?;
-    interrupts.between();
-    match resumed {
-        Resumed::Finished(report) if report.report.outcome == Outcome::Done => {
-            output.say(&format!("{number} is finished."));
-            Ok(None)
+        if !args.yes && !may_ask() {
+            return Err(Failed::refused(
+                "not_confirmed",
+                format!("{number} was interrupted and would be resumed"),
+            )
+            .with_hint("add `--yes`, or `--yes --abandon` to give it up"));
         }
-        Resumed::Finished(report) if !args.settle.is_empty() && report.report.outcome == Outcome::Failed => {
-            output.say(&format!("{number} has ended, with what is settled now and the rest planned anew."));
-            Ok(None)
-        }
-        Resumed::Finished(report) => {
-            interrupts.over();
-            self::report(&report, Purpose::Desired, output)?;
-            Ok(Some(exit_code(report.report.outcome)))
-        }
-        Resumed::Superseded(number, why) => {
-            output.say(&format!(
-                "{number} can not be gone on with: {why}. Everything is looked at again and planned anew."
-            ));
-            Ok(None)
+        output.say(&format!("{number} was interrupted: it is finished first."));
+        let (_, resumed_plan, _) = manager.run(number).await?;
+        let sink: ProgressSink = match resumed_plan {
+            Some(resumed) => progress::running(&Arc::new(resumed), output, interrupts),
+            None => {
+                interrupts.running();
+                Box::new(|_| {})
+            }
+        };
+        let resumed = manager.resume(open, desired, sink, interrupts.stop()).await?;
+        interrupts.between();
+        match resumed {
+            // The very plan that is to be applied.
+            Resumed::Finished(report) if saved.is_some_and(|saved| saved.id == report.plan.id) => {
+                interrupts.over();
+                self::report(&report, Purpose::Desired, &[], output)?;
+                Ok(Some(exit_code(report.report.outcome)))
+            }
+            Resumed::Finished(report) if report.report.outcome == Outcome::Done => {
+                output.say(&format!("{number} is finished."));
+                Ok(None)
+            }
+            Resumed::Finished(report) if report.report.outcome == Outcome::Refused => {
+                output.text(&format!("{report}\n"))?;
+                output.say(&format!("{number} has ended, with what was held back planned anew."));
+                Ok(None)
+            }
+            Resumed::Finished(report)
+                if !args.settle.is_empty() && report.report.outcome == Outcome::Failed =>
+            {
+                output
+                    .say(&format!("{number} has ended, with what is settled now and the rest planned anew."));
+                Ok(None)
+            }
+            Resumed::Finished(report) => {
+                interrupts.over();
+                self::report(&report, Purpose::Desired, &[], output)?;
+                Ok(Some(exit_code(report.report.outcome)))
+            }
+            Resumed::Superseded(number, why) => {
+                output.say(&format!(
+                    "{number} is not gone on with: {why}. Everything is looked at again and planned anew."
+                ));
+                Ok(None)
+            }
         }
     }
 }
 
-/// A plan that is about to be done.
-struct Work {
-    planned: Planned,
+/// How often what is held back is planned anew in one command: once for whoever was there in between, once more for good
+/// measure. What moves all the time is a fight with somebody else, and is for a person to see.
+const ROUNDS_MAX: usize = 3;
+
+/// Who has plans confirmed and done.
+struct Operator<'a> {
+    manager: &'a Manager,
     yes: bool,
-    purpose: Purpose,
+    interrupts: &'a Interrupts,
+    output: &'a Output,
 }
 
-async fn confirm_and_run(
-    manager: &Manager,
-    work: Work,
-    interrupts: &Interrupts,
-    output: &Output,
-) -> Result<u8, Failed> {
-    let Work { planned, yes, purpose } = work;
-    let shown = planned.plan.clone();
-    let is_shown = !output.json && (!yes || !output.quiet);
-    if is_shown {
-        output.text(&plan::text(&shown, purpose, output))?;
+/// What came of a plan.
+enum Came {
+    /// It was not done; this is the exit code.
+    Undone(u8),
+    /// It was done, so.
+    Done(ApplyReport),
+}
+
+impl Operator<'_> {
+    /// Does exactly what was planned before.
+    async fn apply_saved(&self, saved: Plan, desired: Option<&Desired>) -> Result<u8, Failed> {
+        let mut looking = progress::looking(self.output);
+        let planned = self.manager.prepare(saved, desired, &mut looking).await?;
+        drop(looking);
+        match self.confirm_and_run(planned, Purpose::Desired).await? {
+            Came::Undone(code) => Ok(code),
+            Came::Done(report) => self.end(&report, Purpose::Desired, &[]),
+        }
     }
-    if is_shown && shown.is_settled() {
-        // The plan has said that there is nothing to do.
-        return Ok(DONE);
+
+    /// Plans and does; what was held back since the world moved is planned anew, and confirmed anew.
+    async fn bring_about(
+        &self,
+        desired: &Desired,
+        selection: &Selection,
+        purpose: Purpose,
+    ) -> Result<u8, Failed> {
+        let mut earlier = Vec::new();
+        loop {
+            let mut looking = progress::looking(self.output);
+            let planned = self.manager.plan_with(desired, selection, &mut looking).await;
+            drop(looking);
+            let planned = planned.map_err(|error| match purpose {
+                Purpose::Desired => error.into(),
+                Purpose::Destroy => undestroyed(error),
+            })?;
+            let report = match self.confirm_and_run(planned, purpose).await? {
+                Came::Undone(code) => return Ok(code),
+                Came::Done(report) => report,
+            };
+            let is_held = report.report.outcome == Outcome::Refused;
+            let Some(number) = report.run.filter(|_| is_held && earlier.len() + 1 < ROUNDS_MAX) else {
+                return self.end(&report, purpose, &earlier);
+            };
+            earlier.push(number);
+            self.interrupts.between();
+            self.output.text(&format!("{report}\n"))?;
+            self.output.say("What was held back is planned anew.");
+        }
     }
-    let question = match (purpose, shown.actions.len()) {
-        (Purpose::Desired, 1) => "Apply 1 action?".to_owned(),
-        (Purpose::Desired, many) => format!("Apply {many} actions?"),
-        (Purpose::Destroy, 1) => "Destroy 1 resource?".to_owned(),
-        (Purpose::Destroy, many) => format!("Destroy {many} resources?"),
-    };
-    if !shown.is_empty() && !yes && ask(&question, output)? == Answer::No {
-        let more = if interrupts.has_run() { "more " } else { "" };
-        output.text(&format!("Nothing {more}was changed.\n"))?;
-        return Ok(REFUSED);
+
+    async fn confirm_and_run(&self, planned: Planned, purpose: Purpose) -> Result<Came, Failed> {
+        let (output, interrupts) = (self.output, self.interrupts);
+        let shown = planned.plan.clone();
+        let is_shown = !output.json && (!self.yes || !output.quiet);
+        if is_shown {
+            output.text(&plan::text(&shown, purpose, output))?;
+        }
+        if is_shown && shown.is_settled() {
+            // The plan has said that there is nothing to do.
+            return Ok(Came::Undone(DONE));
+        }
+        let question = match (purpose, shown.actions.len()) {
+            (Purpose::Desired, 1) => "Apply 1 action?".to_owned(),
+            (Purpose::Desired, many) => format!("Apply {many} actions?"),
+            (Purpose::Destroy, 1) => "Destroy 1 resource?".to_owned(),
+            (Purpose::Destroy, many) => format!("Destroy {many} resources?"),
+        };
+        if !shown.is_empty() && !self.yes && ask(&question, output)? == Answer::No {
+            let more = if interrupts.has_run() { "more " } else { "" };
+            output.text(&format!("Nothing {more}was changed.\n"))?;
+            return Ok(Came::Undone(REFUSED));
+        }
+        let sink = progress::running(&shown, output, interrupts);
+        Ok(Came::Done(self.manager.apply_with(planned, sink, interrupts.stop()).await?))
     }
-    let sink = progress::running(&shown, output, interrupts);
-    let report = manager.apply_with(planned, sink, interrupts.stop()).await?;
-    interrupts.over();
-    self::report(&report, purpose, output)?;
-    Ok(exit_code(report.report.outcome))
+
+    fn end(&self, report: &ApplyReport, purpose: Purpose, earlier: &[RunNumber]) -> Result<u8, Failed> {
+        self.interrupts.over();
+        self::report(report, purpose, earlier, self.output)?;
+        Ok(exit_code(report.report.outcome))
+    }
 }
 
 fn exit_code(outcome: Outcome) -> u8 {
@@ -208,7 +284,13 @@ fn exit_code(outcome: Outcome) -> u8 {
     }
 }
 
-fn report(applied: &ApplyReport, purpose: Purpose, output: &Output) -> Result<(), Failed> {
+/// Reports a run. `earlier` are those of the same command in which something was held back.
+fn report(
+    applied: &ApplyReport,
+    purpose: Purpose,
+    earlier: &[RunNumber],
+    output: &Output,
+) -> Result<(), Failed> {
     let (report, plan) = (&applied.report, &applied.plan);
     let tally = &report.tally;
     if output.json {
@@ -232,14 +314,18 @@ fn report(applied: &ApplyReport, purpose: Purpose, output: &Output) -> Result<()
                 })
             }))
             .collect();
-        return output.object(&json!({
+        let mut object = json!({
             "format": "detc.run/1",
             "run": applied.run.map(|run| run.to_string()),
             "outcome": report.outcome,
             "actions": tally,
             "failures": failures,
             "duration_ms": report.took.as_millis() as u64,
-        }));
+        });
+        if !earlier.is_empty() {
+            object["earlier"] = earlier.iter().map(ToString::to_string).collect();
+        }
+        return output.object(&object);
     }
     let mut text = format!("{applied}\n");
     if purpose == Purpose::Destroy {

@@ -5,6 +5,7 @@ use super::error::Failed;
 use super::open::{Access, Session};
 use super::output::Output;
 use super::{CHANGES, DONE, FAILED, REFUSED, progress};
+use crate::manage::Manager;
 use crate::model::{Desired, ResourceId};
 use crate::plan::render::{self, Color, Detail, Purpose, TextOptions};
 use crate::plan::{Plan, Selection, file};
@@ -22,6 +23,7 @@ pub(super) async fn run(session: Session, args: PlanArgs, output: &Output) -> Re
             output.say(&format!("Saved. `apply {}` does exactly this.", path.display()));
         }
     }
+    tell_interrupted(&manager, output).await?;
     let unknown: Vec<&ResourceId> = plan.unknown().map(|change| &change.resource).collect();
     output.unseen(&unknown);
     let code = match (plan.broken(), unknown.len()) {
@@ -32,6 +34,18 @@ pub(super) async fn run(session: Session, args: PlanArgs, output: &Output) -> Re
     };
     leave(manager, (desired, planned)).await?;
     Ok(code)
+}
+
+/// Says what `apply` comes to first.
+pub(super) async fn tell_interrupted(manager: &Manager, output: &Output) -> Result<(), Failed> {
+    if let Some(open) = manager.interrupted().await? {
+        output.say(&format!(
+            "{0} was interrupted. `apply` finishes what is still desired of it first, and plans the rest then; \
+             `apply --abandon` gives it up. `show {0}` shows how far it came.",
+            open.number
+        ));
+    }
+    Ok(())
 }
 
 pub(super) fn selection(args: SelectArgs) -> Selection {
@@ -69,7 +83,7 @@ fn kept(plan: &Plan, desired: &Desired) -> Vec<ResourceId> {
 
 /// Closes the store in good order. What is large is left to the end of the process: freeing a million resources one by
 /// one takes longer than planning them.
-pub(super) async fn leave<T>(manager: crate::manage::Manager, large: T) -> Result<(), Failed> {
+pub(super) async fn leave<T>(manager: Manager, large: T) -> Result<(), Failed> {
     std::mem::forget((manager.recorded(), large));
     Ok(manager.close().await?)
 }

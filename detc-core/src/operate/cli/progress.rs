@@ -139,6 +139,7 @@ impl Lines {
             // The whole story is in the result. A line that tells it here as well would be read twice.
             NodeEnd::Failed(_) => format!("  {red}✗{reset} {}: failed after {}", id(), spoken(took)),
             NodeEnd::InDoubt(_) => format!("  {red}?{reset} {}: in doubt", id()),
+            NodeEnd::Held(_) => format!("  {red}↯{reset} {}: held back", id()),
             NodeEnd::NotReached(_) if !self.output.verbose => {
                 self.tick();
                 return;

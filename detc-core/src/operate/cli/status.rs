@@ -19,6 +19,7 @@ pub(super) async fn run(session: Session, output: &Output) -> Result<u8, Failed>
     } else {
         output.text(&text(&all, output))?;
     }
+    plan::tell_interrupted(&manager, output).await?;
     let unknown: Vec<&ResourceId> = all
         .iter()
         .filter(|status| status.state == StatusState::Unknown)

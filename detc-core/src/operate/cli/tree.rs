@@ -63,6 +63,7 @@ fn word(what: &What) -> (&'static str, &'static str, Option<&str>) {
         What::Satisfied => ("✓", "as it was", None),
         What::Failed { error } => ("✗", "failed", Some(error)),
         What::InDoubt { error } => ("?", "in doubt", Some(error)),
+        What::Held { how } => ("↯", "held back", Some(how)),
         What::NotReached { .. } => ("-", "not reached", None),
     }
 }
