@@ -9,7 +9,8 @@
 //! A manager owns its store while it is open: a second one is refused until the first has closed or died. What is here
 //! ties the parts together; it decides nothing that a plan should say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::execute::journal::{JournalError, RunNumber};
 use crate::execute::{DriverOptions, Limits, Retry};
 use crate::model::secret::MarkKey;
 use crate::model::{FieldPath, InvalidState, Recorded, ResourceId};
-use crate::plan::PlanError;
+use crate::plan::{PlanError, PlannerError};
 use crate::resource::Registry;
 use crate::store::{Compare, Store, StoreError};
 
@@ -25,6 +26,7 @@ mod begun;
 mod clock;
 mod identity;
 mod lead;
+mod live;
 mod look;
 mod planned;
 mod records;
@@ -34,6 +36,7 @@ mod run;
 mod status;
 
 pub use clock::{Clock, SystemClock};
+pub use live::Live;
 pub use planned::{Planned, StaleAction};
 pub use report::ApplyReport;
 #[cfg(feature = "cli")]
@@ -110,6 +113,8 @@ pub struct Manager {
     key: MarkKey,
     leadership: Option<lead::Leadership>,
     recorded: Mutex<Arc<Recorded>>,
+    /// Whether a run wrote records that may not have been read again: it failed, or its call was dropped.
+    stale: AtomicBool,
     doubts: Mutex<BTreeMap<ResourceId, bytes::Bytes>>,
 }
 
@@ -172,6 +177,15 @@ pub enum ManageError {
     NoDoubt(ResourceId),
 }
 
+impl From<PlannerError> for ManageError {
+    fn from(error: PlannerError) -> Self {
+        match error {
+            PlannerError::Invalid(error) => Self::Invalid(error),
+            PlannerError::Plan(error) => Self::Plan(error),
+        }
+    }
+}
+
 impl Manager {
     /// Opens a store and takes the lead on it.
     ///
@@ -218,7 +232,8 @@ impl Manager {
         leadership: Option<lead::Leadership>,
     ) -> Result<Self, ManageError> {
         let identity = identity::read_or_make(&*store, &*options.clock).await?;
-        let (recorded, doubts) = records::read(&*store).await?;
+        let recorded = records::read(&*store).await?;
+        let doubts = records::doubts(&*store).await?;
         Ok(Self {
             store,
             registry,
@@ -227,6 +242,7 @@ impl Manager {
             key: identity.key,
             leadership,
             recorded: Mutex::new(Arc::new(recorded)),
+            stale: AtomicBool::new(false),
             doubts: Mutex::new(doubts),
         })
     }
@@ -262,11 +278,40 @@ impl Manager {
         self.body(from).ok()??.lookup(path)
     }
 
-    /// Reads what is recorded again.
-    async fn refresh(&self) -> Result<(), ManageError> {
-        let (recorded, doubts) = records::read(&*self.store).await?;
-        *self.recorded.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(recorded);
+    /// Reads everything again, if a run did not come to the end at which it is read.
+    async fn catch_up(&self) -> Result<(), ManageError> {
+        if self.stale.load(Ordering::SeqCst) {
+            self.refresh(usize::MAX, BTreeSet::new).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads again what is recorded of `len` resources, and everything that is in doubt.
+    async fn refresh(
+        &self,
+        len: usize,
+        ids: impl FnOnce() -> BTreeSet<ResourceId>,
+    ) -> Result<(), ManageError> {
+        // A record by itself costs as much to read as some dozens in a row.
+        const EACH: usize = 32;
+        if len.saturating_mul(EACH) > self.recorded().len() {
+            let recorded = records::read(&*self.store).await?;
+            *self.recorded.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(recorded);
+        } else {
+            let read = records::read_some(&*self.store, &ids()).await?;
+            let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+            // Nobody else has it by now, as a rule: otherwise it is copied.
+            let recorded = Arc::make_mut(&mut recorded);
+            for (id, record) in read {
+                match record {
+                    Some(record) => _ = recorded.insert(id, record),
+                    None => _ = recorded.swap_remove(&id),
+                }
+            }
+        }
+        let doubts = records::doubts(&*self.store).await?;
         *self.doubts.lock().unwrap_or_else(PoisonError::into_inner) = doubts;
+        self.stale.store(false, Ordering::SeqCst);
         Ok(())
     }
 

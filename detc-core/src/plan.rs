@@ -7,7 +7,7 @@
 //! Building is pure and deterministic: the same input gives the same bytes. The executor chooses nothing; every id, host
 //! and order is in here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
 use std::sync::Arc;
 
@@ -160,6 +160,13 @@ impl Plan {
     /// The resource that the action at `index` is about.
     pub fn resource_of(&self, index: u32) -> &ResourceId {
         &self.change_of(&self.actions[index as usize]).resource
+    }
+
+    /// The ids whose records its actions write or drop.
+    pub(crate) fn touched(&self) -> BTreeSet<ResourceId> {
+        let renamed = |action: &PlannedAction| action.recording.as_ref()?.renamed_from.clone();
+        let about = (0..self.actions.len() as u32).map(|index| self.resource_of(index).clone());
+        about.chain(self.actions.iter().filter_map(renamed)).collect()
     }
 
     /// The id of the action at `index`: `verb:kind/name`, unique within the plan.

@@ -96,8 +96,15 @@ impl Differ<'_> {
             return desired.spec.clone();
         }
         let mut fields = desired.spec.value();
-        vault.seal(&mut fields, &self.sensitive(desired), self.key);
+        self.seal(desired, &mut fields, vault);
         Doc::new(&fields)
+    }
+
+    /// Marks the sensitive values of `desired` in its fields, some of which may have come from references meanwhile.
+    pub(crate) fn seal(&self, desired: &DesiredResource, fields: &mut Value, vault: &mut Vault) {
+        if !self.facts.traits.sensitive.is_empty() || !desired.extra().sensitive.is_empty() {
+            vault.seal_desired(fields, &self.sensitive(desired), self.key);
+        }
     }
 
     /// The change of a desired resource.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -14,6 +15,7 @@ use tokio::time::Instant;
 use super::journal::{self, Entry, RunNumber, What};
 use super::{Applied, Checked, Command, Engine, Event, Perform, Progress, ProgressSink, RunReport};
 use crate::action::ErrorClass;
+use crate::model::Set;
 use crate::store::{Compare, Store, StoreError, Write};
 
 /// Asks a run to stop. Cloning shares it.
@@ -304,7 +306,7 @@ impl Driver {
             return Ok(());
         }
         let batch = std::mem::take(&mut state.batch);
-        let mut writes = batch.writes;
+        let mut writes = last_of_each_key(batch.writes);
         let key = journal::log_key(self.number, self.batch);
         writes.push(Write::Put { key, value: batch.lines.into(), lease: None });
         self.batch += 1;
@@ -355,6 +357,20 @@ impl Run {
         self.recorded += 1;
         self.batch.upto = self.recorded;
     }
+}
+
+/// The writes of which the last one for each key counts: both halves of a replacement may end in one batch.
+fn last_of_each_key(mut writes: Vec<Write>) -> Vec<Write> {
+    let mut seen: Set<Bytes> = Set::with_capacity_and_hasher(writes.len(), Default::default());
+    let mut is_last = |write: &Write| match write {
+        Write::Put { key, .. } | Write::Delete(key) => seen.insert(key.clone()),
+        Write::DeleteRange(_) => true,
+    };
+    let mut last: Vec<bool> = writes.iter().rev().map(&mut is_last).collect();
+    if last.contains(&false) {
+        writes.retain(|_| last.pop() == Some(true));
+    }
+    writes
 }
 
 /// Polls a call once where it stands: one that does not wait costs no task. Otherwise it becomes a task.

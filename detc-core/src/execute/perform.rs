@@ -123,7 +123,7 @@ impl PlanWork {
     }
 
     /// The spec with every reference resolved, sensitive values marked.
-    fn resolve(&self, action: &PlannedAction) -> Result<Doc, ActionError> {
+    fn resolve(&self, action: &PlannedAction, id: &ResourceId) -> Result<Doc, ActionError> {
         if action.verb.removes() || !action.spec.text().contains("\"from\":") {
             return Ok(action.spec.clone());
         }
@@ -138,7 +138,11 @@ impl PlanWork {
             found
         });
         match missing {
-            None => Ok(Doc::new(&spec)),
+            None => {
+                let extra = action.recording.as_ref().and_then(|recording| recording.extra.as_deref());
+                self.around.seal_spec(id, extra, &mut spec);
+                Ok(Doc::new(&spec))
+            }
             Some(reference) => {
                 let message = format!("{} has no output `{}`", reference.from, reference.output);
                 Err(ActionError::permanent(message))
@@ -165,7 +169,7 @@ impl PlanWork {
             return Ok(Checked::Satisfied);
         }
         let base = self.base(action, id);
-        let spec = self.resolve(action)?;
+        let spec = self.resolve(action, id)?;
         let token = self.token(action);
         let begun = phase == Phase::Settle || self.around.begun.contains(id);
         let call = around::Call {
@@ -219,7 +223,7 @@ impl PlanWork {
         let open = self.state().open.get(&index).cloned().unwrap_or_default();
         let spec = match open.spec {
             Some(spec) => spec,
-            None => self.resolve(action)?,
+            None => self.resolve(action, id)?,
         };
         let exists = match &open.observed {
             Some(Observation::Present(_)) => true,

@@ -1,6 +1,6 @@
 //! From a desired state to a plan that can be applied, and back from a saved one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::look::{Look, look_at_all};
@@ -35,6 +35,17 @@ pub struct StaleAction {
     pub what: String,
 }
 
+/// How a resource is seen.
+#[derive(Debug)]
+pub(super) enum Sight {
+    /// By a look.
+    Look(Look),
+    /// Without one: so.
+    Known(Observation),
+    /// Its record says all of it.
+    Nothing,
+}
+
 impl Manager {
     /// Observes, diffs and plans everything. Changes nothing.
     ///
@@ -55,6 +66,7 @@ impl Manager {
         sink: &mut ProgressSink,
     ) -> Result<Planned, ManageError> {
         let topology = desired.check(&self.registry)?;
+        self.catch_up().await?;
         let mut desired = std::borrow::Cow::Borrowed(desired);
         self.add_known_hosts(&mut desired).await?;
         let recorded = self.recorded();
@@ -92,6 +104,7 @@ impl Manager {
         desired: Option<&Desired>,
         sink: &mut ProgressSink,
     ) -> Result<Planned, ManageError> {
+        self.catch_up().await?;
         let vault = Arc::new(Mutex::new(Vault::new()));
         let empty = Desired::new();
         if let Some(desired) = desired {
@@ -123,9 +136,7 @@ impl Manager {
             let extra = action.recording.as_ref().and_then(|recording| recording.extra.clone());
             looks.push(Look { id: id.clone(), host, spec, extra, base });
         }
-        for resource in given.resources.values() {
-            self.seal(resource, &vault);
-        }
+        self.keep_secrets(given, &vault);
         check_complete(&plan, &around)?;
         around.hosts = self.connect(&plan.hosts, &needed).await;
         around.state_dirs = self.state_dirs(&plan.hosts);
@@ -200,10 +211,13 @@ impl Manager {
     }
 
     pub(super) fn add_doubts(&self, observed: &mut Observed) {
-        for id in self.doubts().into_keys() {
-            let why = format!("an earlier run may have done it; {}", how_to_settle(&id));
-            observed.insert(id, Observation::Unknown(why));
-        }
+        observed.extend(self.doubted().into_iter().map(|(id, why)| (id, Observation::Unknown(why))));
+    }
+
+    /// What is in doubt, with what a person is told.
+    pub(super) fn doubted(&self) -> BTreeMap<ResourceId, String> {
+        let why = |id: &ResourceId| format!("an earlier run may have done it; {}", how_to_settle(id));
+        self.doubts().into_keys().map(|id| (id.clone(), why(&id))).collect()
     }
 
     pub(super) fn body(&self, id: &ResourceId) -> Result<Option<RecordBody>, ManageError> {
@@ -219,49 +233,74 @@ impl Manager {
         differ.sealed(resource, &mut vault.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Puts into the vault what a plan of `desired` has marks of.
+    pub(super) fn keep_secrets(&self, desired: &Desired, vault: &Mutex<Vault>) {
+        for resource in desired.resources.values() {
+            // What a reference led to was marked where it is used.
+            let _late = self.resolve_now(desired, resource, vault, DEPTH_MAX);
+        }
+    }
+
     /// What is to be looked at, and what is known without a look.
-    fn looks(&self, desired: &Desired, vault: &Mutex<Vault>) -> Result<(Vec<Look>, Observed), ManageError> {
+    pub(super) fn looks(
+        &self,
+        desired: &Desired,
+        vault: &Mutex<Vault>,
+    ) -> Result<(Vec<Look>, Observed), ManageError> {
         let recorded = self.recorded();
         let mut looks = Vec::new();
         let mut known = Observed::default();
-        for resource in desired.resources.values() {
-            let kind =
-                self.registry.kind(resource.id.kind()).expect("invariant: the desired state was checked");
-            if is_by_record(kind.facts()) {
-                continue;
-            }
-            let sealed = self.seal(resource, vault);
-            let renamed =
-                resource.extra().renamed_from.as_ref().filter(|_| !recorded.contains_key(&resource.id));
-            let base = self.body(renamed.unwrap_or(&resource.id))?;
-            let (spec, host) = match &base {
-                Some(body) => (body.spec.clone(), body.host.clone()),
-                None => match self.resolve_now(desired, &sealed, vault, DEPTH_MAX) {
-                    Some(spec) => (spec, resource.host.clone()),
-                    None => {
-                        known.insert(resource.id.clone(), Observation::Absent);
-                        continue;
-                    }
-                },
-            };
-            let extra = resource.given_extra().cloned().map(Box::new);
-            looks.push(Look { id: resource.id.clone(), host, spec, base, extra });
-        }
         let gone = recorded.keys().filter(|id| !desired.resources.contains_key(*id));
-        for id in gone {
-            let by_record = self.registry.kind(id.kind()).is_none_or(|kind| is_by_record(kind.facts()));
-            if let (false, Some(body)) = (by_record, self.body(id)?) {
-                let (spec, host, extra) = (body.spec.clone(), body.host.clone(), body.extra.clone());
-                looks.push(Look { id: id.clone(), host, spec, extra, base: Some(body) });
+        for id in desired.resources.keys().chain(gone) {
+            match self.sight(desired, id, vault)? {
+                Sight::Look(look) => looks.push(look),
+                Sight::Known(seen) => _ = known.insert(id.clone(), seen),
+                Sight::Nothing => {}
             }
         }
         Ok((looks, known))
     }
 
+    /// How a resource that is desired or recorded is seen.
+    pub(super) fn sight(
+        &self,
+        desired: &Desired,
+        id: &ResourceId,
+        vault: &Mutex<Vault>,
+    ) -> Result<Sight, ManageError> {
+        if self.registry.kind(id.kind()).is_none_or(|kind| is_by_record(kind.facts())) {
+            return Ok(Sight::Nothing);
+        }
+        let Some(resource) = desired.resources.get(id) else {
+            let Some(body) = self.body(id)? else { return Ok(Sight::Nothing) };
+            let (spec, host, extra) = (body.spec.clone(), body.host.clone(), body.extra.clone());
+            return Ok(Sight::Look(Look { id: id.clone(), host, spec, extra, base: Some(body) }));
+        };
+        let is_recorded = self.recorded().contains_key(id);
+        let renamed = resource.extra().renamed_from.as_ref().filter(|_| !is_recorded);
+        let base = self.body(renamed.unwrap_or(id))?;
+        let (spec, host) = match &base {
+            Some(body) => (body.spec.clone(), body.host.clone()),
+            None => match self.resolve_now(desired, resource, vault, DEPTH_MAX) {
+                Some(spec) => (spec, resource.host.clone()),
+                None => return Ok(Sight::Known(Observation::Absent)),
+            },
+        };
+        let extra = resource.given_extra().cloned().map(Box::new);
+        Ok(Sight::Look(Look { id: id.clone(), host, spec, base, extra }))
+    }
+
     /// A spec with its references replaced by what is known before anything is planned; `None` when something is not.
-    fn resolve_now(&self, desired: &Desired, spec: &Doc, vault: &Mutex<Vault>, depth: u32) -> Option<Doc> {
-        if !has_references(spec) {
-            return Some(spec.clone());
+    fn resolve_now(
+        &self,
+        desired: &Desired,
+        resource: &DesiredResource,
+        vault: &Mutex<Vault>,
+        depth: u32,
+    ) -> Option<Doc> {
+        let spec = self.seal(resource, vault);
+        if !has_references(&spec) {
+            return Some(spec);
         }
         let mut complete = true;
         let mut value = spec.value();
@@ -270,6 +309,8 @@ impl Manager {
             complete &= found.is_some();
             found
         });
+        let differ = Differ { facts: self.registry.kind(resource.id.kind())?.facts(), key: &self.key };
+        differ.seal(resource, &mut value, &mut vault.lock().unwrap_or_else(PoisonError::into_inner));
         complete.then(|| Doc::new(&value))
     }
 
@@ -286,8 +327,7 @@ impl Manager {
         if facts.outputs.is_none_or(|outputs| outputs.contains(&top.as_str())) {
             return self.body(&reference.from).ok()??.lookup(&reference.output);
         }
-        let sealed = self.seal(from, vault);
-        let spec = self.resolve_now(desired, &sealed, vault, depth.checked_sub(1)?)?;
+        let spec = self.resolve_now(desired, from, vault, depth.checked_sub(1)?)?;
         let mut vault = vault.lock().unwrap_or_else(PoisonError::into_inner);
         vault.part(&spec.value(), &reference.output, &self.key)
     }

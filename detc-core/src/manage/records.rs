@@ -1,32 +1,53 @@
 //! Reads what is recorded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
 use super::ManageError;
-use crate::execute::journal::{DOUBT, STATE};
+use crate::execute::journal::{DOUBT, STATE, state_key};
 use crate::model::{HostName, HostSpec, Record, Recorded, ResourceId};
 use crate::store::{Entry, KeyRange, RangeOptions, Store, StoreError};
 
-/// Every record, and what is in doubt.
-pub(super) async fn read(store: &dyn Store) -> Result<(Recorded, BTreeMap<ResourceId, Bytes>), ManageError> {
+/// Every record.
+pub(super) async fn read(store: &dyn Store) -> Result<Recorded, ManageError> {
     let mut recorded = Recorded::default();
     each(store, STATE, |name, value| {
-        let id = parse_id(name)?;
-        let record = Record::from_bytes(value)
-            .map_err(|source| ManageError::Record { resource: name.to_owned(), source })?;
-        recorded.insert(id, record);
+        recorded.insert(parse_id(name)?, parse(name, value)?);
         Ok(())
     })
     .await?;
+    Ok(recorded)
+}
+
+/// The records of these resources; `None` for those that have none.
+pub(super) async fn read_some(
+    store: &dyn Store,
+    ids: &BTreeSet<ResourceId>,
+) -> Result<Vec<(ResourceId, Option<Record>)>, ManageError> {
+    let mut records = Vec::with_capacity(ids.len());
+    for id in ids {
+        let reply = store.range(KeyRange::key(state_key(id)), RangeOptions::default()).await?;
+        let entry = reply.entries.into_iter().next();
+        let record = entry.map(|entry| parse(id.as_str(), entry.value)).transpose()?;
+        records.push((id.clone(), record));
+    }
+    Ok(records)
+}
+
+fn parse(name: &str, value: Bytes) -> Result<Record, ManageError> {
+    Record::from_bytes(value).map_err(|source| ManageError::Record { resource: name.to_owned(), source })
+}
+
+/// The records that actions would have left that are in doubt.
+pub(super) async fn doubts(store: &dyn Store) -> Result<BTreeMap<ResourceId, Bytes>, ManageError> {
     let mut doubts = BTreeMap::new();
     each(store, DOUBT, |name, value| {
         doubts.insert(parse_id(name)?, value);
         Ok(())
     })
     .await?;
-    Ok((recorded, doubts))
+    Ok(doubts)
 }
 
 async fn each(

@@ -80,6 +80,7 @@ impl Manager {
         stop: StopHandle,
     ) -> Result<Resumed, ManageError> {
         let number = head.number;
+        self.catch_up().await?;
         let (plan, (log, batches)) = match self.read_run(number).await {
             Ok(Ok(found)) => found,
             Ok(Err(why)) => return self.give_up(head, &why).await,
@@ -107,9 +108,7 @@ impl Manager {
         let vault = Arc::new(Mutex::new(Vault::new()));
         let empty = Desired::new();
         let given = desired.unwrap_or(&empty);
-        for resource in given.resources.values() {
-            self.seal(resource, &vault);
-        }
+        self.keep_secrets(given, &vault);
         if desired.is_some()
             && let Some(why) = self.no_longer_desired(&plan, &ended, given, &vault)
         {
@@ -217,6 +216,7 @@ impl Manager {
     /// # Errors
     /// [`ManageError::NoDoubt`] when nothing is.
     pub async fn settle(&self, settlement: &Settlement) -> Result<(), ManageError> {
+        self.catch_up().await?;
         let (Settlement::Done(id) | Settlement::NotDone(id)) = settlement;
         let doubts = self.doubts();
         let record = doubts.get(id).ok_or_else(|| ManageError::NoDoubt(id.clone()))?;
@@ -225,7 +225,7 @@ impl Manager {
             writes.push(Write::Put { key: state_key(id), value: record.clone(), lease: None });
         }
         self.commit(writes).await?;
-        self.refresh().await
+        self.refresh(1, || BTreeSet::from([id.clone()])).await
     }
 
     /// All runs that are kept, newest first.

@@ -1,6 +1,7 @@
 //! Applies a plan: journal, drive, look again.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::look::{Look, look_at_all};
@@ -93,11 +94,15 @@ impl Manager {
         around.run = number;
         around.begun = Arc::new(self.begun_before(number).await?);
         self.connect_missing(&plan, &mut around).await;
-        let again = around.clone();
+        let mut again = around.clone();
+        // So that nobody else has them when they change.
+        again.recorded = Arc::default();
         let work = Arc::new(PlanWork::new(plan.clone(), around));
         let driver = driver(work).with_sink(sink).with_stop(stop).with_guard(self.guard()?);
+        let was_stale = self.stale.swap(true, Ordering::SeqCst);
         let mut report = driver.run(engine, first).await?;
-        self.refresh().await?;
+        let len = if was_stale { usize::MAX } else { plan.actions.len() };
+        self.refresh(len, || plan.touched()).await?;
         if report.outcome == Outcome::Done {
             self.look_again(&plan, again, &mut report).await?;
         }

@@ -53,6 +53,7 @@ impl Manager {
         desired: Option<&Desired>,
         sink: &mut ProgressSink,
     ) -> Result<Vec<ResourceStatus>, ManageError> {
+        self.catch_up().await?;
         let empty = Desired::new();
         let mut given = std::borrow::Cow::Borrowed(desired.unwrap_or(&empty));
         self.add_known_hosts(&mut given).await?;

@@ -10,7 +10,7 @@ use std::fmt::{self, Debug};
 
 use serde_json::{Map, Value};
 
-use super::{Digest, Doc, FieldPath};
+use super::{Digest, Doc, FieldPath, Reference};
 
 const MARK: &str = "$sensitive";
 
@@ -53,7 +53,44 @@ impl Vault {
     pub fn seal(&mut self, value: &mut Value, paths: &[FieldPath], key: &MarkKey) {
         for path in paths {
             if let Some(part) = path.get_mut(value) {
+                self.unite(part);
                 self.seal_whole(part, key);
+            }
+        }
+    }
+
+    /// The same in what is desired: a reference says where something sensitive comes from, and is nothing sensitive
+    /// itself. What is beside it is marked piece by piece, until all of it is known.
+    pub(crate) fn seal_desired(&mut self, value: &mut Value, paths: &[FieldPath], key: &MarkKey) {
+        for path in paths {
+            if let Some(part) = path.get_mut(value) {
+                self.seal_around_references(part, key);
+            }
+        }
+    }
+
+    fn seal_around_references(&mut self, part: &mut Value, key: &MarkKey) {
+        match part {
+            _ if Reference::is_form(part) => {}
+            Value::Array(items) if items.iter().any(holds_reference) => {
+                items.iter_mut().for_each(|item| self.seal_around_references(item, key));
+            }
+            Value::Object(object) if object.values().any(holds_reference) => {
+                object.values_mut().for_each(|item| self.seal_around_references(item, key));
+            }
+            part => {
+                self.unite(part);
+                self.seal_whole(part, key);
+            }
+        }
+    }
+
+    /// Puts values back that were marked piece by piece, so that all of it has one mark. Where one is lost, they stay.
+    fn unite(&self, part: &mut Value) {
+        if mark_of(part).is_none() && !matches!(part, Value::String(_)) {
+            let mut whole = part.clone();
+            if self.open(&mut whole).is_ok() {
+                *part = whole;
             }
         }
     }
@@ -198,6 +235,15 @@ fn find_secrets<'v>(value: &'v Value, text: &str, found: &mut Vec<&'v str>) {
         Value::Array(items) => items.iter().for_each(|item| find_secrets(item, text, found)),
         Value::Object(object) => object.values().for_each(|item| find_secrets(item, text, found)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn holds_reference(value: &Value) -> bool {
+    match value {
+        _ if Reference::is_form(value) => true,
+        Value::Array(items) => items.iter().any(holds_reference),
+        Value::Object(object) => object.values().any(holds_reference),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
 }
 

@@ -10,6 +10,7 @@
 //! with the same code, resource by resource, and assemble with the same code.
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::build::finish;
 use super::decide::{Decider, renames, settled};
@@ -19,8 +20,8 @@ use super::{Observed, Plan, PlanError, PlanInput};
 use crate::diff::ChangeKind;
 use crate::model::secret::{MarkKey, Vault};
 use crate::model::{
-    Adjacency, Desired, DesiredResource, InvalidState, Map, Observation, Record, Recorded, ResourceId, Set,
-    Topology, footprint_of,
+    Adjacency, Desired, DesiredResource, HostName, HostSpec, InvalidState, Map, Observation, Record,
+    Recorded, ResourceId, Set, Topology, footprint_of,
 };
 use crate::resource::Registry;
 
@@ -40,7 +41,7 @@ pub struct Planner {
     observed: Observed,
     registry: Registry,
     key: MarkKey,
-    vault: Vault,
+    vault: Arc<Mutex<Vault>>,
     kept: Kept,
     pending: Pending,
 }
@@ -104,10 +105,21 @@ impl Planner {
             observed,
             registry,
             key,
-            vault: Vault::new(),
+            vault: Arc::default(),
             kept: Kept::default(),
             pending: Pending { all: true, ..Pending::default() },
         }
+    }
+
+    /// Keeps sensitive values in `vault`.
+    pub(crate) fn with_vault(mut self, vault: Arc<Mutex<Vault>>) -> Self {
+        self.vault = vault;
+        self
+    }
+
+    /// Declares a host, or declares it otherwise.
+    pub fn host(&mut self, name: &str, spec: HostSpec) {
+        self.desired.hosts.insert(HostName::new(name), spec);
     }
 
     /// Adds a resource to the desired state, or replaces the one of that id.
@@ -159,8 +171,8 @@ impl Planner {
     }
 
     /// The sensitive values that were met so far.
-    pub fn vault(&self) -> &Vault {
-        &self.vault
+    pub fn vault(&self) -> Arc<Mutex<Vault>> {
+        self.vault.clone()
     }
 
     /// The plan that leads from what is to what should be.
@@ -263,9 +275,10 @@ impl Planner {
     fn decide(&mut self, index: u32) -> Result<(), PlanError> {
         let before = self.kept.decided.known(index);
         let mut steps = Steps::with_capacity(1);
-        let mut vault = std::mem::take(&mut self.vault);
+        let vault = self.vault.clone();
+        let mut vault = vault.lock().unwrap_or_else(PoisonError::into_inner);
         let result = self.with_decider(|decider| decider.desired(index, &mut vault, &mut steps));
-        self.vault = vault;
+        drop(vault);
         // Even a refusal may come after others can see what was decided.
         let after = self.kept.decided.known(index);
         let Kept { rank, needers, dependents, .. } = &self.kept;

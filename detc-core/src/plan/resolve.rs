@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{PlanError, PlanInput};
-use crate::diff::{Change, ChangeKind, Reason, Resolved, TriggerToken, intent_digest, trigger_token};
+use crate::diff::{Change, ChangeKind, Differ, Reason, Resolved, TriggerToken, intent_digest, trigger_token};
 use crate::model::secret::Vault;
 use crate::model::{DesiredResource, Doc, Map, Observation, Record, Reference, ResourceId, substitute};
 
@@ -100,6 +100,9 @@ impl<'a> Resolver<'a, '_> {
                 None
             }
         });
+        let kind =
+            self.input.registry.kind(desired.id.kind()).expect("invariant: the desired state was checked");
+        Differ { facts: kind.facts(), key: self.input.key }.seal(desired, &mut spec, vault);
         match failed {
             Some(error) => Err(error),
             None => Ok(Resolved { spec: Doc::new(&spec), late, intent, triggers }),

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use detc_core::execute::Outcome;
-use detc_core::model::Desired;
+use detc_core::model::{Desired, DesiredResource};
 use detc_core::store::memory::MemoryStore;
 use detc_core::store::{
     KeyRange, LeaseId, RangeOptions, RangeReply, Revision, Store, StoreError, Transaction, TxnReply, Watch,
 };
+use serde_json::json;
 use tokio::sync::Notify;
 
 use super::world::{World, converge, lines};
@@ -137,5 +138,46 @@ async fn a_crash_during_the_recovery_from_a_crash_is_resumed_as_well() {
             }
             heals(&world, &store, &desired, &case).await;
         }
+    }
+}
+
+/// Lines in a chain, the secret of each of which is known when the one before is written.
+fn chain(count: usize) -> Desired {
+    let mut desired = lines(0);
+    for index in 0..count {
+        let before = match index {
+            0 => json!(null),
+            _ => json!({ "from": format!("signed/l{}", index - 1), "output": "letters" }),
+        };
+        let fields = json!({ "text": format!("l{index}"), "secret": before });
+        let line = DesiredResource::from_value("signed", &format!("l{index}"), &fields);
+        desired = desired.with(line.unwrap().on("m"));
+    }
+    desired
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_manager_whose_apply_was_dropped_goes_on_with_what_that_had_recorded() {
+    let desired = chain(4);
+    for cut in [Cut::Before, Cut::After] {
+        let mut drops = 0;
+        for commit in 1.. {
+            let (world, inner) = (World::new(), Arc::new(MemoryStore::new()) as Arc<dyn Store>);
+            let dying = Arc::new(Dying { inner, left: AtomicU64::new(u64::MAX), cut, died: Notify::new() });
+            let manager = world.manager(&(dying.clone() as Arc<dyn Store>)).await;
+            dying.left.store(commit, Ordering::SeqCst);
+            tokio::select! {
+                outcome = converge(&manager, &desired) => {
+                    assert_eq!(outcome, Outcome::Done);
+                    break;
+                }
+                () = dying.died.notified() => drops += 1,
+            }
+            let case = format!("dropped at commit {commit}, {cut:?}");
+            assert_eq!(converge(&manager, &desired).await, Outcome::Done, "{case}");
+            assert!(manager.plan(&desired).await.unwrap().plan.is_settled(), "{case}");
+            assert_eq!(manager.recorded().len(), 4, "{case}");
+        }
+        assert!(drops > 5, "only {drops} commits were cut");
     }
 }

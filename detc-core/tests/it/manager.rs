@@ -238,3 +238,19 @@ fn a_golden_journal_line_of_every_kind_is_understood() {
     ];
     assert_eq!(read.iter().map(|entry| entry.what.clone()).collect::<Vec<_>>(), expected);
 }
+
+#[tokio::test(start_paused = true)]
+async fn both_halves_of_a_replacement_may_end_at_once() {
+    let (world, store) = (World::new(), memory());
+    let manager = world.manager(&store).await;
+    let line = |text: &str| on_m().with(DesiredResource::new("x", &Line::new(text)).on("m"));
+    assert_eq!(converge(&manager, &line("old")).await, Outcome::Done);
+    // What is to be made is there already, so that its half ends at the look, before the other half is recorded.
+    world.append("new").await;
+    assert_eq!(converge(&manager, &line("new")).await, Outcome::Done);
+    assert_eq!(world.lines().await, ["new"]);
+    assert!(
+        manager.plan(&line("new")).await.unwrap().plan.is_settled(),
+        "its new record is the one that is kept"
+    );
+}

@@ -85,6 +85,64 @@ impl Resource for Line {
     }
 }
 
+/// A line like any other, of which something is known only when it is written.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Signed {
+    text: String,
+    #[serde(default)]
+    secret: Option<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Signature {
+    letters: String,
+}
+
+impl Signed {
+    fn line(&self) -> Line {
+        Line::new(&self.text)
+    }
+
+    fn signature(&self) -> Signature {
+        Signature { letters: self.text.len().to_string() }
+    }
+}
+
+#[async_trait]
+impl Resource for Signed {
+    const KIND: &'static str = "signed";
+    type Output = Signature;
+
+    fn traits() -> KindTraits {
+        Line::traits()
+    }
+
+    fn inspect(&self) -> Result<Footprint, InvalidField> {
+        self.line().inspect()
+    }
+
+    async fn observe(&self, cx: &ActionCx<'_>) -> Result<Observation, ActionError> {
+        Ok(match self.line().observe(cx).await? {
+            Observation::Present(present) => Observation::Present(present.with_output(&self.signature())),
+            other => other,
+        })
+    }
+
+    async fn create(&self, cx: &ActionCx<'_>) -> Result<Signature, ActionError> {
+        self.line().create(cx).await?;
+        Ok(self.signature())
+    }
+
+    async fn update(&self, cx: &ActionCx<'_>) -> Result<Signature, ActionError> {
+        self.create(cx).await
+    }
+
+    async fn delete(&self, cx: &ActionCx<'_>) -> Result<Removed, ActionError> {
+        self.line().delete(cx).await
+    }
+}
+
 async fn ledger(host: &dyn Host) -> Result<Vec<String>, HostError> {
     match host.read(LEDGER, 1 << 20).await {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect()),
@@ -130,7 +188,10 @@ impl World {
     }
 
     pub(crate) fn registry(&self) -> Registry {
-        Registry::new().with_resource::<Line>().with_connector(ToMemory(self.host.clone()))
+        Registry::new()
+            .with_resource::<Line>()
+            .with_resource::<Signed>()
+            .with_connector(ToMemory(self.host.clone()))
     }
 
     pub(crate) async fn manager(&self, store: &Arc<dyn Store>) -> Manager {

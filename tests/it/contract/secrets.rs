@@ -117,3 +117,58 @@ fn a_part_of_a_sensitive_value_can_be_referred_to_and_stays_sensitive() {
     }
     search(&place.path(".detc"));
 }
+
+#[test]
+fn a_sensitive_field_may_come_from_a_reference() {
+    let place = Place::new();
+    place.write("origin", "hunter6-made-up");
+    let generator = json!({ "kind": "command", "name": "generate", "run": ["/bin/cat", place.text("origin")],
+                            "sensitive": ["stdout"] });
+    let user = json!({ "kind": "value", "name": "user", "input": "web" });
+    let desire = |user: &serde_json::Value| {
+        place.desire(&[
+            generator.clone(),
+            user.clone(),
+            json!({ "kind": "file", "name": "key", "path": place.text("key"), "sensitive": ["content"],
+                    "content": { "from": "command/generate", "output": "stdout" } }),
+            json!({ "kind": "value", "name": "login", "sensitive": ["input"],
+                    "input": { "user": { "from": "value/user", "output": "input" }, "password": "hunter7-given" } }),
+            json!({ "kind": "file", "name": "login", "path": place.text("login"),
+                    "content": { "from": "value/login", "output": "input.password" } }),
+        ]);
+    };
+    desire(&user);
+    let quiet = |args: &[&str]| {
+        let ran = place.fleet(args).exits(0);
+        for secret in ["hunter6", "hunter7"] {
+            assert!(!ran.out.contains(secret) && !ran.err.contains(secret), "{secret}: {ran:?}");
+        }
+        ran
+    };
+    quiet(&["plan", "-v"]).shows("(known after");
+    quiet(&["apply", "--yes"]);
+    assert_eq!(
+        (place.read("key"), place.read("login")),
+        ("hunter6-made-up".to_owned(), "hunter7-given".to_owned())
+    );
+    quiet(&["plan", "--detailed-exitcode"]);
+    desire(&json!({ "kind": "value", "name": "user", "input": "app" }));
+    quiet(&["plan", "--out", "p"]).shows("value/login");
+    quiet(&["-f", "detc.json", "apply", "p", "--yes"]);
+    quiet(&["plan", "--detailed-exitcode"]);
+    for entry in
+        std::fs::read_dir(place.path(".detc")).unwrap().chain(std::fs::read_dir(place.dir()).unwrap())
+    {
+        let path = entry.unwrap().path();
+        if path.is_file()
+            && !["detc.json", "key", "login", "origin"].map(|name| place.path(name)).contains(&path)
+        {
+            let bytes = std::fs::read(&path).unwrap();
+            assert!(
+                !bytes.windows(7).any(|seven| seven == b"hunter6" || seven == b"hunter7"),
+                "{}",
+                path.display()
+            );
+        }
+    }
+}

@@ -251,6 +251,14 @@ impl Surroundings {
         self.kind(call.id)?.delete(&self.open(call.spec, call.id, Lost::MadeUp)?, &cx).await
     }
 
+    /// Marks the sensitive values of a spec that has no references any more.
+    pub(super) fn seal_spec(&self, id: &ResourceId, extra: Option<&Extra>, spec: &mut Value) {
+        if let Some(kind) = self.registry.kind(id.kind()) {
+            let paths = sensitive(kind.facts(), extra);
+            self.vault.lock().unwrap_or_else(PoisonError::into_inner).seal(spec, &paths, &self.key);
+        }
+    }
+
     /// Marks the sensitive values of an output, and what else in it gives one away.
     pub(super) fn seal_output(&self, id: &ResourceId, extra: Option<&Extra>, output: &mut Value) {
         let mut vault = self.vault.lock().unwrap_or_else(PoisonError::into_inner);
