@@ -5,12 +5,16 @@
 
 use std::error::Error;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
+use detc_core::execute::Outcome;
+use detc_core::manage::{Manager, ManagerOptions};
 use detc_core::model::secret::{MarkKey, Vault};
 use detc_core::model::{Desired, DesiredResource, Recorded, load};
 use detc_core::plan::{Observed, PlanInput, Planner, build};
 use detc_core::resource::Registry;
+use detc_core::store::memory::MemoryStore;
 use values::{layers, records};
 
 #[path = "support/values.rs"]
@@ -54,29 +58,71 @@ fn phases(len: usize) -> Result<(), Box<dyn Error>> {
     let recorded = records(&plan);
     let settled = timed("plan nothing", || build(&input(&recorded), &mut Vault::new()))?;
     println!("  {} actions, then {}", plan.actions.len(), settled.actions.len());
-    let mut planner = Planner::new(desired, (recorded, observed), registry, key);
+    let mut planner = Planner::new(desired, (recorded, observed), registry.clone(), key);
     timed("first plan", || planner.plan())?;
     for round in 0..3 {
-        let changed = planner.desired().resources[len / 2].clone();
-        let input = serde_json::json!({ "input": round });
-        let mut resource = DesiredResource::from_value("value", changed.id.name(), &input)?;
-        for id in changed.dependencies().iter() {
-            resource = resource.after(id);
-        }
+        let resource = changed(planner.desired(), len / 2, round)?;
         let plan = timed("one change", || {
             planner.set(resource);
             planner.plan()
         })?;
         assert_eq!(plan.actions.len(), 1, "one resource changed");
     }
+    let desired = planner.desired().clone();
     // Freeing a million resources one by one takes longer than planning them.
     std::mem::forget((planner, topology, plan));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build()?;
+    runtime.block_on(in_a_manager(desired, registry))
+}
+
+/// One change after the other in a manager that goes on running, with a store in memory.
+async fn in_a_manager(desired: Desired, registry: Registry) -> Result<(), Box<dyn Error>> {
+    let len = desired.resources.len();
+    let options = ManagerOptions::default();
+    let manager = Manager::open(Arc::new(MemoryStore::new()), registry, options).await?;
+    let planned = manager.plan(&desired).await?;
+    manager.apply(planned).await?;
+    let began = Instant::now();
+    let mut live = manager.live(desired).await?;
+    live.plan().await?;
+    shown("live", began);
+    for round in 10..13 {
+        let resource = changed(live.desired(), len / 2, round)?;
+        let began = Instant::now();
+        live.set(resource);
+        let planned = live.plan().await?;
+        shown("live, change", began);
+        assert_eq!(planned.plan.actions.len(), 1, "one resource changed");
+        let began = Instant::now();
+        let report = live.apply(planned).await?.report;
+        shown("and apply", began);
+        assert_eq!(report.outcome, Outcome::Done, "a value has no way to fail");
+        let began = Instant::now();
+        assert!(live.plan().await?.plan.is_settled(), "nothing is left to do");
+        shown("and plan", began);
+    }
+    std::mem::forget((live, manager.recorded()));
     Ok(())
+}
+
+/// The value at `index`, with another input.
+fn changed(desired: &Desired, index: usize, input: u32) -> Result<DesiredResource, Box<dyn Error>> {
+    let before = &desired.resources[index];
+    let input = serde_json::json!({ "input": input });
+    let mut resource = DesiredResource::from_value("value", before.id.name(), &input)?;
+    for id in before.dependencies().iter() {
+        resource = resource.after(id);
+    }
+    Ok(resource)
+}
+
+fn shown(what: &str, began: Instant) {
+    println!("  {what:12} {:9.2} ms", began.elapsed().as_secs_f64() * 1e3);
 }
 
 fn timed<T>(what: &str, phase: impl FnOnce() -> T) -> T {
     let began = Instant::now();
     let result = phase();
-    println!("  {what:12} {:9.2} ms", began.elapsed().as_secs_f64() * 1e3);
+    shown(what, began);
     result
 }
