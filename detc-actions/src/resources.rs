@@ -89,6 +89,6 @@ mod tests {
             Err("unknown field `contnet`: did you mean `content`?".to_owned())
         );
         let error = inspect("directory", &json!({"path": "/a", "mode": 755}), false).unwrap_err();
-        assert!(error.contains("invalid type: integer `755`, expected a string"), "{error}");
+        assert_eq!(error, "`mode` must be text, not the number 755: write \"755\", with quotes");
     }
 }

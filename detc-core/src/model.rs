@@ -22,6 +22,7 @@ mod record;
 mod reference;
 pub mod secret;
 mod topology;
+pub(crate) mod words;
 
 pub(crate) use check::footprint_of;
 pub use check::{InvalidState, Placed, footprint_edges};

@@ -22,12 +22,37 @@ pub struct InvalidState {
     pub message: String,
     /// What to do next.
     pub hint: Option<String>,
+    /// What else is wrong, in the order of the files; when that is much, the last one says how many more there are.
+    pub others: Vec<InvalidState>,
 }
+
+/// How many things that are wrong are told at once: as many as one mends before the next try.
+const TOLD_MAX: usize = 20;
 
 impl InvalidState {
     /// Wrong, at no place in particular.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { place: None, resource: None, message: message.into(), hint: None }
+        Self { place: None, resource: None, message: message.into(), hint: None, others: Vec::new() }
+    }
+
+    /// Each by itself.
+    pub(super) fn each(mut self) -> Vec<Self> {
+        let others = std::mem::take(&mut self.others);
+        let mut each = vec![self];
+        each.extend(others);
+        each
+    }
+
+    /// The first of these, with the others; `None` when there is none.
+    pub(super) fn all(errors: impl IntoIterator<Item = Self>) -> Option<Self> {
+        let mut errors = errors.into_iter();
+        let mut first = errors.next()?;
+        first.others.extend(errors.by_ref().take(TOLD_MAX - 1));
+        match errors.count() {
+            0 => {}
+            more => first.others.push(Self::new(format!("and {more} more"))),
+        }
+        Some(first)
     }
 
     /// Adds the place.
@@ -79,7 +104,8 @@ impl fmt::Display for InvalidState {
         if let Some(resource) = &self.resource {
             write!(f, "{resource}: ")?;
         }
-        f.write_str(&self.message)
+        f.write_str(&self.message)?;
+        self.others.iter().try_for_each(|other| write!(f, "\n{other}"))
     }
 }
 
@@ -91,21 +117,18 @@ impl Desired {
     /// two unordered writers of one place.
     pub fn check(&self, registry: &Registry) -> Result<Topology, InvalidState> {
         self.check_hosts(registry)?;
-        let checked = in_parts(self.resources.len(), |range| {
-            range.into_iter().try_for_each(|index| self.check_one(&self.resources[index], registry))
+        let is_wrong = in_parts(self.resources.len(), |range| {
+            range.into_iter().any(|index| self.check_one(&self.resources[index], registry).is_err())
         });
-        checked.into_iter().collect::<Result<(), _>>()?;
-        let mut edges = declared_edges(self).map_err(|(resource, missing, kind)| {
-            let known = self.resources.keys().map(ResourceId::as_str);
-            let near = (self.resources.len() <= 10_000).then(|| nearest(missing.as_str(), known)).flatten();
-            let error = InvalidState::new(format!("{kind} {missing}, which is not in the desired state"))
-                .of(&resource);
-            let error = match near {
-                Some(near) => error.with_hint(format!("did you mean `{near}`?")),
-                None => error.with_hint(format!("add {missing}, or remove what names it")),
-            };
-            error.located(self, self.resources[&resource].origin)
-        })?;
+        let edges = declared_edges(self);
+        if is_wrong.contains(&true) || edges.is_err() {
+            let errors = self.resources.values().flat_map(|resource| {
+                let alone = self.check_one(resource, registry).err();
+                alone.into_iter().chain(self.dangling(resource))
+            });
+            return Err(InvalidState::all(errors).expect("invariant: what is wrong once is wrong again"));
+        }
+        let mut edges = edges.expect("invariant: it was looked at");
         let placed = footprint_edges(self, registry);
         placed.check_owners(self)?;
         edges.extend_from_slice(&placed.edges);
@@ -127,6 +150,37 @@ impl Desired {
     ) -> Result<(), InvalidState> {
         self.check_resource(resource, registry)
             .map_err(|error| error.of(&resource.id).located(self, resource.origin))
+    }
+
+    /// The ids that a resource names and that are not there.
+    fn dangling(&self, resource: &DesiredResource) -> Vec<InvalidState> {
+        // To look through more for a near one takes longer than to look for it by hand.
+        const NEAR_MAX: usize = 10_000;
+        let after = resource.dependencies().iter().map(|id| (id, EdgeKind::After));
+        let references = resource.references.iter().map(|reference| (&reference.from, EdgeKind::Reference));
+        let restart_on = resource.extra().restart_on.iter().map(|id| (id, EdgeKind::RestartOn));
+        let named = after.chain(references).chain(restart_on);
+        let error = |(missing, kind): (&ResourceId, EdgeKind)| {
+            let near = if self.resources.len() <= NEAR_MAX { self.near(missing, &resource.id) } else { None };
+            let error = InvalidState::new(format!("{kind} {missing}, which is not in the desired state"))
+                .of(&resource.id);
+            let error = match near {
+                Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+                None => error.with_hint(format!("add {missing}, or remove what names it")),
+            };
+            error.located(self, resource.origin)
+        };
+        named.filter(|(id, _)| !self.resources.contains_key(*id)).map(error).collect()
+    }
+
+    /// The resource, other than `not`, that was meant by this id, if one is near enough.
+    fn near(&self, missing: &ResourceId, not: &ResourceId) -> Option<ResourceId> {
+        let others = || self.resources.keys().filter(|id| *id != not);
+        let alike = others().filter(|id| id.kind() == missing.kind()).map(ResourceId::name);
+        match nearest(missing.name(), alike) {
+            Some(name) => ResourceId::new(missing.kind(), name).ok(),
+            None => others().find(|id| id.name() == missing.name()).cloned(),
+        }
     }
 
     fn check_hosts(&self, registry: &Registry) -> Result<(), InvalidState> {

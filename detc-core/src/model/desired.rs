@@ -24,6 +24,8 @@ pub struct Desired {
     pub blobs: BTreeMap<Digest, Arc<[u8]>>,
     /// The names of the files that it was read from.
     pub files: Vec<String>,
+    /// Which of these files each host was read from, by its index.
+    pub host_files: BTreeMap<HostName, u16>,
 }
 
 /// How to reach a host.

@@ -16,10 +16,12 @@ use serde_json::value::RawValue;
 
 use super::check::check_host;
 use super::parallel::in_parts;
+use super::words::in_words;
 use super::{Desired, DesiredResource, HostName, HostSpec, InvalidState, Invariant, Origin, StrictValue};
-use crate::resource::{Registry, Source};
+use crate::resource::{Registry, Source, nearest};
 
 mod convert;
+mod numbers;
 mod resource;
 
 /// How a desired state file is written.
@@ -61,20 +63,24 @@ const VERSION: u64 = 1;
 /// is given twice.
 pub fn load(paths: &[impl AsRef<Path>], registry: &Registry) -> Result<Desired, InvalidState> {
     let mut desired = Desired::new();
-    for path in paths {
-        let path = path.as_ref();
-        let name = path.display().to_string();
-        let format = Format::of(path)?;
-        let text = std::fs::read(path)
-            .map_err(|error| InvalidState::new(format!("can not be read: {error}")).at(&name, 0))?;
-        let text =
-            String::from_utf8(text).map_err(|_| InvalidState::new("is not UTF-8 text").at(&name, 0))?;
-        // Some editors begin a file with a byte order mark.
-        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        let base = path.parent().unwrap_or(Path::new(""));
-        merge(&mut desired, &name, text, format, base, registry)?;
+    let read = paths.iter().map(|path| merge_file(&mut desired, path.as_ref(), registry));
+    let errors: Vec<InvalidState> = read.filter_map(Result::err).flat_map(InvalidState::each).collect();
+    match InvalidState::all(errors) {
+        None => Ok(desired),
+        Some(error) => Err(error),
     }
-    Ok(desired)
+}
+
+fn merge_file(desired: &mut Desired, path: &Path, registry: &Registry) -> Result<(), InvalidState> {
+    let name = path.display().to_string();
+    let format = Format::of(path)?;
+    let text = std::fs::read(path)
+        .map_err(|error| InvalidState::new(format!("can not be read: {error}")).at(&name, 0))?;
+    let text = String::from_utf8(text).map_err(|_| InvalidState::new("is not UTF-8 text").at(&name, 0))?;
+    // Some editors begin a file with a byte order mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let base = path.parent().unwrap_or(Path::new(""));
+    merge(desired, &name, text, format, base, registry)
 }
 
 /// Reads one text into `desired`. Files that specs name are looked up from `base`.
@@ -92,6 +98,7 @@ pub fn merge(
     let file = u16::try_from(desired.files.len())
         .map_err(|_| InvalidState::new("more than 65,535 desired state files are given"))?;
     desired.files.push(name.to_owned());
+    let original = text;
     let converted;
     let (text, lines) = match format {
         Format::Json => (text, None),
@@ -102,43 +109,105 @@ pub fn merge(
     };
     let document: Document<'_> = serde_json::from_str(text).map_err(|error| {
         let line = if lines.is_some() { 0 } else { error.line() as u32 };
-        InvalidState::new(resource::without_position(&error)).at(name, line)
+        outline(original, text, &error, line).named(name)
     })?;
     if document.version != VERSION {
         let message = format!("`version` is {}: this program reads version {VERSION}", document.version);
-        return Err(InvalidState::new(message).at(name, 0));
+        return Err(InvalidState::new(message).at(name, line_of(original, "version")));
     }
+    let mut errors = Vec::new();
     for (host, spec) in document.hosts.0 {
-        check_host(&host, &spec, registry).map_err(|error| error.at(name, 0))?;
-        if desired.hosts.insert(host.clone(), spec).is_some() {
-            return Err(InvalidState::new(format!("host `{host}` is given twice")).at(name, 0));
+        let mut wrong =
+            |message: InvalidState| errors.push(message.at(name, line_of(original, host.as_str())));
+        if let Err(error) = check_host(&host, &spec, registry) {
+            wrong(error);
+        } else if desired.hosts.insert(host.clone(), spec).is_some() {
+            let first =
+                desired.host_files.get(&host).and_then(|first| desired.files.get(usize::from(*first)));
+            let first = first.map(|first| format!("; first in {first}")).unwrap_or_default();
+            wrong(InvalidState::new(format!("host `{host}` is given twice{first}")));
+        } else {
+            desired.host_files.insert(host, file);
         }
     }
     for invariant in document.invariants {
-        let invariant = read_invariant(invariant.0).map_err(|error| error.at(name, 0))?;
-        if desired.invariants.iter().any(|known| known.name == invariant.name) {
-            return Err(
-                InvalidState::new(format!("invariant `{}` is given twice", invariant.name)).at(name, 0)
-            );
+        let line = invariant.0.get("name").and_then(Value::as_str).map_or(0, |it| line_of(original, it));
+        match read_invariant(invariant.0) {
+            Err(error) => errors.push(error.at(name, line)),
+            Ok(invariant) if desired.invariants.iter().any(|known| known.name == invariant.name) => {
+                let message = format!("invariant `{}` is given twice", invariant.name);
+                errors.push(InvalidState::new(message).at(name, line));
+            }
+            Ok(invariant) => desired.invariants.push(invariant),
         }
-        desired.invariants.push(invariant);
     }
     let origins = lines.unwrap_or_else(|| line_numbers(text, &document.resources));
-    let read = read_all(&document.resources, &origins, file).map_err(|error| error.named(name))?;
+    let read = match read_all(&document.resources, &origins, file) {
+        Ok(read) => read,
+        Err(_first) => {
+            let again = |(raw, line): (&&RawValue, &u32)| {
+                resource::read(raw.get(), Origin { file, line: *line }).err()
+            };
+            errors.extend(document.resources.iter().zip(&origins).filter_map(again).map(|it| it.named(name)));
+            Vec::new()
+        }
+    };
     desired.resources.reserve(document.resources.len());
     for mut resource in read.into_iter().flatten() {
-        read_sources(&mut resource, desired, base, registry)
-            .map_err(|error| error.of(&resource.id).at(name, resource.origin.line))?;
+        if let Err(error) = read_sources(&mut resource, desired, base, registry) {
+            errors.push(error.of(&resource.id).at(name, resource.origin.line));
+        }
         let origin = resource.origin;
         let (index, previous) = desired.resources.insert_full(resource.id.clone(), resource);
         if let Some(previous) = previous {
             let first = format!("{}:{}", desired.files[previous.origin.file as usize], previous.origin.line);
             let message = format!("is given twice; first at {first}");
             let id = desired.resources[index].id.clone();
-            return Err(InvalidState::new(message).of(&id).at(name, origin.line));
+            errors.push(InvalidState::new(message).of(&id).at(name, origin.line));
         }
     }
-    Ok(())
+    InvalidState::all(errors).map_or(Ok(()), Err)
+}
+
+/// What is wrong with a document as a whole. `json` is what was made of the `original` text, and may be the same.
+fn outline(original: &str, json: &str, error: &serde_json::Error, line: u32) -> InvalidState {
+    if original.trim().is_empty() {
+        return InvalidState::new("is empty")
+            .at("", 0)
+            .with_hint("begin with the field `version`, which is 1");
+    }
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let again = serde_path_to_error::deserialize::<_, Document<'_>>(&mut deserializer).err();
+    let path = again.map(|error| error.path().to_string()).filter(|path| path != ".").unwrap_or_default();
+    let message = error.to_string();
+    let unknown = message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
+    let said = match (unknown, error.is_data()) {
+        (None, true) if !path.is_empty() && !message.starts_with("host `") => {
+            in_words(&format!("`{path}`: {message}"))
+        }
+        (None, true) if message.starts_with("invalid") => in_words(&format!("a desired state: {message}")),
+        _ => in_words(&message),
+    };
+    let line = if line == 0 { line_of(original, unknown.unwrap_or(&path)) } else { line };
+    let said = InvalidState::new(said).at("", line);
+    if message.starts_with("missing field `version`") {
+        return said.with_hint("add the field `version`, which is 1");
+    }
+    said
+}
+
+/// The line on which a name stands as that of a field or a table, or as a text by itself; 0 when it is not found.
+fn line_of(text: &str, name: &str) -> u32 {
+    let is_named = |line: &str| {
+        line.match_indices(name).any(|(at, _)| {
+            let before = line[..at].trim_end_matches(['"', '\'']).chars().next_back();
+            let after = line[at + name.len()..].trim_start_matches(['"', '\'']).trim_start().chars().next();
+            !name.is_empty()
+                && matches!(before, None | Some(' ' | '{' | '[' | ',' | '.' | ':' | '\t'))
+                && matches!(after, None | Some(':' | '=' | ']' | ',' | '}'))
+        })
+    };
+    text.lines().position(is_named).map_or(0, |at| at as u32 + 1)
 }
 
 #[derive(Deserialize)]
@@ -166,8 +235,15 @@ impl<'de> Deserialize<'de> for Hosts {
         object
             .into_iter()
             .map(|(name, spec)| {
-                let spec = serde_json::from_value(spec)
-                    .map_err(|error| serde::de::Error::custom(format!("host `{name}`: {error}")))?;
+                let near = spec.as_object().filter(|spec| !spec.contains_key("connect")).and_then(|spec| {
+                    let near = spec.keys().find(|key| nearest(key, ["connect"]).is_some())?;
+                    Some(format!(": did you mean it by `{near}`?"))
+                });
+                let spec = serde_json::from_value(spec).map_err(|error| {
+                    let near = near.unwrap_or_default();
+                    let said = in_words(&format!("host `{name}`: {error}"));
+                    serde::de::Error::custom(format!("{said}{near}"))
+                })?;
                 Ok((HostName::new(&name), spec))
             })
             .collect::<Result<_, _>>()
@@ -182,7 +258,10 @@ fn read_invariant(value: Value) -> Result<Invariant, InvalidState> {
     let error = |message: String| InvalidState::new(format!("invariant `{name}`: {message}"));
     let object = value.as_object().ok_or_else(|| error("is not an object".to_owned()))?;
     if let Some(unknown) = object.keys().find(|key| !FIELDS.contains(&key.as_str())) {
-        return Err(error(format!("unknown field `{unknown}`: expected {}", FIELDS.join(", "))));
+        return Err(error(match nearest(unknown, FIELDS) {
+            Some(near) => format!("unknown field `{unknown}`: did you mean `{near}`?"),
+            None => format!("unknown field `{unknown}`: expected {}", FIELDS.join(", ")),
+        }));
     }
     let one_of = |a: &str, b: &str| object.contains_key(a) != object.contains_key(b);
     if !one_of("available", "total") {
@@ -191,7 +270,7 @@ fn read_invariant(value: Value) -> Result<Invariant, InvalidState> {
     if !one_of("at_least", "at_most") {
         return Err(error("expected one of `at_least` and `at_most`".to_owned()));
     }
-    serde_json::from_value(value).map_err(|cause| error(cause.to_string()))
+    serde_json::from_value(value).map_err(|cause| error(in_words(&cause.to_string())))
 }
 
 /// The line that each resource begins at.
@@ -238,7 +317,13 @@ fn read_sources(
     for path in sources {
         let path: super::FieldPath = path.parse().expect("invariant: a kind names its sources by paths");
         let Some(part) = path.get_mut(&mut fields) else { continue };
-        let Value::String(named) = &*part else { continue };
+        let named = match &*part {
+            Value::String(named) => named,
+            Value::Object(_) | Value::Null => continue,
+            Value::Array(_) | Value::Bool(_) | Value::Number(_) => {
+                return Err(InvalidState::new(format!("`{path}` must be the name of a file, as text")));
+            }
+        };
         let (source, content) = Source::read(base, named).map_err(|error| {
             InvalidState::new(format!("`{path}`: {} can not be read: {error}", base.join(named).display()))
         })?;
@@ -257,6 +342,7 @@ impl InvalidState {
     fn named(mut self, file: &str) -> Self {
         let line = self.place.map_or(0, |(_, line)| line);
         self.place = Some((file.to_owned(), line));
+        self.others = self.others.into_iter().map(|other| other.named(file)).collect();
         self
     }
 }

@@ -101,8 +101,7 @@ impl App {
             }
             Err(error) => {
                 if json {
-                    let message = error.to_string();
-                    Output::json_only().error(&Failed::usage(message.trim()));
+                    Output::json_only().error(&usage(&error));
                 } else {
                     let _closed = error.print();
                 }
@@ -137,5 +136,22 @@ impl App {
             Command::History => history::list(session, output).await,
             Command::Show { run } => history::show(session, run, output).await,
         }
+    }
+}
+
+/// What clap says, in one line, and its tips as the hint.
+fn usage(error: &clap::Error) -> Failed {
+    let text = error.to_string();
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let message: Vec<&str> = lines
+        .by_ref()
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
+        .collect();
+    let (tips, message): (Vec<&str>, Vec<&str>) =
+        message.into_iter().partition(|line| line.starts_with("tip: "));
+    let failed = Failed::usage(message.join(" ").trim_start_matches("error: "));
+    match tips.first() {
+        Some(tip) => failed.with_hint(tip.trim_start_matches("tip: ")),
+        None => failed.with_hint("see `--help`"),
     }
 }

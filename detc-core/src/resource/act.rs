@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use async_trait::async_trait;
 use serde_json::Value;
 
-use super::erased::{KindFacts, plain};
+use super::erased::{KindFacts, explain, explain_late};
 use super::late::read_late;
 use super::schema::{fields_of, schema_of};
 use super::{ChangeEffect, Kind, KindTraits, Removal, Removed};
@@ -54,12 +54,15 @@ impl<A: Action> Kind for Step<A> {
 
     fn inspect(&self, spec: &Doc, late: bool) -> Result<Footprint, String> {
         if late {
-            let early = read_late::<A>(&spec.value())?;
+            let early = read_late::<A>(&spec.value())
+                .map_err(|error| explain_late::<A>(&self.facts, spec, &error))?;
             return Ok(
                 early.map_or(Footprint::new(CrashClass::DeterministicName), |action| action.footprint())
             );
         }
-        spec.parse::<A>().map(|action| action.footprint()).map_err(|error| plain(&error))
+        spec.parse::<A>()
+            .map(|action| action.footprint())
+            .map_err(|error| explain::<A>(&self.facts, spec, &error))
     }
 
     async fn observe(&self, fields: &Value, cx: &ActionCx<'_>) -> Result<Observation, ActionError> {

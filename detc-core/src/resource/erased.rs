@@ -4,12 +4,15 @@ use std::fmt::{self, Debug};
 use std::marker::PhantomData;
 
 use async_trait::async_trait;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_path_to_error::Path;
 
-use super::late::read_late;
+use super::late::{Late, read_late};
 use super::schema::{fields_of, nearest, schema_of};
 use super::{KindTraits, Removed, Resource};
 use crate::action::{ActionCx, ActionError, Footprint};
+use crate::model::words::in_words;
 use crate::model::{Digest, Doc, Observation};
 
 /// A kind of resources with its type forgotten. Specs come as documents; they are read into the type where they are used.
@@ -68,7 +71,11 @@ impl<R: Resource> Typed<R> {
 
     fn read(&self, spec: &Value, cx: &ActionCx<'_>) -> Result<R, ActionError> {
         R::deserialize(spec).map_err(|error| {
-            ActionError::permanent(format!("the fields of {} do not fit its kind: {error}", cx.resource()))
+            ActionError::permanent(format!(
+                "the fields of {} do not fit its kind: {}",
+                cx.resource(),
+                in_words(&error.to_string())
+            ))
         })
     }
 
@@ -77,16 +84,6 @@ impl<R: Resource> Typed<R> {
             ActionError::permanent(format!("the output of {} can not be said in JSON", R::KIND))
                 .with_source(error)
         })
-    }
-
-    fn explain(&self, error: &str) -> String {
-        let unknown = error.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
-        let Some(unknown) = unknown else { return error.to_owned() };
-        let fields = self.facts.fields.unwrap_or_default();
-        match nearest(unknown, fields.iter().copied()) {
-            Some(near) => format!("unknown field `{unknown}`: did you mean `{near}`?"),
-            None => format!("unknown field `{unknown}`: {} has {}", R::KIND, fields.join(", ")),
-        }
     }
 }
 
@@ -104,12 +101,14 @@ impl<R: Resource> Kind for Typed<R> {
 
     fn inspect(&self, spec: &Doc, late: bool) -> Result<Footprint, String> {
         let typed = if late {
-            match read_late::<R>(&spec.value()).map_err(|error| self.explain(&error))? {
+            match read_late::<R>(&spec.value())
+                .map_err(|error| explain_late::<R>(&self.facts, spec, &error))?
+            {
                 Some(typed) => typed,
                 None => return Ok(Footprint::new(crate::action::CrashClass::DeterministicName)),
             }
         } else {
-            spec.parse::<R>().map_err(|error| self.explain(&located::<R>(spec, &error)))?
+            spec.parse::<R>().map_err(|error| explain::<R>(&self.facts, spec, &error))?
         };
         typed.inspect().map_err(|error| error.to_string())
     }
@@ -131,23 +130,38 @@ impl<R: Resource> Kind for Typed<R> {
     }
 }
 
-/// The message with the field that it is about, which is found by reading the spec once more.
-fn located<R: Resource>(spec: &Doc, error: &serde_json::Error) -> String {
-    let message = plain(error);
+/// What is wrong with a spec, in words, with the field that it is about, which is found by reading the spec once more.
+pub(super) fn explain<T: DeserializeOwned>(
+    facts: &KindFacts,
+    spec: &Doc,
+    error: &serde_json::Error,
+) -> String {
     let mut deserializer = serde_json::Deserializer::from_str(spec.text());
-    match serde_path_to_error::deserialize::<_, R>(&mut deserializer) {
-        Err(error) if error.path().iter().len() > 0 && !message.starts_with("unknown field") => {
-            format!("`{}`: {message}", error.path())
-        }
-        _ => message,
-    }
+    let again = serde_path_to_error::deserialize::<_, T>(&mut deserializer);
+    about(facts, again.err().as_ref().map(serde_path_to_error::Error::path), &error.to_string())
 }
 
-/// The message without serde_json's position, which is one within the canonical text and means nothing to people.
-pub(super) fn plain(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    match text.rfind(" at line ") {
-        Some(at) => text[..at].to_owned(),
-        None => text,
+/// The same of a spec that is not complete.
+pub(super) fn explain_late<T: DeserializeOwned>(facts: &KindFacts, spec: &Doc, error: &str) -> String {
+    let value = spec.value();
+    let again = serde_path_to_error::deserialize::<_, T>(Late(&value));
+    about(facts, again.err().as_ref().map(serde_path_to_error::Error::path), error)
+}
+
+fn about(facts: &KindFacts, path: Option<&Path>, message: &str) -> String {
+    let unknown = message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
+    let path = path.map(ToString::to_string).filter(|path| path != ".").unwrap_or_default();
+    let Some(unknown) = unknown else {
+        return in_words(&if path.is_empty() { message.to_owned() } else { format!("`{path}`: {message}") });
+    };
+    // The path of an unknown field may end with it.
+    let parent = path.strip_suffix(unknown).map_or(path.as_str(), |parent| parent.trim_end_matches('.'));
+    if !parent.is_empty() {
+        return in_words(&format!("`{parent}`: {message}"));
+    }
+    let fields = facts.fields.unwrap_or_default();
+    match nearest(unknown, fields.iter().copied()) {
+        Some(near) => format!("unknown field `{unknown}`: did you mean `{near}`?"),
+        None => format!("unknown field `{unknown}`: {} has {}", facts.name, fields.join(", ")),
     }
 }

@@ -19,11 +19,12 @@ pub(super) fn read_late<T: DeserializeOwned>(value: &Value) -> Result<Option<T>,
     }
 }
 
+/// A value in which a reference may stand for any other.
 #[derive(Clone, Copy)]
-struct Late<'a>(&'a Value);
+pub(super) struct Late<'a>(pub(super) &'a Value);
 
 #[derive(Debug, thiserror::Error)]
-enum LateError {
+pub(super) enum LateError {
     #[error("known only later")]
     TooEarly,
     #[error("{0}")]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::erased::KindFacts;
-use super::schema::schema_of;
+use super::schema::{nearest, schema_of};
 use super::{Kind, KindTraits, ObservedBy, Removal, Removed};
 use crate::action::{ActionCx, ActionError, CrashClass, Footprint};
 use crate::model::{DesiredResource, Doc, Observation};
@@ -100,7 +100,11 @@ fn is_only_field(text: &str) -> bool {
 fn unknown(spec: &Doc) -> String {
     let fields = spec.value();
     let name = fields.as_object().and_then(|object| object.keys().find(|key| *key != "input").cloned());
-    format!("unknown field `{}`: value has input", name.unwrap_or_default())
+    let name = name.unwrap_or_default();
+    match nearest(&name, ["input"]) {
+        Some(near) => format!("unknown field `{name}`: did you mean `{near}`?"),
+        None => format!("unknown field `{name}`: value has input"),
+    }
 }
 
 #[cfg(test)]
@@ -125,7 +129,10 @@ mod tests {
             inspect(&json!({"input": 1, "zone": 2})),
             Err("unknown field `zone`: value has input".to_owned())
         );
-        assert_eq!(inspect(&json!({"inptu": 1})), Err("unknown field `inptu`: value has input".to_owned()));
+        assert_eq!(
+            inspect(&json!({"inptu": 1})),
+            Err("unknown field `inptu`: did you mean `input`?".to_owned())
+        );
         assert_eq!(
             inspect(&json!({"input": "a", "z": "b"})),
             Err("unknown field `z`: value has input".to_owned())

@@ -20,7 +20,7 @@ fn value(input: &str) -> String {
 #[test]
 fn what_is_too_deep_too_long_or_too_much_is_refused() {
     let deep = "[".repeat(100_000) + &"]".repeat(100_000);
-    plan("s.json", value(&deep)).complains("recursion limit");
+    plan("s.json", value(&deep)).complains("nested too deeply");
     plan("s.yaml", format!("version: 1\nresources:\n- {{kind: value, name: v, input: {deep}}}\n"));
     plan("s.toml", format!("version = 1\n[[resources]]\nkind = \"value\"\nname = \"v\"\ninput = {deep}\n"));
     let long = value("1").replace("\"v\"", &format!("\"{}\"", "a".repeat(2_000_000)));

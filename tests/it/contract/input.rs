@@ -1,5 +1,7 @@
 //! Bad input: exit code 64, with the file, the line and the resource.
 
+use serde_json::json;
+
 use crate::support::{Place, Ran};
 
 #[track_caller]
@@ -156,5 +158,37 @@ fn help_and_version_are_no_errors() {
         let (_, example) = help.split_once("Example: ").unwrap_or_else(|| panic!("no example: {help}"));
         let typed = example.lines().nth(1).unwrap_or_default().trim();
         assert!(typed.starts_with("fleet ") && typed.contains(command), "{help}");
+    }
+}
+
+#[test]
+fn all_that_is_wrong_is_told_at_once_and_no_store_is_made_for_it() {
+    let place = Place::new();
+    let wrong = [
+        json!({ "kind": "file", "name": "a", "path": place.text("a"), "content": "x", "mode": 644 }),
+        json!({ "kind": "file", "name": "b", "path": place.text("b"), "contnet": "x" }),
+        json!({ "kind": "value", "name": "c", "input": 1, "after": ["file/aa"] }),
+    ];
+    place.desire(&wrong);
+    let ran = place.fleet(&["apply", "--yes"]).exits(64);
+    let errors: Vec<&str> = ran.err.lines().filter(|line| line.starts_with("error: detc.json:")).collect();
+    assert_eq!(errors.len(), 3, "{}", ran.err);
+    for told in ["`mode` must be text", "did you mean `content`?", "did you mean `file/a`?"] {
+        assert!(ran.err.contains(told), "{told}: {}", ran.err);
+    }
+    assert!(!place.path(".detc").exists(), "nothing is made for what can not be read");
+    let error = place.fleet(&["--json", "plan"]).exits(64).json();
+    assert_eq!((&error["resource"], &error["others"][0]["resource"]), (&json!("file/a"), &json!("file/b")));
+    assert_eq!(error["others"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn bad_usage_is_one_line_with_a_hint_where_a_program_reads() {
+    let place = Place::new();
+    for (args, message) in [(&["--json", "pln"][..], "pln"), (&["--json", "plan", "--nope"], "--nope")] {
+        let error = place.fleet(args).exits(64).json();
+        let told = error["message"].as_str().unwrap();
+        assert!(told.contains(message) && !told.contains('\n'), "{told}");
+        assert!(error["hint"].is_string(), "{error}");
     }
 }

@@ -1,7 +1,11 @@
 //! YAML and TOML, turned into the JSON that says the same, with the line of each resource kept.
 
 use super::Format;
+#[cfg(feature = "yaml")]
+use super::numbers;
 use crate::model::InvalidState;
+#[cfg(feature = "yaml")]
+use crate::model::words::in_words;
 
 /// A document as JSON.
 pub(super) struct Converted {
@@ -59,8 +63,21 @@ fn yaml(text: &str) -> Result<Converted, InvalidState> {
             Some((place, what)) if place.starts_with("line ") => what.to_owned(),
             _ => first.to_owned(),
         };
-        InvalidState::new(first).at("", line)
+        // Only this is asked to be a list at once; the rest is read again as JSON.
+        let said = if first == "expected sequence start" {
+            "`resources` must be a list".to_owned()
+        } else {
+            in_words(&first)
+        };
+        InvalidState::new(said).at("", line)
     })?;
+    for resource in &outline.resources {
+        if let Some(number) = numbers::rounded(&resource.value.0, text) {
+            let line = text.lines().position(|line| line.contains(number)).map_or(0, |at| at as u32 + 1);
+            let message = format!("the number {number} takes more than 64 bits: write it as text");
+            return Err(InvalidState::new(message).at("", line));
+        }
+    }
     let resources = outline.resources.into_iter().map(|it| (it.value, it.referenced.line() as u32)).collect();
     Ok(join(outline.rest, resources))
 }

@@ -8,19 +8,22 @@ use serde::Deserialize;
 use serde::de::{Deserializer as _, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::numbers;
 use crate::model::doc::write_string;
 use crate::model::secret::has_mark;
+use crate::model::words::in_words;
 use crate::model::{
     DesiredResource, Doc, Extra, FieldOwner, FieldPath, HostName, InvalidState, Origin, Reference,
     ResourceId, StrictValue, collect_references, write_canonical,
 };
+use crate::resource::nearest;
 
 /// Reads the resource that begins at `origin`.
 pub(super) fn read(text: &str, origin: Origin) -> Result<DesiredResource, InvalidState> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let mut resource = deserializer.deserialize_map(ResourceVisitor).map_err(|error| {
         let line = origin.line + (error.line() as u32).saturating_sub(1);
-        let message = without_position(&error);
+        let message = in_words(&of_property(text, &error));
         let named = serde_json::from_str::<Named<'_>>(text).ok();
         let id = named.and_then(|named| ResourceId::new(&named.kind, &named.name).ok());
         let error = InvalidState::new(message).at("", line);
@@ -33,13 +36,32 @@ pub(super) fn read(text: &str, origin: Origin) -> Result<DesiredResource, Invali
     Ok(resource)
 }
 
-/// The message of a JSON error without its position, which is told apart.
-pub(super) fn without_position(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    match text.rfind(" at line ") {
-        Some(at) => text[..at].to_owned(),
-        None => text,
+/// The message, with the common property that it is about, which is found by reading these once more.
+fn of_property(text: &str, error: &serde_json::Error) -> String {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    match serde_path_to_error::deserialize::<_, Properties>(&mut deserializer) {
+        Err(again) if again.path().iter().len() > 0 && again.inner().is_data() => {
+            format!("`{}`: {}", again.path(), again.inner())
+        }
+        _ => error.to_string(),
     }
+}
+
+/// What all resources may have.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+#[allow(dead_code, reason = "it is read for what is wrong with it")]
+struct Properties {
+    kind: Option<String>,
+    name: Option<String>,
+    host: Option<String>,
+    after: Option<Vec<ResourceId>>,
+    labels: Option<BTreeMap<String, String>>,
+    restart_on: Option<Vec<ResourceId>>,
+    protect: Option<bool>,
+    sensitive: Option<Vec<FieldPath>>,
+    ownership: Option<BTreeMap<FieldPath, FieldOwner>>,
+    renamed_from: Option<ResourceId>,
 }
 
 #[derive(Deserialize)]
@@ -82,8 +104,8 @@ impl<'de> Visitor<'de> for ResourceVisitor {
                 _ => fields.push((key, map.next_value()?)),
             }
         }
-        let kind = kind.ok_or_else(|| A::Error::custom("`kind` is missing"))?;
-        let name = name.ok_or_else(|| A::Error::custom("`name` is missing"))?;
+        let kind = kind.ok_or_else(|| missing("kind", &fields))?;
+        let name = name.ok_or_else(|| missing("name", &fields))?;
         let id = ResourceId::new(&kind, &name).map_err(A::Error::custom)?;
         let mut references = Vec::new();
         let spec = spec(&mut fields, &mut references).map_err(A::Error::custom)?;
@@ -91,6 +113,13 @@ impl<'de> Visitor<'de> for ResourceVisitor {
         let mut resource = DesiredResource::with_relations(id, spec, references, after, extra.finish());
         resource.host = host.map(|host| HostName::new(&host));
         Ok(resource)
+    }
+}
+
+fn missing<E: serde::de::Error>(property: &str, fields: &[(Cow<'_, str>, &RawValue)]) -> E {
+    match fields.iter().find(|(key, _)| nearest(key, [property]).is_some()) {
+        Some((near, _)) => E::custom(format_args!("`{property}` is missing: did you mean it by `{near}`?")),
+        None => E::custom(format_args!("`{property}` is missing")),
     }
 }
 
@@ -160,7 +189,13 @@ fn write_raw(raw: &str, out: &mut String, references: &mut Vec<Reference>) -> Re
         out.push_str(raw);
         return Ok(());
     }
-    let value = serde_json::from_str::<StrictValue>(raw).map_err(|error| without_position(&error))?.0;
+    if numbers::is_beyond_64_bits(raw) {
+        return Err(format!("the number {raw} takes more than 64 bits: write it as text"));
+    }
+    let value = serde_json::from_str::<StrictValue>(raw).map_err(|error| in_words(&error.to_string()))?.0;
+    if let Some(number) = numbers::rounded(&value, raw) {
+        return Err(format!("the number {number} takes more than 64 bits: write it as text"));
+    }
     collect_references(&value, references)?;
     let from = out.len();
     write_canonical(&value, out);

@@ -1,10 +1,12 @@
 use std::path::Path;
+use std::sync::Arc;
 
 use expect_test::{Expect, expect};
 
 use super::{Format, merge};
-use crate::model::{Desired, InvalidState};
-use crate::resource::Registry;
+use crate::backend::{Host, HostError};
+use crate::model::{Desired, HostName, HostSpec, InvalidState};
+use crate::resource::{Connector, Registry};
 
 fn read(text: &str, format: Format) -> Result<Desired, InvalidState> {
     let mut desired = Desired::new();
@@ -89,13 +91,11 @@ fn an_unknown_field_is_refused() {
         r#"{"version":1,"resources":[
   {"kind":"value","name":"a","input":1},
   {"kind":"value","name":"b","inptu":1}]}"#,
-        &expect!["fleet:3: value/b: unknown field `inptu`: value has input"],
+        &expect!["fleet:3: value/b: unknown field `inptu`: did you mean `input`?"],
     );
     refuses(
         r#"{"version":1,"resource":[]}"#,
-        &expect![
-            "fleet:1: unknown field `resource`, expected one of `version`, `hosts`, `resources`, `invariants`"
-        ],
+        &expect!["fleet:1: unknown field `resource`: did you mean `resources`?"],
     );
 }
 
@@ -154,7 +154,7 @@ fn a_loop_is_refused_as_its_shortest() {
 
 #[test]
 fn syntax_kinds_hosts_ids_and_versions_are_checked() {
-    refuses("{\"version\":1,\n\"resources\":[}", &expect!["fleet:2: expected value"]);
+    refuses("{\"version\":1,\n\"resources\":[}", &expect!["fleet:2: a value is expected here"]);
     refuses(
         r#"{"version":1,"resources":[{"kind":"valeu","name":"a","input":1}]}"#,
         &expect![[r#"
@@ -171,13 +171,18 @@ fn syntax_kinds_hosts_ids_and_versions_are_checked() {
     );
     refuses(
         r#"{"version":1,"resources":[{"kind":"value","name":"a","input":1,"after":["b"]}]}"#,
-        &expect!["fleet:1: value/a: `b` is not a resource id: expected `kind/name`"],
+        &expect!["fleet:1: value/a: `after[0]`: `b` is not a resource id: expected `kind/name`"],
     );
-    refuses(r#"{"version":2}"#, &expect!["fleet: `version` is 2: this program reads version 1"]);
-    refuses(r#"{}"#, &expect!["fleet:1: missing field `version`"]);
+    refuses(r#"{"version":2}"#, &expect!["fleet:1: `version` is 2: this program reads version 1"]);
+    refuses(
+        r#"{}"#,
+        &expect![[r#"
+        fleet:1: `version` is missing
+          add the field `version`, which is 1"#]],
+    );
     refuses(
         r#"{"version":1,"hosts":{"h":{"connect":"carrier-pigeon://x"}}}"#,
-        &expect!["fleet: host h: no connector for `carrier-pigeon://x`: this program has "],
+        &expect!["fleet:1: host h: no connector for `carrier-pigeon://x`: this program has "],
     );
     refuses(
         r#"{"version":1,"resources":[{"kind":"value","name":"a","input":1,"restart_on":["value/a"]}]}"#,
@@ -189,10 +194,127 @@ fn syntax_kinds_hosts_ids_and_versions_are_checked() {
 fn an_invariant_is_read_strictly() {
     refuses(
         r#"{"version":1,"invariants":[{"name":"up","available":{},"at_least":1,"at_most":2}]}"#,
-        &expect!["fleet: invariant `up`: expected one of `at_least` and `at_most`"],
+        &expect!["fleet:1: invariant `up`: expected one of `at_least` and `at_most`"],
     );
     refuses(
         r#"{"version":1,"invariants":[{"name":"up","available":{"kidn":"x"},"at_least":1}]}"#,
-        &expect!["fleet: invariant `up`: unknown field `kidn`, expected one of `kind`, `host`, `labels`"],
+        &expect!["fleet:1: invariant `up`: unknown field `kidn`: did you mean `kind`?"],
+    );
+}
+
+#[test]
+fn all_that_is_wrong_is_told_at_once() {
+    refuses(
+        r#"{"version":1,"hosts":{"h":{"connect":"pigeon"}},"resources":[
+  {"kind":"value","nam":"a","input":1},
+  {"kind":"value","name":"b","input":1,"labels":{"tier":1}},
+  {"kind":"value","name":"c","input":1},
+  {"kind":"value","name":"d","input":1,"after":"value/c"}]}"#,
+        &expect![[r#"
+            fleet:1: host h: no connector for `pigeon`: this program has 
+            fleet:2: `name` is missing: did you mean it by `nam`?
+            fleet:3: value/b: `labels.tier` must be text, not the number 1: write "1", with quotes
+            fleet:5: value/d: `after` must be a list, not the text "value/c": write ["value/c"]"#]],
+    );
+    refuses(
+        r#"{"version":1,"resources":[
+  {"kind":"value","name":"a","inptu":1},
+  {"kind":"value","name":"alpha","input":1,"after":["value/aplha", "valve/b", "value/x"]},
+  {"kind":"value","name":"b","input":1}]}"#,
+        &expect![[r#"
+            fleet:2: value/a: unknown field `inptu`: did you mean `input`?
+            fleet:3: value/alpha: is after value/aplha, which is not in the desired state
+            fleet:3: value/alpha: is after valve/b, which is not in the desired state
+            fleet:3: value/alpha: is after value/x, which is not in the desired state"#]],
+    );
+    let many: Vec<String> = (0..25).map(|n| format!(r#"{{"kind":"value","name":"n{n}"}}"#)).collect();
+    let error =
+        read(&format!(r#"{{"version":1,"resources":[{}]}}"#, many.join(",")), Format::Json).unwrap_err();
+    assert_eq!(error.others.len(), 20);
+    assert!(error.to_string().ends_with("\nand 5 more"), "{error}");
+}
+
+#[test]
+fn a_number_that_would_be_rounded_is_refused_wherever_it_is() {
+    let input = |input: &str| {
+        format!(r#"{{"version":1,"resources":[{{"kind":"value","name":"a","input":{input}}}]}}"#)
+    };
+    for rounded in ["18446744073709551616", "-9223372036854775809", r#"{"x":[18446744073709551616]}"#] {
+        let error = read(&input(rounded), Format::Json).unwrap_err().to_string();
+        assert!(error.contains("64 bits"), "{rounded}: {error}");
+    }
+    for kept in
+        ["18446744073709551615", "-9223372036854775808", "1e30", r#"{"n":1e30,"t":"\"18446744073709551616"}"#]
+    {
+        let desired = read(&input(kept), Format::Json).unwrap();
+        let exact: serde_json::Value = serde_json::from_str(kept).unwrap();
+        assert_eq!(desired.resources[0].spec.value()["input"], exact);
+    }
+}
+
+/// Connects to nothing, and accepts every host that is called local.
+#[derive(Debug)]
+struct Anywhere;
+
+#[async_trait::async_trait]
+impl Connector for Anywhere {
+    fn scheme(&self) -> &'static str {
+        "local"
+    }
+
+    fn check(&self, _: &HostSpec) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn connect(&self, _: &HostName, _: &HostSpec) -> Result<Arc<dyn Host>, HostError> {
+        unreachable!("nothing is done here")
+    }
+}
+
+#[test]
+fn a_host_in_two_files_is_told_with_both() {
+    let text = r#"{"version":1,
+ "hosts":{"h":{"connect":"local"}}}"#;
+    let registry = Registry::new().with_connector(Anywhere);
+    let mut desired = Desired::new();
+    let mut read = |name| merge(&mut desired, name, text, Format::Json, Path::new("."), &registry);
+    read("a.json").unwrap();
+    assert_eq!(read("b.json").unwrap_err().to_string(), "b.json:2: host `h` is given twice; first in a.json");
+}
+
+#[test]
+#[cfg(feature = "yaml")]
+fn what_yaml_reads_otherwise_than_it_is_meant_is_told_with_what_to_write() {
+    let refuses = |text: &str, expected: &Expect| {
+        expected.assert_eq(&read(text, Format::Yaml).unwrap_err().to_string());
+    };
+    let of = |line: &str| format!("version: 1\nresources:\n- kind: value\n  name: a\n  input: 1\n  {line}\n");
+    refuses(
+        &of("labels: { v: 1.10 }"),
+        &expect![[
+            r#"fleet:3: value/a: `labels.v` must be text, not the number 1.1: write "1.1", with quotes"#
+        ]],
+    );
+    refuses(
+        &of("labels: { v: yes }"),
+        &expect!["fleet:3: value/a: `labels.v` must be text, not true: write it with quotes"],
+    );
+    refuses(
+        &of("after: value/b"),
+        &expect![[r#"fleet:3: value/a: `after` must be a list, not the text "value/b": write ["value/b"]"#]],
+    );
+    refuses(
+        "version: 1\nresources:\n- kind: value\n\tname: a\n",
+        &expect!["fleet:3: YAML is indented with spaces, and there is a tab"],
+    );
+    refuses("version: 1\nresources:\n  kind: value\n", &expect!["fleet:3: `resources` must be a list"]);
+    refuses(
+        "version: 1\nresource: []\n",
+        &expect!["fleet:2: unknown field `resource`: did you mean `resources`?"],
+    );
+    refuses("", &expect!["fleet: is empty"]);
+    refuses(
+        "version: 1\nresources:\n- { kind: value, name: a, input: 18446744073709551616 }\n",
+        &expect!["fleet:3: the number 18446744073709551616 takes more than 64 bits: write it as text"],
     );
 }

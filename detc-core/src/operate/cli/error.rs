@@ -17,23 +17,29 @@ pub(super) struct Failed {
     pub(super) message: String,
     pub(super) resource: Option<ResourceId>,
     pub(super) hint: Option<String>,
+    /// What else is wrong.
+    pub(super) others: Vec<Failed>,
 }
 
 impl Failed {
+    fn new(exit: u8, code: &'static str, message: impl Into<String>) -> Self {
+        Self { exit, code, message: message.into(), resource: None, hint: None, others: Vec::new() }
+    }
+
     pub(super) fn usage(message: impl Into<String>) -> Self {
-        Self { exit: USAGE, code: "usage", message: message.into(), resource: None, hint: None }
+        Self::new(USAGE, "usage", message)
     }
 
     pub(super) fn world(message: impl Into<String>) -> Self {
-        Self { exit: FAILED, code: "failed", message: message.into(), resource: None, hint: None }
+        Self::new(FAILED, "failed", message)
     }
 
     pub(super) fn refused(code: &'static str, message: impl Into<String>) -> Self {
-        Self { exit: REFUSED, code, message: message.into(), resource: None, hint: None }
+        Self::new(REFUSED, code, message)
     }
 
     pub(super) fn interrupted(message: impl Into<String>) -> Self {
-        Self { exit: INTERRUPTED, code: "interrupted", message: message.into(), resource: None, hint: None }
+        Self::new(INTERRUPTED, "interrupted", message)
     }
 
     pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {
@@ -60,9 +66,12 @@ fn full(error: &dyn std::error::Error) -> String {
 }
 
 impl From<InvalidState> for Failed {
-    fn from(error: InvalidState) -> Self {
-        let message = error.to_string();
-        Self { exit: USAGE, code: "invalid", message, resource: error.resource, hint: error.hint }
+    fn from(mut error: InvalidState) -> Self {
+        let others = std::mem::take(&mut error.others);
+        let mut failed = Self::new(USAGE, "invalid", error.to_string());
+        (failed.resource, failed.hint) = (error.resource, error.hint);
+        failed.others = others.into_iter().map(Self::from).collect();
+        failed
     }
 }
 

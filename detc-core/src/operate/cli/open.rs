@@ -41,9 +41,20 @@ impl Session {
         let files = self.files()?;
         let registry = self.registry.clone();
         let reading = tokio::task::spawn_blocking(move || load::load(&files, &registry));
-        let (desired, manager) = tokio::join!(reading, self.manager(access));
-        let desired = desired.expect("invariant: reading does not panic")?;
-        Ok((desired, manager?))
+        let read = |desired: Result<Result<Desired, InvalidState>, _>| {
+            Ok::<_, Failed>(desired.expect("invariant: reading does not panic")?)
+        };
+        // No store is made for a desired state that is wrong.
+        if access == Access::Write && !self.has_store() {
+            let desired = read(reading.await)?;
+            desired.check(&self.registry)?;
+            return Ok((desired, self.manager(access).await?));
+        }
+        let (desired, opened) = tokio::join!(reading, self.opened(access));
+        let desired = read(desired)?;
+        let (manager, said) = opened?;
+        self.say(said);
+        Ok((desired, manager))
     }
 
     /// Opens the store, and reads the desired state only if files are given by name.
@@ -57,6 +68,19 @@ impl Session {
 
     /// Opens the store alone.
     pub(super) async fn manager(&self, access: Access) -> Result<Manager, Failed> {
+        let (manager, said) = self.opened(access).await?;
+        self.say(said);
+        Ok(manager)
+    }
+
+    fn say(&self, said: Option<String>) {
+        if let Some(said) = said {
+            self.output.say(&said);
+        }
+    }
+
+    /// Opens the store, with what is to be said of it.
+    async fn opened(&self, access: Access) -> Result<(Manager, Option<String>), Failed> {
         let dir = &self.global.store;
         let is_new = !dir.exists();
         let store: Arc<dyn Store> = if access == Access::Read && is_new {
@@ -65,15 +89,11 @@ impl Session {
             Arc::new(FileStore::open(dir).await?)
         };
         let absolute = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
-        match (is_new, access) {
-            (false, _) => {}
-            (true, Access::Write) => {
-                self.output.say(&format!("A new store was made in {}.", absolute.display()));
-            }
-            (true, Access::Read) => {
-                self.output.say(&format!("There is no store in {} yet.", absolute.display()));
-            }
-        }
+        let said = match (is_new, access) {
+            (false, _) => None,
+            (true, Access::Write) => Some(format!("A new store was made in {}.", absolute.display())),
+            (true, Access::Read) => Some(format!("There is no store in {} yet.", absolute.display())),
+        };
         let mut options =
             ManagerOptions::default().with_state_dir(absolute.join("hosts").display().to_string());
         if let Some(parallel) = self.global.parallel {
@@ -84,7 +104,7 @@ impl Session {
             Access::Read => Manager::open_reader(store, self.registry.clone(), options).await,
             Access::Write => Manager::open(store, self.registry.clone(), options).await,
         };
-        opened.map_err(|error| named(error, dir))
+        Ok((opened.map_err(|error| named(error, dir))?, said))
     }
 
     /// Whether there is a store already.

@@ -79,13 +79,17 @@ impl Output {
     /// Says what went wrong, and what to do next.
     pub(super) fn error(&self, failed: &Failed) {
         if self.json {
-            let error = json!({
+            let mut error = json!({
                 "format": "detc.error/1",
                 "code": failed.code,
                 "message": failed.message,
                 "resource": failed.resource,
                 "hint": failed.hint,
             });
+            if !failed.others.is_empty() {
+                let other = |other: &Failed| json!({ "message": other.message, "resource": other.resource, "hint": other.hint });
+                error["others"] = failed.others.iter().map(other).collect();
+            }
             if let Err(unwritten) = self.object(&error) {
                 let _closed = writeln!(io::stderr(), "error: {}: {}", unwritten.message, failed.message);
             }
@@ -117,9 +121,11 @@ impl Output {
         let (red, dim, end) =
             if self.color_err { ("\x1b[1;31m", "\x1b[2m", "\x1b[0m") } else { ("", "", "") };
         let mut err = io::stderr().lock();
-        let _closed = writeln!(err, "{red}error:{end} {}", failed.message);
-        if let Some(hint) = &failed.hint {
-            let _closed = writeln!(err, "{dim} hint:{end} {hint}");
+        for failed in std::iter::once(failed).chain(&failed.others) {
+            let _closed = writeln!(err, "{red}error:{end} {}", failed.message);
+            if let Some(hint) = &failed.hint {
+                let _closed = writeln!(err, "{dim} hint:{end} {hint}");
+            }
         }
     }
 }
