@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::at_sync::die_at_sync;
 use crate::support::{Place, Ran};
 
 pub(super) struct Ledger {
@@ -27,6 +28,8 @@ pub(super) enum Guard {
 pub(super) enum Kill {
     /// When it has told of so many starts and ends.
     AtPoint(usize),
+    /// Just before it syncs for this time: at an exact point of its journal.
+    AtSync(usize),
     /// After this long.
     After(Duration),
 }
@@ -62,14 +65,25 @@ impl Ledger {
 
     /// Applies and kills. `Some`: it ended before.
     pub(super) fn apply_and_kill(&self, kill: Kill) -> Option<Ran> {
-        let running = self.place.start(&["apply", "--yes", "-v", "--parallel", "8"]);
-        match kill {
+        // One by one, the same is synced in each run, and the points of one are those of all.
+        let parallel = if matches!(kill, Kill::AtSync(_)) { "1" } else { "8" };
+        let args = ["apply", "--yes", "-v", "--parallel", parallel];
+        let mut command = self.place.command(&args);
+        if let Kill::AtSync(nth) = kill {
+            die_at_sync(&mut command, nth);
+        }
+        let running = self.place.start_as(command, &args);
+        let ended = match kill {
             Kill::AtPoint(point) => {
                 running.saw(point, |line| line.starts_with("  … ") || line.starts_with("  ✓ "));
+                running.kill()
             }
-            Kill::After(moment) => running.run_for(moment),
-        }
-        let ended = running.kill();
+            Kill::After(moment) => {
+                running.run_for(moment);
+                running.kill()
+            }
+            Kill::AtSync(_) => Some(running.wait()).filter(|ran| ran.code.is_some()),
+        };
         // What it had started goes on without it. The guard can tell what was done only when that has come to an end.
         self.place.wait_for_processes();
         ended
