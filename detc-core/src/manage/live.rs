@@ -63,6 +63,7 @@ impl Manager {
         self.add_known_hosts(&mut desired).await?;
         let desired = desired.into_owned();
         let vault = Arc::new(Mutex::new(Vault::new()));
+        self.keep_secrets(&desired, &vault);
         let (looks, mut observed) = self.looks(&desired, &vault)?;
         let mut around = self.surroundings(&desired, vault.clone());
         let needed = looks.iter().filter_map(|look| look.host.clone()).collect();
@@ -186,6 +187,9 @@ impl Live<'_> {
         let vault = self.around.vault.clone();
         let (mut looks, mut observed) = (Vec::new(), Observed::default());
         for id in &self.touched {
+            if let Some(resource) = self.desired().resources.get(id) {
+                self.manager.keep_secrets_of(self.desired(), resource, &vault);
+            }
             match self.manager.sight(self.planner.desired(), id, &vault)? {
                 Sight::Look(look) => looks.push(look),
                 Sight::Known(seen) => _ = observed.insert(id.clone(), seen),

@@ -8,7 +8,7 @@ use super::{ManageError, Manager, records};
 use crate::diff::{ChangeKind, Differ, intent_digest};
 use crate::execute::journal::RunNumber;
 use crate::execute::{ProgressSink, Surroundings, how_to_settle};
-use crate::model::secret::Vault;
+use crate::model::secret::{Vault, has_mark};
 use crate::model::{
     Desired, DesiredResource, Doc, HostName, Observation, RecordBody, Reference, ResourceId, substitute,
 };
@@ -71,6 +71,7 @@ impl Manager {
         self.add_known_hosts(&mut desired).await?;
         let recorded = self.recorded();
         let vault = Arc::new(Mutex::new(Vault::new()));
+        self.keep_secrets(&desired, &vault);
         let looks = self.looks(&desired, &vault)?;
         let mut around = self.surroundings(&desired, vault.clone());
         let needed: BTreeSet<HostName> = looks.0.iter().filter_map(|look| look.host.clone()).collect();
@@ -117,6 +118,7 @@ impl Manager {
         let recorded = self.recorded();
         let mut looks = Vec::new();
         let mut observed = Observed::default();
+        self.keep_secrets(given, &vault);
         for (index, action) in plan.actions.iter().enumerate() {
             let id = plan.resource_of(index as u32);
             let base = self.body(base_id(action, id))?;
@@ -125,7 +127,10 @@ impl Manager {
                 continue;
             }
             let (spec, host) = match &base {
-                Some(body) => (body.spec.clone(), body.host.clone()),
+                Some(body) => {
+                    let vault = vault.lock().unwrap_or_else(PoisonError::into_inner);
+                    (vault.with_known(&body.spec, &action.spec), body.host.clone())
+                }
                 None if has_references(&action.spec) => {
                     observed.insert(id.clone(), Observation::Absent);
                     continue;
@@ -136,7 +141,6 @@ impl Manager {
             let extra = action.recording.as_ref().and_then(|recording| recording.extra.clone());
             looks.push(Look { id: id.clone(), host, spec, extra, base });
         }
-        self.keep_secrets(given, &vault);
         check_complete(&plan, &around)?;
         around.hosts = self.connect(&plan.hosts, &needed).await;
         around.state_dirs = self.state_dirs(&plan.hosts);
@@ -236,6 +240,21 @@ impl Manager {
     /// Puts into the vault what a plan of `desired` has marks of.
     pub(super) fn keep_secrets(&self, desired: &Desired, vault: &Mutex<Vault>) {
         for resource in desired.resources.values() {
+            self.keep_secrets_of(desired, resource, vault);
+        }
+    }
+
+    /// The same for one resource.
+    pub(super) fn keep_secrets_of(
+        &self,
+        desired: &Desired,
+        resource: &DesiredResource,
+        vault: &Mutex<Vault>,
+    ) {
+        let has_secrets = self.registry.kind(resource.id.kind()).is_some_and(|kind| {
+            !kind.facts().traits.sensitive.is_empty() || !resource.extra().sensitive.is_empty()
+        });
+        if has_secrets {
             // What a reference led to was marked where it is used.
             let _late = self.resolve_now(desired, resource, vault, DEPTH_MAX);
         }
@@ -280,7 +299,7 @@ impl Manager {
         let renamed = resource.extra().renamed_from.as_ref().filter(|_| !is_recorded);
         let base = self.body(renamed.unwrap_or(id))?;
         let (spec, host) = match &base {
-            Some(body) => (body.spec.clone(), body.host.clone()),
+            Some(body) => (self.knowable(body, desired, resource, vault), body.host.clone()),
             None => match self.resolve_now(desired, resource, vault, DEPTH_MAX) {
                 Some(spec) => (spec, resource.host.clone()),
                 None => return Ok(Sight::Known(Observation::Absent)),
@@ -288,6 +307,22 @@ impl Manager {
         };
         let extra = resource.given_extra().cloned().map(Box::new);
         Ok(Sight::Look(Look { id: id.clone(), host, spec, base, extra }))
+    }
+
+    /// The spec by which a recorded resource is looked at.
+    fn knowable(
+        &self,
+        body: &RecordBody,
+        desired: &Desired,
+        resource: &DesiredResource,
+        vault: &Mutex<Vault>,
+    ) -> Doc {
+        if !has_mark(body.spec.text()) {
+            return body.spec.clone();
+        }
+        let wanted = self.resolve_now(desired, resource, vault, DEPTH_MAX);
+        let vault = vault.lock().unwrap_or_else(PoisonError::into_inner);
+        wanted.map_or_else(|| body.spec.clone(), |wanted| vault.with_known(&body.spec, &wanted))
     }
 
     /// A spec with its references replaced by what is known before anything is planned; `None` when something is not.

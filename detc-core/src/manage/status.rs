@@ -66,7 +66,9 @@ impl Manager {
                 looks.push(Look { id: id.clone(), host, spec, extra, base: Some(body) });
             }
         }
-        let mut around = self.surroundings(&given, Arc::new(Mutex::new(Vault::new())));
+        let vault = Arc::new(Mutex::new(Vault::new()));
+        self.keep_secrets(&given, &vault);
+        let mut around = self.surroundings(&given, vault);
         let needed: BTreeSet<HostName> = looks.iter().filter_map(|look| look.host.clone()).collect();
         around.hosts = self.connect(&given.hosts, &needed).await;
         let mut observed = Observed::default();

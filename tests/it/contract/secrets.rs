@@ -172,3 +172,45 @@ fn a_sensitive_field_may_come_from_a_reference() {
         }
     }
 }
+
+#[test]
+fn what_is_found_by_its_secrets_has_not_drifted_while_they_are_the_same() {
+    let place = Place::new();
+    let desire = |command: &str, secret: &str| {
+        place.write("page.tmpl", "key={{ key }}");
+        place.desire(&[
+            json!({ "kind": "process", "name": "p", "dir": place.text(""), "env": { "TOKEN": secret },
+                    "sensitive": ["env.TOKEN"], "command": ["/bin/sleep", command] }),
+            json!({ "kind": "file", "name": "t", "path": place.text("t"), "sensitive": ["template.vars.key"],
+                    "template": { "source": "page.tmpl", "vars": { "key": secret } } }),
+            json!({ "kind": "file", "name": "large", "path": place.text("large"), "sensitive": ["content"],
+                    "content": secret.repeat(9000) }),
+            json!({ "kind": "command", "name": "c", "dir": place.text(""), "sensitive": ["unless"],
+                    "unless": ["/bin/grep", "-q", secret, place.text("marked")],
+                    "run": ["/bin/sh", "-c", "cat t >> marked; echo x >> ledger"], "after": ["file/t"] }),
+        ]);
+    };
+    desire("600", "hunter8-in-env");
+    place.apply();
+    place.fleet(&["plan", "--detailed-exitcode"]).exits(0);
+    let status = place.fleet(&["-f", "detc.json", "--json", "status"]).exits(0).json();
+    for resource in status["resources"].as_array().unwrap() {
+        assert_eq!(resource["state"], "present", "{resource}");
+    }
+    desire("601", "hunter8-in-env");
+    place.fleet(&["plan", "--out", "p"]).exits(0).shows("process/p");
+    place.fleet(&["-f", "detc.json", "apply", "p", "--yes"]).exits(0);
+    desire("602", "hunter9-in-env");
+    let ran = place.apply();
+    assert!(!ran.out.contains("Held back"), "{}", ran.out);
+    place.fleet(&["plan", "--detailed-exitcode"]).exits(0);
+    assert_eq!((place.read("t").as_str(), place.read("ledger").as_str()), ("key=hunter9-in-env", "x\nx\n"));
+    // Without the secrets, what is found by them is unknown, and the others are not compared by them.
+    let status = place.fleet(&["--json", "status"]).exits(1).json();
+    for resource in status["resources"].as_array().unwrap() {
+        let expected = if resource["resource"] == "command/c" { "unknown" } else { "present" };
+        assert_eq!(resource["state"], expected, "{resource}");
+    }
+    let detail = status["resources"][0]["detail"].as_str().unwrap();
+    assert!(detail.contains("a sensitive value is needed and was not stored"), "{detail}");
+}

@@ -29,7 +29,8 @@ impl PlanWork {
                 let extra = extra.or(base.extra.as_deref());
                 let token = base.triggers.as_deref();
                 let place = (id, base.host.as_ref());
-                looked = self.around.look(place, &base.spec, Some(base), token, extra, Try::NONE).await?;
+                let spec = self.around.with_known(&base.spec, call.spec);
+                looked = self.around.look(place, &spec, Some(base), token, extra, Try::NONE).await?;
                 &looked
             }
             Some(_) | None => seen,
