@@ -115,6 +115,8 @@ pub struct Manager {
     recorded: Mutex<Arc<Recorded>>,
     /// Whether a run wrote records that may not have been read again: it failed, or its call was dropped.
     stale: AtomicBool,
+    /// Whether a run goes on: one at a time, as its journal is the one that the next one would resume.
+    running: AtomicBool,
     doubts: Mutex<BTreeMap<ResourceId, bytes::Bytes>>,
 }
 
@@ -166,6 +168,12 @@ pub enum ManageError {
     /// A run was interrupted: resume it first.
     #[error("{0} was interrupted and is not finished")]
     Unfinished(RunNumber),
+    /// A run of this manager goes on: wait for its end.
+    #[error("another run of this manager goes on")]
+    Busy,
+    /// The plan was made by a manager of another store.
+    #[error("the plan was made with another store")]
+    Foreign,
     /// It was opened to read only.
     #[error("this manager only reads: it was opened without taking the lead")]
     ReadOnly,
@@ -243,6 +251,7 @@ impl Manager {
             leadership,
             recorded: Mutex::new(Arc::new(recorded)),
             stale: AtomicBool::new(false),
+            running: AtomicBool::new(false),
             doubts: Mutex::new(doubts),
         })
     }
@@ -276,6 +285,14 @@ impl Manager {
     /// An output, or a field of the spec, of a recorded resource: what a reference to it would give.
     pub fn output(&self, from: &ResourceId, path: &FieldPath) -> Option<serde_json::Value> {
         self.body(from).ok()??.lookup(path)
+    }
+
+    /// Takes the only place for a run, which is given back when this is dropped.
+    fn take_place(&self) -> Result<RunPlace<'_>, ManageError> {
+        match self.running.swap(true, Ordering::SeqCst) {
+            false => Ok(RunPlace(&self.running)),
+            true => Err(ManageError::Busy),
+        }
     }
 
     /// Reads everything again, if a run did not come to the end at which it is read.
@@ -322,5 +339,14 @@ impl Manager {
 
     fn doubts(&self) -> BTreeMap<ResourceId, bytes::Bytes> {
         self.doubts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The place of the run that goes on.
+struct RunPlace<'a>(&'a AtomicBool);
+
+impl Drop for RunPlace<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
     }
 }

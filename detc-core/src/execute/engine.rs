@@ -413,11 +413,13 @@ impl Engine {
                 );
             }
             (phase, Checked::Failed(ErrorClass::Permanent, why)) => {
-                let message = match phase {
-                    Phase::First => why,
-                    Phase::Verify | Phase::Settle => format!("its outcome can not be found out: {why}"),
+                let end = match phase {
+                    Phase::First => NodeEnd::Failed(why),
+                    Phase::Verify | Phase::Settle => {
+                        self.undecided(action, format!("its outcome can not be found out: {why}"))
+                    }
                 };
-                self.end(action, NodeEnd::Failed(message), commands);
+                self.end(action, end, commands);
             }
             (
                 phase,
@@ -460,12 +462,27 @@ impl Engine {
         };
         let give_up = self.stopping && next == Next::Check(Phase::First);
         if tries >= self.retry.attempts_max || give_up {
-            self.end(action, NodeEnd::Failed(why), commands);
+            let end = match next {
+                Next::Check(Phase::Verify | Phase::Settle) => self.undecided(action, why),
+                Next::Check(Phase::First) | Next::Apply => NodeEnd::Failed(why),
+            };
+            self.end(action, end, commands);
             return;
         }
         self.slots.release(action);
         self.states[action as usize] = State::Delayed(next);
         commands.push(Command::Wait(action, self.retry.delay(tries)));
+    }
+
+    /// The end of an action that was applied, and whose outcome could not be found out.
+    fn undecided(&self, action: u32, why: String) -> NodeEnd {
+        match self.crash[action as usize] {
+            CrashClass::AtMostOnce => NodeEnd::InDoubt(why),
+            CrashClass::DeterministicName
+            | CrashClass::IdempotencyKey
+            | CrashClass::FindableByTag
+            | CrashClass::CompareAndSet => NodeEnd::Failed(why),
+        }
     }
 
     fn release(&mut self, action: u32) {

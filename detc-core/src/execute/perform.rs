@@ -311,7 +311,11 @@ impl Perform for PlanWork {
     fn check(self: Arc<Self>, action: u32, phase: Phase) -> Performing<Checked> {
         Box::pin(async move {
             let checked = self.try_check(action, phase).await.unwrap_or_else(|error| {
-                let (class, message) = self.failed(action, &error);
+                let (class, mut message) = self.failed(action, &error);
+                let (planned, id) = self.action(action);
+                if phase != Phase::First && planned.crash == CrashClass::AtMostOnce {
+                    message = format!("{message}; {}", how_to_settle(id));
+                }
                 Checked::Failed(class, message)
             });
             match (phase, checked) {

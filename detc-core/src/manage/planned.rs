@@ -371,7 +371,8 @@ impl Manager {
 /// How long a chain of references is followed before anything is planned.
 const DEPTH_MAX: u32 = 32;
 
-fn base_id<'a>(action: &'a plan::PlannedAction, id: &'a ResourceId) -> &'a ResourceId {
+/// The id under which the resource of an action was recorded before it.
+pub(super) fn base_id<'a>(action: &'a plan::PlannedAction, id: &'a ResourceId) -> &'a ResourceId {
     action.recording.as_ref().and_then(|recording| recording.renamed_from.as_ref()).unwrap_or(id)
 }
 

@@ -71,7 +71,7 @@ impl Manager {
     /// left to do, the run is given up.
     ///
     /// # Errors
-    /// When the store fails.
+    /// [`ManageError::Busy`] while another run goes on; otherwise when the store fails.
     pub async fn resume(
         &self,
         head: RunHead,
@@ -80,6 +80,7 @@ impl Manager {
         stop: StopHandle,
     ) -> Result<Resumed, ManageError> {
         let number = head.number;
+        let _place = self.take_place()?;
         self.catch_up().await?;
         let (plan, (log, batches)) = match self.read_run(number).await {
             Ok(Ok(found)) => found,

@@ -5,15 +5,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::look::{Look, look_at_all};
-use super::planned::is_by_record;
-use super::{ApplyReport, ManageError, Manager, Planned, records};
+use super::planned::{base_id, is_by_record};
+use super::{ApplyReport, ManageError, Manager, Planned, StaleAction, records};
 use crate::action::CrashClass;
 use crate::execute::journal::{self, RunHead, RunNumber};
 use crate::execute::{
     Checked, Driver, Engine, Outcome, Phase, PlanWork, ProgressSink, RunReport, StopHandle, Tally, Work,
     judge,
 };
-use crate::model::{HostName, ResourceId};
+use crate::model::{HostName, Recorded, ResourceId};
 use crate::plan::{Observed, Plan};
 
 /// A plan larger than this is dropped from the store when its run has ended; the run's head is kept.
@@ -36,19 +36,30 @@ impl Manager {
     /// Cancellation: a dropped call leaves what a crash leaves, to be resumed.
     ///
     /// # Errors
-    /// [`ManageError::Unfinished`] when an earlier run is to be resumed first; otherwise when the store fails. A failed
-    /// action is no error: see [`ApplyReport::report`].
+    /// [`ManageError::Unfinished`] when an earlier run is to be resumed first, [`ManageError::Busy`] while another one goes
+    /// on, [`ManageError::Stale`] when one went on since the plan was made and changed what it rests on; otherwise when the
+    /// store fails. A failed action is no error: see [`ApplyReport::report`].
     pub async fn apply_with(
         &self,
         planned: Planned,
         sink: ProgressSink,
         stop: StopHandle,
     ) -> Result<ApplyReport, ManageError> {
+        let _place = self.take_place()?;
+        self.catch_up().await?;
         let heads = journal::heads(&*self.store).await?;
         if let Some(open) = heads.iter().rev().find(|head| is_open(head)) {
             return Err(ManageError::Unfinished(open.number));
         }
-        let Planned { plan, around } = planned;
+        let Planned { plan, mut around } = planned;
+        if around.scope != self.scope {
+            return Err(ManageError::Foreign);
+        }
+        let stale = self.moved_records(&plan, &around.recorded);
+        if !stale.is_empty() {
+            return Err(ManageError::Stale(stale));
+        }
+        around.recorded = self.recorded();
         if let Some(broken) = plan.broken() {
             let (name, story) = (broken.invariant.name.clone(), plan.story(broken));
             return Err(ManageError::Broken { name, story });
@@ -77,6 +88,25 @@ impl Manager {
         let driver =
             |work: Arc<PlanWork>| Driver::new(self.store.clone(), number, work, self.options.driver.clone());
         self.drive(plan, around, head, engine, Vec::new(), driver, (sink, stop)).await
+    }
+
+    /// The actions whose records are not those any more that the plan was made from.
+    fn moved_records(&self, plan: &Plan, before: &Arc<Recorded>) -> Vec<StaleAction> {
+        let now = self.recorded();
+        if Arc::ptr_eq(before, &now) {
+            return Vec::new();
+        }
+        let mut stale = Vec::new();
+        for (index, action) in plan.actions.iter().enumerate() {
+            let resource = plan.resource_of(index as u32);
+            let id = base_id(action, resource);
+            if before.get(id) != now.get(id) {
+                let what = "what is recorded of it has changed".to_owned();
+                let action = plan.action_id(index as u32);
+                stale.push(StaleAction { action, resource: resource.clone(), what });
+            }
+        }
+        stale
     }
 
     #[allow(clippy::too_many_arguments)]

@@ -254,3 +254,41 @@ async fn both_halves_of_a_replacement_may_end_at_once() {
         "its new record is the one that is kept"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_is_applied_once_and_only_by_a_manager_of_its_store() {
+    let (world, store) = (World::new(), memory());
+    let manager = world.manager(&store).await;
+    let once = |text: &str| {
+        let line = Line { once: true, ..Line::new(text) };
+        on_m()
+            .with(DesiredResource::new("x", &line).on("m"))
+            .with(ValueSpec::resource("v", &json!(text)).unwrap())
+    };
+    let (first, second) = (manager.plan(&once("a")).await.unwrap(), manager.plan(&once("a")).await.unwrap());
+    assert_eq!(manager.apply(first).await.unwrap().report.outcome, Outcome::Done);
+    let error = manager.apply(second).await.expect_err("it was made for what is no longer so");
+    assert!(matches!(&error, ManageError::Stale(stale) if stale.len() == 2), "{error}");
+    assert_eq!(world.lines().await, ["a"]);
+    let elsewhere = world.manager(&memory()).await;
+    let foreign = manager.plan(&once("b")).await.unwrap();
+    assert!(matches!(elsewhere.apply(foreign).await, Err(ManageError::Foreign)));
+    assert_eq!(world.lines().await, ["a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_run_goes_on_at_a_time() {
+    let (world, store) = (World::new(), memory());
+    let manager = world.manager(&store).await;
+    let slow = |name: &str| on_m().with(DesiredResource::new(name, &Line::new(name)).on("m"));
+    let (first, second) = (manager.plan(&slow("a")).await.unwrap(), manager.plan(&slow("b")).await.unwrap());
+    world.host.fail_all(Some(HostFault::Unreachable));
+    // It waits for its next try when the second one comes.
+    let mut applying = Box::pin(manager.apply(first));
+    assert!(tokio::time::timeout(Duration::from_millis(50), &mut applying).await.is_err());
+    assert!(matches!(manager.apply(second).await, Err(ManageError::Busy)));
+    world.host.fail_all(None);
+    assert_eq!(applying.await.unwrap().report.outcome, Outcome::Done);
+    let third = manager.plan(&slow("a")).await.unwrap();
+    assert_eq!(manager.apply(third).await.unwrap().report.outcome, Outcome::Done);
+}

@@ -207,6 +207,37 @@ fn an_action_that_can_not_be_probed_is_in_doubt_and_not_done_again() {
 }
 
 #[test]
+fn what_must_not_happen_twice_is_in_doubt_when_its_outcome_can_not_be_looked_at() {
+    let lost = || Applied::Failed(ErrorClass::OutcomeUnknown, "lost".to_owned());
+    for (applied, class) in [
+        (lost(), ErrorClass::Permanent),
+        (lost(), ErrorClass::Unreachable),
+        (Applied::Done, ErrorClass::Permanent),
+        (Applied::Done, ErrorClass::Unreachable),
+    ] {
+        let mut once = work(&[&[]]);
+        once.crash = vec![CrashClass::AtMostOnce];
+        let mut played = Played::new(once);
+        played.event(Event::Checked(0, needed())).sync().event(Event::Applied(0, applied));
+        let mut ended = None;
+        while ended.is_none() {
+            for command in std::mem::take(&mut played.commands) {
+                match command {
+                    Command::Wait(..) => _ = played.event(Event::Waited(0)),
+                    Command::Check(_, Phase::Verify | Phase::Settle) => {
+                        played.event(Event::Checked(0, Checked::Failed(class, "no way there".to_owned())));
+                    }
+                    Command::RecordEnd(_, end) => ended = Some(end),
+                    Command::Check(_, Phase::First) | Command::RecordStart(_) | Command::Finish => {}
+                    Command::Apply(_, attempt) => assert_eq!(attempt, 1, "it is done once"),
+                }
+            }
+        }
+        assert!(matches!(&ended, Some(NodeEnd::InDoubt(why)) if why.contains("no way there")), "{ended:?}");
+    }
+}
+
+#[test]
 fn what_was_planned_for_another_ground_is_held_back_with_what_comes_after_it_and_the_rest_goes_on() {
     let moved = Checked::Moved("it is gone".to_owned());
     Played::new(work(&[&[], &[0], &[]]))

@@ -151,9 +151,11 @@ impl From<ManageError> for Failed {
                 .of(resource)
                 .with_hint("name the desired state that it was planned from with `-f FILE`"),
             ManageError::NoDoubt(_) => Self::usage(error.to_string()),
-            ManageError::Journal(_) | ManageError::ReadOnly | ManageError::Record { .. } => {
-                Self::world(full(&error))
-            }
+            ManageError::Foreign => Self::refused("foreign", error.to_string()),
+            ManageError::Journal(_)
+            | ManageError::Busy
+            | ManageError::ReadOnly
+            | ManageError::Record { .. } => Self::world(full(&error)),
         }
     }
 }
