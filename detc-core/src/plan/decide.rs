@@ -4,14 +4,14 @@ use super::order::Steps;
 use super::resolve::{Decided, Resolver};
 use super::{PlanError, PlanInput, PlannedAction, Recording, Verb};
 use crate::action::CrashClass;
-use crate::diff::{Change, ChangeKind, Differ, Reason, View, intent_digest};
+use crate::diff::{Change, ChangeKind, Differ, FieldChange, Reason, View, intent_digest};
 use crate::model::parallel::in_parts;
 use crate::model::secret::Vault;
 use crate::model::{
     DesiredResource, Digest, Doc, Hasher, HostName, Map, Observation, Record, RecordBody, RecordError,
     ResourceId,
 };
-use crate::resource::{Kind, Removal};
+use crate::resource::{ChangeEffect, Kind, KindFacts, Removal};
 
 static UNOBSERVABLE: Observation = Observation::Unobservable;
 
@@ -133,8 +133,11 @@ impl<'a> Decider<'a> {
         }
         let spec = change.to.clone().expect("invariant: a change that makes something has a spec");
         let late = !desired.references.is_empty() && spec.text().contains("\"from\":");
-        let crash =
-            kind.inspect(&spec, late).map_or(CrashClass::DeterministicName, |footprint| footprint.crash);
+        let crash = if is_blind_rerun(kind.facts(), &change, observed) {
+            CrashClass::AtMostOnce
+        } else {
+            kind.inspect(&spec, late).map_or(CrashClass::DeterministicName, |footprint| footprint.crash)
+        };
         let recording = Recording {
             intent: resolved.intent,
             relations: desired.relations_digest(),
@@ -265,6 +268,17 @@ pub(crate) fn basis(record: Option<&Record>, observed: &Observation) -> Digest {
     hasher.part(record.map_or(&[][..], |record| record.as_bytes()));
     hasher.part(observed.fingerprint().as_bytes());
     hasher.finish()
+}
+
+/// Whether something that is there is to be done once more, and a look could not tell whether that happened.
+fn is_blind_rerun(facts: &KindFacts, change: &Change, observed: &Observation) -> bool {
+    let Observation::Present(present) = observed else { return false };
+    let is_seen = |field: &FieldChange| present.fields.contains_key(&field.path.segments().swap_remove(0));
+    match verb_of(change) {
+        Verb::Update => facts.traits.change == ChangeEffect::Rerun && !change.fields.iter().all(is_seen),
+        Verb::Restart => facts.traits.change == ChangeEffect::Rerun,
+        Verb::Create | Verb::Adopt | Verb::Record | Verb::Delete | Verb::Forget => false,
+    }
 }
 
 fn damaged(resource: &ResourceId, source: RecordError) -> PlanError {

@@ -67,7 +67,12 @@ impl<A: Action> Kind for Step<A> {
 
     async fn observe(&self, fields: &Value, cx: &ActionCx<'_>) -> Result<Observation, ActionError> {
         Ok(match self.read(fields)?.check(cx).await? {
-            Check::Satisfied(output) => Observation::Present(Present::new().with_output(&output)),
+            Check::Satisfied(output) => {
+                // What the check has found to be so is as these fields say.
+                let mut present = Present::new().with_output(&output);
+                present.fields = fields.as_object().cloned().unwrap_or_default();
+                Observation::Present(present)
+            }
             Check::Needed(_) => Observation::Absent,
             Check::Unknown(why) => Observation::Unknown(why),
         })

@@ -219,6 +219,12 @@ async fn an_action_stands_in_the_desired_state_and_its_output_is_used() {
     assert_eq!(converge(&manager, &desired).await, Outcome::Done);
     let rows = manager.output(&"value/rows".parse().unwrap(), &"input".parse().unwrap());
     assert_eq!(rows, Some(json!(21)));
+    // What its check finds done is not done once more, though other fields are recorded.
+    let further = Desired::new().with(DesiredResource::step("schema", &Migrate { to: 4 }));
+    let planned = manager.plan(&further).await.unwrap();
+    let report = manager.apply(planned).await.unwrap().report;
+    assert_eq!((report.tally.done, report.outcome), (0, Outcome::Done), "{report:?}");
+    assert!(manager.plan(&further).await.unwrap().plan.is_settled());
     let wrong = Desired::new().with(DesiredResource::step("other", &Migrate { to: 0 }));
     assert_eq!(manager.plan(&wrong).await.unwrap().plan.counts()[&ChangeKind::Unknown], 1);
 }

@@ -15,7 +15,7 @@ fn library() -> &'static Path {
     let (library, _) = LIBRARY.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
         let library = dir.path().join("die_at_sync.so");
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("it/crash/die_at_sync.c");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("die_at_sync.c");
         let built = Command::new("cc")
             .args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"])
             .args([&library, &source])

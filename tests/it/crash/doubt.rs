@@ -57,6 +57,33 @@ fn a_command_that_nothing_guards_is_in_doubt_after_a_kill_and_not_run_again() {
 }
 
 #[test]
+fn a_guarded_command_that_is_to_run_once_more_is_in_doubt_after_a_kill_and_not_run_again() {
+    let place = Place::new();
+    let desire = |script: &str| {
+        let script = format!("{script}; touch \"$2\"");
+        place.desire(&[json!({
+            "kind": "command", "name": "guarded", "creates": place.text("made"),
+            "run": ["/bin/sh", "-c", script, place.text("ledger"), place.text("gate"), place.text("made")],
+        })]);
+    };
+    assert!(std::process::Command::new("mkfifo").arg(place.path("gate")).status().unwrap().success());
+    desire("true");
+    place.apply();
+    desire("echo once >> \"$0\"; read -r go < \"$1\"");
+    place.fleet(&["plan"]).exits(0).shows("a person has to look: update:command/guarded");
+    kill_in_flight(&place);
+    for _ in 0..2 {
+        let ran = place.fleet(&["apply", "--yes"]).exits(1);
+        let said = format!("{}{}", ran.out, ran.err);
+        assert!(said.contains("command/guarded") && said.contains("--settle"), "{said}");
+        assert_eq!(place.read("ledger"), "once\n");
+    }
+    place.fleet(&["apply", "--yes", "--settle", "done=command/guarded"]).exits(0);
+    place.fleet(&["plan", "--detailed-exitcode"]).exits(0);
+    assert_eq!(place.read("ledger"), "once\n");
+}
+
+#[test]
 fn a_command_in_doubt_that_is_settled_as_done_is_never_run_again() {
     let place = in_flight();
     kill_in_flight(&place);

@@ -72,7 +72,10 @@ pub(super) async fn find(cx: &ActionCx<'_>) -> Result<Option<Orphan>, ActionErro
         return Err(ActionError::permanent(format!("{what}: {}", tail(&output.stderr, 3))));
     }
     let text = String::from_utf8_lossy(&output.stdout);
-    Ok(text.lines().find_map(|line| line.split_once(' ')).map(|(pid, program)| Orphan {
+    // The first that was started: the others are what it has started itself.
+    let found = text.lines().filter_map(|line| line.split_once(' '));
+    let first = found.min_by_key(|(pid, _)| pid.parse::<u64>().unwrap_or(u64::MAX));
+    Ok(first.map(|(pid, program)| Orphan {
         pid: pid.to_owned(),
         what: format!("process {pid} (`{program}`), which an earlier try of {} started", cx.resource()),
     }))

@@ -36,9 +36,17 @@ pub(crate) fn judge(
             | CrashClass::CompareAndSet => Checked::Needed("it is not recorded".to_owned()),
         },
         (Observation::Present(present), _) => {
-            match difference(&wanted.value(), present, recorded, token, phase) {
-                None => Checked::Satisfied,
-                Some(why) => Checked::Needed(why),
+            let wanted = wanted.value();
+            if let Some(why) = seen_difference(&wanted, present, token) {
+                return Checked::Needed(why);
+            }
+            match recorded_difference(&wanted, present, recorded, token) {
+                Some(_) if phase == Phase::Settle && crash == CrashClass::AtMostOnce => Checked::Unknown(
+                    "it had started, and its end was not recorded: whether it was done once more can not be seen"
+                        .to_owned(),
+                ),
+                Some(why) if phase != Phase::Verify => Checked::Needed(why),
+                Some(_) | None => Checked::Satisfied,
             }
         }
     }
@@ -63,13 +71,8 @@ pub(super) fn removed(observed: &Observation, phase: Phase) -> Checked {
     }
 }
 
-fn difference(
-    wanted: &Value,
-    present: &Present,
-    recorded: Option<&RecordBody>,
-    token: Option<&str>,
-    phase: Phase,
-) -> Option<String> {
+/// In what that was seen differs from what is wanted.
+fn seen_difference(wanted: &Value, present: &Present, token: Option<&str>) -> Option<String> {
     for (name, seen) in &present.fields {
         let wanted = wanted.get(name).unwrap_or(&Value::Null);
         if let Some(change) = compare(seen, wanted, Cause::Intent).first() {
@@ -86,9 +89,16 @@ fn difference(
     {
         return Some("it has not restarted since what it restarts on changed".to_owned());
     }
-    if phase == Phase::Verify {
-        return None;
-    }
+    None
+}
+
+/// In what the record differs from what is wanted, where nothing was seen.
+fn recorded_difference(
+    wanted: &Value,
+    present: &Present,
+    recorded: Option<&RecordBody>,
+    token: Option<&str>,
+) -> Option<String> {
     let unseen = |value: &Value| {
         let mut value = value.clone();
         if let Some(object) = value.as_object_mut() {
