@@ -11,11 +11,13 @@ use serde_json::Value;
 use crate::model::{Doc, FieldPath, ResourceId, secret};
 
 mod fields;
+mod ownership;
 mod resource;
 #[cfg(test)]
 mod tests;
 
 pub use fields::{FieldChange, compare};
+pub(crate) use ownership::{ours, with_theirs};
 pub use resource::{Differ, Resolved, TriggerToken, View, intent_digest, trigger_token};
 
 /// The difference for one resource.

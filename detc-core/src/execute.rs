@@ -14,6 +14,7 @@ mod driver;
 mod engine;
 pub mod journal;
 mod limits;
+pub(crate) mod panics;
 mod perform;
 mod progress;
 mod report;

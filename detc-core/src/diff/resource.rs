@@ -304,7 +304,7 @@ impl Differ<'_> {
 }
 
 /// Sets the part of `value` at `path`, also where the desired state says nothing of it.
-fn put(value: &mut Value, path: &FieldPath, part: Value) {
+pub(super) fn put(value: &mut Value, path: &FieldPath, part: Value) {
     if let Some(place) = path.get_mut(value) {
         *place = part;
         return;
@@ -323,7 +323,7 @@ fn put(value: &mut Value, path: &FieldPath, part: Value) {
     *at = part;
 }
 
-fn get_in(fields: &serde_json::Map<String, Value>, path: &FieldPath) -> Option<Value> {
+pub(super) fn get_in(fields: &serde_json::Map<String, Value>, path: &FieldPath) -> Option<Value> {
     let segments = path.segments();
     let top = fields.get(segments.first()?)?;
     if segments.len() == 1 {

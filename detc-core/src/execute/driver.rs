@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::journal::{self, Entry, RunNumber, What};
+use super::panics::caught;
 use super::{Applied, Checked, Command, Engine, Event, Perform, Progress, ProgressSink, RunReport};
 use crate::action::ErrorClass;
 use crate::model::Set;
@@ -255,12 +256,14 @@ impl Driver {
                     let call = self.work.clone().check(action, phase);
                     let limit = self.options.check_timeout;
                     state.call(async move {
-                        let checked = tokio::time::timeout(limit, call).await.unwrap_or_else(|_| {
-                            Checked::Failed(
-                                ErrorClass::Transient,
-                                format!("no answer within {} s", limit.as_secs()),
-                            )
-                        });
+                        let checked = match tokio::time::timeout(limit, caught(call)).await {
+                            Ok(Ok(checked)) => checked,
+                            Ok(Err(panic)) => Checked::Failed(ErrorClass::Permanent, panic),
+                            Err(_) => {
+                                let why = format!("no answer within {} s", limit.as_secs());
+                                Checked::Failed(ErrorClass::Transient, why)
+                            }
+                        };
                         Happened::Event(Event::Checked(action, checked))
                     });
                 }
@@ -269,10 +272,14 @@ impl Driver {
                     let call = self.work.clone().apply(action, attempt);
                     let limit = self.options.apply_timeout;
                     state.call(async move {
-                        let applied = tokio::time::timeout(limit, call).await.unwrap_or_else(|_| {
-                            let why = format!("not done within {} s", limit.as_secs());
-                            Applied::Failed(ErrorClass::OutcomeUnknown, why)
-                        });
+                        let applied = match tokio::time::timeout(limit, caught(call)).await {
+                            Ok(Ok(applied)) => applied,
+                            Ok(Err(panic)) => Applied::Failed(ErrorClass::OutcomeUnknown, panic),
+                            Err(_) => {
+                                let why = format!("not done within {} s", limit.as_secs());
+                                Applied::Failed(ErrorClass::OutcomeUnknown, why)
+                            }
+                        };
                         Happened::Event(Event::Applied(action, applied))
                     });
                 }

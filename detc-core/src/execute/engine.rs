@@ -460,8 +460,13 @@ impl Engine {
                 self.looks[action as usize]
             }
         };
-        let give_up = self.stopping && next == Next::Check(Phase::First);
-        if tries >= self.retry.attempts_max || give_up {
+        if self.stopping && next == Next::Check(Phase::First) {
+            // Nothing was begun of it: it is looked at again when the run is resumed.
+            self.release(action);
+            self.states[action as usize] = State::Waiting(0);
+            return;
+        }
+        if tries >= self.retry.attempts_max {
             let end = match next {
                 Next::Check(Phase::Verify | Phase::Settle) => self.undecided(action, why),
                 Next::Check(Phase::First) | Next::Apply => NodeEnd::Failed(why),

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::journal::{doubt_key, state_key};
 use super::{Applied, Checked, NodeEnd, Phase};
 use crate::action::{ActionError, CrashClass, ErrorClass};
-use crate::diff::trigger_token;
+use crate::diff::{trigger_token, with_theirs};
 use crate::model::{Doc, Map, Observation, Record, RecordBody, ResourceId, Set, substitute};
 use crate::plan::{Plan, PlannedAction, Verb};
 use crate::resource::Removed;
@@ -184,6 +184,11 @@ impl PlanWork {
             begun_before: begun && phase != Phase::Verify,
         };
         let observed = self.around.observe(&call).await?;
+        let extra = action.recording.as_ref().and_then(|recording| recording.extra.as_deref());
+        let spec = match &observed {
+            Observation::Present(present) => with_theirs(&spec, present, extra).into_owned(),
+            Observation::Absent | Observation::Unobservable | Observation::Unknown(_) => spec.clone(),
+        };
         let left =
             phase == Phase::Verify && self.state().open.get(&index).is_some_and(|open| open.left.is_some());
         let checked = if left {

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use super::Manager;
 use crate::backend::Host;
+use crate::execute::panics::caught;
 use crate::execute::{Progress, ProgressSink, Surroundings, Try};
 use crate::model::{Doc, Extra, HostName, HostSpec, Observation, RecordBody, ResourceId};
 use crate::plan::Observed;
@@ -52,7 +53,13 @@ impl Manager {
                 .unwrap_or(std::num::NonZeroUsize::MIN);
             let name = name.clone();
             tasks.spawn(async move {
-                let host = connector.connect(&name, &spec).await.map_err(|error| error.to_string());
+                let connecting =
+                    tokio::time::timeout(CONNECT_TIMEOUT, caught(connector.connect(&name, &spec)));
+                let host = match connecting.await {
+                    Ok(Ok(host)) => host.map_err(|error| error.to_string()),
+                    Ok(Err(panic)) => Err(panic),
+                    Err(_) => Err(format!("no connection within {} s", CONNECT_TIMEOUT.as_secs())),
+                };
                 let limited =
                     host.map(|host| Arc::new(crate::backend::LimitedHost::new(host, limit)) as Arc<dyn Host>);
                 (name, limited)
@@ -117,12 +124,16 @@ async fn look_at(around: &Surroundings, look: &Look) -> Observation {
         look.extra.as_deref(),
         Try::NONE,
     );
-    match tokio::time::timeout(LOOK_TIMEOUT, call).await {
-        Ok(Ok(observation)) => observation,
-        Ok(Err(error)) => Observation::Unknown(around.scrub(&error.full_message())),
+    match tokio::time::timeout(LOOK_TIMEOUT, caught(call)).await {
+        Ok(Ok(Ok(observation))) => observation,
+        Ok(Err(panic)) => Observation::Unknown(around.scrub(&panic)),
+        Ok(Ok(Err(error))) => Observation::Unknown(around.scrub(&error.full_message())),
         Err(_) => Observation::Unknown(format!("no answer within {} s", LOOK_TIMEOUT.as_secs())),
     }
 }
+
+/// A host that takes longer is not going to answer, and must not hold up the others.
+const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// A look that takes longer is not going to answer.
 const LOOK_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);

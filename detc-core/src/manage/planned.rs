@@ -150,7 +150,13 @@ impl Manager {
         for (index, action) in plan.actions.iter().enumerate() {
             let id = plan.resource_of(index as u32);
             let seen = observed.get(id).unwrap_or(&Observation::Unobservable);
-            let moved = if plan::basis(recorded.get(base_id(action, id)), seen) != action.basis {
+            let record = recorded.get(base_id(action, id));
+            let body = self.body(base_id(action, id))?;
+            let extra = match &action.recording {
+                Some(recording) => recording.extra.as_deref(),
+                None => body.as_ref().and_then(|body| body.extra.as_deref()),
+            };
+            let moved = if plan::basis(record, seen, extra) != action.basis {
                 Some("what was recorded or observed of it has changed")
             } else if desired.is_some() && !self.is_still_desired(&plan, index as u32, given, &vault) {
                 Some("the desired state of it has changed")

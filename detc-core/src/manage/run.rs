@@ -8,12 +8,13 @@ use super::look::{Look, look_at_all};
 use super::planned::{base_id, is_by_record};
 use super::{ApplyReport, ManageError, Manager, Planned, StaleAction, records};
 use crate::action::CrashClass;
+use crate::diff::with_theirs;
 use crate::execute::journal::{self, RunHead, RunNumber};
 use crate::execute::{
     Checked, Driver, Engine, Outcome, Phase, PlanWork, ProgressSink, RunReport, StopHandle, Tally, Work,
     judge,
 };
-use crate::model::{HostName, Recorded, ResourceId};
+use crate::model::{HostName, Observation, RecordBody, Recorded, ResourceId};
 use crate::plan::{Observed, Plan};
 
 /// A plan larger than this is dropped from the store when its run has ended; the run's head is kept.
@@ -172,7 +173,14 @@ impl Manager {
                     groups.len() as u32 - 1
                 }));
             }
-            let extra = action.recording.as_ref().and_then(|recording| recording.extra.as_ref());
+            let recorded = match &action.recording {
+                None if !labels.is_empty() => self.body(plan.resource_of(index as u32)).ok().flatten(),
+                Some(_) | None => None,
+            };
+            let extra = match &action.recording {
+                Some(recording) => recording.extra.as_ref(),
+                None => recorded.as_ref().and_then(|body| body.extra.as_ref()),
+            };
             let has = |key: &str, value: &str| {
                 extra.and_then(|extra| extra.labels.get(key)).is_some_and(|v| v == value)
             };
@@ -218,6 +226,13 @@ impl Manager {
         for (index, id) in made {
             let (Some(body), Some(seen)) = (self.body(&id)?, observed.get(&id)) else { continue };
             let token = body.triggers.as_deref();
+            let spec = match seen {
+                Observation::Present(present) => with_theirs(&body.spec, present, body.extra.as_deref()),
+                Observation::Absent | Observation::Unobservable | Observation::Unknown(_) => {
+                    std::borrow::Cow::Borrowed(&body.spec)
+                }
+            };
+            let body = RecordBody { spec: spec.into_owned(), ..body.clone() };
             let checked =
                 judge(&body.spec, seen, Some(&body), token, Phase::First, CrashClass::DeterministicName);
             let why = match checked {
@@ -244,11 +259,15 @@ impl Manager {
         head.tally = report.tally;
         head.ended_ms = Some(self.options.clock.now_ms());
         let mut writes = vec![journal::put_head(&head)];
-        if report.outcome != Outcome::Interrupted && head.actions > KEPT_ACTIONS_MAX {
+        // What went wrong is kept until the next run has ended: it tells that of what may still be under way.
+        if report.outcome == Outcome::Done && head.actions > KEPT_ACTIONS_MAX {
             writes.extend(journal::drop_details(head.number));
         }
         let heads = journal::heads(&*self.store).await?;
+        let is_large = |old: &&RunHead| old.number != head.number && old.actions > KEPT_ACTIONS_MAX;
         let surplus = heads.len().saturating_sub(self.options.runs_max);
+        let kept = heads.iter().skip(surplus);
+        writes.extend(kept.filter(is_large).flat_map(|old| journal::drop_details(old.number)));
         for old in heads.iter().take(surplus).filter(|old| old.number != head.number) {
             writes.extend(journal::drop_details(old.number));
             writes.push(crate::store::Write::Delete(journal::head_key(old.number)));

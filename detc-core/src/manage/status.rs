@@ -9,9 +9,10 @@ use super::look::{Look, look_at_all};
 use super::planned::is_by_record;
 use super::{ManageError, Manager};
 use crate::action::CrashClass;
+use crate::diff::with_theirs;
 use crate::execute::{Checked, Phase, ProgressSink, judge};
 use crate::model::secret::Vault;
-use crate::model::{Desired, Health, HostName, Observation, ResourceId};
+use crate::model::{Desired, Health, HostName, Observation, RecordBody, ResourceId};
 use crate::plan::Observed;
 
 /// One resource as it is.
@@ -115,16 +116,16 @@ impl Manager {
                 (health, detail) = (present.health, present.detail.clone());
                 let body = self.body(id)?.expect("invariant: it is recorded");
                 let token = body.triggers.as_deref();
-                let owned = body.extra.as_ref().map(|extra| &extra.ownership);
-                let mut seen = present.clone();
-                for path in
-                    owned.into_iter().flatten().filter(|(_, owner)| **owner != crate::model::FieldOwner::Own)
-                {
-                    seen.fields.remove(&path.0.segments().swap_remove(0));
-                }
-                let seen = Observation::Present(seen);
-                let judged =
-                    judge(&body.spec, &seen, Some(&body), token, Phase::First, CrashClass::DeterministicName);
+                let spec = with_theirs(&body.spec, present, body.extra.as_deref());
+                let body = RecordBody { spec: spec.into_owned(), ..body.clone() };
+                let judged = judge(
+                    &body.spec,
+                    observed,
+                    Some(&body),
+                    token,
+                    Phase::First,
+                    CrashClass::DeterministicName,
+                );
                 if let Checked::Needed(why) = judged {
                     state = StatusState::Drifted;
                     detail = Some(why);

@@ -283,7 +283,7 @@ fn unknown_kind(kind: &str, registry: &Registry) -> InvalidState {
 pub struct Placed {
     /// A resource comes after the one that writes what it reads, or that makes what it lives within.
     pub edges: Vec<Edge>,
-    writers: Vec<(Place, u32, u32)>,
+    writers: Vec<(Place, Vec<u32>)>,
     owners: Vec<(Place, u32, u32)>,
 }
 
@@ -313,10 +313,8 @@ pub fn footprint_edges(desired: &Desired, registry: &Registry) -> Placed {
     };
     for ((_, place), writing) in &mut writers {
         writing.dedup();
-        for pair in writing.windows(2) {
-            placed.writers.push((place.clone(), pair[0], pair[1]));
-        }
         if writing.len() > 1 {
+            placed.writers.push((place.clone(), writing.clone()));
             let mut owners = writing.iter().filter(|index| owns(index, place));
             if let (Some(first), Some(second)) = (owners.next(), owners.next()) {
                 placed.owners.push((place.clone(), *first, *second));
@@ -379,11 +377,22 @@ impl Placed {
     }
 
     fn check_writers(&self, desired: &Desired, topology: &Topology) -> Result<(), InvalidState> {
-        for (place, first, second) in &self.writers {
-            if topology.reaches(*first, *second) || topology.reaches(*second, *first) {
-                continue;
-            }
-            let (a, b) = (&desired.resources[*first as usize], &desired.resources[*second as usize]);
+        if self.writers.is_empty() {
+            return Ok(());
+        }
+        let mut rank = vec![0_u32; desired.resources.len()];
+        for (at, index) in topology.order().iter().enumerate() {
+            rank[*index as usize] = at as u32;
+        }
+        for (place, writing) in &self.writers {
+            // All are in order when each one is with the next, as they come in the order of all.
+            let mut writing = writing.clone();
+            writing.sort_unstable_by_key(|index| rank[*index as usize]);
+            let is_unordered =
+                |pair: &&[u32]| !topology.reaches(pair[1], pair[0]) && !topology.reaches(pair[0], pair[1]);
+            let Some(pair) = writing.windows(2).find(is_unordered) else { continue };
+            let (first, second) = (pair[0].min(pair[1]), pair[0].max(pair[1]));
+            let (a, b) = (&desired.resources[first as usize], &desired.resources[second as usize]);
             return Err(InvalidState::new(format!(
                 "{} and {} both write {place}, and neither comes after the other",
                 a.id, b.id

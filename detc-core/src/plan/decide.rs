@@ -4,11 +4,11 @@ use super::order::Steps;
 use super::resolve::{Decided, Resolver};
 use super::{PlanError, PlanInput, PlannedAction, Recording, Verb};
 use crate::action::CrashClass;
-use crate::diff::{Change, ChangeKind, Differ, FieldChange, Reason, View, intent_digest};
+use crate::diff::{Change, ChangeKind, Differ, FieldChange, Reason, View, intent_digest, ours};
 use crate::model::parallel::in_parts;
 use crate::model::secret::Vault;
 use crate::model::{
-    DesiredResource, Digest, Doc, Hasher, HostName, Map, Observation, Record, RecordBody, RecordError,
+    DesiredResource, Digest, Doc, Extra, Hasher, HostName, Map, Observation, Record, RecordBody, RecordError,
     ResourceId,
 };
 use crate::resource::{ChangeEffect, Kind, KindFacts, Removal};
@@ -126,7 +126,7 @@ impl<'a> Decider<'a> {
             }
             return Ok(());
         }
-        let basis = basis(record, observed);
+        let basis = basis(record, observed, desired.given_extra());
         let is_replaced = change.kind == ChangeKind::Replace;
         if is_replaced && (desired.extra().protect || body.as_ref().is_some_and(|body| body.protected())) {
             return Err(protected(&change));
@@ -160,6 +160,7 @@ impl<'a> Decider<'a> {
         if let Some(body) = body {
             if is_replaced {
                 let verb = if is_foreign(kind, &body) { Verb::Forget } else { Verb::Delete };
+                let basis = self::basis(record, observed, body.extra.as_deref());
                 step.remove(removal(&body.spec, body.host, basis, verb));
             }
             step.was_after(body.after);
@@ -219,7 +220,12 @@ impl<'a> Decider<'a> {
         };
         let mut step = steps.add(None, change);
         if is_deleted {
-            step.remove(removal(&body.spec, body.host, basis(Some(record), observed), verb));
+            step.remove(removal(
+                &body.spec,
+                body.host,
+                basis(Some(record), observed, body.extra.as_deref()),
+                verb,
+            ));
         }
         step.was_after(body.after);
         Ok(())
@@ -260,13 +266,13 @@ fn removal(spec: &Doc, host: Option<HostName>, basis: Digest, verb: Verb) -> Pla
 }
 
 /// The digest of what an action is derived from, besides what is desired.
-pub(crate) fn basis(record: Option<&Record>, observed: &Observation) -> Digest {
+pub(crate) fn basis(record: Option<&Record>, observed: &Observation, extra: Option<&Extra>) -> Digest {
     if record.is_none() && matches!(observed, Observation::Unobservable) {
         return Digest::from([0; 32]);
     }
     let mut hasher = Hasher::new("detc.basis/1");
     hasher.part(record.map_or(&[][..], |record| record.as_bytes()));
-    hasher.part(observed.fingerprint().as_bytes());
+    hasher.part(ours(observed, extra).fingerprint().as_bytes());
     hasher.finish()
 }
 

@@ -298,3 +298,49 @@ async fn one_run_goes_on_at_a_time() {
     let third = manager.plan(&slow("a")).await.unwrap();
     assert_eq!(manager.apply(third).await.unwrap().report.outcome, Outcome::Done);
 }
+
+/// A step with a fault, in its check or in its apply.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Faulty {
+    in_check: bool,
+}
+
+#[async_trait]
+impl Action for Faulty {
+    const KIND: &'static str = "faulty";
+    type Output = ();
+
+    fn footprint(&self) -> Footprint {
+        Footprint::new(CrashClass::DeterministicName)
+    }
+
+    async fn check(&self, _: &ActionCx<'_>) -> Result<Check<()>, ActionError> {
+        assert!(!self.in_check, "the check is wrong");
+        Ok(Check::Needed("always".to_owned()))
+    }
+
+    async fn apply(&self, _: &ActionCx<'_>) -> Result<(), ActionError> {
+        panic!("the apply is wrong")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_a_kind_ends_its_own_action_and_nothing_else() {
+    let registry = Registry::new().with_action::<Faulty>();
+    let manager = Manager::open(memory(), registry, ManagerOptions::default()).await.unwrap();
+    let desired = Desired::new()
+        .with(DesiredResource::step("a", &Faulty { in_check: true }))
+        .with(DesiredResource::step("b", &Faulty { in_check: false }))
+        .with(ValueSpec::resource("v", &json!(1)).unwrap());
+    let planned = manager.plan(&desired).await.unwrap();
+    let unknown: Vec<String> = planned.plan.unknown().map(|change| change.reason.to_string()).collect();
+    assert!(unknown.len() == 1 && unknown[0].contains("the check is wrong"), "{unknown:?}");
+    let report = manager.apply(planned).await.unwrap().report;
+    assert_eq!(
+        (report.tally.done, report.tally.failed, report.outcome),
+        (1, 1, Outcome::Failed),
+        "{report:?}"
+    );
+    assert!(report.failures[0].error.contains("the apply is wrong"), "{report:?}");
+}

@@ -192,3 +192,15 @@ fn bad_usage_is_one_line_with_a_hint_where_a_program_reads() {
         assert!(error["hint"].is_string(), "{error}");
     }
 }
+
+#[test]
+fn three_writers_of_one_path_are_in_order_or_refused() {
+    let place = Place::new();
+    let made = place.text("made");
+    let writer = |name: &str, after: &[&str]| json!({ "kind": "command", "name": name, "run": ["/bin/sh", "-c", "true"], "creates": made, "after": after });
+    // The one in the middle of the file comes first: the other two are in no order.
+    place.desire(&[writer("a", &["command/b"]), writer("b", &[]), writer("c", &["command/b"])]);
+    place.fleet(&["plan"]).exits(64).complains("command/a and command/c both write");
+    place.desire(&[writer("a", &["command/b"]), writer("b", &[]), writer("c", &["command/a"])]);
+    place.fleet(&["plan"]).exits(0);
+}

@@ -94,6 +94,35 @@ fn what_an_action_before_it_makes_does_not_hold_an_action_back() {
 }
 
 #[test]
+fn a_field_that_another_decides_holds_nothing_back_and_is_not_written_back() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = gated();
+    let desire = |content: &str| {
+        let mut theirs = file(&place, "taken", content);
+        theirs["mode"] = "0640".into();
+        theirs["ownership"] = json!({ "mode": { "yield": "operator" } });
+        theirs
+    };
+    let chmod =
+        |mode| std::fs::set_permissions(place.path("taken"), std::fs::Permissions::from_mode(mode)).unwrap();
+    let mode = || std::fs::metadata(place.path("taken")).unwrap().permissions().mode() & 0o777;
+    place.desire(&[desire("one")]);
+    place.apply();
+    assert_eq!(mode(), 0o640);
+    chmod(0o600);
+    place.fleet(&["plan", "--detailed-exitcode"]).exits(0);
+    place.fleet(&["status"]).exits(0).shows("as it should be");
+    place.desire(&[gate(&place), desire("two")]);
+    let running = at_gate(&place, &["apply", "--yes"]);
+    chmod(0o604);
+    open_gate(&place);
+    let ran = running.wait().exits(0);
+    assert!(!ran.out.contains("Held back"), "{}", ran.out);
+    assert_eq!((place.read("taken").as_str(), mode()), ("two", 0o604));
+    place.fleet(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
 fn a_run_is_resumed_only_where_the_world_is_as_it_was_planned_for() {
     let place = gated();
     at_gate(&place, &["apply", "--yes"]).kill();

@@ -207,9 +207,21 @@ impl Surroundings {
         let opened = self.open(spec, id, Lost::MadeUp)?;
         let cx = self.cx((id, host), base, token, tried)?;
         let told = |error| self.open(spec, id, Lost::Refused).err().unwrap_or(error);
-        let observation = kind.observe(&opened, &cx).await.map_err(told)?;
+        let observation = self.scrubbed(kind.observe(&opened, &cx).await.map_err(told)?);
         let observation = sealed_observation(observation, kind.facts(), extra, &self.vault, &self.key);
         Ok(self.as_told(self.sealed_like(observation, spec, base), spec))
+    }
+
+    /// An observation whose words have no sensitive values in them.
+    fn scrubbed(&self, observation: Observation) -> Observation {
+        match observation {
+            Observation::Unknown(why) => Observation::Unknown(self.scrub(&why)),
+            Observation::Present(mut present) => {
+                present.detail = present.detail.map(|detail| self.scrub(&detail));
+                Observation::Present(present)
+            }
+            other => other,
+        }
     }
 
     /// `spec` with what is known of `wanted` where its own sensitive values are lost.
@@ -272,7 +284,10 @@ impl Surroundings {
     pub(super) async fn delete(&self, call: &Call<'_>) -> Result<Removed, ActionError> {
         let key = self.key(call);
         let cx = self.cx((call.id, call.action.host.as_ref()), call.base, call.token, call.tried(&key))?;
-        self.kind(call.id)?.delete(&self.open(call.spec, call.id, Lost::MadeUp)?, &cx).await
+        match self.kind(call.id)?.delete(&self.open(call.spec, call.id, Lost::MadeUp)?, &cx).await? {
+            Removed::Left(why) => Ok(Removed::Left(self.scrub(&why))),
+            Removed::Gone => Ok(Removed::Gone),
+        }
     }
 
     /// Marks the sensitive values of a spec that has no references any more.

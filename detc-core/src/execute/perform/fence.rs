@@ -36,7 +36,11 @@ impl PlanWork {
             Some(_) | None => seen,
         };
         let record = self.around.recorded.get(Self::recorded_id(action, id));
-        if plan::basis(record, seen) == action.basis {
+        let extra = match &action.recording {
+            Some(recording) => recording.extra.as_deref(),
+            None => base.and_then(|base| base.extra.as_deref()),
+        };
+        if plan::basis(record, seen, extra) == action.basis {
             return Ok(None);
         }
         Ok(Some(match (seen, action.verb) {
