@@ -205,7 +205,13 @@ impl Manager {
         options: ManagerOptions,
     ) -> Result<Self, ManageError> {
         let leadership = lead::take(&store, &options).await?;
-        Self::open_with(store, registry, options, Some(leadership)).await
+        let lease = leadership.lease;
+        let opened = Self::open_with(store.clone(), registry, options, Some(leadership)).await;
+        if opened.is_err() {
+            // Whoever tries again must not be refused by what this one held. Otherwise it runs out by itself.
+            let _runs_out = store.revoke(lease).await;
+        }
+        opened
     }
 
     /// Opens the embedded store in `dir`, made when it is not there, and takes the lead on it.

@@ -344,3 +344,14 @@ async fn a_panic_of_a_kind_ends_its_own_action_and_nothing_else() {
     );
     assert!(report.failures[0].error.contains("the apply is wrong"), "{report:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_manager_that_can_not_be_opened_leaves_the_lead_to_the_next_try() {
+    let (world, store) = (World::new(), memory());
+    world.manager(&store).await.close().await.unwrap();
+    store.transact(Transaction::new().put("state/line/x", "no record")).await.unwrap();
+    for _ in 0..2 {
+        let refused = Manager::open(store.clone(), world.registry(), ManagerOptions::default()).await;
+        assert!(matches!(refused, Err(ManageError::Record { .. })), "{refused:?}");
+    }
+}

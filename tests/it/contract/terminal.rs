@@ -47,6 +47,25 @@ fn at_terminal(place: &Place, says: &[(&str, &str)], args: &[&str]) -> Ran {
     ran
 }
 
+#[test]
+fn who_wants_no_colour_gets_none_at_a_terminal_either() {
+    let place = one_file();
+    let coloured = |no_color: Option<&str>, args: &[&str]| {
+        let mut command = Command::new("python3");
+        command.current_dir(place.dir()).args(["-c", TERMINAL, "[]"]).arg(fleet()).args(args);
+        match no_color {
+            Some(value) => command.env("NO_COLOR", value),
+            None => command.env_remove("NO_COLOR"),
+        };
+        place.start_as(command, args).wait().exits(0).out.contains("\u{1b}[3")
+    };
+    assert!(coloured(None, &["plan"]), "somebody watches");
+    assert!(!coloured(Some("1"), &["plan"]));
+    assert!(coloured(Some(""), &["plan"]), "an empty variable asks for nothing");
+    assert!(coloured(Some("1"), &["--color", "always", "plan"]), "what is asked for in words wins");
+    assert!(!coloured(None, &["--color", "never", "plan"]));
+}
+
 fn one_file() -> Place {
     let place = Place::new();
     place.desire(&[json!({ "kind": "file", "name": "f", "path": place.text("f"), "content": "one\n" })]);
