@@ -34,7 +34,7 @@ fn cluster(version: &str, ports: &[u16]) -> Result<Desired, Box<dyn Error>> {
     Ok(desired)
 }
 
-async fn converge(manager: &Manager, desired: &Desired) -> Result<(), Box<dyn Error>> {
+async fn converge(manager: &Manager, desired: &Desired, stop: &StopHandle) -> Result<(), Box<dyn Error>> {
     let planned = manager.plan(desired).await?;
     println!("{}", planned.plan);
     let plan = planned.plan.clone();
@@ -43,7 +43,7 @@ async fn converge(manager: &Manager, desired: &Desired) -> Result<(), Box<dyn Er
             println!("  … {} after {} ms", plan.action_id(*action), took.as_millis());
         }
     });
-    let applied = manager.apply_with(planned, progress, StopHandle::new()).await?;
+    let applied = manager.apply_with(planned, progress, stop.clone()).await?;
     println!("{applied}\n");
     if applied.report.outcome == Outcome::Done { Ok(()) } else { Err("not everything could be done".into()) }
 }
@@ -59,32 +59,40 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let dir = std::env::temp_dir().join(format!("detc-quickstart-{}", std::process::id()));
     let registry = resources::register(Registry::new()).with_connector(LocalConnector);
     let manager = Manager::embedded(&dir, registry).await?;
-    let told = story(&manager, &free_ports(3)?).await;
-
+    let ports = free_ports(3)?;
+    let stop = StopHandle::new();
+    let told = tokio::select! {
+        told = story(&manager, &ports, &stop) => told,
+        // An interrupt finishes what is in flight, so that all of it is known and taken away again.
+        never = async { tokio::signal::ctrl_c().await.map(|()| stop.stop())?; std::future::pending().await } => never,
+    };
+    if let Some(open) = manager.interrupted().await? {
+        manager.give_up(open, "interrupted").await?;
+    }
     println!("── Clean up: desire nothing ──\n");
-    converge(&manager, &Desired::new()).await?;
+    converge(&manager, &Desired::new(), &StopHandle::new()).await?;
     manager.close().await?;
     std::fs::remove_dir_all(dir)?;
     told
 }
 
-async fn story(manager: &Manager, ports: &[u16]) -> Result<(), Box<dyn Error>> {
+async fn story(manager: &Manager, ports: &[u16], stop: &StopHandle) -> Result<(), Box<dyn Error>> {
     println!("── Three servers, of which nothing is there yet ──\n");
-    converge(manager, &cluster("v1", ports)?).await?;
+    converge(manager, &cluster("v1", ports)?, stop).await?;
     println!("They answer: {}\n", answers(ports)?);
 
     println!("── A new version, rolled out one server after the other ──\n");
-    converge(manager, &cluster("v2", ports)?).await?;
+    converge(manager, &cluster("v2", ports)?, stop).await?;
     println!("They answer: {}\n", answers(ports)?);
 
     println!("── Somebody kills web-2 behind our back ──\n");
     let pid = manager.output(&"process/web-2".parse()?, &"pid".parse()?).ok_or("web-2 has no pid")?;
     std::process::Command::new("kill").args(["-9", &pid.to_string()]).status()?;
-    converge(manager, &cluster("v2", ports)?).await?;
+    converge(manager, &cluster("v2", ports)?, stop).await?;
     println!("They answer: {}\n", answers(ports)?);
 
     println!("── And once more: all is as desired ──\n");
-    converge(manager, &cluster("v2", ports)?).await
+    converge(manager, &cluster("v2", ports)?, stop).await
 }
 
 /// The application itself: answers every request with its version. A client that goes away is no error.
