@@ -17,7 +17,12 @@ pub(super) async fn run(session: Session, output: &Output) -> Result<u8, Failed>
     if output.json {
         output.object(&json!({ "format": "detc.status/1", "resources": all }))?;
     } else {
-        output.text(&text(&all, output))?;
+        output.text(&match (&desired, all.is_empty()) {
+            (None, true) => {
+                "Nothing is recorded here. With `-f FILE` it is also said what is not made yet.\n".to_owned()
+            }
+            _ => text(&all, output),
+        })?;
     }
     plan::tell_interrupted(&manager, output).await?;
     let unknown: Vec<&ResourceId> = all
