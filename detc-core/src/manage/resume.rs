@@ -121,7 +121,6 @@ impl Manager {
         engine.restore(&ended, &started, &mut first);
         let mut around = self.surroundings(given, vault);
         around.state_dirs = self.state_dirs(&plan.hosts);
-        around.resumed = true;
         let driver = |work: Arc<PlanWork>| {
             Driver::new(self.store.clone(), number, work, self.options.driver.clone())
                 .resuming(batches, Duration::from_millis(elapsed))

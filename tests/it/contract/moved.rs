@@ -34,6 +34,17 @@ fn open_gate(place: &Place) {
     std::fs::OpenOptions::new().write(true).open(place.path("gate")).unwrap().write_all(b"go\n").unwrap();
 }
 
+/// The same, with a run that was stopped at the gate.
+fn interrupted() -> Place {
+    let place = gated();
+    let running = at_gate(&place, &["apply", "--yes"]);
+    running.signal("INT");
+    assert!(running.saw(1, |line| line.starts_with("Stopping")));
+    open_gate(&place);
+    running.wait().exits(130);
+    place
+}
+
 #[test]
 fn an_action_whose_ground_moved_since_the_review_is_held_back_and_the_rest_goes_on() {
     let place = gated();
@@ -137,12 +148,7 @@ fn a_run_is_resumed_only_where_the_world_is_as_it_was_planned_for() {
 
 #[test]
 fn plan_and_status_tell_of_an_interrupted_run_and_apply_comes_to_its_end() {
-    let place = gated();
-    let running = at_gate(&place, &["apply", "--yes"]);
-    running.signal("INT");
-    assert!(running.saw(1, |line| line.starts_with("Stopping")));
-    open_gate(&place);
-    running.wait().exits(130);
+    let place = interrupted();
     for command in [&["plan"][..], &["status"], &["--json", "plan"], &["--json", "status"]] {
         place.fleet(command).exits(0).complains("run-1 was interrupted").complains("--abandon");
     }
@@ -154,12 +160,7 @@ fn plan_and_status_tell_of_an_interrupted_run_and_apply_comes_to_its_end() {
 
 #[test]
 fn an_interrupted_run_is_given_up_when_something_else_is_desired_by_now() {
-    let place = gated();
-    let running = at_gate(&place, &["apply", "--yes"]);
-    running.signal("INT");
-    assert!(running.saw(1, |line| line.starts_with("Stopping")));
-    open_gate(&place);
-    running.wait().exits(130);
+    let place = interrupted();
     place.desire(&[gate(&place), file(&place, "kept", "better")]);
     let ran = place.apply();
     assert!(ran.err.contains("run-1 is not gone on with: "), "{}", ran.err);

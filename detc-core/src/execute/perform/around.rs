@@ -40,8 +40,6 @@ pub struct Surroundings {
     pub run: RunNumber,
     /// What earlier runs tried and did not end well: such a try may still be under way.
     pub begun: Arc<Set<ResourceId>>,
-    /// Whether it goes on with a run that was interrupted.
-    pub resumed: bool,
 }
 
 /// What to do about a sensitive value that this process was not given.
@@ -98,7 +96,6 @@ impl Surroundings {
             scope: scope.into(),
             run,
             begun: Arc::default(),
-            resumed: false,
         }
     }
 
