@@ -3,6 +3,7 @@
 mod changes;
 mod input;
 mod interrupt;
+mod invariants;
 mod kinds;
 mod moved;
 mod output;

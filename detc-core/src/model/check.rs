@@ -11,6 +11,8 @@ use super::{
 use crate::action::{Footprint, Place};
 use crate::resource::{ChangeEffect, HostNeed, LATER, Registry, nearest};
 
+mod invariants;
+
 /// What is wrong with a desired state, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct InvalidState {
@@ -113,7 +115,7 @@ impl Desired {
     /// Checks every resource and relation, and orders them.
     ///
     /// # Errors
-    /// The first thing that is wrong: an unknown kind, field, host or id, a missing output, a loop, two owners or
+    /// What is wrong: an unknown kind, field, host or id, also of an invariant, a missing output, a loop, two owners or
     /// two unordered writers of one place.
     pub fn check(&self, registry: &Registry) -> Result<Topology, InvalidState> {
         self.check_hosts(registry)?;
@@ -121,11 +123,13 @@ impl Desired {
             range.into_iter().any(|index| self.check_one(&self.resources[index], registry).is_err())
         });
         let edges = declared_edges(self);
-        if is_wrong.contains(&true) || edges.is_err() {
+        let invariants = self.check_invariants(registry);
+        if is_wrong.contains(&true) || edges.is_err() || !invariants.is_empty() {
             let errors = self.resources.values().flat_map(|resource| {
                 let alone = self.check_one(resource, registry).err();
-                alone.into_iter().chain(self.dangling(resource))
+                alone.into_iter().chain(self.dangling(resource, registry))
             });
+            let errors = errors.chain(invariants);
             return Err(InvalidState::all(errors).expect("invariant: what is wrong once is wrong again"));
         }
         let mut edges = edges.expect("invariant: it was looked at");
@@ -152,8 +156,9 @@ impl Desired {
             .map_err(|error| error.of(&resource.id).located(self, resource.origin))
     }
 
-    /// The ids that a resource names and that are not there.
-    fn dangling(&self, resource: &DesiredResource) -> Vec<InvalidState> {
+    /// The ids that a resource names and that are not there; but for those that would be, were a kind spelt right, which
+    /// is told already.
+    fn dangling(&self, resource: &DesiredResource, registry: &Registry) -> Vec<InvalidState> {
         // To look through more for a near one takes longer than to look for it by hand.
         const NEAR_MAX: usize = 10_000;
         let after = resource.dependencies().iter().map(|id| (id, EdgeKind::After));
@@ -162,15 +167,18 @@ impl Desired {
         let named = after.chain(references).chain(restart_on);
         let error = |(missing, kind): (&ResourceId, EdgeKind)| {
             let near = if self.resources.len() <= NEAR_MAX { self.near(missing, &resource.id) } else { None };
+            if near.as_ref().is_some_and(|near| registry.kind(near.kind()).is_none()) {
+                return None;
+            }
             let error = InvalidState::new(format!("{kind} {missing}, which is not in the desired state"))
                 .of(&resource.id);
             let error = match near {
                 Some(near) => error.with_hint(format!("did you mean `{near}`?")),
                 None => error.with_hint(format!("add {missing}, or remove what names it")),
             };
-            error.located(self, resource.origin)
+            Some(error.located(self, resource.origin))
         };
-        named.filter(|(id, _)| !self.resources.contains_key(*id)).map(error).collect()
+        named.filter(|(id, _)| !self.resources.contains_key(*id)).filter_map(error).collect()
     }
 
     /// The resource, other than `not`, that was meant by this id, if one is near enough.
@@ -179,7 +187,8 @@ impl Desired {
         let alike = others().filter(|id| id.kind() == missing.kind()).map(ResourceId::name);
         match nearest(missing.name(), alike) {
             Some(name) => ResourceId::new(missing.kind(), name).ok(),
-            None => others().find(|id| id.name() == missing.name()).cloned(),
+            // The kind was meant otherwise, or left out of a name that has a `/` of its own.
+            None => others().find(|id| [missing.name(), missing.as_str()].contains(&id.name())).cloned(),
         }
     }
 
@@ -213,6 +222,7 @@ impl Desired {
         }
         kind.inspect(&resource.spec, !resource.references.is_empty()).map_err(InvalidState::new)?;
         resource.references.iter().try_for_each(|reference| self.check_reference(reference, registry))?;
+        self.check_sums(resource)?;
         let Some(extra) = resource.given_extra() else { return Ok(()) };
         if !extra.restart_on.is_empty() && facts.traits.change == ChangeEffect::InPlace {
             return Err(InvalidState::new(format!(

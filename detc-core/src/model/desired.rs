@@ -1,6 +1,7 @@
 //! What should be: hosts, resources with their relations, and invariants to keep.
 
 use std::collections::BTreeMap;
+use std::fmt::{self, Display};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,8 @@ pub struct Desired {
     pub files: Vec<String>,
     /// Which of these files each host was read from, by its index.
     pub host_files: BTreeMap<HostName, u16>,
+    /// Where each invariant was read, by its name.
+    pub invariant_origins: BTreeMap<String, Origin>,
 }
 
 /// How to reach a host.
@@ -338,6 +341,25 @@ pub struct Invariant {
     pub bound: InvariantBound,
 }
 
+impl Measure {
+    /// Which resources it is about.
+    pub fn selector(&self) -> &Selector {
+        match self {
+            Self::Available(selector) | Self::Total { of: selector, .. } => selector,
+        }
+    }
+}
+
+impl InvariantBound {
+    /// Whether `value` keeps it.
+    pub fn allows(self, value: i64) -> bool {
+        match self {
+            Self::AtLeast(bound) => value >= bound,
+            Self::AtMost(bound) => value <= bound,
+        }
+    }
+}
+
 /// A number of a state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -389,5 +411,17 @@ impl Selector {
         self.kind.as_ref().is_none_or(|kind| kind == id.kind())
             && self.host.as_ref().is_none_or(|wanted| Some(wanted) == host)
             && self.labels.iter().all(|(key, value)| labels.get(key) == Some(value))
+    }
+}
+
+/// The conditions, as a file says them.
+impl Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = self.kind.iter().map(|kind| format!("kind {kind}"));
+        let host = self.host.iter().map(|host| format!("host {host}"));
+        let labels = self.labels.iter().map(|(key, value)| format!("label {key}={value}"));
+        let conditions: Vec<String> = kind.chain(host).chain(labels).collect();
+        f.write_str(if conditions.is_empty() { "everything" } else { "" })?;
+        f.write_str(&conditions.join(", "))
     }
 }

@@ -138,7 +138,10 @@ pub fn merge(
                 let message = format!("invariant `{}` is given twice", invariant.name);
                 errors.push(InvalidState::new(message).at(name, line));
             }
-            Ok(invariant) => desired.invariants.push(invariant),
+            Ok(invariant) => {
+                desired.invariant_origins.insert(invariant.name.clone(), Origin { file, line });
+                desired.invariants.push(invariant);
+            }
         }
     }
     let origins = lines.unwrap_or_else(|| line_numbers(text, &document.resources));

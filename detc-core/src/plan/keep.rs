@@ -31,6 +31,9 @@ pub struct Proved {
     pub worst: i64,
     /// Whether the bound holds in all of them, or (where it does not hold before) none of them is worse than that.
     pub holds: bool,
+    /// Whether it is about nothing: no resource, desired or recorded, counts for it, so that holding means little.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub vacuous: bool,
     /// A smallest way to break it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counterexample: Option<Counterexample>,
@@ -199,6 +202,16 @@ impl Plan {
 }
 
 impl Proved {
+    /// Whether it holds before the plan.
+    pub fn held_before(&self) -> bool {
+        self.invariant.bound.allows(self.base)
+    }
+
+    /// Its value when the whole plan is done.
+    pub fn after(&self) -> i64 {
+        self.base + self.effects.iter().map(|(_, start, end)| start + end).sum::<i64>()
+    }
+
     /// The bound that the plan must keep: the invariant's, or the value before the plan where that is worse.
     fn effective_bound(&self) -> InvariantBound {
         match self.invariant.bound {
@@ -212,13 +225,14 @@ impl Proved {
 pub(super) fn add_proofs(plan: &mut Plan, input: &PlanInput<'_>) -> Result<(), PlanError> {
     let invariants = Invariants::new(&input.desired.invariants);
     let effects = invariants.effects(plan, input)?;
-    let values = invariants.bases(input)?.into_iter().zip(effects);
-    let proved = |(invariant, (base, effects)): (&Invariant, _)| Proved {
+    let values = invariants.bases(input)?.into_iter().zip(effects).zip(invariants.vacuous(input)?);
+    let proved = |(invariant, ((base, effects), vacuous)): (&Invariant, _)| Proved {
         invariant: invariant.clone(),
         base,
         effects,
         worst: 0,
         holds: true,
+        vacuous,
         counterexample: None,
         hopeless: None,
     };

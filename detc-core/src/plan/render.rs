@@ -21,6 +21,7 @@ mod graph;
 mod json;
 mod layout;
 mod lines;
+mod proofs;
 mod summary;
 mod svg;
 mod text;

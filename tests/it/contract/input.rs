@@ -204,3 +204,14 @@ fn three_writers_of_one_path_are_in_order_or_refused() {
     place.desire(&[writer("a", &["command/b"]), writer("b", &[]), writer("c", &["command/a"])]);
     place.fleet(&["plan"]).exits(0);
 }
+
+#[test]
+fn an_id_that_is_near_one_is_led_to_it_and_a_wrong_kind_is_told_once() {
+    let command = r#"{"kind": "command", "name": "app/migrate", "host": "here", "run": ["/bin/true"]}"#;
+    let after = r#"{"kind": "value", "name": "v", "input": 1, "after": ["app/migrate"]}"#;
+    plan("s.json", &with(&format!("{command},\n{after}"))).complains("did you mean `command/app/migrate`?");
+    let wrong = r#"{"kind": "fil", "name": "f", "host": "here", "path": "/x", "content": ""}"#;
+    let after = r#"{"kind": "value", "name": "v", "input": 1, "after": ["file/f"]}"#;
+    let ran = plan("s.json", &with(&format!("{wrong},\n{after}"))).complains("did you mean `file`?");
+    assert!(!ran.err.contains("value/v"), "{}", ran.err);
+}

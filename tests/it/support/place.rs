@@ -174,6 +174,19 @@ impl Ran {
         self
     }
 
+    /// That standard output does not have this in it.
+    #[track_caller]
+    pub(crate) fn hides(self, what: &str) -> Self {
+        assert!(
+            !self.out.contains(what),
+            "`{}` shows {what:?}\nout: {}\nerr: {}",
+            self.what,
+            self.out,
+            self.err
+        );
+        self
+    }
+
     /// Standard output as the one JSON object that it is.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {

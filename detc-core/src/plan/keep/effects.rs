@@ -12,7 +12,8 @@ use super::super::{Plan, PlanError, PlanInput, PlannedAction, Verb};
 use crate::diff::ChangeKind;
 use crate::model::parallel::in_parts;
 use crate::model::{
-    Doc, Health, HostName, Invariant, InvariantBound, Map, Measure, Observation, Record, ResourceId, Selector,
+    DesiredResource, Doc, FieldPath, Health, HostName, Invariant, InvariantBound, Map, Measure, Observation,
+    Record, ResourceId,
 };
 use crate::resource::ChangeEffect;
 
@@ -42,7 +43,7 @@ impl<'a> Invariants<'a> {
     pub(super) fn new(all: &'a [Invariant]) -> Self {
         let mut invariants = Self { all, by_kind: Map::default(), of_any_kind: Vec::new() };
         for (at, invariant) in all.iter().enumerate() {
-            match &selector(&invariant.measure).kind {
+            match &invariant.measure.selector().kind {
                 Some(kind) => invariants.by_kind.entry(kind).or_default().push(at),
                 None => invariants.of_any_kind.push(at),
             }
@@ -80,6 +81,30 @@ impl<'a> Invariants<'a> {
             bases.iter_mut().zip(part?).for_each(|(base, sum)| *base += sum);
         }
         Ok(bases)
+    }
+
+    /// Whether each is about nothing: no resource, recorded or desired, counts for it.
+    pub(super) fn vacuous(&self, input: &PlanInput<'_>) -> Result<Vec<bool>, PlanError> {
+        let mut open: Vec<usize> = (0..self.all.len()).collect();
+        for (id, desired) in &input.desired.resources {
+            if open.is_empty() {
+                break;
+            }
+            if self.about(id.kind()).any(|at| open.contains(&at)) {
+                let counted = Counted::desired(id, desired, desired.spec.clone());
+                open.retain(|at| !counted.is_counted_by(&self.all[*at].measure));
+            }
+        }
+        for (id, record) in input.recorded {
+            if open.is_empty() {
+                break;
+            }
+            if self.about(id.kind()).any(|at| open.contains(&at)) {
+                let counted = Counted::recorded(id, record, input)?;
+                open.retain(|at| !counted.is_counted_by(&self.all[*at].measure));
+            }
+        }
+        Ok((0..self.all.len()).map(|at| open.contains(&at)).collect())
     }
 
     /// What the actions of `plan` add to each.
@@ -122,14 +147,7 @@ fn ends<'a>(
     let record = input.recorded.get(recorded).filter(|_| !second_half);
     let before = record.map(|record| Counted::recorded(recorded, record, input)).transpose()?;
     let desired = input.desired.resources.get(id).filter(|_| !action.verb.removes());
-    let after = desired.map(|desired| Counted {
-        id,
-        host: desired.host.clone(),
-        labels: desired.extra().labels.clone(),
-        spec: action.spec.clone(),
-        fields: OnceCell::new(),
-        seen: None,
-    });
+    let after = desired.map(|desired| Counted::desired(id, desired, action.spec.clone()));
     Ok((before, after))
 }
 
@@ -161,6 +179,25 @@ impl<'a> Counted<'a> {
         Ok(Self { id, host: body.host, labels, spec: body.spec, fields, seen: input.observed.get(id) })
     }
 
+    fn desired(id: &'a ResourceId, desired: &DesiredResource, spec: Doc) -> Self {
+        let (host, labels) = (desired.host.clone(), desired.extra().labels.clone());
+        Self { id, host, labels, spec, fields: OnceCell::new(), seen: None }
+    }
+
+    /// Whether it can count at all: it is selected, and has the field that is summed.
+    fn is_counted_by(&self, measure: &Measure) -> bool {
+        let is_selected = measure.selector().matches(self.id, self.host.as_ref(), &self.labels);
+        is_selected
+            && match measure {
+                Measure::Available(_) => true,
+                Measure::Total { field, .. } => self.number(field).is_some(),
+            }
+    }
+
+    fn number(&self, field: &FieldPath) -> Option<i64> {
+        field.get(self.fields.get_or_init(|| self.spec.value())).and_then(Value::as_i64)
+    }
+
     /// What it counts for. A field that is not there, or is no whole number, counts for nothing.
     fn amount(&self, measure: &Measure) -> i64 {
         let is_there = match self.seen {
@@ -170,22 +207,12 @@ impl<'a> Counted<'a> {
                 present.health != Health::Unhealthy || matches!(measure, Measure::Total { .. })
             }
         };
-        if !is_there || !selector(measure).matches(self.id, self.host.as_ref(), &self.labels) {
+        if !is_there || !measure.selector().matches(self.id, self.host.as_ref(), &self.labels) {
             return 0;
         }
         match measure {
             Measure::Available(_) => 1,
-            Measure::Total { field, .. } => {
-                let fields = self.fields.get_or_init(|| self.spec.value());
-                field.get(fields).and_then(Value::as_i64).unwrap_or(0)
-            }
+            Measure::Total { field, .. } => self.number(field).unwrap_or(0),
         }
-    }
-}
-
-fn selector(measure: &Measure) -> &Selector {
-    match measure {
-        Measure::Available(selector) => selector,
-        Measure::Total { of, .. } => of,
     }
 }

@@ -253,7 +253,9 @@ impl Serialize for ProofJson<'_> {
         map.serialize_entry("bound", &proved.invariant.bound)?;
         map.serialize_entry("base", &proved.base)?;
         map.serialize_entry("worst", &proved.worst)?;
+        map.serialize_entry("after", &proved.after())?;
         map.serialize_entry("holds", &proved.holds)?;
+        map.serialize_entry("vacuous", &proved.vacuous)?;
         map.serialize_entry("counterexample", &counterexample)?;
         map.end()
     }

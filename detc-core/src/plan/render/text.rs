@@ -7,7 +7,6 @@ use super::fold::{Entry, fold, one_by_one};
 use super::{Lookup, counted, grouped};
 use crate::action::CrashClass;
 use crate::diff::ChangeKind;
-use crate::model::InvariantBound;
 use crate::plan::Plan;
 
 /// How a plan's text is laid out.
@@ -224,7 +223,7 @@ fn foot(writer: &mut Writer<'_>) {
         };
         doubtful(writer);
     }
-    proofs(writer);
+    super::proofs::proofs(writer);
     let unknown = plan.unknown().count();
     if unknown > 0 {
         let (are, them, they) = if unknown == 1 { ("is", "it", "it") } else { ("are", "them", "they") };
@@ -241,32 +240,6 @@ fn foot(writer: &mut Writer<'_>) {
             "{} {verb} left out of this partial plan.",
             counted(plan.left_out, "change")
         );
-    }
-}
-
-/// One line for each invariant: its bound, the worst that can happen, and how, where that breaks it.
-fn proofs(writer: &mut Writer<'_>) {
-    let plan = writer.lookup.plan;
-    for (index, proved) in plan.proofs.iter().enumerate() {
-        let bound = match proved.invariant.bound {
-            InvariantBound::AtLeast(bound) => format!("at least {bound}"),
-            InvariantBound::AtMost(bound) => format!("at most {bound}"),
-        };
-        let name = &proved.invariant.name;
-        let (now, worst) = (proved.base, proved.worst);
-        let line = if proved.holds {
-            let ordered = plan.ordered.iter().filter(|(_, _, proof)| *proof as usize == index).count();
-            let because = match ordered {
-                0 => String::new(),
-                1 => ", by one wait that was added".to_owned(),
-                count => format!(", by {} waits that were added", grouped(count)),
-            };
-            format!("Proven: {name}: {bound}; now {now}, never worse than {worst}{because}.")
-        } else {
-            let story = plan.story(proved);
-            writer.paint(Paint::Unknown, &format!("BROKEN: {name}: {bound}; now {now}, and {story}."))
-        };
-        let _ = writeln!(writer.out, "{line}");
     }
 }
 

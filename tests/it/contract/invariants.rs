@@ -1,0 +1,158 @@
+//! Invariants: what can not be proven is refused, and what proves nothing is not called proven.
+
+use serde_json::{Value, json};
+
+use crate::support::{Place, Ran};
+
+fn value(name: &str, input: impl Into<Value>) -> Value {
+    let input: Value = input.into();
+    json!({ "kind": "value", "name": name, "input": input, "labels": { "app": "web" } })
+}
+
+/// Desires these with one invariant.
+fn place(resources: &[Value], invariant: Value) -> Place {
+    let place = Place::new();
+    desire(&place, resources, invariant);
+    place
+}
+
+fn desire(place: &Place, resources: &[Value], mut invariant: Value) {
+    invariant["name"] = "web stays up".into();
+    let state = json!({
+        "version": 1, "hosts": { "here": { "connect": "local" } }, "resources": resources, "invariants": [invariant],
+    });
+    place.write("detc.json", serde_json::to_string_pretty(&state).unwrap());
+}
+
+fn available(at_least: i64) -> Value {
+    json!({ "available": { "kind": "value", "labels": { "app": "web" } }, "at_least": at_least })
+}
+
+fn total(at_most: i64) -> Value {
+    json!({ "total": { "field": "input.mib", "of": { "kind": "value" } }, "at_most": at_most })
+}
+
+fn proof(ran: &Ran) -> Value {
+    ran.json()["proof"][0].clone()
+}
+
+#[test]
+fn a_plan_that_could_break_an_invariant_is_refused_with_a_way_to_break_it() {
+    let two = [value("a", 1), value("b", 1)];
+    let place = place(&two, available(2));
+    place.apply();
+    desire(&place, &two[..1], available(2));
+    place
+        .fleet(&["plan"])
+        .exits(3)
+        .shows("BROKEN: web stays up: at least 2; now 2, and when ")
+        .shows("forget:value/b");
+    place.fleet(&["apply", "--yes"]).exits(3).complains("web stays up").complains("forget:value/b");
+    let proof = proof(&place.fleet(&["--json", "plan"]).exits(3));
+    assert_eq!((&proof["holds"], &proof["worst"], &proof["base"]), (&json!(false), &json!(1), &json!(2)));
+    assert_eq!(proof["counterexample"]["value"], 1);
+    assert!(
+        place.fleet(&["history"]).out.contains("run-1") && !place.fleet(&["history"]).out.contains("run-2")
+    );
+}
+
+#[test]
+fn an_invariant_that_does_not_hold_yet_is_not_called_proven() {
+    let two = [value("a", 1), value("b", 1)];
+    let place = place(&two, available(2));
+    place
+        .fleet(&["plan"])
+        .exits(0)
+        .shows("Does not hold yet: web stays up: at least 2; now 0, never worse than 0, 2 at the end.")
+        .hides("Proven");
+    place.apply();
+    place.fleet(&["plan"]).exits(0).shows("Proven: web stays up: at least 2; now 2, never worse than 2.");
+    desire(&place, &two, available(3));
+    place
+        .fleet(&["plan"])
+        .exits(0)
+        .shows("now 2, never worse than 2, 2 at the end, where it still does not hold.")
+        .hides("Proven");
+}
+
+#[test]
+fn an_invariant_about_nothing_is_not_called_proven() {
+    let wrong_label = json!({ "available": { "kind": "value", "labels": { "app": "wbe" } }, "at_least": 0 });
+    let place = place(&[value("a", json!({ "mib": 1 }))], wrong_label);
+    place
+        .fleet(&["plan"])
+        .exits(0)
+        .shows(
+            "Proves nothing: web stays up: at least 0; no resource is selected by kind value, label app=wbe.",
+        )
+        .hides("Proven");
+    assert_eq!(proof(&place.fleet(&["--json", "plan"]).exits(0))["vacuous"], json!(true));
+    let wrong_field = json!({ "total": { "field": "input.mbi", "of": { "kind": "value" } }, "at_most": 9 });
+    desire(&place, &[value("a", json!({ "mib": 1 }))], wrong_field);
+    place.fleet(&["plan"]).exits(0).shows("no resource selected by kind value has a number `input.mbi`.");
+}
+
+#[test]
+fn a_kind_host_or_field_that_there_is_not_is_an_error_at_its_line() {
+    for (invariant, says, next) in [
+        (
+            json!({ "available": { "kind": "vlaue" }, "at_least": 1 }),
+            "unknown kind `vlaue`",
+            "did you mean `value`?",
+        ),
+        (
+            json!({ "available": { "kind": "process", "host": "her" }, "at_least": 1 }),
+            "host `her` is not declared",
+            "declared hosts: here",
+        ),
+        (
+            json!({ "total": { "field": "memry_mib", "of": { "kind": "process" } }, "at_most": 1 }),
+            "`memry_mib` names no field",
+            "did you mean `memory_mib`?",
+        ),
+        (
+            json!({ "total": { "field": "inptu", "of": {} }, "at_most": 1 }),
+            "`inptu` names no field of any kind",
+            "did you mean `input`?",
+        ),
+    ] {
+        let place = place(&[value("a", 1)], invariant);
+        let at = place.read("detc.json").lines().position(|line| line.contains("web stays up")).unwrap() + 1;
+        let ran = place.fleet(&["plan"]).exits(64).complains(says).complains(next);
+        ran.complains(&format!("detc.json:{at}: invariant `web stays up`: "));
+        assert!(!place.path(".detc").exists(), "bad input makes no store");
+    }
+}
+
+#[test]
+fn what_can_not_be_counted_is_an_error_of_the_resource() {
+    let later = json!({ "mib": { "from": "value/size", "output": "input" } });
+    for (input, says) in [
+        (json!({ "mib": "64" }), "`input.mib` is no whole number, and the invariant `web stays up` sums it"),
+        (json!({ "mib": 1.5 }), "no whole number"),
+        (later, "`input.mib` is known only later"),
+        (json!({ "from": "value/size", "output": "input" }), "`input.mib` is known only later"),
+    ] {
+        let size = json!({ "kind": "value", "name": "size", "input": 64 });
+        let place = place(&[size, value("a", input)], total(100));
+        place.fleet(&["plan"]).exits(64).complains("value/a").complains(says);
+    }
+    let place = place(&[value("a", json!({ "mib": null })), value("b", json!({ "mib": 7 }))], total(7));
+    place.fleet(&["plan"]).exits(0).shows("Proven: web stays up: at most 7; now 0, never worse than 7.");
+}
+
+#[test]
+fn waits_are_added_where_they_keep_an_invariant() {
+    let old: Vec<Value> = (0..3).map(|at| value(&format!("old-{at}"), json!({ "mib": 10 }))).collect();
+    let new: Vec<Value> = (0..3).map(|at| value(&format!("new-{at}"), json!({ "mib": 10 }))).collect();
+    let place = place(&old, total(40));
+    place.apply();
+    desire(&place, &new, total(40));
+    place
+        .fleet(&["plan"])
+        .exits(0)
+        .shows("at most 40; now 30, never worse than 40, by ")
+        .shows("waits that were added.");
+    place.apply();
+    place.fleet(&["plan"]).exits(0).shows("Nothing to do");
+}
