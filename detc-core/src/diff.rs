@@ -162,6 +162,8 @@ pub enum Cause {
     Intent,
     /// The world drifted.
     Drift,
+    /// The desired state changed, and the world drifted, too: what was recorded is neither here nor there.
+    Both,
 }
 
 /// What a value reads like where people see it: marks as `(sensitive)`, references as `(known after …)`.

@@ -108,6 +108,8 @@ pub struct KindTraits {
     pub host: HostNeed,
     /// What a change of the trigger token, or of a field, does to one that is running.
     pub change: ChangeEffect,
+    /// Fields whose change does not restart it, where `change` is [`ChangeEffect::Restart`].
+    pub in_place: &'static [&'static str],
     /// What deleting means.
     pub removal: Removal,
     /// Who can tell what is there.

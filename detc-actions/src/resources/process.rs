@@ -121,6 +121,7 @@ impl Resource for ProcessSpec {
         let mut traits = KindTraits::default();
         traits.host = HostNeed::Required;
         traits.change = ChangeEffect::Restart;
+        traits.in_place = &["health", "stop", "memory_mib"];
         traits
     }
 

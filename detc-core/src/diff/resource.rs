@@ -225,7 +225,7 @@ impl Differ<'_> {
 
     /// Why fields differ. Where the desired state says what it said before, it is what it refers to that differs.
     fn cause(view: View<'_>, record: &Record, fields: &[FieldChange]) -> Reason {
-        let has = |cause| fields.iter().any(|field| field.cause == cause);
+        let has = |cause| fields.iter().any(|field| field.cause == cause || field.cause == Cause::Both);
         match (has(Cause::Intent), has(Cause::Drift)) {
             (true, true) => Reason::IntentAndDrift,
             (false, true) => Reason::Drift,
@@ -332,7 +332,8 @@ pub(super) fn get_in(fields: &serde_json::Map<String, Value>, path: &FieldPath) 
     FieldPath::from_segments(&segments[1..]).get(top).cloned()
 }
 
-/// The observed fields that differ from the wanted ones: drift where the wanted value is the recorded one.
+/// The observed fields that differ from the wanted ones: drift where the wanted value is the recorded one, and where what
+/// is seen is neither.
 fn seen_changes(present: &Present, recorded: &Value, wanted: &Value) -> Vec<FieldChange> {
     let mut changes = Vec::new();
     for (name, seen) in &present.fields {
@@ -340,8 +341,12 @@ fn seen_changes(present: &Present, recorded: &Value, wanted: &Value) -> Vec<Fiel
             (wanted.get(name).unwrap_or(&Value::Null), recorded.get(name).unwrap_or(&Value::Null));
         let wrap = |value: &Value| Value::Object(serde_json::Map::from_iter([(name.clone(), value.clone())]));
         for mut change in compare(&wrap(seen), &wrap(wanted), Cause::Intent) {
-            if change.path.get(&wrap(recorded)).unwrap_or(&Value::Null) == &change.to {
+            let recorded = wrap(recorded);
+            let left = change.path.get(&recorded).unwrap_or(&Value::Null);
+            if *left == change.to {
                 change.cause = Cause::Drift;
+            } else if !left.is_null() && *left != change.from {
+                change.cause = Cause::Both;
             }
             changes.push(change);
         }

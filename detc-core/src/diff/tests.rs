@@ -115,9 +115,9 @@ fn every_view_has_its_change() {
         &present(&json!({"a": 3, "b": 3})),
         &new,
         &expect![[r#"
-        update: the desired state changed, and it was changed behind detc's back
-        input.a 3 -> 2 (Intent)
-        input.b 3 -> 1 (Drift)"#]],
+            update: the desired state changed, and it was changed behind detc's back
+            input.a 3 -> 2 (Both)
+            input.b 3 -> 1 (Drift)"#]],
     );
 }
 

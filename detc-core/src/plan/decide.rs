@@ -146,7 +146,7 @@ impl<'a> Decider<'a> {
             renamed_from: renamed_from.cloned(),
         };
         let make = PlannedAction {
-            verb: verb_of(&change),
+            verb: verb_of(&change, kind.facts()),
             change: 0,
             after: Box::default(),
             host: desired.host.clone(),
@@ -242,11 +242,15 @@ fn is_foreign(kind: &dyn Kind, body: &RecordBody) -> bool {
             .is_ok_and(|footprint| footprint.crash == CrashClass::FindableByTag)
 }
 
-fn verb_of(change: &Change) -> Verb {
+fn verb_of(change: &Change, facts: &KindFacts) -> Verb {
+    let stays = |field: &FieldChange| facts.traits.in_place.contains(&&*field.path.segments().swap_remove(0));
+    let restarts =
+        || facts.traits.change == ChangeEffect::Restart && change.fields.iter().any(|field| !stays(field));
     match (&change.reason, change.kind) {
         (Reason::RecordOnly | Reason::Renamed(_), _) => Verb::Record,
         (Reason::Trigger(_), _) => Verb::Restart,
         (_, ChangeKind::Adopt) => Verb::Adopt,
+        (_, ChangeKind::Update) if restarts() => Verb::Restart,
         (_, ChangeKind::Update) => Verb::Update,
         (_, _) => Verb::Create,
     }
@@ -280,9 +284,10 @@ pub(crate) fn basis(record: Option<&Record>, observed: &Observation, extra: Opti
 fn is_blind_rerun(facts: &KindFacts, change: &Change, observed: &Observation) -> bool {
     let Observation::Present(present) = observed else { return false };
     let is_seen = |field: &FieldChange| present.fields.contains_key(&field.path.segments().swap_remove(0));
-    match verb_of(change) {
-        Verb::Update => facts.traits.change == ChangeEffect::Rerun && !change.fields.iter().all(is_seen),
-        Verb::Restart => facts.traits.change == ChangeEffect::Rerun,
+    let is_rerun = facts.traits.change == ChangeEffect::Rerun;
+    match verb_of(change, facts) {
+        Verb::Update => is_rerun && !change.fields.iter().all(is_seen),
+        Verb::Restart => is_rerun,
         Verb::Create | Verb::Adopt | Verb::Record | Verb::Delete | Verb::Forget => false,
     }
 }

@@ -161,7 +161,7 @@ fn effect(
 ) -> (i64, i64) {
     let effect = input.registry.kind(id.kind()).map(|kind| kind.facts().traits.change).unwrap_or_default();
     let interrupted = effect == ChangeEffect::Restart
-        && matches!(action.verb, Verb::Update | Verb::Restart | Verb::Adopt)
+        && matches!(action.verb, Verb::Restart | Verb::Adopt)
         && matches!(invariant.measure, Measure::Available(_));
     let between = match invariant.bound {
         InvariantBound::AtLeast(_) if interrupted => before.min(after).min(0),

@@ -164,6 +164,7 @@ impl Writer<'_> {
     fn drift(&self, field: &Shown) -> String {
         match field.cause {
             Cause::Drift => format!(" {}", self.paint(Paint::Drift, "(drift)")),
+            Cause::Both => format!(" {}", self.paint(Paint::Drift, "(and drift)")),
             Cause::Intent => String::new(),
         }
     }
@@ -192,7 +193,11 @@ impl Writer<'_> {
     fn inline(&self, field: &Shown) -> String {
         /// Enough to tell values apart; the exceptions of one entry are lines, not paragraphs.
         const ROOM: usize = 48;
-        let drift = if field.cause == Cause::Drift { " (drift)" } else { "" };
+        let drift = match field.cause {
+            Cause::Intent => "",
+            Cause::Drift => " (drift)",
+            Cause::Both => " (and drift)",
+        };
         format!("{}: {}{drift}", visible(&field.path), self.value(field, ROOM))
     }
 

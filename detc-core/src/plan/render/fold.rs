@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::Lookup;
 use super::value::Own;
-use crate::diff::{Change, ChangeKind, Reason};
+use crate::diff::{Cause, Change, ChangeKind, Reason};
 use crate::model::{Digest, Map, write_canonical};
 
 /// What is shown as one.
@@ -121,7 +121,11 @@ fn signature(lookup: &Lookup<'_>, index: u32, buffer: &mut String) -> Digest {
             write_canonical(&own.replace_in(value), buffer);
             buffer.push(' ');
         }
-        buffer.push(if field.cause == crate::diff::Cause::Drift { 'd' } else { 'i' });
+        buffer.push(match field.cause {
+            Cause::Intent => 'i',
+            Cause::Drift => 'd',
+            Cause::Both => 'b',
+        });
     }
     Digest::of(buffer.as_bytes())
 }

@@ -257,7 +257,7 @@ fn doubtful(writer: &mut Writer<'_>) {
         names.push(format!("{} more", grouped(at_risk.len() - NAMED_MAX)));
     }
     let of_these = if at_risk.len() == 1 { "this action" } else { "one of these actions" };
-    let text = format!("If the process dies during {of_these}, a person has to look: {}.", names.join(", "));
+    let text = format!("If detc dies during {of_these}, a person has to look: {}.", names.join(", "));
     let _ = writeln!(writer.out, "{}", writer.paint(Paint::Drift, &text));
 }
 

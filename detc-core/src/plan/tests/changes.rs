@@ -81,15 +81,15 @@ fn the_cause_is_the_intent_or_drift_or_both() {
     check(
         &world,
         expect![[r#"
-        update unit/both: the desired state changed, and it was changed behind detc's back [mode: "0600" -> "0644" drift] [text: "a" -> "b"]
-        update unit/drift: drift: it was changed behind detc's back [mode: "0600" -> "0644" drift]
-        update unit/intent: the desired state changed [mode: "0644" -> "0755"]
-        update unit/same: only what is recorded of it changes
-        update:unit/both
-        update:unit/drift
-        update:unit/intent
-        record:unit/same
-    "#]],
+            update unit/both: the desired state changed, and it was changed behind detc's back [mode: "0600" -> "0644" drift] [text: "a" -> "b"]
+            update unit/drift: drift: it was changed behind detc's back [mode: "0600" -> "0644" drift]
+            update unit/intent: the desired state changed [mode: "0644" -> "0755"]
+            update unit/same: only what is recorded of it changes
+            restart:unit/both
+            restart:unit/drift
+            restart:unit/intent
+            record:unit/same
+        "#]],
     );
 }
 
@@ -205,11 +205,11 @@ fn a_renamed_resource_keeps_its_thing() {
     check(
         &changed,
         expect![[r#"
-        update unit/new: the desired state changed [mode: "0600" -> "0644"]
-        delete value/v: it is no longer in the desired state
-        update:unit/new
-        forget:value/v
-    "#]],
+            update unit/new: the desired state changed [mode: "0600" -> "0644"]
+            delete value/v: it is no longer in the desired state
+            restart:unit/new
+            forget:value/v
+        "#]],
     );
 }
 
@@ -253,9 +253,9 @@ fn a_field_of_another_owner_is_no_drift() {
     check(
         &owned,
         expect![[r#"
-        update unit/u: drift: it was changed behind detc's back [replicas: 9 -> 2 drift]
-        update:unit/u
-    "#]],
+            update unit/u: drift: it was changed behind detc's back [replicas: 9 -> 2 drift]
+            restart:unit/u
+        "#]],
     );
 }
 

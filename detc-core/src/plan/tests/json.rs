@@ -160,11 +160,11 @@ fn fields_that_differ_have_both_values_and_a_cause() {
                   "crash": "deterministic_name",
                   "effects": [],
                   "host": "h1",
-                  "id": "update:unit/u",
-                  "kind": "unit.update",
+                  "id": "restart:unit/u",
+                  "kind": "unit.restart",
                   "reason": "the desired state changed, and it was changed behind detc's back",
                   "resource": "unit/u",
-                  "summary": "update unit/u on h1"
+                  "summary": "restart unit/u on h1"
                 }
               ],
               "changes": [

@@ -163,7 +163,7 @@ fn who_reads_a_place_comes_after_who_writes_it_and_contents_after_what_holds_the
 #[test]
 fn two_unordered_writers_of_one_place_are_refused() {
     let world = World::new().want([unit("a", json!({"path": "/x"})), unit("b", json!({"path": "/x"}))]);
-    expect!["unit/b: unit/a and unit/b both write /x, and neither comes after the other"]
+    expect!["unit/b: unit/a and unit/b both write /x, and neither comes after the other (remove one of them, or order them with `after`)"]
         .assert_eq(&world.check().unwrap_err().to_string());
     let ordered = World::new()
         .want([unit("a", json!({"path": "/x"})), unit("b", json!({"path": "/x"})).after(&id("unit/a"))]);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::action::{ActionCx, ActionError, CrashClass, Footprint, Place};
 use crate::backend::{Host, HostError};
-use crate::diff::trigger_token;
+use crate::diff::{Cause, trigger_token};
 use crate::model::secret::{MarkKey, Vault};
 use crate::model::{
     Desired, DesiredResource, Digest, HostName, HostSpec, InvalidState, Observation, Present, Record,
@@ -344,7 +344,11 @@ pub(in crate::plan) fn changes(plan: &Plan) -> String {
         text.push_str(&format!("{} {}: {}", change.kind, change.resource, change.reason));
         for field in &change.fields {
             let side = |value: &Value| crate::diff::shown(value, &|id| id.to_string());
-            let cause = if field.cause == crate::diff::Cause::Drift { " drift" } else { "" };
+            let cause = match field.cause {
+                Cause::Intent => "",
+                Cause::Drift => " drift",
+                Cause::Both => " intent and drift",
+            };
             text.push_str(&format!(" [{}: {} -> {}{cause}]", field.path, side(&field.from), side(&field.to)));
         }
         text.push('\n');

@@ -57,7 +57,7 @@ fn a_small_plan_is_shown_in_full() {
             + create call/migrate (it is not there yet)
                 run: ["migrate"]
 
-            ~ update unit/drifted on h1 (the desired state changed, and it was changed behind detc's back)
+            ~ restart unit/drifted on h1 (the desired state changed, and it was changed behind detc's back)
                 mode:     "0777" → "0644" (drift)
                 password: (sensitive), another value
                 text: 1 line out, 1 in
@@ -84,7 +84,7 @@ fn a_small_plan_is_shown_in_full() {
             ? unknown unit/lost (it could not be observed: h1 does not answer)
 
             8 actions in 3 steps, up to 6 side by side.
-            If the process dies during this action, a person has to look: create:call/migrate.
+            If detc dies during this action, a person has to look: create:call/migrate.
             1 resource is unknown: nothing is done to it until it can be seen.
         "#]],
     );
@@ -111,11 +111,11 @@ fn like_changes_are_one_entry_with_its_exceptions() {
         expect![[r#"
             Plan PLAN: 100 to update.
 
-            ~ update 98 unit/web-*/conf on h1 (the desired state changed)
+            ~ restart 98 unit/web-*/conf on h1 (the desired state changed)
                 mode: "0644" → "0755"
                 except 2:
                   unit/web-7/conf on h1: mode: "0644" → "0700"
-                  unit/web-9/conf on h1: mode: "0600" → "0755"
+                  unit/web-9/conf on h1: mode: "0600" → "0755" (and drift)
 
             100 actions, none of which waits for another.
         "#]],
@@ -194,13 +194,13 @@ fn a_plan_of_many_sorts_of_changes_ends_with_how_many_are_not_shown() {
     };
     let plan = World::new().having(units("a")).want(units("b").chain([call("c")])).plan();
     let text = plan.text(&TextOptions::default());
-    assert_eq!(text.matches("~ update 3 unit/u").count(), 24);
+    assert_eq!(text.matches("~ restart 3 unit/u").count(), 24);
     let end: Vec<&str> = text.lines().rev().take(4).collect();
     expect![[r#"
         … and 19 more changes not shown here: create 1 call, update 18 unit.
 
         91 actions, none of which waits for another.
-        If the process dies during this action, a person has to look: create:call/c."#]]
+        If detc dies during this action, a person has to look: create:call/c."#]]
     .assert_eq(&end.into_iter().rev().collect::<Vec<_>>().join("\n"));
 }
 

@@ -122,7 +122,7 @@ fn of_more_entries_than_are_shown_those_that_take_away_and_the_largest_are() {
     };
     let world = World::new().having(units("a").chain([value("zz", json!(1))]));
     let text = world.want(units("b").chain([call("c")])).plan().text(&TextOptions::default());
-    assert_eq!(text.matches("~ update 3 unit/u").count(), 23, "{text}");
+    assert_eq!(text.matches("~ restart 3 unit/u").count(), 23, "{text}");
     assert!(text.contains("- forget value/zz") && !text.contains("+ create call/c"), "{text}");
     assert!(text.contains("… and 22 more changes not shown here: create 1 call, update 21 unit."), "{text}");
 }
