@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
 use detc_actions::backends::LocalConnector;
 use detc_actions::resources::{self, HealthSpec, ProcessSpec};
-use detc_core::execute::{Outcome, Progress, ProgressSink, StopHandle};
+use detc_core::execute::{Progress, ProgressSink, StopHandle};
 use detc_core::manage::Manager;
 use detc_core::model::{Desired, DesiredResource, HostSpec};
 use detc_core::resource::Registry;
@@ -45,7 +45,8 @@ async fn converge(manager: &Manager, desired: &Desired, stop: &StopHandle) -> Re
     });
     let applied = manager.apply_with(planned, progress, stop.clone()).await?;
     println!("{applied}\n");
-    if applied.report.outcome == Outcome::Done { Ok(()) } else { Err("not everything could be done".into()) }
+    applied.into_result()?;
+    Ok(())
 }
 
 #[tokio::main]

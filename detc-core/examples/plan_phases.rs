@@ -81,24 +81,24 @@ async fn in_a_manager(desired: Desired, registry: Registry) -> Result<(), Box<dy
     let options = ManagerOptions::default();
     let manager = Manager::open(Arc::new(MemoryStore::new()), registry, options).await?;
     let planned = manager.plan(&desired).await?;
-    manager.apply(planned).await?;
+    manager.apply(planned).await?.into_result()?;
     let began = Instant::now();
     let mut live = manager.live(desired).await?;
-    live.plan().await?;
+    live.plan(&manager).await?;
     shown("live", began);
     for round in 10..13 {
         let resource = changed(live.desired(), len / 2, round)?;
         let began = Instant::now();
         live.set(resource);
-        let planned = live.plan().await?;
+        let planned = live.plan(&manager).await?;
         shown("live, change", began);
         assert_eq!(planned.plan.actions.len(), 1, "one resource changed");
         let began = Instant::now();
-        let report = live.apply(planned).await?.report;
+        let report = live.apply(&manager, planned).await?.report;
         shown("and apply", began);
         assert_eq!(report.outcome, Outcome::Done, "a value has no way to fail");
         let began = Instant::now();
-        assert!(live.plan().await?.plan.is_settled(), "nothing is left to do");
+        assert!(live.plan(&manager).await?.plan.is_settled(), "nothing is left to do");
         shown("and plan", began);
     }
     std::mem::forget((live, manager.recorded()));

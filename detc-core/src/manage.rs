@@ -38,9 +38,9 @@ mod status;
 pub use clock::{Clock, SystemClock};
 pub use live::Live;
 pub use planned::{Planned, StaleAction};
-pub use report::ApplyReport;
 #[cfg(feature = "cli")]
 pub(crate) use report::spoken;
+pub use report::{ApplyReport, NotDone};
 pub use resume::{Resumed, Settlement};
 pub use status::{ResourceStatus, StatusState};
 

@@ -6,5 +6,6 @@
 mod breaking;
 mod contract;
 mod crash;
+mod embedding;
 mod modules;
 mod support;

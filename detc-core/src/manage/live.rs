@@ -1,6 +1,6 @@
 //! A desired state that is kept beside what is there, while a manager runs: a plan costs what has changed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use super::look::look_at_all;
@@ -8,11 +8,12 @@ use super::planned::{Sight, is_by_record};
 use super::{ApplyReport, ManageError, Manager, Planned};
 use crate::execute::{ProgressSink, StopHandle, Surroundings, unseen};
 use crate::model::secret::Vault;
-use crate::model::{Desired, DesiredResource, HostName, HostSpec, Observation, ResourceId};
+use crate::model::{Desired, DesiredResource, Digest, HostName, HostSpec, Observation, ResourceId};
 use crate::plan::{Observed, Planner};
 
 /// A desired state that a running [`Manager`] keeps in step with what is there. [`Manager::plan`] looks at everything;
-/// this looks at what was named, and decides anew what that may alter.
+/// this looks at what was named, and decides anew what that may alter. It holds no reference to its manager, so that a
+/// service keeps both side by side; with another manager than its own it plans nothing.
 ///
 /// ```
 /// # use detc_core::manage::{ManageError, Manager};
@@ -21,9 +22,9 @@ use crate::plan::{Observed, Planner};
 /// # async fn f(manager: &Manager, desired: Desired) -> Result<(), Box<dyn std::error::Error>> {
 /// let mut live = manager.live(desired).await?;
 /// live.set(ValueSpec::resource("capacity", &serde_json::json!(12))?);
-/// let planned = live.plan().await?;
+/// let planned = live.plan(manager).await?;
 /// println!("{}", planned.plan);
-/// live.apply(planned).await?;
+/// live.apply(manager, planned).await?.into_result()?;
 /// # Ok(())
 /// # }
 /// ```
@@ -38,8 +39,7 @@ use crate::plan::{Observed, Planner};
 /// What others change in the world is seen when it is looked at: name what an event was about, or everything from time to
 /// time. Only one `Live` of a manager should apply at a time, and nothing else: what another wrote is not read again.
 #[derive(Debug)]
-pub struct Live<'a> {
-    manager: &'a Manager,
+pub struct Live {
     planner: Planner,
     /// What looks and plans need, without what is recorded.
     around: Surroundings,
@@ -49,6 +49,10 @@ pub struct Live<'a> {
     late: BTreeSet<ResourceId>,
     /// Whether what these refer to may have changed.
     is_moved: bool,
+    /// Whether everything is to be looked at, and read again.
+    all: bool,
+    /// Whether hosts were declared since the last look.
+    has_new_hosts: bool,
 }
 
 impl Manager {
@@ -56,7 +60,7 @@ impl Manager {
     ///
     /// # Errors
     /// When the desired state is wrong, or the store fails.
-    pub async fn live(&self, desired: Desired) -> Result<Live<'_>, ManageError> {
+    pub async fn live(&self, desired: Desired) -> Result<Live, ManageError> {
         desired.check(&self.registry)?;
         self.catch_up().await?;
         let mut desired = std::borrow::Cow::Owned(desired);
@@ -75,19 +79,21 @@ impl Manager {
         let planner = Planner::new(desired, (recorded, observed), self.registry.clone(), self.key.clone());
         let planner = planner.with_vault(vault);
         let mut live = Live {
-            manager: self,
             planner,
             around,
             touched: BTreeSet::new(),
             late: BTreeSet::new(),
             is_moved: false,
+            all: false,
+            has_new_hosts: false,
         };
-        live.late = live.desired().resources.values().filter(|it| live.is_late(it)).map(id_of).collect();
+        let late = live.desired().resources.values().filter(|it| live.is_late(it, self));
+        live.late = late.map(id_of).collect();
         Ok(live)
     }
 }
 
-impl Live<'_> {
+impl Live {
     /// The desired state as it is now.
     pub fn desired(&self) -> &Desired {
         self.planner.desired()
@@ -102,18 +108,27 @@ impl Live<'_> {
         self.planner.set(resource);
     }
 
-    /// Takes a resource out of the desired state: what is recorded of it will be removed.
-    pub fn remove(&mut self, id: &ResourceId) {
+    /// Takes a resource out of the desired state: what is recorded of it will be removed. Returns whether it was desired.
+    pub fn remove(&mut self, id: &ResourceId) -> bool {
+        let was_desired = self.desired().resources.contains_key(id);
         self.is_moved = true;
         self.planner.remove(id);
+        was_desired
+    }
+
+    /// Adds the content of a file that a spec names by its digest, as a [`Source`](crate::resource::Source) does.
+    pub fn content(&mut self, content: impl Into<Arc<[u8]>>) -> Digest {
+        let content = content.into();
+        let digest = Digest::of(&content);
+        Arc::make_mut(&mut self.around.blobs).insert(digest, content);
+        digest
     }
 
     /// Declares a host, or declares it otherwise: then it is connected anew, and what is on it is looked at again.
     pub fn host(&mut self, name: &str, spec: HostSpec) {
         let host = HostName::new(name);
         self.around.hosts.remove(&host);
-        let state_dirs = self.manager.state_dirs(&BTreeMap::from([(host.clone(), spec.clone())]));
-        self.around.state_dirs.extend(state_dirs);
+        self.has_new_hosts = true;
         let on_it =
             self.desired().resources.values().filter(|resource| resource.host.as_ref() == Some(&host));
         let on_it: Vec<ResourceId> = on_it.map(id_of).collect();
@@ -121,15 +136,15 @@ impl Live<'_> {
         self.planner.host(name, spec);
     }
 
-    /// Has a resource looked at again, and its record read again, before the next plan.
+    /// Has a resource looked at again, and its record read again, before the next plan. An id that is neither desired nor
+    /// recorded is nothing to look at.
     pub fn look(&mut self, id: &ResourceId) {
         self.touched.insert(id.clone());
     }
 
     /// Has everything looked at again, and read again, before the next plan.
     pub fn look_at_all(&mut self) {
-        self.touched.extend(self.planner.desired().resources.keys().cloned());
-        self.touched.extend(self.manager.recorded().keys().cloned());
+        self.all = true;
     }
 
     /// Looks at what is to be looked at, and plans. Changes nothing.
@@ -138,12 +153,15 @@ impl Live<'_> {
     ///
     /// # Errors
     /// When the desired state is wrong, or asks for something that is refused: correct it, and plan again. When the store
-    /// fails.
-    pub async fn plan(&mut self) -> Result<Planned, ManageError> {
-        self.catch_up().await?;
+    /// fails. [`ManageError::Foreign`] when `manager` is not the one that it was made by.
+    pub async fn plan(&mut self, manager: &Manager) -> Result<Planned, ManageError> {
+        if self.around.scope != manager.scope {
+            return Err(ManageError::Foreign);
+        }
+        self.catch_up(manager).await?;
         let plan = Arc::new(self.planner.plan()?);
         let mut around = self.around.clone();
-        around.recorded = self.manager.recorded();
+        around.recorded = manager.recorded();
         Ok(Planned { plan, around })
     }
 
@@ -153,8 +171,8 @@ impl Live<'_> {
     ///
     /// # Errors
     /// Those of [`Manager::apply`].
-    pub async fn apply(&mut self, planned: Planned) -> Result<ApplyReport, ManageError> {
-        self.apply_with(planned, unseen(), StopHandle::new()).await
+    pub async fn apply(&mut self, manager: &Manager, planned: Planned) -> Result<ApplyReport, ManageError> {
+        self.apply_with(manager, planned, unseen(), StopHandle::new()).await
     }
 
     /// Applies a plan, tells `sink` how it goes, and stops in good order when `stop` says so.
@@ -165,32 +183,41 @@ impl Live<'_> {
     /// Those of [`Manager::apply_with`].
     pub async fn apply_with(
         &mut self,
+        manager: &Manager,
         planned: Planned,
         sink: ProgressSink,
         stop: StopHandle,
     ) -> Result<ApplyReport, ManageError> {
         self.touched.extend(planned.plan.touched());
-        self.manager.apply_with(planned, sink, stop).await
+        manager.apply_with(planned, sink, stop).await
     }
 
     /// Reads and looks at what was touched.
-    async fn catch_up(&mut self) -> Result<(), ManageError> {
+    async fn catch_up(&mut self, manager: &Manager) -> Result<(), ManageError> {
+        if self.all {
+            self.touched.extend(self.planner.desired().resources.keys().cloned());
+            self.touched.extend(manager.recorded().keys().cloned());
+        }
+        if self.has_new_hosts {
+            self.around.state_dirs.extend(manager.state_dirs(&self.planner.desired().hosts));
+            self.has_new_hosts = false;
+        }
         if self.is_moved || !self.touched.is_empty() {
             self.touched.extend(self.late.iter().cloned());
         }
         if self.touched.is_empty() {
             return Ok(());
         }
-        self.manager.catch_up().await?;
-        self.manager.refresh(self.touched.len(), || self.touched.clone()).await?;
-        let recorded = self.manager.recorded();
+        manager.catch_up().await?;
+        manager.refresh(self.touched.len(), || self.touched.clone()).await?;
+        let recorded = manager.recorded();
         let vault = self.around.vault.clone();
         let (mut looks, mut observed) = (Vec::new(), Observed::default());
         for id in &self.touched {
             if let Some(resource) = self.desired().resources.get(id) {
-                self.manager.keep_secrets_of(self.desired(), resource, &vault);
+                manager.keep_secrets_of(self.desired(), resource, &vault);
             }
-            match self.manager.sight(self.planner.desired(), id, &vault)? {
+            match manager.sight(self.planner.desired(), id, &vault)? {
                 Sight::Look(look) => looks.push(look),
                 Sight::Known(seen) => _ = observed.insert(id.clone(), seen),
                 Sight::Nothing => {}
@@ -199,34 +226,35 @@ impl Live<'_> {
         let known = &self.around.hosts;
         let missing = looks.iter().filter_map(|look| look.host.clone());
         let missing = missing.filter(|host| !matches!(known.get(host), Some(Ok(_)))).collect();
-        let connected = self.manager.connect(&self.planner.desired().hosts, &missing).await;
+        let connected = manager.connect(&self.planner.desired().hosts, &missing).await;
         self.around.hosts.extend(connected);
         let around = Surroundings { recorded: recorded.clone(), ..self.around.clone() };
         look_at_all(&Arc::new(around), looks, &mut observed, &mut unseen()).await;
-        let doubts = self.manager.doubted();
+        let doubts = manager.doubted();
         for id in std::mem::take(&mut self.touched) {
             self.planner.recorded(&id, recorded.get(&id).cloned());
             let doubt = doubts.get(&id).cloned().map(Observation::Unknown);
             self.planner.observed(&id, doubt.or_else(|| observed.swap_remove(&id)));
-            let is_late = self.desired().resources.get(&id).is_some_and(|resource| self.is_late(resource));
+            let is_late =
+                self.desired().resources.get(&id).is_some_and(|resource| self.is_late(resource, manager));
             if is_late {
                 self.late.insert(id)
             } else {
                 self.late.remove(&id)
             };
         }
-        self.is_moved = false;
+        (self.is_moved, self.all) = (false, false);
         Ok(())
     }
 
-    fn is_late(&self, resource: &DesiredResource) -> bool {
+    fn is_late(&self, resource: &DesiredResource, manager: &Manager) -> bool {
         !resource.references.is_empty()
             && !self.is_by_record(&resource.id)
-            && !self.manager.recorded().contains_key(&resource.id)
+            && !manager.recorded().contains_key(&resource.id)
     }
 
     fn is_by_record(&self, id: &ResourceId) -> bool {
-        self.manager.registry.kind(id.kind()).is_some_and(|kind| is_by_record(kind.facts()))
+        self.around.registry.kind(id.kind()).is_some_and(|kind| is_by_record(kind.facts()))
     }
 }
 

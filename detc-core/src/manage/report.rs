@@ -8,8 +8,9 @@ use crate::execute::journal::RunNumber;
 use crate::execute::{Failure, Outcome, RunReport};
 use crate::plan::Plan;
 
-/// What came of applying a plan.
+/// What came of applying a plan. A failed action is told here: [`into_result`](Self::into_result) makes an error of it.
 #[derive(Clone, Debug)]
+#[must_use = "what failed, or was not reached, is told here and is no error by itself"]
 #[non_exhaustive]
 pub struct ApplyReport {
     /// The run, by its number; `None` when there was nothing to run.
@@ -50,7 +51,7 @@ impl Display for ApplyReport {
             Outcome::Done => {
                 write!(f, "Done: {} of {total} actions had an effect", tally.done)?;
                 if tally.satisfied > 0 {
-                    write!(f, ", {} found it there already", tally.satisfied)?;
+                    write!(f, ", {} had nothing to do", tally.satisfied)?;
                 }
                 write!(f, ". {run}, {}.", spoken(self.report.took))
             }
@@ -86,7 +87,32 @@ impl Display for ApplyReport {
     }
 }
 
+/// A run that did not end well, as an error, which tells its outcome and the first reason; the report has them all.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the outcome is `{}`{}", .0.report.outcome, first_reason(.0))]
+pub struct NotDone(pub Box<ApplyReport>);
+
+fn first_reason(applied: &ApplyReport) -> String {
+    let failed = applied.report.failures.first();
+    let failed = failed.map(|failure| (applied.plan.action_id(failure.action), failure.error.clone()));
+    let unknown = || applied.plan.unknown().next().map(|it| (it.resource.to_string(), it.reason.to_string()));
+    failed.or_else(unknown).map(|(what, why)| format!(": {what}: {why}")).unwrap_or_default()
+}
+
 impl ApplyReport {
+    /// Nothing where the run ended well, and everything else as an error: for callers who only go on when everything is
+    /// done.
+    ///
+    /// # Errors
+    /// When the outcome is any other than [`Outcome::Done`]: something failed, was held back, was not observed, or was
+    /// stopped.
+    pub fn into_result(self) -> Result<(), NotDone> {
+        match self.report.outcome {
+            Outcome::Done => Ok(()),
+            _ => Err(NotDone(Box::new(self))),
+        }
+    }
+
     fn write_failure(&self, failure: &Failure, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let error = failure.error.replace('\n', "\n    ");
         writeln!(f, "✗ {}: {error}", self.plan.action_id(failure.action))?;

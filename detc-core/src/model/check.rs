@@ -78,6 +78,17 @@ impl InvalidState {
         self
     }
 
+    /// What is wrong and where, without the others and what to do next.
+    pub(crate) fn said(&self) -> String {
+        let place = match &self.place {
+            Some((file, 0)) => format!("{file}: "),
+            Some((file, line)) => format!("{file}:{line}: "),
+            None => String::new(),
+        };
+        let resource = self.resource.as_ref().map(|resource| format!("{resource}: ")).unwrap_or_default();
+        format!("{place}{resource}{}", self.message)
+    }
+
     fn located(mut self, desired: &Desired, origin: Origin) -> Self {
         if let Some(file) = desired.files.get(origin.file as usize).filter(|_| origin.line > 0) {
             self.place = Some((file.clone(), origin.line));
@@ -96,17 +107,13 @@ pub(super) fn check_host(name: &HostName, spec: &HostSpec, registry: &Registry) 
     connector.check(spec).map_err(error)
 }
 
+/// Everything that is wrong, a line for each, with what to do next.
 impl fmt::Display for InvalidState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.place {
-            Some((file, 0)) => write!(f, "{file}: ")?,
-            Some((file, line)) => write!(f, "{file}:{line}: ")?,
-            None => {}
+        f.write_str(&self.said())?;
+        if let Some(hint) = &self.hint {
+            write!(f, " ({hint})")?;
         }
-        if let Some(resource) = &self.resource {
-            write!(f, "{resource}: ")?;
-        }
-        f.write_str(&self.message)?;
         self.others.iter().try_for_each(|other| write!(f, "\n{other}"))
     }
 }

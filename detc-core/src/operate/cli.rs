@@ -31,6 +31,7 @@ mod open;
 mod output;
 mod plan;
 mod progress;
+mod resume;
 mod status;
 mod tree;
 

@@ -61,9 +61,9 @@ fn resource(who: u8, shape: u8) -> DesiredResource {
     line
 }
 
-async fn agrees(live: &mut Live<'_>, manager: &detc_core::manage::Manager) -> Result<(), TestCaseError> {
+async fn agrees(live: &mut Live, manager: &detc_core::manage::Manager) -> Result<(), TestCaseError> {
     let all = manager.plan(live.desired()).await.map_err(|error| error.to_string());
-    let kept = live.plan().await.map_err(|error| error.to_string());
+    let kept = live.plan(manager).await.map_err(|error| error.to_string());
     prop_assert_eq!(kept.map(|planned| planned.plan), all.map(|planned| planned.plan));
     Ok(())
 }
@@ -89,7 +89,7 @@ proptest! {
             for (what, who, shape) in steps {
                 match what {
                     0..3 => live.set(resource(who, shape)),
-                    3 => live.remove(&resource(who, 0).id),
+                    3 => _ = live.remove(&resource(who, 0).id),
                     4 => {
                         let line = match who {
                             0 | 4 => format!("text-{who}-{}", shape % 3),
@@ -99,12 +99,12 @@ proptest! {
                         live.look_at_all();
                     }
                     _ => {
-                        let Ok(planned) = live.plan().await else { continue };
+                        let Ok(planned) = live.plan(&manager).await else { continue };
                         // Now and then a call fails in the middle.
                         if shape.is_multiple_of(3) {
                             world.host.fail_call(u64::from(shape % 16), detc_core::backend::memory::HostFault::AnswerLost);
                         }
-                        let _whatever_comes_of_it = live.apply(planned).await;
+                        let _whatever_comes_of_it = live.apply(&manager, planned).await;
                         // A failure that the apply did not come to must not hit one of the two looks.
                         for _ in 0..16 {
                             let _lost = world.host.read("/nothing", 1).await;
@@ -123,17 +123,17 @@ async fn a_plan_after_one_change_looks_at_one_resource_and_an_apply_too() {
     let (world, store) = (World::new(), memory());
     let manager = world.manager(&store).await;
     let mut live = manager.live(lines(300)).await.unwrap();
-    let planned = live.plan().await.unwrap();
-    assert_eq!(live.apply(planned).await.unwrap().report.outcome, Outcome::Done);
-    assert!(live.plan().await.unwrap().plan.is_empty());
+    let planned = live.plan(&manager).await.unwrap();
+    assert_eq!(live.apply(&manager, planned).await.unwrap().report.outcome, Outcome::Done);
+    assert!(live.plan(&manager).await.unwrap().plan.is_empty());
     let before = world.host.calls();
-    assert!(live.plan().await.unwrap().plan.is_empty());
+    assert!(live.plan(&manager).await.unwrap().plan.is_empty());
     assert_eq!(world.host.calls(), before, "nothing was touched, and nothing is looked at");
     live.set(DesiredResource::new("one", &Line::new("one")).on("m"));
-    let planned = live.plan().await.unwrap();
+    let planned = live.plan(&manager).await.unwrap();
     assert_eq!((planned.plan.actions.len(), world.host.calls() - before), (1, 1));
-    assert_eq!(live.apply(planned).await.unwrap().report.outcome, Outcome::Done);
-    assert!(live.plan().await.unwrap().plan.is_empty());
+    assert_eq!(live.apply(&manager, planned).await.unwrap().report.outcome, Outcome::Done);
+    assert!(live.plan(&manager).await.unwrap().plan.is_empty());
     let calls = world.host.calls() - before;
     assert!(calls < 10, "{calls} calls for one of 301 resources");
 }
@@ -144,17 +144,17 @@ async fn a_host_that_is_declared_later_is_connected_and_one_that_moved_is_looked
     let manager = world.manager(&store).await;
     let mut live = manager.live(detc_core::model::Desired::new()).await.unwrap();
     live.set(DesiredResource::new("x", &Line::new("x")).on("m"));
-    let error = live.plan().await.expect_err("the host is not declared");
+    let error = live.plan(&manager).await.expect_err("the host is not declared");
     assert!(error.to_string().contains('m'), "{error}");
     let memory = HostSpec { connect: "memory".to_owned(), ..HostSpec::local() };
     live.host("m", memory.clone());
-    let planned = live.plan().await.unwrap();
-    assert_eq!(live.apply(planned).await.unwrap().report.outcome, Outcome::Done);
+    let planned = live.plan(&manager).await.unwrap();
+    assert_eq!(live.apply(&manager, planned).await.unwrap().report.outcome, Outcome::Done);
     assert_eq!(world.lines().await, ["x"]);
-    assert!(live.plan().await.unwrap().plan.is_empty());
+    assert!(live.plan(&manager).await.unwrap().plan.is_empty());
     let before = world.host.calls();
     live.host("m", memory);
-    assert!(live.plan().await.unwrap().plan.is_empty());
+    assert!(live.plan(&manager).await.unwrap().plan.is_empty());
     assert_eq!(world.host.calls() - before, 1, "it may be another machine by now");
 }
 
@@ -164,10 +164,12 @@ async fn a_wrong_change_is_refused_and_the_next_one_corrects_it() {
     let manager = world.manager(&store).await;
     let mut live = manager.live(lines(3)).await.unwrap();
     live.set(DesiredResource::new("l1", &Line::new("l1")).on("m").after(&id("line/nobody")));
-    assert!(live.plan().await.expect_err("it comes after nobody").to_string().contains("line/nobody"));
+    assert!(
+        live.plan(&manager).await.expect_err("it comes after nobody").to_string().contains("line/nobody")
+    );
     live.set(DesiredResource::new("l1", &Line::new("l1")).on("m"));
-    let planned = live.plan().await.unwrap();
-    assert_eq!(live.apply(planned).await.unwrap().report.outcome, Outcome::Done);
+    let planned = live.plan(&manager).await.unwrap();
+    assert_eq!(live.apply(&manager, planned).await.unwrap().report.outcome, Outcome::Done);
     assert_eq!(world.lines().await, ["l0", "l1", "l2"]);
 }
 
@@ -180,7 +182,7 @@ async fn what_is_not_there_yet_is_looked_for_where_its_references_lead_now() {
     let text = json!({ "text": { "from": "value/v", "output": "input" } });
     let line = DesiredResource::from_value("line", "x", &text).unwrap().on("m");
     let mut live = manager.live(lines(0).with(value("a")).with(line)).await.unwrap();
-    assert_eq!(live.plan().await.unwrap().plan.counts()[&ChangeKind::Create], 2);
+    assert_eq!(live.plan(&manager).await.unwrap().plan.counts()[&ChangeKind::Create], 2);
     live.set(value("b"));
-    assert_eq!(live.plan().await.unwrap().plan.counts()[&ChangeKind::Adopt], 1);
+    assert_eq!(live.plan(&manager).await.unwrap().plan.counts()[&ChangeKind::Adopt], 1);
 }

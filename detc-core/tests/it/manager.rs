@@ -160,7 +160,8 @@ async fn a_version_with_other_kinds_gives_an_older_run_up_and_plans_anew() {
     let stop = StopHandle::new();
     stop.stop();
     let planned = manager.plan(&lines(3)).await.unwrap();
-    manager.apply_with(planned, unseen(), stop).await.unwrap();
+    let stopped = manager.apply_with(planned, unseen(), stop).await.unwrap();
+    assert!(stopped.into_result().is_err());
     manager.close().await.unwrap();
     let newer = Manager::open(store, Registry::new(), ManagerOptions::default()).await.unwrap();
     let open = newer.interrupted().await.unwrap().unwrap();

@@ -134,7 +134,7 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
 fn status_of_nothing_says_only_what_it_has_looked_at() {
     let place = Place::new();
     place.desire(&[json!({ "kind": "value", "name": "v", "input": 1 })]);
-    let ran = place.fleet(&["status"]).exits(0).shows("Nothing is recorded here. With `-f FILE`");
+    let ran = place.fleet(&["status"]).exits(0).shows("Nothing is recorded here. With `-f detc.json`");
     assert!(!ran.out.contains("desired"), "{}", ran.out);
     place.fleet(&["-f", "detc.json", "status"]).exits(0).shows("desired, and not made yet");
 }

@@ -44,7 +44,7 @@ fn a_saved_plan_is_refused_when_the_world_has_moved() {
 fn a_saved_plan_is_applied_once() {
     let place = saved();
     place.fleet(&["apply", "p", "--yes"]).exits(0);
-    place.fleet(&["apply", "p", "--yes"]).exits(3).complains("stale");
+    place.fleet(&["apply", "p", "--yes"]).exits(3).complains("stale").complains("run-1 has done it already");
 }
 
 #[test]

@@ -164,3 +164,26 @@ fn a_second_interrupt_at_a_terminal_clears_the_bar_and_says_what_may_still_be_at
     let last = ran.out.trim_end().lines().last().unwrap();
     assert!(last.starts_with("Left at once, with create:command/slow in flight."), "{:?}", ran.out);
 }
+
+#[test]
+fn an_interrupted_run_is_finished_when_somebody_says_so_and_its_result_is_shown() {
+    let place = Place::new();
+    let value =
+        |name: &str, after: &[&str]| json!({ "kind": "value", "name": name, "input": 1, "after": after });
+    let gate = json!({ "kind": "command", "name": "gate", "dir": place.text(""), "run": ["/bin/sh", "-c", "read go < gate"] });
+    place.desire(&[gate, value("last", &["command/gate"])]);
+    assert!(Command::new("mkfifo").arg(place.path("gate")).status().unwrap().success());
+    let running = place.start(&["-v", "apply", "--yes"]);
+    assert!(running.saw(1, |line| line.contains("… create:command/gate")));
+    running.signal("INT");
+    assert!(running.saw(1, |line| line.starts_with("Stopping")));
+    std::fs::write(place.path("gate"), "go\n").unwrap();
+    running.wait().exits(130);
+    let asked = "run-1 was interrupted, with 1 of 2 actions left. Finish it? [y/N]";
+    let ran = at_terminal(&place, &[(asked, "n\r")], &["apply"]).exits(3);
+    ran.shows("Nothing was changed. `apply --abandon` gives run-1 up");
+    place.fleet(&["history"]).exits(0).shows("interrupted");
+    let ran = at_terminal(&place, &[(asked, "y\r")], &["apply"]).exits(0);
+    ran.shows("Done: 2 of 2 actions had an effect. run-1, ")
+        .shows("Nothing to do: 2 resources are as desired.");
+}

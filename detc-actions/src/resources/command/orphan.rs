@@ -96,7 +96,7 @@ impl Orphan {
 
     /// What to say of it when it does no more.
     pub(super) fn has_ended(&self) -> String {
-        format!("{}, ran until now", self.what)
+        format!("{}, has ended only now", self.what)
     }
 }
 

@@ -19,8 +19,7 @@ fn read(text: &str, format: Format) -> Result<Desired, InvalidState> {
 #[track_caller]
 fn refuses(text: &str, expected: &Expect) {
     let error = read(text, Format::Json).unwrap_err();
-    let hint = error.hint.as_ref().map(|hint| format!("\n  {hint}")).unwrap_or_default();
-    expected.assert_eq(&format!("{error}{hint}"));
+    expected.assert_eq(&error.to_string());
 }
 
 #[cfg(all(feature = "yaml", feature = "toml"))]
@@ -123,9 +122,9 @@ fn a_dangling_id_is_refused_with_the_nearest() {
         r#"{"version":1,"resources":[
   {"kind":"value","name":"alpha","input":1},
   {"kind":"value","name":"b","input":2,"after":["value/alhpa"]}]}"#,
-        &expect![[r#"
-            fleet:3: value/b: is after value/alhpa, which is not in the desired state
-              did you mean `value/alpha`?"#]],
+        &expect![
+            "fleet:3: value/b: is after value/alhpa, which is not in the desired state (did you mean `value/alpha`?)"
+        ],
     );
 }
 
@@ -146,9 +145,9 @@ fn a_loop_is_refused_as_its_shortest() {
   {"kind":"value","name":"a","input":1,"after":["value/b"]},
   {"kind":"value","name":"b","input":1,"after":["value/c"]},
   {"kind":"value","name":"c","input":1,"after":["value/a", "value/b"]}]}"#,
-        &expect![[r#"
-            fleet:3: value/b: a loop: value/b → value/c → value/b; each one comes after the next
-              remove one of these `after`, references or `restart_on`"#]],
+        &expect![
+            "fleet:3: value/b: a loop: value/b → value/c → value/b; each one comes after the next (remove one of these `after`, references or `restart_on`)"
+        ],
     );
 }
 
@@ -157,9 +156,7 @@ fn syntax_kinds_hosts_ids_and_versions_are_checked() {
     refuses("{\"version\":1,\n\"resources\":[}", &expect!["fleet:2: a value is expected here"]);
     refuses(
         r#"{"version":1,"resources":[{"kind":"valeu","name":"a","input":1}]}"#,
-        &expect![[r#"
-            fleet:1: valeu/a: unknown kind `valeu`: this program has value
-              did you mean `value`?"#]],
+        &expect!["fleet:1: valeu/a: unknown kind `valeu`: this program has value (did you mean `value`?)"],
     );
     refuses(
         r#"{"version":1,"resources":[{"kind":"value","name":"a","input":1,"host":"h1"}]}"#,
@@ -174,12 +171,7 @@ fn syntax_kinds_hosts_ids_and_versions_are_checked() {
         &expect!["fleet:1: value/a: `after[0]`: `b` is not a resource id: expected `kind/name`"],
     );
     refuses(r#"{"version":2}"#, &expect!["fleet:1: `version` is 2: this program reads version 1"]);
-    refuses(
-        r#"{}"#,
-        &expect![[r#"
-        fleet:1: `version` is missing
-          add the field `version`, which is 1"#]],
-    );
+    refuses(r#"{}"#, &expect!["fleet:1: `version` is missing (add the field `version`, which is 1)"]);
     refuses(
         r#"{"version":1,"hosts":{"h":{"connect":"carrier-pigeon://x"}}}"#,
         &expect!["fleet:1: host h: no connector for `carrier-pigeon://x`: this program has "],
@@ -223,9 +215,9 @@ fn all_that_is_wrong_is_told_at_once() {
   {"kind":"value","name":"b","input":1}]}"#,
         &expect![[r#"
             fleet:2: value/a: unknown field `inptu`: did you mean `input`?
-            fleet:3: value/alpha: is after value/aplha, which is not in the desired state
-            fleet:3: value/alpha: is after valve/b, which is not in the desired state
-            fleet:3: value/alpha: is after value/x, which is not in the desired state"#]],
+            fleet:3: value/alpha: is after value/aplha, which is not in the desired state (add value/aplha, or remove what names it)
+            fleet:3: value/alpha: is after valve/b, which is not in the desired state (did you mean `value/b`?)
+            fleet:3: value/alpha: is after value/x, which is not in the desired state (did you mean `value/a`?)"#]],
     );
     let many: Vec<String> = (0..25).map(|n| format!(r#"{{"kind":"value","name":"n{n}"}}"#)).collect();
     let error =

@@ -1,7 +1,5 @@
 //! `apply` and `destroy`: show, ask, do, report.
 
-use std::sync::Arc;
-
 use serde_json::json;
 
 use super::args::{ApplyArgs, DestroyArgs};
@@ -10,11 +8,12 @@ use super::error::Failed;
 use super::interrupt::Interrupts;
 use super::open::{Access, Session};
 use super::output::Output;
+use super::resume::{Came, Resume};
 use super::{DONE, FAILED, INTERRUPTED, REFUSED, plan, progress};
+use crate::execute::Outcome;
 use crate::execute::journal::RunNumber;
-use crate::execute::{Outcome, ProgressSink};
-use crate::manage::{ApplyReport, ManageError, Manager, Planned, Resumed};
-use crate::model::Desired;
+use crate::manage::{ApplyReport, ManageError, Manager, Planned};
+use crate::model::{Desired, Digest};
 use crate::plan::render::Purpose;
 use crate::plan::{Plan, PlanError, Selection, file};
 
@@ -46,16 +45,19 @@ pub(super) async fn run(session: Session, args: ApplyArgs, output: &Output) -> R
     let interrupts = Interrupts::listen(output, "`apply` resumes the run.");
     let resume =
         Resume { desired: desired.as_ref(), saved: saved.as_ref().map(|saved| &saved.plan), args: &args };
-    if let Some(code) = resume.finish(&manager, &interrupts, output).await? {
-        plan::leave(manager, desired).await?;
-        return Ok(code);
-    }
+    let earlier = match resume.finish(&manager, &interrupts, output).await? {
+        Came::To(code) => {
+            plan::leave(manager, desired).await?;
+            return Ok(code);
+        }
+        Came::After(earlier) => earlier,
+    };
     // Only now: what an interrupted run left open is in doubt when that run has ended.
     for settlement in &args.settle {
         manager.settle(settlement).await?;
         output.say(&format!("settled: {settlement}"));
     }
-    let operator = Operator { manager: &manager, yes: args.yes, interrupts: &interrupts, output };
+    let operator = Operator { manager: &manager, yes: args.yes, interrupts: &interrupts, earlier, output };
     let code = match (saved, &desired) {
         (Some(saved), desired) => operator.apply_saved(saved.plan, desired.as_ref()).await?,
         (None, Some(desired)) => {
@@ -81,7 +83,8 @@ pub(super) async fn destroy(session: Session, args: DestroyArgs, output: &Output
         output.say(&format!("{} was interrupted: it is given up, and what it did is removed.", open.number));
         manager.give_up(open, "everything was to be removed").await?;
     }
-    let operator = Operator { manager: &manager, yes: args.yes, interrupts: &interrupts, output };
+    let operator =
+        Operator { manager: &manager, yes: args.yes, interrupts: &interrupts, earlier: Vec::new(), output };
     let code = operator.bring_about(&Desired::new(), &Selection::all(), Purpose::Destroy).await?;
     plan::leave(manager, ()).await?;
     Ok(code)
@@ -99,86 +102,6 @@ fn undestroyed(error: ManageError) -> Failed {
     Failed { message: of_protected.unwrap_or(failed.message), ..failed }
 }
 
-/// What is asked for while a run may have been interrupted.
-struct Resume<'a> {
-    desired: Option<&'a Desired>,
-    saved: Option<&'a Plan>,
-    args: &'a ApplyArgs,
-}
-
-impl Resume<'_> {
-    /// Goes on with an interrupted run. `Some`: it did not go well, or there is nothing to do after it, and this is the exit
-    /// code.
-    async fn finish(
-        &self,
-        manager: &Manager,
-        interrupts: &Interrupts,
-        output: &Output,
-    ) -> Result<Option<u8>, Failed> {
-        let Self { desired, saved, args } = *self;
-        let Some(open) = manager.interrupted().await? else { return Ok(None) };
-        let number = open.number;
-        if args.abandon {
-            manager.give_up(open, "it was abandoned").await?;
-            output.say(&format!("{number} was interrupted, and is given up."));
-            return Ok(None);
-        }
-        if !args.yes && !may_ask() {
-            return Err(Failed::refused(
-                "not_confirmed",
-                format!("{number} was interrupted and would be resumed"),
-            )
-            .with_hint("add `--yes`, or `--yes --abandon` to give it up"));
-        }
-        output.say(&format!("{number} was interrupted: it is finished first."));
-        let (_, resumed_plan, _) = manager.run(number).await?;
-        let sink: ProgressSink = match resumed_plan {
-            Some(resumed) => progress::running(&Arc::new(resumed), output, interrupts),
-            None => {
-                interrupts.running();
-                Box::new(|_| {})
-            }
-        };
-        let resumed = manager.resume(open, desired, sink, interrupts.stop()).await?;
-        interrupts.between();
-        match resumed {
-            // The very plan that is to be applied.
-            Resumed::Finished(report) if saved.is_some_and(|saved| saved.id == report.plan.id) => {
-                interrupts.over();
-                self::report(&report, Purpose::Desired, &[], output)?;
-                Ok(Some(exit_code(report.report.outcome)))
-            }
-            Resumed::Finished(report) if report.report.outcome == Outcome::Done => {
-                output.say(&format!("{number} is finished."));
-                Ok(None)
-            }
-            Resumed::Finished(report) if report.report.outcome == Outcome::Refused => {
-                output.text(&format!("{report}\n"))?;
-                output.say(&format!("{number} has ended, with what was held back planned anew."));
-                Ok(None)
-            }
-            Resumed::Finished(report)
-                if !args.settle.is_empty() && report.report.outcome == Outcome::Failed =>
-            {
-                output
-                    .say(&format!("{number} has ended, with what is settled now and the rest planned anew."));
-                Ok(None)
-            }
-            Resumed::Finished(report) => {
-                interrupts.over();
-                self::report(&report, Purpose::Desired, &[], output)?;
-                Ok(Some(exit_code(report.report.outcome)))
-            }
-            Resumed::Superseded(number, why) => {
-                output.say(&format!(
-                    "{number} is not gone on with: {why}. Everything is looked at again and planned anew."
-                ));
-                Ok(None)
-            }
-        }
-    }
-}
-
 /// How often what is held back is planned anew in one command: once for whoever was there in between, once more for good
 /// measure. What moves all the time is a fight with somebody else, and is for a person to see.
 const ROUNDS_MAX: usize = 3;
@@ -188,11 +111,13 @@ struct Operator<'a> {
     manager: &'a Manager,
     yes: bool,
     interrupts: &'a Interrupts,
+    /// The runs of the same command before the next one.
+    earlier: Vec<RunNumber>,
     output: &'a Output,
 }
 
 /// What came of a plan.
-enum Came {
+enum Applied {
     /// It was not done; this is the exit code.
     Undone(u8),
     /// It was done, so.
@@ -203,23 +128,42 @@ impl Operator<'_> {
     /// Does exactly what was planned before.
     async fn apply_saved(&self, saved: Plan, desired: Option<&Desired>) -> Result<u8, Failed> {
         let mut looking = progress::looking(self.output);
-        let planned = self.manager.prepare(saved, desired, &mut looking).await?;
+        let id = saved.id;
+        let planned = match self.manager.prepare(saved, desired, &mut looking).await {
+            Ok(planned) => planned,
+            Err(error) => return Err(self.done_before(id, error).await),
+        };
         drop(looking);
         match self.confirm_and_run(planned, Purpose::Desired).await? {
-            Came::Undone(code) => Ok(code),
-            Came::Done(report) => self.end(&report, Purpose::Desired, &[]),
+            Applied::Undone(code) => Ok(code),
+            Applied::Done(report) => self.end(&report, Purpose::Desired),
+        }
+    }
+
+    /// Says of a stale plan by which run it was done, if it was.
+    async fn done_before(&self, plan: Digest, error: ManageError) -> Failed {
+        let is_stale = matches!(error, ManageError::Stale(_));
+        let failed = Failed::from(error);
+        let runs = if is_stale { self.manager.history().await.unwrap_or_default() } else { Vec::new() };
+        match runs.iter().find(|run| run.plan == plan && run.outcome == Some(Outcome::Done)) {
+            Some(run) => failed.with_hint(format!(
+                "{} has done it already; run `plan --out` again for what is to do now",
+                run.number
+            )),
+            None => failed,
         }
     }
 
     /// Plans and does; what was held back since the world moved is planned anew, and confirmed anew.
     async fn bring_about(
-        &self,
+        mut self,
         desired: &Desired,
         selection: &Selection,
         purpose: Purpose,
     ) -> Result<u8, Failed> {
-        let mut earlier = Vec::new();
+        let mut rounds = 0;
         loop {
+            rounds += 1;
             let mut looking = progress::looking(self.output);
             let planned = self.manager.plan_with(desired, selection, &mut looking).await;
             drop(looking);
@@ -228,21 +172,21 @@ impl Operator<'_> {
                 Purpose::Destroy => undestroyed(error),
             })?;
             let report = match self.confirm_and_run(planned, purpose).await? {
-                Came::Undone(code) => return Ok(code),
-                Came::Done(report) => report,
+                Applied::Undone(code) => return Ok(code),
+                Applied::Done(report) => report,
             };
             let is_held = report.report.outcome == Outcome::Refused;
-            let Some(number) = report.run.filter(|_| is_held && earlier.len() + 1 < ROUNDS_MAX) else {
-                return self.end(&report, purpose, &earlier);
+            let Some(number) = report.run.filter(|_| is_held && rounds < ROUNDS_MAX) else {
+                return self.end(&report, purpose);
             };
-            earlier.push(number);
+            self.earlier.push(number);
             self.interrupts.between();
             self.output.text(&format!("{report}\n"))?;
             self.output.say("What was held back is planned anew.");
         }
     }
 
-    async fn confirm_and_run(&self, planned: Planned, purpose: Purpose) -> Result<Came, Failed> {
+    async fn confirm_and_run(&self, planned: Planned, purpose: Purpose) -> Result<Applied, Failed> {
         let (output, interrupts) = (self.output, self.interrupts);
         let shown = planned.plan.clone();
         let is_shown = !output.json && (!self.yes || !output.quiet);
@@ -251,7 +195,7 @@ impl Operator<'_> {
         }
         if is_shown && shown.is_settled() {
             // The plan has said that there is nothing to do.
-            return Ok(Came::Undone(DONE));
+            return Ok(Applied::Undone(DONE));
         }
         let question = match (purpose, shown.actions.len()) {
             (Purpose::Desired, 1) => "Apply 1 action?".to_owned(),
@@ -262,20 +206,20 @@ impl Operator<'_> {
         if !shown.is_empty() && !self.yes && ask(&question, output)? == Answer::No {
             let more = if interrupts.has_run() { "more " } else { "" };
             output.text(&format!("Nothing {more}was changed.\n"))?;
-            return Ok(Came::Undone(REFUSED));
+            return Ok(Applied::Undone(REFUSED));
         }
         let sink = progress::running(&shown, output, interrupts);
-        Ok(Came::Done(self.manager.apply_with(planned, sink, interrupts.stop()).await?))
+        Ok(Applied::Done(self.manager.apply_with(planned, sink, interrupts.stop()).await?))
     }
 
-    fn end(&self, report: &ApplyReport, purpose: Purpose, earlier: &[RunNumber]) -> Result<u8, Failed> {
+    fn end(&self, report: &ApplyReport, purpose: Purpose) -> Result<u8, Failed> {
         self.interrupts.over();
-        self::report(report, purpose, earlier, self.output)?;
+        self::report(report, purpose, &self.earlier, self.output)?;
         Ok(exit_code(report.report.outcome))
     }
 }
 
-fn exit_code(outcome: Outcome) -> u8 {
+pub(super) fn exit_code(outcome: Outcome) -> u8 {
     match outcome {
         Outcome::Done => DONE,
         Outcome::Failed | Outcome::Superseded => FAILED,
@@ -284,8 +228,9 @@ fn exit_code(outcome: Outcome) -> u8 {
     }
 }
 
-/// Reports a run. `earlier` are those of the same command in which something was held back.
-fn report(
+/// Reports a run. `earlier` are those of the same command before it: one that was resumed, those in which something was
+/// held back.
+pub(super) fn report(
     applied: &ApplyReport,
     purpose: Purpose,
     earlier: &[RunNumber],

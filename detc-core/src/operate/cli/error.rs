@@ -68,7 +68,7 @@ fn full(error: &dyn std::error::Error) -> String {
 impl From<InvalidState> for Failed {
     fn from(mut error: InvalidState) -> Self {
         let others = std::mem::take(&mut error.others);
-        let mut failed = Self::new(USAGE, "invalid", error.to_string());
+        let mut failed = Self::new(USAGE, "invalid", error.said());
         (failed.resource, failed.hint) = (error.resource, error.hint);
         failed.others = others.into_iter().map(Self::from).collect();
         failed

@@ -22,6 +22,9 @@ pub(super) struct Session {
     output: Output,
 }
 
+/// What a desired state is called that needs no naming.
+const NAMES: [&str; 4] = ["detc.json", "detc.yaml", "detc.yml", "detc.toml"];
+
 /// What a command does with the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
@@ -125,12 +128,14 @@ impl Session {
         if !self.global.files.is_empty() {
             return Ok(self.global.files.clone());
         }
-        let names = ["detc.json", "detc.yaml", "detc.yml", "detc.toml"];
-        let found: Vec<PathBuf> = names.iter().map(PathBuf::from).filter(|path| path.exists()).collect();
+        let found = defaults();
         match found.len() {
             1 => Ok(found),
-            0 => Err(Failed::usage("no desired state is given, and there is no detc.json in this folder")
-                .with_hint("name it with `-f FILE`")),
+            0 => {
+                let message =
+                    format!("no desired state is given, and this folder has none of {}", NAMES.join(", "));
+                Err(Failed::usage(message).with_hint("name it with `-f FILE`"))
+            }
             _ => {
                 let listed: Vec<_> = found.iter().map(|path| path.display().to_string()).collect();
                 let error = InvalidState::new(format!(
@@ -141,6 +146,11 @@ impl Session {
             }
         }
     }
+}
+
+/// The desired states of this folder that count where none is named.
+pub(super) fn defaults() -> Vec<PathBuf> {
+    NAMES.iter().map(PathBuf::from).filter(|path| path.exists()).collect()
 }
 
 /// Names the store in an error of it.

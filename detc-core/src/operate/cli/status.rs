@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::error::Failed;
-use super::open::{Access, Session};
+use super::open::{Access, Session, defaults};
 use super::output::Output;
 use super::{DONE, FAILED, plan, progress};
 use crate::manage::{ResourceStatus, StatusState};
@@ -19,7 +19,8 @@ pub(super) async fn run(session: Session, output: &Output) -> Result<u8, Failed>
     } else {
         output.text(&match (&desired, all.is_empty()) {
             (None, true) => {
-                "Nothing is recorded here. With `-f FILE` it is also said what is not made yet.\n".to_owned()
+                let file = defaults().first().map_or("FILE".to_owned(), |file| file.display().to_string());
+                format!("Nothing is recorded here. With `-f {file}` it is also said what is not made yet.\n")
             }
             _ => text(&all, output),
         })?;
