@@ -179,6 +179,7 @@ impl Driver {
             stopping: false,
             recorded: 0,
             checked_at: vec![None; engine.ends().count()],
+            remarks: Vec::new(),
             began: began.checked_sub(self.elapsed).unwrap_or(began),
             engine,
         };
@@ -223,7 +224,8 @@ impl Driver {
                 _ = stop.wait_for(|stop| *stop), if !state.stopping => self.notice_stop(&mut state),
             }
         }
-        let report = RunReport::new(state.engine.ends(), began.elapsed());
+        let mut report = RunReport::new(state.engine.ends(), began.elapsed());
+        report.remarks = state.remarks;
         (self.sink)(&Progress::Over { outcome: report.outcome });
         Ok(report)
     }
@@ -300,6 +302,7 @@ impl Driver {
                     let writes = self.work.records(action, &end);
                     let took = state.checked_at[action as usize].map_or(Duration::ZERO, |at| at.elapsed());
                     (self.sink)(&Progress::Ended { action, end: &end, took, remark: remark.as_deref() });
+                    state.remarks.extend(remark.map(|remark| (action, remark)));
                     state.record(action, What::from(&end), writes);
                 }
                 Command::Finish => state.finishing = true,
@@ -340,6 +343,7 @@ struct Run {
     stopping: bool,
     recorded: u64,
     checked_at: Vec<Option<Instant>>,
+    remarks: Vec<(u32, String)>,
     began: Instant,
 }
 

@@ -89,6 +89,8 @@ pub struct RunReport {
     pub tally: Tally,
     /// Those that failed or were held back.
     pub failures: Vec<Failure>,
+    /// What is to be known of actions that ended well, by their number: what a removal left, and why.
+    pub remarks: Vec<(u32, String)>,
     /// How long it took.
     pub took: Duration,
 }
@@ -131,7 +133,7 @@ impl RunReport {
         } else {
             Outcome::Failed
         };
-        Self { outcome, tally, failures, took }
+        Self { outcome, tally, failures, remarks: Vec::new(), took }
     }
 
     /// Counts an action as failed that had ended well, and whose effect did not last. Which of those that ended well it is

@@ -29,6 +29,12 @@ impl Display for ApplyReport {
         for failure in &self.report.failures {
             self.write_failure(failure, f)?;
         }
+        for (action, remark) in self.report.remarks.iter().take(SHOWN_MAX) {
+            writeln!(f, "! {}: {remark}", self.plan.action_id(*action))?;
+        }
+        if self.report.remarks.len() > SHOWN_MAX {
+            writeln!(f, "! and {} more that left something", self.report.remarks.len() - SHOWN_MAX)?;
+        }
         for change in self.plan.unknown().take(SHOWN_MAX) {
             writeln!(f, "? {}: {}", change.resource, change.reason)?;
         }

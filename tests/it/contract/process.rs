@@ -133,3 +133,38 @@ fn a_process_outlives_a_kill_of_the_manager_and_is_never_there_twice() {
     assert_eq!(daemons(&place).len(), 1, "{}", place.read("starts"));
     place.fleet(&["plan", "--detailed-exitcode"]).exits(0);
 }
+
+#[test]
+fn a_change_that_restarts_is_called_so_and_one_that_does_not_is_not() {
+    let place = Place::new();
+    let process = |version: &str, grace: u32| {
+        json!({
+            "kind": "process", "name": "web", "dir": place.text(""), "env": { "VERSION": version },
+            "command": ["/bin/sh", "-c", "exec sleep 1000"], "stop": { "grace_ms": grace }, "labels": { "app": "web" },
+        })
+    };
+    let desire = |version: &str, grace: u32| {
+        let mut process = process(version, grace);
+        process["host"] = "here".into();
+        let bound = json!([{ "name": "up", "available": { "kind": "process" }, "at_least": 1 }]);
+        let state = json!({
+            "version": 1, "hosts": { "here": { "connect": "local" } }, "resources": [process], "invariants": bound,
+        });
+        place.write("detc.json", state.to_string());
+    };
+    desire("1", 100);
+    place.apply();
+    until("it runs", || daemons(&place).len() == 1);
+    let first = daemons(&place);
+    desire("1", 200);
+    place.fleet(&["plan"]).exits(0).shows("~ update process/web").shows("never worse than 1");
+    place.apply();
+    assert_eq!(daemons(&place), first, "how it is stopped does not concern how it runs");
+    desire("2", 200);
+    place
+        .fleet(&["plan"])
+        .exits(3)
+        .shows("~ restart process/web")
+        .shows("BROKEN: up: at least 1; now 1, and when");
+    assert_eq!(daemons(&place), first);
+}

@@ -267,6 +267,10 @@ pub(super) fn report(
             "failures": failures,
             "duration_ms": report.took.as_millis() as u64,
         });
+        if !report.remarks.is_empty() {
+            let remark = |(action, remark): &(u32, String)| json!({ "action": plan.action_id(*action), "resource": plan.resource_of(*action), "remark": remark });
+            object["remarks"] = report.remarks.iter().map(remark).collect();
+        }
         if !earlier.is_empty() {
             object["earlier"] = earlier.iter().map(ToString::to_string).collect();
         }
