@@ -1,4 +1,4 @@
-//! The tests are in the folders beside this file. This library carries the code blocks of the README and the book, so that
+//! The tests are in the folders beside this file. This library carries the code blocks of the README, so that
 //! they compile and run.
 
 #[cfg(doctest)]

@@ -165,8 +165,8 @@ pub enum ManageError {
     /// A saved plan needs sensitive values or file contents, which it does not hold: give the desired state with it.
     #[error("the plan does not hold the sensitive values and file contents of {0}: the desired state does")]
     NotKept(ResourceId),
-    /// A run was interrupted: resume it first.
-    #[error("{0} was interrupted and is not finished")]
+    /// A run was interrupted: [finish](Manager::finish_interrupted) it first, or [give it up](Manager::give_up).
+    #[error("{0} was interrupted and is not finished: resume it first, or give it up")]
     Unfinished(RunNumber),
     /// A run of this manager goes on: wait for its end.
     #[error("another run of this manager goes on")]

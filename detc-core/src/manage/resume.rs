@@ -24,6 +24,15 @@ pub enum Resumed {
     Superseded(RunNumber, String),
 }
 
+impl Display for Resumed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Finished(report) => report.fmt(f),
+            Self::Superseded(number, why) => write!(f, "{number} was given up: {why}."),
+        }
+    }
+}
+
 /// What a person found out about an action that was in doubt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settlement {
@@ -127,6 +136,19 @@ impl Manager {
         };
         let report = self.drive(Arc::new(plan), around, head, engine, first, driver, (sink, stop)).await?;
         Ok(Resumed::Finished(Box::new(report)))
+    }
+
+    /// Goes on with the interrupted run, if there is one, and tells what became of it: what a program does first that was
+    /// started again. See [`resume`](Self::resume).
+    ///
+    /// # Errors
+    /// Those of [`resume`](Self::resume).
+    pub async fn finish_interrupted(
+        &self,
+        desired: Option<&Desired>,
+    ) -> Result<Option<Resumed>, ManageError> {
+        let Some(head) = self.interrupted().await? else { return Ok(None) };
+        self.resume(head, desired, crate::execute::unseen(), StopHandle::new()).await.map(Some)
     }
 
     /// Reads a run; the inner error says why it can not be gone on with.

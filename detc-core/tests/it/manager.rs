@@ -356,3 +356,19 @@ async fn a_manager_that_can_not_be_opened_leaves_the_lead_to_the_next_try() {
         assert!(matches!(refused, Err(ManageError::Record { .. })), "{refused:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_interrupted_is_finished_in_one_call_and_nothing_otherwise() {
+    let (world, store) = (World::new(), memory());
+    let manager = world.manager(&store).await;
+    assert!(manager.finish_interrupted(None).await.unwrap().is_none());
+    let stop = StopHandle::new();
+    stop.stop();
+    let planned = manager.plan(&lines(3)).await.unwrap();
+    let stopped = manager.apply_with(planned, unseen(), stop).await.unwrap();
+    assert!(stopped.into_result().unwrap_err().to_string().contains("interrupted"));
+    let finished = manager.finish_interrupted(Some(&lines(3))).await.unwrap().unwrap();
+    assert!(finished.to_string().starts_with("Done: 3 of 3 actions"), "{finished}");
+    assert_eq!(world.lines().await.len(), 3);
+    assert!(manager.finish_interrupted(None).await.unwrap().is_none());
+}

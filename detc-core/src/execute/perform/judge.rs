@@ -55,7 +55,7 @@ pub(crate) fn judge(
 /// What a person has to do about a resource whose last action may or may not have happened.
 pub(crate) fn how_to_settle(id: &ResourceId) -> String {
     format!(
-        "it must not be done twice: find out whether it was done, then run `apply --settle done={id}` or \
+        "it must not be done twice: find out whether it was done, then settle it with `apply --settle done={id}` or \
          `apply --settle not-done={id}`"
     )
 }
