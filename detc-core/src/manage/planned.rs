@@ -8,6 +8,7 @@ use super::{ManageError, Manager, records};
 use crate::diff::{ChangeKind, Differ, intent_digest};
 use crate::execute::journal::RunNumber;
 use crate::execute::{ProgressSink, Surroundings, how_to_settle};
+use crate::model::parallel::in_parts;
 use crate::model::secret::{Vault, has_mark};
 use crate::model::{
     Desired, DesiredResource, Doc, HostName, Observation, RecordBody, Reference, ResourceId, substitute,
@@ -122,7 +123,7 @@ impl Manager {
         for (index, action) in plan.actions.iter().enumerate() {
             let id = plan.resource_of(index as u32);
             let base = self.body(base_id(action, id))?;
-            let by_record = self.registry.kind(id.kind()).is_none_or(|kind| is_by_record(kind.facts()));
+            let by_record = self.is_by_record(id);
             if by_record || observed.contains_key(id) {
                 continue;
             }
@@ -245,9 +246,20 @@ impl Manager {
 
     /// Puts into the vault what a plan of `desired` has marks of.
     pub(super) fn keep_secrets(&self, desired: &Desired, vault: &Mutex<Vault>) {
-        for resource in desired.resources.values() {
-            self.keep_secrets_of(desired, resource, vault);
+        let with_secrets = in_parts(desired.resources.len(), |range| {
+            let has = |index: &usize| self.has_secrets(&desired.resources[*index]);
+            range.filter(has).collect::<Vec<usize>>()
+        });
+        for index in with_secrets.into_iter().flatten() {
+            // What a reference led to was marked where it is used.
+            let _late = self.resolve_now(desired, &desired.resources[index], vault, DEPTH_MAX);
         }
+    }
+
+    fn has_secrets(&self, resource: &DesiredResource) -> bool {
+        self.registry.kind(resource.id.kind()).is_some_and(|kind| {
+            !kind.facts().traits.sensitive.is_empty() || !resource.extra().sensitive.is_empty()
+        })
     }
 
     /// The same for one resource.
@@ -257,11 +269,7 @@ impl Manager {
         resource: &DesiredResource,
         vault: &Mutex<Vault>,
     ) {
-        let has_secrets = self.registry.kind(resource.id.kind()).is_some_and(|kind| {
-            !kind.facts().traits.sensitive.is_empty() || !resource.extra().sensitive.is_empty()
-        });
-        if has_secrets {
-            // What a reference led to was marked where it is used.
+        if self.has_secrets(resource) {
             let _late = self.resolve_now(desired, resource, vault, DEPTH_MAX);
         }
     }
@@ -275,8 +283,18 @@ impl Manager {
         let recorded = self.recorded();
         let mut looks = Vec::new();
         let mut known = Observed::default();
-        let gone = recorded.keys().filter(|id| !desired.resources.contains_key(*id));
-        for id in desired.resources.keys().chain(gone) {
+        // Of most there may be nothing to look at: that is found out on all cores, and before anything is looked up.
+        let desired_ids = in_parts(desired.resources.len(), |range| {
+            let ids = range
+                .map(|index| desired.resources.get_index(index).expect("invariant: an index of these").0);
+            ids.filter(|id| !self.is_by_record(id)).collect::<Vec<_>>()
+        });
+        let gone = in_parts(recorded.len(), |range| {
+            let ids = range.map(|index| recorded.get_index(index).expect("invariant: an index of these").0);
+            let is_gone = |id: &&ResourceId| !self.is_by_record(id) && !desired.resources.contains_key(*id);
+            ids.filter(is_gone).collect::<Vec<_>>()
+        });
+        for id in desired_ids.into_iter().chain(gone).flatten() {
             match self.sight(desired, id, vault)? {
                 Sight::Look(look) => looks.push(look),
                 Sight::Known(seen) => _ = known.insert(id.clone(), seen),
@@ -286,6 +304,11 @@ impl Manager {
         Ok((looks, known))
     }
 
+    /// Whether its record alone can tell what is there, or nothing can: its kind is not known.
+    pub(super) fn is_by_record(&self, id: &ResourceId) -> bool {
+        self.registry.kind(id.kind()).is_none_or(|kind| is_by_record(kind.facts()))
+    }
+
     /// How a resource that is desired or recorded is seen.
     pub(super) fn sight(
         &self,
@@ -293,7 +316,7 @@ impl Manager {
         id: &ResourceId,
         vault: &Mutex<Vault>,
     ) -> Result<Sight, ManageError> {
-        if self.registry.kind(id.kind()).is_none_or(|kind| is_by_record(kind.facts())) {
+        if self.is_by_record(id) {
             return Ok(Sight::Nothing);
         }
         let Some(resource) = desired.resources.get(id) else {
