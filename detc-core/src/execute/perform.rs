@@ -18,10 +18,12 @@ use crate::store::Write;
 mod around;
 mod fence;
 mod judge;
+mod keys;
 
 pub use around::Surroundings;
 pub(crate) use around::Try;
 pub(crate) use judge::{how_to_settle, judge};
+pub use keys::TriedKey;
 
 /// A future of a check or an apply.
 pub type Performing<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -63,6 +65,8 @@ struct State {
     open: Map<u32, Open>,
     /// The records made in this run that others need.
     made: Map<ResourceId, Arc<RecordBody>>,
+    /// The idempotency keys of what was tried and has not ended well, in earlier runs or in this one.
+    keys: Map<ResourceId, TriedKey>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -73,6 +77,7 @@ struct Open {
     triggers: Option<String>,
     /// What is left on purpose of something that was removed, and why.
     left: Option<String>,
+    key: Option<TriedKey>,
     /// Whether it was tried before and the end of that try is not known.
     begun_before: bool,
     error: String,
@@ -92,7 +97,8 @@ impl PlanWork {
                 needed.extend(extra.restart_on.iter().cloned());
             }
         }
-        Self { plan, around, needed, state: Mutex::default() }
+        let state = State { keys: (*around.keys).clone(), ..State::default() };
+        Self { plan, around, needed, state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -172,6 +178,7 @@ impl PlanWork {
         let spec = self.resolve(action, id)?;
         let token = self.token(action);
         let begun = phase == Phase::Settle || self.around.begun.contains(id);
+        let key = self.tried_key(index, &spec, token.as_deref());
         let call = around::Call {
             index,
             action,
@@ -179,7 +186,7 @@ impl PlanWork {
             spec: &spec,
             base: base.as_deref(),
             token: token.as_deref(),
-            plan: &self.plan,
+            key: key.as_str(),
             // The try that is verified has ended, and it began when no other was under way.
             begun_before: begun && phase != Phase::Verify,
         };
@@ -219,6 +226,7 @@ impl PlanWork {
         open.observed = Some(observed);
         open.triggers = token;
         open.begun_before = begun;
+        open.key = Some(key);
         Ok(checked)
     }
 
@@ -236,6 +244,7 @@ impl PlanWork {
             Some(Observation::Unobservable) | None => base.is_some(),
         };
         let token = open.triggers.as_deref();
+        let key = open.key.unwrap_or_else(|| self.tried_key(index, &spec, token));
         let call = around::Call {
             index,
             action,
@@ -243,7 +252,7 @@ impl PlanWork {
             spec: &spec,
             base: base.as_deref(),
             token,
-            plan: &self.plan,
+            key: key.as_str(),
             begun_before: open.begun_before,
         };
         let output = if action.verb.removes() {
@@ -347,12 +356,21 @@ impl Perform for PlanWork {
 
     fn starting(&self, index: u32) -> Vec<Write> {
         let (action, id) = self.action(index);
-        if action.crash != CrashClass::AtMostOnce || action.recording.is_none() {
-            return Vec::new();
+        let open = || self.state().open.get(&index).cloned().unwrap_or_default();
+        match action.crash {
+            CrashClass::AtMostOnce if action.recording.is_some() => {
+                let (record, _) = self.record(index, &NodeEnd::Done, open());
+                vec![Write::Put { key: doubt_key(id), value: record.as_bytes().clone(), lease: None }]
+            }
+            CrashClass::IdempotencyKey => {
+                let key = open().key.expect("invariant: what starts was looked at");
+                vec![self.keep_key(index, key)]
+            }
+            CrashClass::AtMostOnce
+            | CrashClass::DeterministicName
+            | CrashClass::FindableByTag
+            | CrashClass::CompareAndSet => Vec::new(),
         }
-        let open = self.state().open.get(&index).cloned().unwrap_or_default();
-        let (record, _) = self.record(index, &NodeEnd::Done, open);
-        vec![Write::Put { key: doubt_key(id), value: record.as_bytes().clone(), lease: None }]
     }
 
     fn records(&self, index: u32, end: &NodeEnd) -> Vec<Write> {
@@ -367,6 +385,7 @@ impl Perform for PlanWork {
         if !matches!(end, NodeEnd::Done | NodeEnd::Satisfied) {
             return writes;
         }
+        writes.extend(self.drop_key(index));
         let Some(recording) = &action.recording else {
             writes.push(Write::Delete(state_key(id)));
             return writes;

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::run::is_open;
-use super::{ApplyReport, ManageError, Manager};
-use crate::execute::journal::{self, JournalError, RunHead, RunNumber, doubt_key, state_key};
+use super::{ApplyReport, ManageError, Manager, records};
+use crate::execute::journal::{self, JournalError, RunHead, RunNumber, doubt_key, state_key, tried_key};
 use crate::execute::{Driver, Engine, NodeEnd, Outcome, PlanWork, ProgressSink, StopHandle};
 use crate::model::secret::Vault;
 use crate::model::{Desired, HostName, HostSpec, ResourceId};
@@ -211,7 +211,8 @@ impl Manager {
         Ok(Resumed::Superseded(number, why.to_owned()))
     }
 
-    /// Takes note of what a person found out about an action that was in doubt.
+    /// Takes note of what a person found out about an action that was in doubt. That one was not done also drops its
+    /// idempotency key: the next try has another.
     ///
     /// # Errors
     /// [`ManageError::NoDoubt`] when nothing is.
@@ -219,11 +220,19 @@ impl Manager {
         self.catch_up().await?;
         let (Settlement::Done(id) | Settlement::NotDone(id)) = settlement;
         let doubts = self.doubts();
-        let record = doubts.get(id).ok_or_else(|| ManageError::NoDoubt(id.clone()))?;
-        let mut writes = vec![Write::Delete(doubt_key(id))];
-        if matches!(settlement, Settlement::Done(_)) {
-            writes.push(Write::Put { key: state_key(id), value: record.clone(), lease: None });
-        }
+        let has_key = records::keys(&*self.store).await?.contains_key(id);
+        let mut writes = match (settlement, doubts.get(id)) {
+            (Settlement::NotDone(_), Some(_)) => vec![Write::Delete(doubt_key(id))],
+            (Settlement::NotDone(_), None) if has_key => Vec::new(),
+            (Settlement::Done(_), Some(record)) => {
+                let done = Write::Put { key: state_key(id), value: record.clone(), lease: None };
+                vec![Write::Delete(doubt_key(id)), done]
+            }
+            (Settlement::Done(_) | Settlement::NotDone(_), None) => {
+                return Err(ManageError::NoDoubt(id.clone()));
+            }
+        };
+        writes.extend(has_key.then(|| Write::Delete(tried_key(id))));
         self.commit(writes).await?;
         self.refresh(1, || BTreeSet::from([id.clone()])).await
     }

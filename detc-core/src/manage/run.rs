@@ -124,6 +124,7 @@ impl Manager {
         let number = head.number;
         around.run = number;
         around.begun = Arc::new(self.begun_before(number).await?);
+        around.keys = Arc::new(records::keys(&*self.store).await?);
         self.connect_missing(&plan, &mut around).await;
         let mut again = around.clone();
         // So that nobody else has them when they change.

@@ -5,6 +5,7 @@
 mod broken_stores;
 mod crash;
 mod golden;
+mod idempotency;
 mod live;
 mod manager;
 mod power_cut;
