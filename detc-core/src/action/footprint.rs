@@ -114,9 +114,9 @@ pub enum CrashClass {
     /// answers with what it made before leads to a change of that, as far as it can be seen: a kind that can not look
     /// compares the answer itself. One that refuses fails the action, until the first fields are tried again, or a person
     /// has looked and drops the key with `apply --settle not-done=ID`; so does one that remembers a refusal, or what
-    /// somebody else has removed since. To change what is there is the same action as long as
-    /// it leads to the same spec and the same [trigger token](super::ActionCx::triggers); another change has another key. To remove
-    /// something is never of this class.
+    /// somebody else has removed since. To change what is there is the same action as long as it leads to the same spec and
+    /// the same [trigger token](super::ActionCx::triggers); another change has another key. To remove something is never of
+    /// this class.
     ///
     /// [`ActionCx::idempotency_key`]: super::ActionCx::idempotency_key
     IdempotencyKey,
