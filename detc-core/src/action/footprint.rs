@@ -13,10 +13,14 @@ pub struct Footprint {
     pub reads: Vec<Place>,
     /// Places that it makes or changes.
     pub writes: Vec<Place>,
-    /// Those of `writes` that it alone says all of. Two owners of one place would undo each other's work for ever, in
-    /// whatever order.
+    /// Those of `writes` that it alone says all of; what lies within one is another's, until this one is removed. Two owners
+    /// of one place would undo each other's work for ever, in whatever order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub owns: Vec<Place>,
+    /// Whether it may touch more than it says: it runs what others wrote. Nothing that comes after it is then held back for
+    /// having changed, as it may be what changed it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
     /// How its outcome is found out after a crash.
     pub crash: CrashClass,
 }
@@ -24,7 +28,7 @@ pub struct Footprint {
 impl Footprint {
     /// Touches nothing that others could touch.
     pub fn new(crash: CrashClass) -> Self {
-        Self { reads: Vec::new(), writes: Vec::new(), owns: Vec::new(), crash }
+        Self { reads: Vec::new(), writes: Vec::new(), owns: Vec::new(), more: false, crash }
     }
 
     /// Adds a place that it reads.
@@ -46,6 +50,13 @@ impl Footprint {
     pub fn owning(mut self, place: Place) -> Self {
         self.owns.push(place.clone());
         self.writing(place)
+    }
+
+    /// Says that it may touch more than it says.
+    #[must_use]
+    pub fn touching_more(mut self) -> Self {
+        self.more = true;
+        self
     }
 }
 

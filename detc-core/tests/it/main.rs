@@ -4,6 +4,7 @@
 
 mod broken_stores;
 mod crash;
+mod fence;
 mod golden;
 mod idempotency;
 mod live;
