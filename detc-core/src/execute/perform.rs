@@ -22,7 +22,7 @@ mod keys;
 
 pub use around::Surroundings;
 pub(crate) use around::Try;
-pub(crate) use judge::{how_to_settle, judge};
+pub(crate) use judge::{how_to_settle, judge, judge_removed};
 pub use keys::TriedKey;
 
 /// A future of a check or an apply.
@@ -67,6 +67,8 @@ struct State {
     made: Map<ResourceId, Arc<RecordBody>>,
     /// The idempotency keys of what was tried and has not ended well, in earlier runs or in this one.
     keys: Map<ResourceId, TriedKey>,
+    /// The removals that have ended well and left nothing behind.
+    removed: Vec<u32>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -201,7 +203,7 @@ impl PlanWork {
         let checked = if left {
             Checked::Satisfied
         } else if action.verb.removes() {
-            judge::removed(&observed, phase)
+            judge_removed(&observed, phase)
         } else {
             judge(&spec, &observed, base.as_deref(), token.as_deref(), phase, action.crash)
         };
@@ -267,6 +269,16 @@ impl PlanWork {
         };
         self.state().open.entry(index).or_default().output = output;
         Ok(())
+    }
+
+    /// What was removed here and left nothing behind, with what was recorded of it before.
+    pub(crate) fn removed(&self) -> Vec<(u32, Option<RecordBody>)> {
+        let removed = std::mem::take(&mut self.state().removed);
+        let with_record = |index| {
+            let record = self.around.recorded.get(self.plan.resource_of(index));
+            (index, record.and_then(|record| record.body().ok()))
+        };
+        removed.into_iter().map(with_record).collect()
     }
 
     /// What is recorded of a resource whose action ended so.
@@ -387,6 +399,9 @@ impl Perform for PlanWork {
         }
         writes.extend(self.drop_key(index));
         let Some(recording) = &action.recording else {
+            if action.verb == Verb::Delete && open.left.is_none() {
+                self.state().removed.push(index);
+            }
             writes.push(Write::Delete(state_key(id)));
             return writes;
         };

@@ -10,6 +10,7 @@ mod idempotency;
 mod live;
 mod manager;
 mod power_cut;
+mod second_look;
 mod store_conformance;
 mod store_file;
 mod store_model;
