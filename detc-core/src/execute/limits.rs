@@ -56,7 +56,7 @@ pub(super) struct Slots {
 }
 
 /// Actions that have begun come first, then those with the longest path behind them, then the order of the plan.
-type Entry = (bool, u64, Reverse<u32>);
+type Entry = (bool, u32, Reverse<u32>);
 
 #[derive(Debug)]
 struct Group {
@@ -74,7 +74,7 @@ impl Slots {
     }
 
     /// Queues an action that needs a slot.
-    pub(super) fn push(&mut self, action: u32, begun: bool, priority: u64) {
+    pub(super) fn push(&mut self, action: u32, begun: bool, priority: u32) {
         self.ready.push((begun, priority, Reverse(action)));
     }
 

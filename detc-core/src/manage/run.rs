@@ -7,12 +7,29 @@ use std::time::Duration;
 use super::planned::base_id;
 use super::{ApplyReport, ManageError, Manager, Planned, StaleAction, records};
 use crate::execute::journal::{self, RunHead, RunNumber};
-use crate::execute::{Driver, Engine, Outcome, PlanWork, ProgressSink, RunReport, StopHandle, Tally, Work};
+use crate::execute::{
+    Command, Driver, Engine, Outcome, PlanWork, ProgressSink, RunReport, StopHandle, Surroundings, Tally,
+    Work,
+};
 use crate::model::{HostName, Recorded};
 use crate::plan::Plan;
 
 /// A plan larger than this is dropped from the store when its run has ended; the run's head is kept.
 const KEPT_ACTIONS_MAX: usize = 20_000;
+
+/// A run whose journal has begun.
+pub(super) struct OpenRun {
+    pub(super) plan: Arc<Plan>,
+    pub(super) around: Surroundings,
+    pub(super) head: RunHead,
+    pub(super) engine: Engine,
+    /// What the engine commanded when it was restored.
+    pub(super) first: Vec<Command>,
+    /// How many values its log has.
+    pub(super) batches: u64,
+    /// What the log's clock shows.
+    pub(super) elapsed: Duration,
+}
 
 impl Manager {
     /// Applies a plan, records every step, and looks again when it is done.
@@ -80,9 +97,9 @@ impl Manager {
         writes.push(records::put_hosts(&plan.hosts));
         self.commit(writes).await?;
         let engine = Engine::new(self.work(&plan), self.options.retry);
-        let driver =
-            |work: Arc<PlanWork>| Driver::new(self.store.clone(), number, work, self.options.driver.clone());
-        self.drive(plan, around, head, engine, Vec::new(), driver, (sink, stop)).await
+        let first = Vec::new();
+        let open = OpenRun { plan, around, head, engine, first, batches: 0, elapsed: Duration::ZERO };
+        self.drive(open, sink, stop).await
     }
 
     /// The actions whose records are not those any more that the plan was made from.
@@ -104,17 +121,14 @@ impl Manager {
         stale
     }
 
-    #[allow(clippy::too_many_arguments)]
+    /// Brings a run to its end, looks again at what it did, and closes it.
     pub(super) async fn drive(
         &self,
-        plan: Arc<Plan>,
-        mut around: crate::execute::Surroundings,
-        head: RunHead,
-        engine: Engine,
-        first: Vec<crate::execute::Command>,
-        driver: impl FnOnce(Arc<PlanWork>) -> Driver,
-        (sink, stop): (ProgressSink, StopHandle),
+        open: OpenRun,
+        sink: ProgressSink,
+        stop: StopHandle,
     ) -> Result<ApplyReport, ManageError> {
+        let OpenRun { plan, mut around, head, engine, first, batches, elapsed } = open;
         let number = head.number;
         around.run = number;
         around.begun = Arc::new(self.begun_before(number).await?);
@@ -124,7 +138,11 @@ impl Manager {
         // So that nobody else has them when they change.
         again.recorded = Arc::default();
         let work = Arc::new(PlanWork::new(plan.clone(), around));
-        let driver = driver(work.clone()).with_sink(sink).with_stop(stop).with_guard(self.guard()?);
+        let driver = Driver::new(self.store.clone(), number, work.clone(), self.options.driver.clone())
+            .resuming(batches, elapsed)
+            .with_sink(sink)
+            .with_stop(stop)
+            .with_guard(self.guard()?);
         let was_stale = self.stale.swap(true, Ordering::SeqCst);
         let mut report = driver.run(engine, first).await?;
         let removed = work.removed();
@@ -139,7 +157,7 @@ impl Manager {
         Ok(ApplyReport { run: Some(number), plan, report })
     }
 
-    async fn connect_missing(&self, plan: &Plan, around: &mut crate::execute::Surroundings) {
+    async fn connect_missing(&self, plan: &Plan, around: &mut Surroundings) {
         let used = plan.actions.iter().filter_map(|action| action.host.clone());
         let missing = used.filter(|host: &HostName| !around.hosts.contains_key(host)).collect();
         around.hosts.extend(self.connect(&plan.hosts, &missing).await);
@@ -190,7 +208,6 @@ impl Manager {
         Work {
             after: plan.actions.iter().map(|action| action.after.clone()).collect(),
             crash: plan.actions.iter().map(|action| action.crash).collect(),
-            weight: Vec::new(),
             global: limits.global,
             groups,
             member,
