@@ -43,7 +43,8 @@ mod tests {
             places.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
         };
         let (reads, writes) = (places(&footprint.reads), places(&footprint.writes));
-        Ok(format!("reads [{reads}] writes [{writes}], {}", footprint.crash))
+        let more = if footprint.more { " and more" } else { "" };
+        Ok(format!("reads [{reads}] writes [{writes}]{more}, {}", footprint.crash))
     }
 
     #[test]
@@ -55,11 +56,11 @@ mod tests {
         );
         assert_eq!(
             of("command", json!({"run": ["/bin/cp", "a", "b"], "dir": "/srv", "creates": "/srv/b"})),
-            "reads [/srv /bin/cp] writes [/srv/b], deterministic name"
+            "reads [/srv /bin/cp] writes [/srv/b] and more, deterministic name"
         );
         assert_eq!(
             of("process", json!({"command": ["/opt/web", "-x"], "dir": "/srv", "log": "/var/log/web"})),
-            "reads [/srv /opt/web] writes [/var/log/web], findable by tag"
+            "reads [/srv /opt/web] writes [/var/log/web] and more, findable by tag"
         );
     }
 

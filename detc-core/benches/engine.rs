@@ -71,7 +71,6 @@ fn stages(stages: usize, width: usize) -> Work {
     Work {
         after: (0..len).map(after).collect(),
         crash: vec![CrashClass::DeterministicName; len],
-        weight: Vec::new(),
         global: WIDTH.max(width),
         groups: Vec::new(),
         member: Vec::new(),

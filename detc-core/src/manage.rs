@@ -22,6 +22,7 @@ use crate::plan::{PlanError, PlannerError};
 use crate::resource::Registry;
 use crate::store::{Compare, Store, StoreError};
 
+mod again;
 mod begun;
 mod clock;
 mod identity;

@@ -163,7 +163,8 @@ impl Resource for CommandSpec {
             (Some(_), None) => CrashClass::DeterministicName,
             (None, Some(_)) => CrashClass::CompareAndSet,
             (None, None) => CrashClass::AtMostOnce,
-        });
+        })
+        .touching_more();
         if let Some(unless) = &self.unless {
             check_argv("unless", unless)?;
         }

@@ -131,7 +131,7 @@ impl Resource for ProcessSpec {
         if self.env.keys().any(|name| name.starts_with(mark::VARIABLE)) {
             return Err(InvalidField::new("env", "can not set variables that begin with DETC_PROCESS"));
         }
-        let mut footprint = Footprint::new(CrashClass::FindableByTag);
+        let mut footprint = Footprint::new(CrashClass::FindableByTag).touching_more();
         if let Some(dir) = &self.dir {
             check_path("dir", dir)?;
             footprint = footprint.reading(Place::path(dir));

@@ -30,7 +30,7 @@ pub struct CxParts<'a> {
     pub scope: &'a str,
     /// A folder for what detc itself keeps on the host.
     pub state_dir: &'a str,
-    /// The idempotency key of this action.
+    /// The idempotency key of this try.
     pub key: &'a str,
     /// Whether an earlier try was begun whose end is not known.
     pub begun_before: bool,
@@ -88,7 +88,11 @@ impl<'a> ActionCx<'a> {
         self.parts.state_dir
     }
 
-    /// A key that is the same each time this very action is tried, also after a crash, and never otherwise.
+    /// The key by which the other side knows a call that it has had before. For an action of
+    /// [`CrashClass::IdempotencyKey`](super::CrashClass::IdempotencyKey) it is the same each time this very action is tried,
+    /// in later runs too, until it has ended well; for any other it is the same within a run, also after a crash. It names
+    /// the store, the run and the action of the first try: make a digest of it where the other side takes only so many
+    /// letters. Outside a run, where a resource is only looked at, it is always `observe`.
     pub fn idempotency_key(&self) -> &str {
         self.parts.key
     }

@@ -13,10 +13,14 @@ pub struct Footprint {
     pub reads: Vec<Place>,
     /// Places that it makes or changes.
     pub writes: Vec<Place>,
-    /// Those of `writes` that it alone says all of. Two owners of one place would undo each other's work for ever, in
-    /// whatever order.
+    /// Those of `writes` that it alone says all of; what lies within one is another's, until this one is removed. Two owners
+    /// of one place would undo each other's work for ever, in whatever order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub owns: Vec<Place>,
+    /// Whether it may touch more than it says: it runs what others wrote. Nothing that comes after it is then held back for
+    /// having changed, as it may be what changed it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
     /// How its outcome is found out after a crash.
     pub crash: CrashClass,
 }
@@ -24,7 +28,7 @@ pub struct Footprint {
 impl Footprint {
     /// Touches nothing that others could touch.
     pub fn new(crash: CrashClass) -> Self {
-        Self { reads: Vec::new(), writes: Vec::new(), owns: Vec::new(), crash }
+        Self { reads: Vec::new(), writes: Vec::new(), owns: Vec::new(), more: false, crash }
     }
 
     /// Adds a place that it reads.
@@ -46,6 +50,13 @@ impl Footprint {
     pub fn owning(mut self, place: Place) -> Self {
         self.owns.push(place.clone());
         self.writing(place)
+    }
+
+    /// Says that it may touch more than it says.
+    #[must_use]
+    pub fn touching_more(mut self) -> Self {
+        self.more = true;
+        self
     }
 }
 
@@ -103,11 +114,29 @@ impl Display for Place {
 pub enum CrashClass {
     /// Its effect has a name that is known beforehand: look there.
     DeterministicName,
-    /// The other side remembers a key that is journaled before the call: call again with the same key.
+    /// The other side remembers a key that it is given ([`ActionCx::idempotency_key`]): call again with the same key.
+    ///
+    /// The key is decided when the action starts, and is durable before the first call. Each further try of the same action
+    /// is given it, in later runs too, until an action of its resource has ended well: the commit that records that drops
+    /// the key.
+    ///
+    /// To make a resource is the same action however its spec has changed since the first try: that one may have made it,
+    /// and another key would make it twice. What comes of the old key with new fields is up to the other side. One that
+    /// answers with what it made before leads to a change of that, as far as it can be seen: a kind that can not look
+    /// compares the answer itself. One that refuses fails the action, until the first fields are tried again, or a person
+    /// has looked and drops the key with `apply --settle not-done=ID`; so does one that remembers a refusal, or what
+    /// somebody else has removed since. To change what is there is the same action as long as it leads to the same spec and
+    /// the same [trigger token](super::ActionCx::triggers); another change has another key. To remove something is never of
+    /// this class.
+    ///
+    /// [`ActionCx::idempotency_key`]: super::ActionCx::idempotency_key
     IdempotencyKey,
-    /// Its effect carries a tag that is known beforehand: search for it.
+    /// Its effect carries a tag that is known beforehand: search for it. The engine looks, and tries again, as for
+    /// `DeterministicName`; besides, what was adopted and carries the tag was made by detc, and is removed like the rest.
     FindableByTag,
-    /// It changes something only from a known state: look at the state.
+    /// It changes something only from a known state: look at the state. The engine does the same for it as for
+    /// `DeterministicName`, and compares nothing by itself. It is the action that promises more: its call is refused where
+    /// the state is another one by now, so that a try that was given up and arrives late undoes nothing.
     CompareAndSet,
     /// It can not be found out. A person decides.
     AtMostOnce,

@@ -22,8 +22,6 @@ pub struct Work {
     pub after: Vec<Box<[u32]>>,
     /// For each action, how its outcome is found out after a crash.
     pub crash: Vec<CrashClass>,
-    /// For each action, how long it is expected to take, in any one unit; empty: all the same.
-    pub weight: Vec<u32>,
     /// How many may be at work in all.
     pub global: usize,
     /// How many may be at work in each group.
@@ -175,7 +173,7 @@ pub struct Engine {
     looks: Vec<u32>,
     /// Why the outcome of the last apply is not known, where it is not.
     lost: BTreeMap<u32, String>,
-    priority: Vec<u64>,
+    priority: Vec<u32>,
     slots: Slots,
     retry: Retry,
     journaled: u64,
@@ -196,7 +194,7 @@ impl Engine {
                 dependents[*before as usize].push(action as u32);
             }
         }
-        let priority = longest_paths(&dependents, &work.weight);
+        let priority = longest_paths(&dependents);
         Self {
             states: work.after.iter().map(|after| State::Waiting(after.len() as u32)).collect(),
             attempts: vec![0; len],
@@ -284,11 +282,6 @@ impl Engine {
             | State::Applying
             | State::Delayed(_) => None,
         })
-    }
-
-    /// Whether it was told to stop.
-    pub fn is_stopping(&self) -> bool {
-        self.stopping
     }
 
     /// How many entries it has appended to the journal.
@@ -534,13 +527,13 @@ impl Engine {
     }
 }
 
-/// For each action the weight of the heaviest path that begins with it.
-fn longest_paths(dependents: &[Vec<u32>], weight: &[u32]) -> Vec<u64> {
-    let mut paths = vec![0_u64; dependents.len()];
+/// For each action how many there are on the longest path that begins with it.
+fn longest_paths(dependents: &[Vec<u32>]) -> Vec<u32> {
+    let mut paths = vec![0; dependents.len()];
     for action in (0..dependents.len()).rev() {
         let longest =
             dependents[action].iter().map(|dependent| paths[*dependent as usize]).max().unwrap_or(0);
-        paths[action] = longest + u64::from(weight.get(action).copied().unwrap_or(1)).max(1);
+        paths[action] = longest + 1;
     }
     paths
 }

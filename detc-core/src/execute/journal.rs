@@ -173,6 +173,14 @@ pub fn doubt_key(id: &crate::model::ResourceId) -> Bytes {
     format!("{DOUBT}{id}").into()
 }
 
+/// What the keys of idempotency keys begin with: of actions that have started and not ended well.
+pub const TRIED: &str = "key/";
+
+/// The key that holds the idempotency key of a resource's action.
+pub(crate) fn tried_key(id: &crate::model::ResourceId) -> Bytes {
+    format!("{TRIED}{id}").into()
+}
+
 const HEADS: &str = "run/";
 
 /// The key of a run's head.

@@ -56,7 +56,7 @@ pub(super) struct Slots {
 }
 
 /// Actions that have begun come first, then those with the longest path behind them, then the order of the plan.
-type Entry = (bool, u64, Reverse<u32>);
+type Entry = (bool, u32, Reverse<u32>);
 
 #[derive(Debug)]
 struct Group {
@@ -74,7 +74,7 @@ impl Slots {
     }
 
     /// Queues an action that needs a slot.
-    pub(super) fn push(&mut self, action: u32, begun: bool, priority: u64) {
+    pub(super) fn push(&mut self, action: u32, begun: bool, priority: u32) {
         self.ready.push((begun, priority, Reverse(action)));
     }
 
@@ -88,7 +88,11 @@ impl Slots {
             let groups = self.groups_of(action);
             let full = groups.iter().find(|group| self.groups[**group as usize].free == 0);
             match full {
-                Some(group) => self.groups[*group as usize].parked.push(entry),
+                Some(group) => {
+                    self.groups[*group as usize].parked.push(entry);
+                    // What let it go has still room: the next one there has its turn.
+                    groups.iter().for_each(|group| self.wake(*group));
+                }
                 None => {
                     self.free -= 1;
                     for group in groups {
@@ -105,11 +109,18 @@ impl Slots {
     pub(super) fn release(&mut self, action: u32) {
         self.free += 1;
         for group in self.groups_of(action) {
-            let group = &mut self.groups[group as usize];
-            group.free += 1;
-            if let Some(entry) = group.parked.pop() {
-                self.ready.push(entry);
-            }
+            self.groups[group as usize].free += 1;
+            self.wake(group);
+        }
+    }
+
+    /// Gives the next one that a group holds back its turn, if the group has room.
+    fn wake(&mut self, group: u32) {
+        let group = &mut self.groups[group as usize];
+        if group.free > 0
+            && let Some(entry) = group.parked.pop()
+        {
+            self.ready.push(entry);
         }
     }
 
@@ -120,6 +131,8 @@ impl Slots {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -142,6 +155,55 @@ mod tests {
         assert_eq!((slots.pop(), slots.pop(), slots.pop()), (Some(0), Some(2), None));
         slots.release(0);
         assert_eq!((slots.pop(), slots.pop()), (Some(1), None));
+    }
+
+    proptest! {
+        /// Groups of one or two, actions in some of them, and an order in which what is at work ends.
+        #[test]
+        fn nothing_that_fits_under_all_limits_waits(
+            limits in prop::collection::vec(1_usize..3, 3),
+            member in prop::collection::vec(prop::collection::btree_set(0_u32..3, 0..3), 1..12),
+            ends in prop::collection::vec(any::<prop::sample::Index>(), 12),
+        ) {
+            let groups: Vec<Box<[u32]>> = member.iter().map(|of| of.iter().copied().collect()).collect();
+            let mut slots = Slots::new(9, &limits, groups);
+            let mut waiting: std::collections::BTreeSet<u32> = (0..member.len() as u32).collect();
+            for action in &waiting {
+                slots.push(*action, false, 0);
+            }
+            let mut at_work: Vec<u32> = Vec::new();
+            for end in ends {
+                while let Some(action) = slots.pop() {
+                    waiting.remove(&action);
+                    at_work.push(action);
+                }
+                let used = |group: &u32| at_work.iter().filter(|action| member[**action as usize].contains(group)).count();
+                for group in 0..3 {
+                    prop_assert!(used(&group) <= limits[group as usize]);
+                }
+                let is_full = |group: &u32| used(group) == limits[*group as usize];
+                let fits = |action: &&u32| !member[**action as usize].iter().any(is_full);
+                prop_assert_eq!(waiting.iter().find(|action| at_work.len() < 9 && fits(action)), None);
+                if !at_work.is_empty() {
+                    slots.release(at_work.swap_remove(end.index(at_work.len())));
+                }
+            }
+            prop_assert!(waiting.is_empty(), "each end lets one go on");
+        }
+    }
+
+    #[test]
+    fn what_one_group_lets_go_and_another_holds_back_gives_its_turn_to_the_next() {
+        /// A host and a label, with one place each.
+        const BOTH: [u32; 2] = [0, 1];
+        let member = vec![[0].into(), [1].into(), BOTH.into(), [0].into()];
+        let mut slots = Slots::new(9, &[1, 1], member);
+        for action in 0..4 {
+            slots.push(action, false, 0);
+        }
+        assert_eq!((slots.pop(), slots.pop(), slots.pop()), (Some(0), Some(1), None));
+        slots.release(0);
+        assert_eq!((slots.pop(), slots.pop()), (Some(3), None), "the label is taken, and the host is not");
     }
 
     #[test]

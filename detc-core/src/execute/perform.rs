@@ -18,10 +18,12 @@ use crate::store::Write;
 mod around;
 mod fence;
 mod judge;
+mod keys;
 
 pub use around::Surroundings;
 pub(crate) use around::Try;
-pub(crate) use judge::{how_to_settle, judge};
+pub(crate) use judge::{how_to_settle, judge, judge_removed};
+pub use keys::TriedKey;
 
 /// A future of a check or an apply.
 pub type Performing<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -63,6 +65,10 @@ struct State {
     open: Map<u32, Open>,
     /// The records made in this run that others need.
     made: Map<ResourceId, Arc<RecordBody>>,
+    /// The idempotency keys of what was tried and has not ended well, in earlier runs or in this one.
+    keys: Map<ResourceId, TriedKey>,
+    /// The removals that have ended well and left nothing behind.
+    removed: Vec<u32>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -73,6 +79,7 @@ struct Open {
     triggers: Option<String>,
     /// What is left on purpose of something that was removed, and why.
     left: Option<String>,
+    key: Option<TriedKey>,
     /// Whether it was tried before and the end of that try is not known.
     begun_before: bool,
     error: String,
@@ -92,7 +99,8 @@ impl PlanWork {
                 needed.extend(extra.restart_on.iter().cloned());
             }
         }
-        Self { plan, around, needed, state: Mutex::default() }
+        let state = State { keys: (*around.keys).clone(), ..State::default() };
+        Self { plan, around, needed, state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -172,6 +180,7 @@ impl PlanWork {
         let spec = self.resolve(action, id)?;
         let token = self.token(action);
         let begun = phase == Phase::Settle || self.around.begun.contains(id);
+        let key = self.tried_key(index, &spec, token.as_deref());
         let call = around::Call {
             index,
             action,
@@ -179,7 +188,7 @@ impl PlanWork {
             spec: &spec,
             base: base.as_deref(),
             token: token.as_deref(),
-            plan: &self.plan,
+            key: key.as_str(),
             // The try that is verified has ended, and it began when no other was under way.
             begun_before: begun && phase != Phase::Verify,
         };
@@ -194,7 +203,7 @@ impl PlanWork {
         let checked = if left {
             Checked::Satisfied
         } else if action.verb.removes() {
-            judge::removed(&observed, phase)
+            judge_removed(&observed, phase)
         } else {
             judge(&spec, &observed, base.as_deref(), token.as_deref(), phase, action.crash)
         };
@@ -219,6 +228,7 @@ impl PlanWork {
         open.observed = Some(observed);
         open.triggers = token;
         open.begun_before = begun;
+        open.key = Some(key);
         Ok(checked)
     }
 
@@ -236,6 +246,7 @@ impl PlanWork {
             Some(Observation::Unobservable) | None => base.is_some(),
         };
         let token = open.triggers.as_deref();
+        let key = open.key.unwrap_or_else(|| self.tried_key(index, &spec, token));
         let call = around::Call {
             index,
             action,
@@ -243,7 +254,7 @@ impl PlanWork {
             spec: &spec,
             base: base.as_deref(),
             token,
-            plan: &self.plan,
+            key: key.as_str(),
             begun_before: open.begun_before,
         };
         let output = if action.verb.removes() {
@@ -258,6 +269,16 @@ impl PlanWork {
         };
         self.state().open.entry(index).or_default().output = output;
         Ok(())
+    }
+
+    /// What was removed here and left nothing behind, with what was recorded of it before.
+    pub(crate) fn removed(&self) -> Vec<(u32, Option<RecordBody>)> {
+        let removed = std::mem::take(&mut self.state().removed);
+        let with_record = |index| {
+            let record = self.around.recorded.get(self.plan.resource_of(index));
+            (index, record.and_then(|record| record.body().ok()))
+        };
+        removed.into_iter().map(with_record).collect()
     }
 
     /// What is recorded of a resource whose action ended so.
@@ -347,12 +368,21 @@ impl Perform for PlanWork {
 
     fn starting(&self, index: u32) -> Vec<Write> {
         let (action, id) = self.action(index);
-        if action.crash != CrashClass::AtMostOnce || action.recording.is_none() {
-            return Vec::new();
+        let open = || self.state().open.get(&index).cloned().unwrap_or_default();
+        match action.crash {
+            CrashClass::AtMostOnce if action.recording.is_some() => {
+                let (record, _) = self.record(index, &NodeEnd::Done, open());
+                vec![Write::Put { key: doubt_key(id), value: record.as_bytes().clone(), lease: None }]
+            }
+            CrashClass::IdempotencyKey => {
+                let key = open().key.expect("invariant: what starts was looked at");
+                vec![self.keep_key(index, key)]
+            }
+            CrashClass::AtMostOnce
+            | CrashClass::DeterministicName
+            | CrashClass::FindableByTag
+            | CrashClass::CompareAndSet => Vec::new(),
         }
-        let open = self.state().open.get(&index).cloned().unwrap_or_default();
-        let (record, _) = self.record(index, &NodeEnd::Done, open);
-        vec![Write::Put { key: doubt_key(id), value: record.as_bytes().clone(), lease: None }]
     }
 
     fn records(&self, index: u32, end: &NodeEnd) -> Vec<Write> {
@@ -367,7 +397,11 @@ impl Perform for PlanWork {
         if !matches!(end, NodeEnd::Done | NodeEnd::Satisfied) {
             return writes;
         }
+        writes.extend(self.drop_key(index));
         let Some(recording) = &action.recording else {
+            if action.verb == Verb::Delete && open.left.is_none() {
+                self.state().removed.push(index);
+            }
             writes.push(Write::Delete(state_key(id)));
             return writes;
         };

@@ -1,5 +1,6 @@
 //! What the last runs tried and did not end well: such a try may still be under way on its host.
 
+use super::resume::KeptRun;
 use super::{ManageError, Manager};
 use crate::execute::Outcome;
 use crate::execute::journal::{self, RunNumber, What};
@@ -21,7 +22,7 @@ impl Manager {
         let mut begun = Set::default();
         for head in earlier.take_while(|head| head.outcome != Some(Outcome::Done)).take(RUNS_MAX) {
             // What is not understood here was given up for that.
-            let Ok((plan, (log, _))) = self.read_run(head.number).await? else { continue };
+            let Ok(KeptRun { plan, log, .. }) = self.read_run(head.number).await? else { continue };
             let mut last = vec![false; plan.actions.len()];
             for entry in log {
                 if let Some(last) = last.get_mut(entry.action as usize) {

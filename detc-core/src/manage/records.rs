@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use super::ManageError;
-use crate::execute::journal::{DOUBT, STATE, state_key};
-use crate::model::{HostName, HostSpec, Record, Recorded, ResourceId};
+use crate::execute::TriedKey;
+use crate::execute::journal::{DOUBT, STATE, TRIED, state_key};
+use crate::model::{HostName, HostSpec, Map, Record, Recorded, ResourceId};
 use crate::store::{Entry, KeyRange, RangeOptions, Store, StoreError};
 
 /// Every record.
@@ -48,6 +49,19 @@ pub(super) async fn doubts(store: &dyn Store) -> Result<BTreeMap<ResourceId, Byt
     })
     .await?;
     Ok(doubts)
+}
+
+/// The idempotency keys of what was tried and did not end well.
+pub(super) async fn keys(store: &dyn Store) -> Result<Map<ResourceId, TriedKey>, ManageError> {
+    let mut keys = Map::default();
+    each(store, TRIED, |name, value| {
+        let key = TriedKey::from_bytes(&value);
+        let key = key.map_err(|error| corrupt(&format!("the key of what was tried of {name}: {error}")))?;
+        keys.insert(parse_id(name)?, key);
+        Ok(())
+    })
+    .await?;
+    Ok(keys)
 }
 
 async fn each(

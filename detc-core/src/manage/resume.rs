@@ -6,10 +6,10 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::run::is_open;
-use super::{ApplyReport, ManageError, Manager};
-use crate::execute::journal::{self, JournalError, RunHead, RunNumber, doubt_key, state_key};
-use crate::execute::{Driver, Engine, NodeEnd, Outcome, PlanWork, ProgressSink, StopHandle};
+use super::run::{OpenRun, is_open};
+use super::{ApplyReport, ManageError, Manager, records};
+use crate::execute::journal::{self, JournalError, RunHead, RunNumber, doubt_key, state_key, tried_key};
+use crate::execute::{Engine, NodeEnd, Outcome, ProgressSink, StopHandle};
 use crate::model::secret::Vault;
 use crate::model::{Desired, HostName, HostSpec, ResourceId};
 use crate::plan::Plan;
@@ -66,6 +66,14 @@ impl Display for Settlement {
     }
 }
 
+/// A run as its journal has it.
+pub(super) struct KeptRun {
+    pub(super) plan: Plan,
+    pub(super) log: Vec<journal::Entry>,
+    /// How many values the log is kept in.
+    batches: u64,
+}
+
 impl Manager {
     /// The run that was interrupted, if there is one.
     ///
@@ -91,10 +99,9 @@ impl Manager {
         let number = head.number;
         let _place = self.take_place()?;
         self.catch_up().await?;
-        let (plan, (log, batches)) = match self.read_run(number).await {
-            Ok(Ok(found)) => found,
-            Ok(Err(why)) => return self.give_up(head, &why).await,
-            Err(error) => return Err(error),
+        let KeptRun { plan, log, batches } = match self.read_run(number).await? {
+            Ok(kept) => kept,
+            Err(why) => return self.give_up(head, &why).await,
         };
         if let Some(why) = self.unknown_kind(&plan) {
             return self.give_up(head, &why).await;
@@ -130,11 +137,9 @@ impl Manager {
         engine.restore(&ended, &started, &mut first);
         let mut around = self.surroundings(given, vault);
         around.state_dirs = self.state_dirs(&plan.hosts);
-        let driver = |work: Arc<PlanWork>| {
-            Driver::new(self.store.clone(), number, work, self.options.driver.clone())
-                .resuming(batches, Duration::from_millis(elapsed))
-        };
-        let report = self.drive(Arc::new(plan), around, head, engine, first, driver, (sink, stop)).await?;
+        let (plan, elapsed) = (Arc::new(plan), Duration::from_millis(elapsed));
+        let open = OpenRun { plan, around, head, engine, first, batches, elapsed };
+        let report = self.drive(open, sink, stop).await?;
         Ok(Resumed::Finished(Box::new(report)))
     }
 
@@ -152,11 +157,7 @@ impl Manager {
     }
 
     /// Reads a run; the inner error says why it can not be gone on with.
-    #[allow(clippy::type_complexity)]
-    pub(super) async fn read_run(
-        &self,
-        number: RunNumber,
-    ) -> Result<Result<(Plan, (Vec<journal::Entry>, u64)), String>, ManageError> {
+    pub(super) async fn read_run(&self, number: RunNumber) -> Result<Result<KeptRun, String>, ManageError> {
         let plan = match journal::plan(&*self.store, number).await {
             Ok(Some(plan)) => plan,
             Ok(None) => return Ok(Err("its plan was not kept".to_owned())),
@@ -164,7 +165,7 @@ impl Manager {
             Err(error) => return Err(error.into()),
         };
         match journal::log(&*self.store, number).await {
-            Ok(log) => Ok(Ok((plan, log))),
+            Ok((log, batches)) => Ok(Ok(KeptRun { plan, log, batches })),
             Err(JournalError::NotUnderstood { what, .. }) => Ok(Err(what)),
             Err(error) => Err(error.into()),
         }
@@ -233,7 +234,8 @@ impl Manager {
         Ok(Resumed::Superseded(number, why.to_owned()))
     }
 
-    /// Takes note of what a person found out about an action that was in doubt.
+    /// Takes note of what a person found out about an action that was in doubt. That one was not done also drops its
+    /// idempotency key: the next try has another.
     ///
     /// # Errors
     /// [`ManageError::NoDoubt`] when nothing is.
@@ -241,11 +243,19 @@ impl Manager {
         self.catch_up().await?;
         let (Settlement::Done(id) | Settlement::NotDone(id)) = settlement;
         let doubts = self.doubts();
-        let record = doubts.get(id).ok_or_else(|| ManageError::NoDoubt(id.clone()))?;
-        let mut writes = vec![Write::Delete(doubt_key(id))];
-        if matches!(settlement, Settlement::Done(_)) {
-            writes.push(Write::Put { key: state_key(id), value: record.clone(), lease: None });
-        }
+        let has_key = records::keys(&*self.store).await?.contains_key(id);
+        let mut writes = match (settlement, doubts.get(id)) {
+            (Settlement::NotDone(_), Some(_)) => vec![Write::Delete(doubt_key(id))],
+            (Settlement::NotDone(_), None) if has_key => Vec::new(),
+            (Settlement::Done(_), Some(record)) => {
+                let done = Write::Put { key: state_key(id), value: record.clone(), lease: None };
+                vec![Write::Delete(doubt_key(id)), done]
+            }
+            (Settlement::Done(_) | Settlement::NotDone(_), None) => {
+                return Err(ManageError::NoDoubt(id.clone()));
+            }
+        };
+        writes.extend(has_key.then(|| Write::Delete(tried_key(id))));
         self.commit(writes).await?;
         self.refresh(1, || BTreeSet::from([id.clone()])).await
     }

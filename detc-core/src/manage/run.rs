@@ -1,24 +1,35 @@
-//! Applies a plan: journal, drive, look again.
+//! Applies a plan: journal, drive; then it is looked at [again](super::again).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::look::{Look, look_at_all};
-use super::planned::{base_id, is_by_record};
+use super::planned::base_id;
 use super::{ApplyReport, ManageError, Manager, Planned, StaleAction, records};
-use crate::action::CrashClass;
-use crate::diff::with_theirs;
 use crate::execute::journal::{self, RunHead, RunNumber};
 use crate::execute::{
-    Checked, Driver, Engine, Outcome, Phase, PlanWork, ProgressSink, RunReport, StopHandle, Tally, Work,
-    judge,
+    Command, Driver, Engine, Outcome, PlanWork, ProgressSink, RunReport, StopHandle, Surroundings, Tally,
+    Work,
 };
-use crate::model::{HostName, Observation, RecordBody, Recorded, ResourceId};
-use crate::plan::{Observed, Plan};
+use crate::model::{HostName, Recorded};
+use crate::plan::Plan;
 
 /// A plan larger than this is dropped from the store when its run has ended; the run's head is kept.
 const KEPT_ACTIONS_MAX: usize = 20_000;
+
+/// A run whose journal has begun.
+pub(super) struct OpenRun {
+    pub(super) plan: Arc<Plan>,
+    pub(super) around: Surroundings,
+    pub(super) head: RunHead,
+    pub(super) engine: Engine,
+    /// What the engine commanded when it was restored.
+    pub(super) first: Vec<Command>,
+    /// How many values its log has.
+    pub(super) batches: u64,
+    /// What the log's clock shows.
+    pub(super) elapsed: Duration,
+}
 
 impl Manager {
     /// Applies a plan, records every step, and looks again when it is done.
@@ -86,9 +97,9 @@ impl Manager {
         writes.push(records::put_hosts(&plan.hosts));
         self.commit(writes).await?;
         let engine = Engine::new(self.work(&plan), self.options.retry);
-        let driver =
-            |work: Arc<PlanWork>| Driver::new(self.store.clone(), number, work, self.options.driver.clone());
-        self.drive(plan, around, head, engine, Vec::new(), driver, (sink, stop)).await
+        let first = Vec::new();
+        let open = OpenRun { plan, around, head, engine, first, batches: 0, elapsed: Duration::ZERO };
+        self.drive(open, sink, stop).await
     }
 
     /// The actions whose records are not those any more that the plan was made from.
@@ -110,39 +121,43 @@ impl Manager {
         stale
     }
 
-    #[allow(clippy::too_many_arguments)]
+    /// Brings a run to its end, looks again at what it did, and closes it.
     pub(super) async fn drive(
         &self,
-        plan: Arc<Plan>,
-        mut around: crate::execute::Surroundings,
-        head: RunHead,
-        engine: Engine,
-        first: Vec<crate::execute::Command>,
-        driver: impl FnOnce(Arc<PlanWork>) -> Driver,
-        (sink, stop): (ProgressSink, StopHandle),
+        open: OpenRun,
+        sink: ProgressSink,
+        stop: StopHandle,
     ) -> Result<ApplyReport, ManageError> {
+        let OpenRun { plan, mut around, head, engine, first, batches, elapsed } = open;
         let number = head.number;
         around.run = number;
         around.begun = Arc::new(self.begun_before(number).await?);
+        around.keys = Arc::new(records::keys(&*self.store).await?);
         self.connect_missing(&plan, &mut around).await;
         let mut again = around.clone();
         // So that nobody else has them when they change.
         again.recorded = Arc::default();
         let work = Arc::new(PlanWork::new(plan.clone(), around));
-        let driver = driver(work).with_sink(sink).with_stop(stop).with_guard(self.guard()?);
+        let driver = Driver::new(self.store.clone(), number, work.clone(), self.options.driver.clone())
+            .resuming(batches, elapsed)
+            .with_sink(sink)
+            .with_stop(stop)
+            .with_guard(self.guard()?);
         let was_stale = self.stale.swap(true, Ordering::SeqCst);
         let mut report = driver.run(engine, first).await?;
+        let removed = work.removed();
+        drop(work);
         let len = if was_stale { usize::MAX } else { plan.actions.len() };
         self.refresh(len, || plan.touched()).await?;
-        if report.outcome == Outcome::Done {
-            self.look_again(&plan, again, &mut report).await?;
+        if report.outcome != Outcome::Interrupted {
+            self.look_again(&plan, again, removed, &mut report).await?;
         }
         add_unknown(&plan, &mut report);
         self.close_run(head, &report).await?;
         Ok(ApplyReport { run: Some(number), plan, report })
     }
 
-    async fn connect_missing(&self, plan: &Plan, around: &mut crate::execute::Surroundings) {
+    async fn connect_missing(&self, plan: &Plan, around: &mut Surroundings) {
         let used = plan.actions.iter().filter_map(|action| action.host.clone());
         let missing = used.filter(|host: &HostName| !around.hosts.contains_key(host)).collect();
         around.hosts.extend(self.connect(&plan.hosts, &missing).await);
@@ -193,60 +208,10 @@ impl Manager {
         Work {
             after: plan.actions.iter().map(|action| action.after.clone()).collect(),
             crash: plan.actions.iter().map(|action| action.crash).collect(),
-            weight: Vec::new(),
             global: limits.global,
             groups,
             member,
         }
-    }
-
-    /// Looks at everything that the plan touched: an action whose effect is gone again, or never was, is named.
-    async fn look_again(
-        &self,
-        plan: &Plan,
-        mut around: crate::execute::Surroundings,
-        report: &mut RunReport,
-    ) -> Result<(), ManageError> {
-        around.recorded = self.recorded();
-        let mut looks = Vec::new();
-        let mut made: Vec<(u32, ResourceId)> = Vec::new();
-        for (index, action) in plan.actions.iter().enumerate() {
-            let id = plan.resource_of(index as u32);
-            let by_record = self.registry.kind(id.kind()).is_none_or(|kind| is_by_record(kind.facts()));
-            if by_record || action.recording.is_none() {
-                continue;
-            }
-            let Some(body) = self.body(id)? else { continue };
-            let (spec, host, extra) = (body.spec.clone(), body.host.clone(), body.extra.clone());
-            looks.push(Look { id: id.clone(), host, spec, extra, base: Some(body) });
-            made.push((index as u32, id.clone()));
-        }
-        let mut observed = Observed::default();
-        look_at_all(&Arc::new(around), looks, &mut observed, &mut crate::execute::unseen()).await;
-        for (index, id) in made {
-            let (Some(body), Some(seen)) = (self.body(&id)?, observed.get(&id)) else { continue };
-            let token = body.triggers.as_deref();
-            let spec = match seen {
-                Observation::Present(present) => with_theirs(&body.spec, present, body.extra.as_deref()),
-                Observation::Absent | Observation::Unobservable | Observation::Unknown(_) => {
-                    std::borrow::Cow::Borrowed(&body.spec)
-                }
-            };
-            let body = RecordBody { spec: spec.into_owned(), ..body.clone() };
-            let checked =
-                judge(&body.spec, seen, Some(&body), token, Phase::First, CrashClass::DeterministicName);
-            let why = match checked {
-                Checked::Satisfied => continue,
-                Checked::Needed(why)
-                | Checked::Moved(why)
-                | Checked::Unknown(why)
-                | Checked::Failed(_, why) => why,
-            };
-            let verb = plan.actions[index as usize].verb;
-            let error = format!("a second look found that it did not last: {why} (`{}.{verb}`)", id.kind());
-            report.overturn(index, error);
-        }
-        Ok(())
     }
 
     pub(super) async fn commit(&self, writes: Vec<crate::store::Write>) -> Result<(), ManageError> {

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use serde::Serialize;
 
 use super::look::{Look, look_at_all};
-use super::planned::is_by_record;
 use super::{ManageError, Manager};
 use crate::action::CrashClass;
 use crate::diff::with_theirs;
@@ -61,7 +60,7 @@ impl Manager {
         let recorded = self.recorded();
         let mut looks = Vec::new();
         for id in recorded.keys() {
-            let by_record = self.registry.kind(id.kind()).is_none_or(|kind| is_by_record(kind.facts()));
+            let by_record = self.is_by_record(id);
             if let (false, Some(body)) = (by_record, self.body(id)?) {
                 let (spec, host, extra) = (body.spec.clone(), body.host.clone(), body.extra.clone());
                 looks.push(Look { id: id.clone(), host, spec, extra, base: Some(body) });

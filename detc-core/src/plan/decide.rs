@@ -133,10 +133,12 @@ impl<'a> Decider<'a> {
         }
         let spec = change.to.clone().expect("invariant: a change that makes something has a spec");
         let late = !desired.references.is_empty() && spec.text().contains("\"from\":");
-        let crash = if is_blind_rerun(kind.facts(), &change, observed) {
-            CrashClass::AtMostOnce
-        } else {
-            kind.inspect(&spec, late).map_or(CrashClass::DeterministicName, |footprint| footprint.crash)
+        let declared = kind.inspect(&spec, late).map(|footprint| footprint.crash);
+        let crash = match declared.unwrap_or(CrashClass::DeterministicName) {
+            // Whoever remembers the key of a try does it no second time: nothing has to be seen for that.
+            CrashClass::IdempotencyKey => CrashClass::IdempotencyKey,
+            _ if is_blind_rerun(kind.facts(), &change, observed) => CrashClass::AtMostOnce,
+            declared => declared,
         };
         let recording = Recording {
             intent: resolved.intent,

@@ -56,9 +56,9 @@ impl<A: Action> Kind for Step<A> {
         if late {
             let early = read_late::<A>(&spec.value())
                 .map_err(|error| explain_late::<A>(&self.facts, spec, &error))?;
-            return Ok(
-                early.map_or(Footprint::new(CrashClass::DeterministicName), |action| action.footprint())
-            );
+            // What it touches may not be known yet.
+            let unknown = || Footprint::new(CrashClass::DeterministicName).touching_more();
+            return Ok(early.map_or_else(unknown, |action| action.footprint()));
         }
         spec.parse::<A>()
             .map(|action| action.footprint())

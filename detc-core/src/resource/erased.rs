@@ -11,7 +11,7 @@ use serde_path_to_error::Path;
 use super::late::{Late, read_late};
 use super::schema::{fields_of, nearest, schema_of};
 use super::{KindTraits, Removed, Resource};
-use crate::action::{ActionCx, ActionError, Footprint};
+use crate::action::{ActionCx, ActionError, CrashClass, Footprint};
 use crate::model::words::in_words;
 use crate::model::{Digest, Doc, Observation};
 
@@ -105,7 +105,8 @@ impl<R: Resource> Kind for Typed<R> {
                 .map_err(|error| explain_late::<R>(&self.facts, spec, &error))?
             {
                 Some(typed) => typed,
-                None => return Ok(Footprint::new(crate::action::CrashClass::DeterministicName)),
+                // What it touches is not known yet.
+                None => return Ok(Footprint::new(CrashClass::DeterministicName).touching_more()),
             }
         } else {
             spec.parse::<R>().map_err(|error| explain::<R>(&self.facts, spec, &error))?

@@ -4,10 +4,13 @@
 
 mod broken_stores;
 mod crash;
+mod fence;
 mod golden;
+mod idempotency;
 mod live;
 mod manager;
 mod power_cut;
+mod second_look;
 mod store_conformance;
 mod store_file;
 mod store_model;

@@ -63,6 +63,25 @@ fn an_action_whose_ground_moved_since_the_review_is_held_back_and_the_rest_goes_
 }
 
 #[test]
+fn what_comes_after_others_that_write_elsewhere_is_held_back_as_well() {
+    let place = gated();
+    let mut taken = file(&place, "taken", "ours");
+    taken["after"] = json!(["file/kept"]);
+    place.desire(&[gate(&place), file(&place, "kept", "ours"), taken]);
+    place.fleet(&["plan", "--out", "p"]).exits(0);
+    let running = at_gate(&place, &["apply", "p", "--yes"]);
+    assert_eq!(
+        place.read("kept"),
+        "ours",
+        "it is done before the gate, and the one after it behind the gate"
+    );
+    place.write("taken", "theirs");
+    open_gate(&place);
+    running.wait().exits(3).shows("create:file/taken: something is there by now");
+    assert_eq!(place.read("taken"), "theirs");
+}
+
+#[test]
 fn what_is_held_back_is_planned_anew_in_the_same_apply() {
     let place = gated();
     let running = at_gate(&place, &["apply", "--yes"]);

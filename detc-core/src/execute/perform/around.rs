@@ -7,11 +7,12 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::super::journal::RunNumber;
+use super::TriedKey;
 use crate::action::{ActionCx, ActionError, CxParts, ErrorClass};
 use crate::backend::Host;
 use crate::model::secret::{MarkKey, Vault};
 use crate::model::{
-    Digest, Doc, Extra, FieldPath, HostName, Observation, RecordBody, Recorded, ResourceId, Set,
+    Digest, Doc, Extra, FieldPath, HostName, Map, Observation, RecordBody, Recorded, ResourceId, Set,
 };
 use crate::plan::{Plan, PlannedAction};
 use crate::resource::{Kind, KindFacts, Registry, Removed, Source};
@@ -40,6 +41,8 @@ pub struct Surroundings {
     pub run: RunNumber,
     /// What earlier runs tried and did not end well: such a try may still be under way.
     pub begun: Arc<Set<ResourceId>>,
+    /// The idempotency keys of what earlier runs tried and did not end well.
+    pub keys: Arc<Map<ResourceId, TriedKey>>,
 }
 
 /// What to do about a sensitive value that this process was not given.
@@ -71,14 +74,14 @@ pub(super) struct Call<'a> {
     pub(super) spec: &'a Doc,
     pub(super) base: Option<&'a RecordBody>,
     pub(super) token: Option<&'a str>,
-    pub(super) plan: &'a Plan,
+    pub(super) key: &'a str,
     /// Whether it was tried before and the end of that try is not known.
     pub(super) begun_before: bool,
 }
 
-impl Call<'_> {
-    fn tried<'a>(&self, key: &'a str) -> Try<'a> {
-        Try { key, begun_before: self.begun_before }
+impl<'a> Call<'a> {
+    fn tried(&self) -> Try<'a> {
+        Try { key: self.key, begun_before: self.begun_before }
     }
 }
 
@@ -96,6 +99,7 @@ impl Surroundings {
             scope: scope.into(),
             run,
             begun: Arc::default(),
+            keys: Arc::default(),
         }
     }
 
@@ -177,17 +181,17 @@ impl Surroundings {
         }))
     }
 
-    fn key(&self, call: &Call<'_>) -> String {
-        format!("{}/{}/{}", self.scope, self.run, call.plan.action_id(call.index))
+    /// The key that an action is given which no earlier run has tried: no other has it, in this store or another.
+    pub(super) fn key(&self, plan: &Plan, index: u32) -> String {
+        format!("{}/{}/{}", self.scope, self.run, plan.action_id(index))
     }
 
     /// Looks at a resource. The observation has its sensitive values marked.
     pub(super) async fn observe(&self, call: &Call<'_>) -> Result<Observation, ActionError> {
         let Call { action, id, spec, base, token, .. } = *call;
-        let key = self.key(call);
         let extra = action.recording.as_ref().and_then(|recording| recording.extra.as_deref());
         let extra = extra.or_else(|| base.and_then(|body| body.extra.as_deref()));
-        self.look((id, action.host.as_ref()), spec, base, token, extra, call.tried(&key)).await
+        self.look((id, action.host.as_ref()), spec, base, token, extra, call.tried()).await
     }
 
     /// Looks at a resource by its spec.
@@ -267,20 +271,17 @@ impl Surroundings {
     }
 
     pub(super) async fn create(&self, call: &Call<'_>) -> Result<Value, ActionError> {
-        let key = self.key(call);
-        let cx = self.cx((call.id, call.action.host.as_ref()), call.base, call.token, call.tried(&key))?;
+        let cx = self.cx((call.id, call.action.host.as_ref()), call.base, call.token, call.tried())?;
         self.kind(call.id)?.create(&self.open(call.spec, call.id, Lost::Refused)?, &cx).await
     }
 
     pub(super) async fn update(&self, call: &Call<'_>) -> Result<Value, ActionError> {
-        let key = self.key(call);
-        let cx = self.cx((call.id, call.action.host.as_ref()), call.base, call.token, call.tried(&key))?;
+        let cx = self.cx((call.id, call.action.host.as_ref()), call.base, call.token, call.tried())?;
         self.kind(call.id)?.update(&self.open(call.spec, call.id, Lost::Refused)?, &cx).await
     }
 
     pub(super) async fn delete(&self, call: &Call<'_>) -> Result<Removed, ActionError> {
-        let key = self.key(call);
-        let cx = self.cx((call.id, call.action.host.as_ref()), call.base, call.token, call.tried(&key))?;
+        let cx = self.cx((call.id, call.action.host.as_ref()), call.base, call.token, call.tried())?;
         match self.kind(call.id)?.delete(&self.open(call.spec, call.id, Lost::MadeUp)?, &cx).await? {
             Removed::Left(why) => Ok(Removed::Left(self.scrub(&why))),
             Removed::Gone => Ok(Removed::Gone),

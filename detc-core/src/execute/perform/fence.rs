@@ -1,11 +1,15 @@
 //! Whether what an action was planned from is still so, just before it is done.
+//!
+//! What has moved holds the action back, unless the plan itself may have moved it: an action that it comes after writes, or
+//! may write, a place that it touches. Which one it was in fact nobody can tell.
 
 use super::around::{Call, Try};
 use super::{PlanWork, Verb};
-use crate::action::ActionError;
+use crate::action::{ActionError, CrashClass, Footprint, Place};
 use crate::diff::ChangeKind;
-use crate::model::Observation;
+use crate::model::{Doc, Observation, ResourceId, Set};
 use crate::plan::{self, Plan};
+use crate::resource::{LATER, ObservedBy};
 
 impl PlanWork {
     /// What has become of the ground that an action was planned on, where it has moved and not by this plan.
@@ -17,9 +21,12 @@ impl PlanWork {
         seen: &Observation,
     ) -> Result<Option<&'static str>, ActionError> {
         let Call { index, action, id, base, .. } = *call;
-        let is_own_doing = call.begun_before || is_moved_by(&self.plan, index);
+        let is_second_half =
+            action.verb == Verb::Create && self.plan.change_of(action).kind == ChangeKind::Replace;
+        // Where it would be was not known when it was planned: nothing was looked at.
+        let was_unseen = base.is_none() && action.spec.text().contains("\"from\":");
         // What can not be seen is judged by its record, which only the leader writes.
-        if is_own_doing || *seen == Observation::Unobservable {
+        if call.begun_before || is_second_half || was_unseen || *seen == Observation::Unobservable {
             return Ok(None);
         }
         let looked;
@@ -43,22 +50,88 @@ impl PlanWork {
         if plan::basis(record, seen, extra) == action.basis {
             return Ok(None);
         }
+        // What is only removed after others is not what they changed.
+        if !action.verb.removes() && self.may_be_moved_by_plan(index, id, call.spec) {
+            return Ok(None);
+        }
         Ok(Some(match (seen, action.verb) {
             (Observation::Absent, _) => "it is gone by now",
             (Observation::Present(_), Verb::Create) => "something is there by now",
             _ => "it has changed since",
         }))
     }
+
+    /// Whether an action that this one comes after, for more than an invariant's sake, may change what it touches.
+    fn may_be_moved_by_plan(&self, index: u32, id: &ResourceId, spec: &Doc) -> bool {
+        let own = self.footprint(id, spec);
+        let host = &self.plan.actions[index as usize].host;
+        let (mut met, mut open) = (Set::<u32>::default(), vec![index]);
+        while let Some(index) = open.pop() {
+            for before in &self.plan.actions[index as usize].after {
+                if is_for_invariant(&self.plan, *before, index) || !met.insert(*before) {
+                    continue;
+                }
+                let is_here = self.plan.actions[*before as usize].host == *host;
+                if self.may_change(*before, &own, is_here) {
+                    return true;
+                }
+                open.push(*before);
+            }
+        }
+        false
+    }
+
+    /// Whether an action may change what `own` touches, which is on the same host, or not.
+    fn may_change(&self, index: u32, own: &Footprint, is_here: bool) -> bool {
+        let (action, id) = self.action(index);
+        let kind = self.around.registry.kind(id.kind());
+        let has_effects = kind.is_none_or(|kind| kind.facts().traits.observed_by == ObservedBy::Backend)
+            && !matches!(action.verb, Verb::Record | Verb::Forget);
+        if !has_effects {
+            return false;
+        }
+        let theirs = self.footprint(id, &action.spec);
+        let overlap = |written: &Place| {
+            // What is owned says nothing of what lies within it, or nobody could own that; its removal does.
+            let within = action.verb.removes() || !theirs.owns.contains(written);
+            own.reads.iter().chain(&own.writes).any(|touched| {
+                written == touched
+                    || !is_known(written)
+                    || !is_known(touched)
+                    || lies_within(written, touched)
+                    || (within && lies_within(touched, written))
+            })
+        };
+        theirs.more || own.more || (is_here && theirs.writes.iter().any(overlap))
+    }
+
+    /// What an action touches; of what can not be understood it is not known.
+    fn footprint(&self, id: &ResourceId, spec: &Doc) -> Footprint {
+        let kind = self.around.registry.kind(id.kind());
+        let footprint = kind.and_then(|kind| kind.inspect(spec, true).ok());
+        footprint.unwrap_or_else(|| Footprint::new(CrashClass::DeterministicName).touching_more())
+    }
 }
 
-/// Whether a plan moves the ground of its own action: the action comes after others for more than an invariant's sake, or
-/// is the second half of a replacement. What is only removed after others is not what they changed.
-fn is_moved_by(plan: &Plan, index: u32) -> bool {
-    let action = &plan.actions[index as usize];
-    let is_second_half = action.verb == Verb::Create && plan.change_of(action).kind == ChangeKind::Replace;
-    let is_for_invariant = |before: &u32| {
-        let at = plan.ordered.partition_point(|(b, a, _)| (b, a) < (before, &index));
-        plan.ordered.get(at).is_some_and(|(b, a, _)| (b, a) == (before, &index))
-    };
-    is_second_half || (!action.verb.removes() && !action.after.iter().all(is_for_invariant))
+/// Whether one action comes after another only so that an invariant holds.
+fn is_for_invariant(plan: &Plan, before: u32, after: u32) -> bool {
+    let at = plan.ordered.partition_point(|(b, a, _)| (*b, *a) < (before, after));
+    plan.ordered.get(at).is_some_and(|(b, a, _)| (*b, *a) == (before, after))
+}
+
+/// Whether it is known where a place is.
+fn is_known(place: &Place) -> bool {
+    match place {
+        Place::Path(path) => !path.contains(LATER) && path.split('/').all(|name| name != ".."),
+        Place::Name { name, .. } => !name.contains(LATER),
+    }
+}
+
+fn lies_within(inner: &Place, outer: &Place) -> bool {
+    match (inner, outer) {
+        (Place::Path(inner), Place::Path(outer)) => {
+            outer == "/" || inner.strip_prefix(outer.as_str()).is_some_and(|rest| rest.starts_with('/'))
+        }
+        (Place::Path(_) | Place::Name { .. }, _) => false,
+    }
 }

@@ -61,7 +61,7 @@ pub(crate) fn how_to_settle(id: &ResourceId) -> String {
 }
 
 /// Judges an observation of something that should not be there.
-pub(super) fn removed(observed: &Observation, phase: Phase) -> Checked {
+pub(crate) fn judge_removed(observed: &Observation, phase: Phase) -> Checked {
     match (observed, phase) {
         (Observation::Unknown(why), _) => Checked::Unknown(why.clone()),
         (Observation::Absent, _) | (Observation::Unobservable, Phase::Verify) => Checked::Satisfied,

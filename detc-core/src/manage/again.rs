@@ -1,0 +1,101 @@
+//! The second look: whether what a run did is still so when it is over.
+//!
+//! Each action was verified when it ended. What did not last since, or never was, is found here, and the action that it is
+//! about is named. A run that was interrupted is looked at when it has been resumed and has ended.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::look::{Look, look_at_all};
+use super::{ManageError, Manager};
+use crate::action::CrashClass;
+use crate::diff::with_theirs;
+use crate::execute::{Checked, Phase, RunReport, Surroundings, judge, judge_removed};
+use crate::model::{Observation, RecordBody, Set};
+use crate::plan::{Observed, Plan};
+
+impl Manager {
+    /// Looks at everything that the plan made, changed or removed where its action ended well, and counts as failed what is
+    /// not so any more, or can not be seen. `removed`: what this process removed, with what was recorded of it.
+    pub(super) async fn look_again(
+        &self,
+        plan: &Plan,
+        mut around: Surroundings,
+        removed: Vec<(u32, Option<RecordBody>)>,
+        report: &mut RunReport,
+    ) -> Result<(), ManageError> {
+        around.recorded = self.recorded();
+        let failed: Set<u32> = report
+            .failures
+            .iter()
+            .flat_map(|failure| failure.unreached.iter().chain([&failure.action]).copied())
+            .collect();
+        let (mut looks, mut done) = (Vec::new(), Vec::new());
+        for (index, action) in plan.actions.iter().enumerate() {
+            let id = plan.resource_of(index as u32);
+            let by_record = self.is_by_record(id);
+            if by_record || action.recording.is_none() || failed.contains(&(index as u32)) {
+                continue;
+            }
+            let Some(body) = self.body(id)? else { continue };
+            let (spec, host, extra) = (body.spec.clone(), body.host.clone(), body.extra.clone());
+            looks.push(Look { id: id.clone(), host, spec, extra, base: Some(body) });
+            done.push(index as u32);
+        }
+        let retaken = retaken(plan, &removed);
+        for (index, body) in removed.into_iter().filter(|(index, _)| !retaken.contains(index)) {
+            let (action, id) = (&plan.actions[index as usize], plan.resource_of(index).clone());
+            let extra = body.as_ref().and_then(|body| body.extra.clone());
+            let (spec, host) = (action.spec.clone(), action.host.clone());
+            looks.push(Look { id, host, spec, extra, base: body });
+            done.push(index);
+        }
+        let mut observed = Observed::default();
+        look_at_all(&Arc::new(around), looks, &mut observed, &mut crate::execute::unseen()).await;
+        for index in done {
+            let (action, id) = (&plan.actions[index as usize], plan.resource_of(index));
+            let Some(seen) = observed.get(id) else { continue };
+            let found = match self.body(id)? {
+                Some(body) if action.recording.is_some() => judge_made(&body, seen),
+                _ => judge_removed(seen, Phase::Verify),
+            };
+            let what = match found {
+                Checked::Satisfied => continue,
+                Checked::Needed(_) if action.recording.is_none() => {
+                    "a second look found that it is there again".to_owned()
+                }
+                Checked::Needed(why) | Checked::Moved(why) => {
+                    format!("a second look found that it did not last: {why}")
+                }
+                Checked::Unknown(why) | Checked::Failed(_, why) => {
+                    format!("it was done, and could not be looked at again: {why}")
+                }
+            };
+            report.overturn(index, format!("{what} (`{}.{}`)", id.kind(), action.verb));
+        }
+        Ok(())
+    }
+}
+
+/// Whether what was made is as it was recorded.
+fn judge_made(body: &RecordBody, seen: &Observation) -> Checked {
+    let spec = match seen {
+        Observation::Present(present) => with_theirs(&body.spec, present, body.extra.as_deref()),
+        Observation::Absent | Observation::Unobservable | Observation::Unknown(_) => {
+            Cow::Borrowed(&body.spec)
+        }
+    };
+    let body = RecordBody { spec: spec.into_owned(), ..body.clone() };
+    let token = body.triggers.as_deref();
+    judge(&body.spec, seen, Some(&body), token, Phase::First, CrashClass::DeterministicName)
+}
+
+/// The removals after which something else is made: it may be in the place of what was removed, and look like it.
+fn retaken(plan: &Plan, removed: &[(u32, Option<RecordBody>)]) -> Set<u32> {
+    if removed.is_empty() {
+        return Set::default();
+    }
+    let makes = plan.actions.iter().filter(|action| action.recording.is_some());
+    let before = makes.flat_map(|action| action.after.iter().copied());
+    before.filter(|before| plan.actions[*before as usize].verb.removes()).collect()
+}

@@ -1,0 +1,199 @@
+//! What somebody else changes between a plan and an action is held back, and what the plan itself may have changed is not.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use detc_core::action::{ActionCx, ActionError, CrashClass, Footprint, Place};
+use detc_core::backend::host::{Command, ExitStatus, Output, Ownership};
+use detc_core::backend::memory::Files;
+use detc_core::backend::{Host, HostError, MemoryHost};
+use detc_core::execute::Outcome;
+use detc_core::manage::{Manager, ManagerOptions};
+use detc_core::model::{Desired, DesiredResource, HostSpec, Observation, Present, Reference, ResourceId};
+use detc_core::resource::{HostNeed, InvalidField, KindTraits, Removed, Resource};
+use detc_core::store::memory::MemoryStore;
+use serde::{Deserialize, Serialize};
+
+use super::world::World;
+
+/// What a page says that it touches.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Says {
+    /// Its path, which it owns.
+    Owns,
+    /// Its path and what lies there.
+    Writes,
+    /// Its path and whatever else.
+    More,
+}
+
+/// A page of text. While it is written, somebody else may write another one.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Page {
+    path: String,
+    text: String,
+    says: Says,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    meanwhile: Option<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Written {
+    next: String,
+}
+
+impl Written {
+    fn new() -> Self {
+        Self { next: TAKEN.to_owned() }
+    }
+}
+
+#[async_trait]
+impl Resource for Page {
+    const KIND: &'static str = "page";
+    type Output = Written;
+
+    fn traits() -> KindTraits {
+        let mut traits = KindTraits::default();
+        traits.host = HostNeed::Required;
+        traits
+    }
+
+    fn inspect(&self) -> Result<Footprint, InvalidField> {
+        let (footprint, path) = (Footprint::new(CrashClass::DeterministicName), Place::path(&self.path));
+        Ok(match self.says {
+            Says::Owns => footprint.owning(path),
+            Says::Writes => footprint.writing(path),
+            Says::More => footprint.owning(path).touching_more(),
+        })
+    }
+
+    async fn observe(&self, cx: &ActionCx<'_>) -> Result<Observation, ActionError> {
+        Ok(match cx.host()?.read(&kept(&self.path), 1 << 20).await {
+            Ok(text) => {
+                let text = String::from_utf8_lossy(&text).into_owned();
+                Observation::Present(Present::new().with_field("text", text).with_output(&Written::new()))
+            }
+            Err(HostError::NotFound { .. }) => Observation::Absent,
+            Err(error) => return Err(error.into()),
+        })
+    }
+
+    async fn create(&self, cx: &ActionCx<'_>) -> Result<Written, ActionError> {
+        let mut argv = vec!["write", &self.path, &self.text];
+        argv.extend(self.meanwhile.as_deref());
+        cx.host()?.run(&Command::new(argv)).await?;
+        Ok(Written::new())
+    }
+
+    async fn update(&self, cx: &ActionCx<'_>) -> Result<Written, ActionError> {
+        self.create(cx).await
+    }
+
+    async fn delete(&self, _: &ActionCx<'_>) -> Result<Removed, ActionError> {
+        Ok(Removed::Gone)
+    }
+}
+
+/// Where a page is kept: pages may lie within others, so they are kept side by side.
+fn kept(path: &str) -> String {
+    format!("/{}", path.replace('/', "|"))
+}
+
+/// A host on which pages are written.
+fn host() -> Arc<MemoryHost> {
+    let write = |command: &Command, files: &mut Files| {
+        let [path, text, meanwhile @ ..] = &command.argv[1..] else { unreachable!("it is given both") };
+        let written =
+            [(path, text.as_str())].into_iter().chain(meanwhile.iter().map(|path| (path, "theirs")));
+        for (path, text) in written {
+            files.write(&kept(path), text.as_bytes(), &Ownership::default()).unwrap();
+        }
+        Output { status: ExitStatus::Code(0), ..Output::default() }
+    };
+    Arc::new(MemoryHost::new("m").with_program("write", write))
+}
+
+const TAKEN: &str = "/a/taken";
+
+/// The first page, during which somebody writes [`TAKEN`].
+fn first(path: &str, says: Says) -> DesiredResource {
+    let page =
+        Page { path: path.to_owned(), text: "ours".to_owned(), says, meanwhile: Some(TAKEN.to_owned()) };
+    DesiredResource::new("first", &page).on("m")
+}
+
+fn page(name: &str, path: &str, after: &str) -> DesiredResource {
+    let (path, text) = (path.to_owned(), "ours".to_owned());
+    let page = Page { path, text, says: Says::Owns, meanwhile: None };
+    DesiredResource::new(name, &page).on("m").after(&id(after))
+}
+
+fn id(name: &str) -> ResourceId {
+    ResourceId::new("page", name).unwrap()
+}
+
+/// Makes these pages, and gives what became of the one that somebody took meanwhile.
+async fn taken(pages: impl IntoIterator<Item = DesiredResource>) -> (Outcome, String) {
+    let world = World { host: host() };
+    let registry = world.registry().with_resource::<Page>();
+    let store = Arc::new(MemoryStore::new());
+    let manager = Manager::open(store, registry, ManagerOptions::default()).await.unwrap();
+    let spec = || HostSpec { connect: "memory".to_owned(), ..HostSpec::local() };
+    let desired = Desired::new().host("m", spec()).host("other", spec());
+    let desired = pages.into_iter().fold(desired, Desired::with);
+    let planned = manager.plan(&desired).await.unwrap();
+    let outcome = manager.apply(planned).await.unwrap().report.outcome;
+    let text = world.host.read(&kept(TAKEN), 1 << 10).await.unwrap();
+    (outcome, String::from_utf8(text.to_vec()).unwrap())
+}
+
+fn held() -> (Outcome, String) {
+    (Outcome::Refused, "theirs".to_owned())
+}
+
+fn went_on() -> (Outcome, String) {
+    (Outcome::Done, "ours".to_owned())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_after_an_action_that_writes_elsewhere_is_held_back_when_somebody_else_was_there() {
+    let after = || page("taken", TAKEN, "first");
+    assert_eq!(taken([first("/b/first", Says::Owns), after()]).await, held());
+    assert_eq!(taken([first("/a", Says::Owns), after()]).await, held(), "a folder is not what is in it");
+    assert_eq!(taken([first("/a/take", Says::Writes), after()]).await, held(), "a name is not its beginning");
+    let elsewhere = first("/a", Says::Writes).on("other");
+    assert_eq!(taken([elsewhere, after()]).await, held(), "another host has other files");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_plan_may_have_changed_itself_goes_on() {
+    let after = || page("taken", TAKEN, "first");
+    assert_eq!(taken([first("/b/first", Says::More), after()]).await, went_on(), "it may write anything");
+    assert_eq!(
+        taken([first("/a", Says::Writes), after()]).await,
+        went_on(),
+        "it may write all that is in it"
+    );
+    assert_eq!(
+        taken([first("/b/../a/taken", Says::Owns), after()]).await,
+        went_on(),
+        "nobody knows where it is"
+    );
+    let between = page("between", "/b/between", "first");
+    let last = page("taken", TAKEN, "between");
+    assert_eq!(
+        taken([first("/b/first", Says::More), between, last]).await,
+        went_on(),
+        "not at once, and all the same"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_looked_at_as_its_place_was_not_known_has_not_moved() {
+    let next = Reference { from: id("first"), output: "next".parse().unwrap() };
+    let last = page("taken", "/later", "first").bind(&"path".parse().unwrap(), next).unwrap();
+    assert_eq!(taken([first("/b/first", Says::Owns), last]).await, went_on());
+}
