@@ -93,6 +93,8 @@ pub enum Reason {
     Gone,
     /// It exists already, and is not recorded.
     Found,
+    /// It exists, and an earlier run had begun to make it.
+    Begun,
     /// The desired state says other than it did.
     Intent,
     /// The world is other than it was left.
@@ -127,6 +129,7 @@ impl Display for Reason {
             Self::New => f.write_str("it is not there yet"),
             Self::Gone => f.write_str("drift: it was there and is gone"),
             Self::Found => f.write_str("it exists already and is not recorded"),
+            Self::Begun => f.write_str("an earlier run had begun to make it"),
             Self::Intent => f.write_str("the desired state changed"),
             Self::Drift => f.write_str("drift: it was changed behind detc's back"),
             Self::IntentAndDrift => {

@@ -7,6 +7,7 @@ mod invariants;
 mod kinds;
 mod moved;
 mod output;
+mod owned;
 mod process;
 mod saved;
 mod secrets;

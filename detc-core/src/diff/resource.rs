@@ -119,6 +119,9 @@ impl Differ<'_> {
             (Observation::Absent, None) | (Observation::Unobservable, None) => {
                 Ok(self.new_change(view, ChangeKind::Create, Reason::New))
             }
+            (Observation::Absent | Observation::Unobservable, Some(record)) if record.is_begun() => {
+                Ok(self.new_change(view, ChangeKind::Create, Reason::New))
+            }
             (Observation::Absent, Some(_)) => Ok(self.new_change(view, ChangeKind::Create, Reason::Gone)),
             (Observation::Present(present), None) => Ok(self.adoption(view, present)),
             (Observation::Present(_) | Observation::Unobservable, Some(record))
@@ -203,6 +206,8 @@ impl Differ<'_> {
         let trigger = self.trigger(view, body, present);
         let (kind, reason) = if let Some(field) = immutable {
             (ChangeKind::Replace, Reason::Immutable(field.path.clone()))
+        } else if record.is_begun() {
+            (ChangeKind::Adopt, Reason::Begun)
         } else if !fields.is_empty() {
             (ChangeKind::Update, Self::cause(view, record, &fields))
         } else if let Some(ids) = trigger {

@@ -12,7 +12,7 @@ use crate::action::{ActionError, CrashClass, ErrorClass};
 use crate::diff::{trigger_token, with_theirs};
 use crate::model::{Doc, Map, Observation, Record, RecordBody, ResourceId, Set, substitute};
 use crate::plan::{Plan, PlannedAction, Verb};
-use crate::resource::Removed;
+use crate::resource::{ObservedBy, Removal, Removed};
 use crate::store::Write;
 
 mod around;
@@ -80,6 +80,8 @@ struct Open {
     /// What is left on purpose of something that was removed, and why.
     left: Option<String>,
     key: Option<TriedKey>,
+    /// Whether it was there before this action, as far as the first look has told.
+    found: Option<bool>,
     /// Whether it was tried before and the end of that try is not known.
     begun_before: bool,
     error: String,
@@ -127,7 +129,35 @@ impl PlanWork {
     fn base(&self, action: &PlannedAction, id: &ResourceId) -> Option<Arc<RecordBody>> {
         let is_second_half = action.verb == Verb::Create
             && self.plan.change_of(action).kind == crate::diff::ChangeKind::Replace;
-        if is_second_half { None } else { self.record_of(Self::recorded_id(action, id)) }
+        if is_second_half || (action.recording.is_some() && self.is_begun(action, id)) {
+            return None;
+        }
+        self.record_of(Self::recorded_id(action, id))
+    }
+
+    /// Whether an earlier run had begun to make it, and more is not known.
+    fn is_begun(&self, action: &PlannedAction, id: &ResourceId) -> bool {
+        self.around.recorded.get(Self::recorded_id(action, id)).is_some_and(Record::is_begun)
+    }
+
+    /// Whether what an action makes is something that is there by itself, and is removed again: then it matters who made it.
+    fn is_thing(&self, action: &PlannedAction, id: &ResourceId) -> bool {
+        let traits = self.around.registry.kind(id.kind()).map(|kind| &kind.facts().traits);
+        action.recording.is_some()
+            && traits.is_some_and(|it| it.removal == Removal::Delete && it.observed_by == ObservedBy::Backend)
+    }
+
+    /// Whether an action that makes something has come upon what was there before. What carries a mark of detc's is its own.
+    fn has_found(&self, action: &PlannedAction, id: &ResourceId, found: Option<bool>) -> bool {
+        let is_marked = action.crash == CrashClass::FindableByTag;
+        match (action.verb, found) {
+            (Verb::Create | Verb::Adopt, _) if self.is_begun(action, id) => false,
+            (Verb::Create, Some(found)) => found && !is_marked && self.is_thing(action, id),
+            // It had started before this process, without a note that it makes something new.
+            (Verb::Create, None) => !is_marked && self.is_thing(action, id),
+            (Verb::Adopt, found) => found.unwrap_or(true),
+            (Verb::Update | Verb::Restart | Verb::Record | Verb::Delete | Verb::Forget, _) => false,
+        }
     }
 
     /// The spec with every reference resolved, sensitive values marked.
@@ -198,6 +228,10 @@ impl PlanWork {
             Observation::Present(present) => with_theirs(&spec, present, extra).into_owned(),
             Observation::Absent | Observation::Unobservable | Observation::Unknown(_) => spec.clone(),
         };
+        if phase == Phase::First {
+            let is_there = matches!(observed, Observation::Present(_)) && !begun;
+            self.state().open.entry(index).or_default().found.get_or_insert(is_there);
+        }
         let left =
             phase == Phase::Verify && self.state().open.get(&index).is_some_and(|open| open.left.is_some());
         let checked = if left {
@@ -287,6 +321,7 @@ impl PlanWork {
         let recording = action.recording.as_ref().expect("invariant: only what is made is recorded");
         let base = self.base(action, id);
         let kind = self.around.registry.kind(id.kind());
+        let has_found = self.has_found(action, id, open.found);
         let observed = open.observed.unwrap_or(Observation::Unobservable);
         let mut output = match &observed {
             Observation::Present(present) => present.output.clone(),
@@ -302,7 +337,7 @@ impl PlanWork {
         let before = base.as_ref().and_then(|body| body.made_as.clone());
         let was_adopted = base.as_ref().is_some_and(|body| body.adopted);
         let body = RecordBody {
-            adopted: action.verb == Verb::Adopt || (was_adopted && action.verb != Verb::Create),
+            adopted: has_found || (was_adopted && !matches!(action.verb, Verb::Create | Verb::Adopt)),
             made_as: before.or_else(|| recording.renamed_from.clone()),
             spec: open.spec.unwrap_or_else(|| action.spec.clone()),
             output,
@@ -319,6 +354,17 @@ impl PlanWork {
         };
         let seen = seen.unwrap_or_else(|| observed.fingerprint());
         (Record::new(recording.intent, recording.relations, seen, &body), body)
+    }
+
+    /// What is recorded when the making of a resource begins: whatever becomes of this run, it is removed as detc's own when
+    /// it is no longer desired.
+    fn note_begun(&self, index: u32, open: Open) -> Write {
+        let (action, id) = self.action(index);
+        let (record, body) = self.record(index, &NodeEnd::Done, open);
+        let recording = action.recording.as_ref().expect("invariant: only what is made is recorded");
+        let body = RecordBody { adopted: false, ..body };
+        let begun = Record::begun(recording.relations, record.seen(), &body);
+        Write::Put { key: state_key(id), value: begun.as_bytes().clone(), lease: None }
     }
 
     fn failed(&self, index: u32, error: &ActionError) -> (ErrorClass, String) {
@@ -369,7 +415,8 @@ impl Perform for PlanWork {
     fn starting(&self, index: u32) -> Vec<Write> {
         let (action, id) = self.action(index);
         let open = || self.state().open.get(&index).cloned().unwrap_or_default();
-        match action.crash {
+        let is_new = action.verb == Verb::Create && self.is_thing(action, id);
+        let mut writes = match action.crash {
             CrashClass::AtMostOnce if action.recording.is_some() => {
                 let (record, _) = self.record(index, &NodeEnd::Done, open());
                 vec![Write::Put { key: doubt_key(id), value: record.as_bytes().clone(), lease: None }]
@@ -382,7 +429,11 @@ impl Perform for PlanWork {
             | CrashClass::DeterministicName
             | CrashClass::FindableByTag
             | CrashClass::CompareAndSet => Vec::new(),
+        };
+        if is_new && action.crash != CrashClass::AtMostOnce && !self.has_found(action, id, open().found) {
+            writes.push(self.note_begun(index, open()));
         }
+        writes
     }
 
     fn records(&self, index: u32, end: &NodeEnd) -> Vec<Write> {

@@ -11,7 +11,7 @@ use crate::action::CrashClass;
 use crate::diff::with_theirs;
 use crate::execute::{Checked, Phase, ProgressSink, judge};
 use crate::model::secret::Vault;
-use crate::model::{Desired, Health, HostName, Observation, RecordBody, ResourceId};
+use crate::model::{Desired, Health, HostName, Observation, Record, RecordBody, ResourceId};
 use crate::plan::Observed;
 
 /// One resource as it is.
@@ -100,7 +100,13 @@ impl Manager {
         match observed {
             Observation::Absent => {
                 state = StatusState::Absent;
-                detail = Some("it was made, and is gone".to_owned());
+                let begun = self.recorded().get(id).is_some_and(Record::is_begun);
+                let said = if begun {
+                    "its making had begun, and it is not there"
+                } else {
+                    "it was made, and is gone"
+                };
+                detail = Some(said.to_owned());
             }
             Observation::Unknown(why) => {
                 (state, health) = (StatusState::Unknown, Health::Unknown);

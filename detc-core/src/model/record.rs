@@ -39,6 +39,9 @@ const RELATIONS: std::ops::Range<usize> = 33..65;
 const SEEN: std::ops::Range<usize> = 65..97;
 const BODY: usize = 97;
 
+/// Stands for the intent of what is not made yet, so that nothing desired is ever the same.
+const BEGUN: Digest = Digest::NONE;
+
 /// The part of a record that a plan reads only when it must.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RecordBody {
@@ -86,6 +89,16 @@ impl Record {
         }
         serde_json::to_writer(&mut bytes, body).expect("invariant: a record is JSON");
         Self(bytes.into())
+    }
+
+    /// The record of something whose making begins: it is known to be detc's own, wherever that may end.
+    pub fn begun(relations: Digest, seen: Digest, body: &RecordBody) -> Self {
+        Self::new(BEGUN, relations, seen, body)
+    }
+
+    /// Whether it is only known that its making had begun.
+    pub fn is_begun(&self) -> bool {
+        self.intent() == BEGUN
     }
 
     /// The record that was stored as `bytes`.

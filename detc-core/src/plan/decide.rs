@@ -274,7 +274,7 @@ fn removal(spec: &Doc, host: Option<HostName>, basis: Digest, verb: Verb) -> Pla
 /// The digest of what an action is derived from, besides what is desired.
 pub(crate) fn basis(record: Option<&Record>, observed: &Observation, extra: Option<&Extra>) -> Digest {
     if record.is_none() && matches!(observed, Observation::Unobservable) {
-        return Digest::from([0; 32]);
+        return Digest::NONE;
     }
     let mut hasher = Hasher::new("detc.basis/1");
     hasher.part(record.map_or(&[][..], |record| record.as_bytes()));

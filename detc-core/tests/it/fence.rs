@@ -192,8 +192,8 @@ async fn what_the_plan_may_have_changed_itself_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_not_looked_at_as_its_place_was_not_known_has_not_moved() {
+async fn what_is_found_where_nobody_had_looked_is_held_back() {
     let next = Reference { from: id("first"), output: "next".parse().unwrap() };
     let last = page("taken", "/later", "first").bind(&"path".parse().unwrap(), next).unwrap();
-    assert_eq!(taken([first("/b/first", Says::Owns), last]).await, went_on());
+    assert_eq!(taken([first("/b/first", Says::Owns), last]).await, held());
 }

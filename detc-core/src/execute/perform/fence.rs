@@ -25,8 +25,19 @@ impl PlanWork {
             action.verb == Verb::Create && self.plan.change_of(action).kind == ChangeKind::Replace;
         // Where it would be was not known when it was planned: nothing was looked at.
         let was_unseen = base.is_none() && action.spec.text().contains("\"from\":");
+        if call.begun_before || self.is_begun(action, id) && action.verb == Verb::Create {
+            return Ok(None);
+        }
+        // Nobody has looked there before: what is found is shown before it is changed.
+        if is_second_half || was_unseen {
+            let is_others = matches!(seen, Observation::Present(_))
+                && action.verb == Verb::Create
+                && action.crash != CrashClass::FindableByTag
+                && self.is_thing(action, id);
+            return Ok(is_others.then_some("something is there already"));
+        }
         // What can not be seen is judged by its record, which only the leader writes.
-        if call.begun_before || is_second_half || was_unseen || *seen == Observation::Unobservable {
+        if *seen == Observation::Unobservable {
             return Ok(None);
         }
         let looked;
