@@ -196,7 +196,10 @@ impl PlanWork {
         let extra = action.recording.as_ref().and_then(|recording| recording.extra.as_deref());
         let spec = match &observed {
             Observation::Present(present) => with_theirs(&spec, present, extra).into_owned(),
-            Observation::Absent | Observation::Unobservable | Observation::Unknown(_) => spec.clone(),
+            Observation::Absent
+            | Observation::Needed(_)
+            | Observation::Unobservable
+            | Observation::Unknown(_) => spec.clone(),
         };
         let left =
             phase == Phase::Verify && self.state().open.get(&index).is_some_and(|open| open.left.is_some());
@@ -242,7 +245,7 @@ impl PlanWork {
         };
         let exists = match &open.observed {
             Some(Observation::Present(_)) => true,
-            Some(Observation::Absent | Observation::Unknown(_)) => false,
+            Some(Observation::Absent | Observation::Needed(_) | Observation::Unknown(_)) => false,
             Some(Observation::Unobservable) | None => base.is_some(),
         };
         let token = open.triggers.as_deref();
@@ -290,7 +293,10 @@ impl PlanWork {
         let observed = open.observed.unwrap_or(Observation::Unobservable);
         let mut output = match &observed {
             Observation::Present(present) => present.output.clone(),
-            Observation::Absent | Observation::Unobservable | Observation::Unknown(_) => None,
+            Observation::Absent
+            | Observation::Needed(_)
+            | Observation::Unobservable
+            | Observation::Unknown(_) => None,
         };
         output = output.or(open.output).or_else(|| base.as_ref().map(|body| body.output.clone()));
         let mut output = output.unwrap_or(Value::Null);

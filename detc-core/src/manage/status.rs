@@ -103,6 +103,10 @@ impl Manager {
                 state = StatusState::Absent;
                 detail = Some("it was made, and is gone".to_owned());
             }
+            Observation::Needed(why) => {
+                state = StatusState::Absent;
+                detail = Some(why.clone());
+            }
             Observation::Unknown(why) => {
                 (state, health) = (StatusState::Unknown, Health::Unknown);
                 detail = Some(why.clone());
