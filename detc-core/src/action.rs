@@ -58,7 +58,7 @@ pub trait Action: Debug + Serialize + DeserializeOwned + Send + Sync + 'static {
 pub enum Check<T> {
     /// The effect is there, with this output.
     Satisfied(T),
-    /// The effect is not there, for this reason.
+    /// The effect is not there, for this reason, which the plan gives.
     Needed(String),
     /// It can not be found out, for this reason.
     Unknown(String),

@@ -91,6 +91,8 @@ pub enum Reason {
     New,
     /// It was made, and is gone.
     Gone,
+    /// It is not there, and its check said why.
+    Needed(String),
     /// It exists already, and is not recorded.
     Found,
     /// It exists, and an earlier run had begun to make it.
@@ -128,6 +130,7 @@ impl Display for Reason {
         match self {
             Self::New => f.write_str("it is not there yet"),
             Self::Gone => f.write_str("drift: it was there and is gone"),
+            Self::Needed(why) => write!(f, "it is needed: {why}"),
             Self::Found => f.write_str("it exists already and is not recorded"),
             Self::Begun => f.write_str("an earlier run had begun to make it"),
             Self::Intent => f.write_str("the desired state changed"),

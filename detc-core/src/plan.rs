@@ -223,7 +223,7 @@ pub enum PlanError {
         /// Why it would.
         reason: String,
     },
-    /// The order of what is removed and what is made has a loop.
+    /// The order of what is removed and what is made has a loop: the shortest, each one after the next.
     #[error("the plan has a loop: {0}")]
     Loop(String),
     /// A record can not be read.

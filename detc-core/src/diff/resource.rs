@@ -123,6 +123,9 @@ impl Differ<'_> {
                 Ok(self.new_change(view, ChangeKind::Create, Reason::New))
             }
             (Observation::Absent, Some(_)) => Ok(self.new_change(view, ChangeKind::Create, Reason::Gone)),
+            (Observation::Needed(why), _) => {
+                Ok(self.new_change(view, ChangeKind::Create, Reason::Needed(why.clone())))
+            }
             (Observation::Present(present), None) => Ok(self.adoption(view, present)),
             (Observation::Present(_) | Observation::Unobservable, Some(record))
                 if self.is_same(view, record) =>
@@ -140,9 +143,10 @@ impl Differ<'_> {
     pub fn removal(&self, resource: &ResourceId, observed: &Observation) -> Change {
         let (kind, reason) = match observed {
             Observation::Unknown(why) => (ChangeKind::Unknown, Reason::Unobserved(why.clone())),
-            Observation::Absent | Observation::Present(_) | Observation::Unobservable => {
-                (ChangeKind::Delete, Reason::NotDesired)
-            }
+            Observation::Absent
+            | Observation::Needed(_)
+            | Observation::Present(_)
+            | Observation::Unobservable => (ChangeKind::Delete, Reason::NotDesired),
         };
         Change { resource: resource.clone(), kind, reason, fields: Box::default(), to: None }
     }

@@ -226,7 +226,10 @@ impl PlanWork {
         let extra = action.recording.as_ref().and_then(|recording| recording.extra.as_deref());
         let spec = match &observed {
             Observation::Present(present) => with_theirs(&spec, present, extra).into_owned(),
-            Observation::Absent | Observation::Unobservable | Observation::Unknown(_) => spec.clone(),
+            Observation::Absent
+            | Observation::Needed(_)
+            | Observation::Unobservable
+            | Observation::Unknown(_) => spec.clone(),
         };
         if phase == Phase::First {
             let is_there = matches!(observed, Observation::Present(_)) && !begun;
@@ -276,7 +279,7 @@ impl PlanWork {
         };
         let exists = match &open.observed {
             Some(Observation::Present(_)) => true,
-            Some(Observation::Absent | Observation::Unknown(_)) => false,
+            Some(Observation::Absent | Observation::Needed(_) | Observation::Unknown(_)) => false,
             Some(Observation::Unobservable) | None => base.is_some(),
         };
         let token = open.triggers.as_deref();
@@ -325,7 +328,10 @@ impl PlanWork {
         let observed = open.observed.unwrap_or(Observation::Unobservable);
         let mut output = match &observed {
             Observation::Present(present) => present.output.clone(),
-            Observation::Absent | Observation::Unobservable | Observation::Unknown(_) => None,
+            Observation::Absent
+            | Observation::Needed(_)
+            | Observation::Unobservable
+            | Observation::Unknown(_) => None,
         };
         output = output.or(open.output).or_else(|| base.as_ref().map(|body| body.output.clone()));
         let mut output = output.unwrap_or(Value::Null);

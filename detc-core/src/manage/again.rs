@@ -81,9 +81,10 @@ impl Manager {
 fn judge_made(body: &RecordBody, seen: &Observation) -> Checked {
     let spec = match seen {
         Observation::Present(present) => with_theirs(&body.spec, present, body.extra.as_deref()),
-        Observation::Absent | Observation::Unobservable | Observation::Unknown(_) => {
-            Cow::Borrowed(&body.spec)
-        }
+        Observation::Absent
+        | Observation::Needed(_)
+        | Observation::Unobservable
+        | Observation::Unknown(_) => Cow::Borrowed(&body.spec),
     };
     let body = RecordBody { spec: spec.into_owned(), ..body.clone() };
     let token = body.triggers.as_deref();

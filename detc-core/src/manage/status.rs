@@ -108,6 +108,10 @@ impl Manager {
                 };
                 detail = Some(said.to_owned());
             }
+            Observation::Needed(why) => {
+                state = StatusState::Absent;
+                detail = Some(why.clone());
+            }
             Observation::Unknown(why) => {
                 (state, health) = (StatusState::Unknown, Health::Unknown);
                 detail = Some(why.clone());

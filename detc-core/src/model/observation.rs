@@ -12,6 +12,8 @@ use super::{Digest, Doc};
 pub enum Observation {
     /// It was looked for, and it is not there.
     Absent,
+    /// It was looked for, and it is not there, for this reason. To all else this is the same as absent.
+    Needed(String),
     /// It is there.
     Present(Present),
     /// There is nothing to look at: what was recorded is all that can be known.
@@ -86,7 +88,7 @@ impl Observation {
     /// A digest of what was seen, without outputs and health: two looks with the same digest saw the same thing.
     pub fn fingerprint(&self) -> Digest {
         match self {
-            Self::Absent => Digest::of(b"absent"),
+            Self::Absent | Self::Needed(_) => Digest::of(b"absent"),
             Self::Unobservable => Digest::of(b"unobservable"),
             Self::Unknown(_) => Digest::of(b"unknown"),
             Self::Present(present) => {

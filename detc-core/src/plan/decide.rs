@@ -56,7 +56,7 @@ fn is_settled(resource: &DesiredResource, input: &PlanInput<'_>) -> bool {
     let is_as_seen = || match observation(&resource.id, input) {
         Observation::Unobservable => true,
         seen @ Observation::Present(_) => seen.fingerprint() == record.seen(),
-        Observation::Absent | Observation::Unknown(_) => false,
+        Observation::Absent | Observation::Needed(_) | Observation::Unknown(_) => false,
     };
     record.intent() == intent_digest(&resource.spec, resource.host.as_ref())
         && record.relations() == resource.relations_digest()
@@ -217,7 +217,9 @@ impl<'a> Decider<'a> {
         }
         let verb = match (kind.facts().traits.removal, observed) {
             _ if is_left => Verb::Forget,
-            (Removal::Forget, _) | (Removal::Delete, Observation::Absent) => Verb::Forget,
+            (Removal::Forget, _) | (Removal::Delete, Observation::Absent | Observation::Needed(_)) => {
+                Verb::Forget
+            }
             (Removal::Delete, _) => Verb::Delete,
         };
         let mut step = steps.add(None, change);

@@ -6,12 +6,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use self::shortest::shortest_loop;
 use self::through::Through;
 use super::{PlanError, PlanInput, PlannedAction, sort};
 use crate::action::Place;
 use crate::diff::{Change, ChangeKind, Reason};
 use crate::model::{Adjacency, HostName, Map, ResourceId};
 
+mod shortest;
 mod through;
 
 /// Changes with the actions that they take, in any order.
@@ -360,7 +362,7 @@ impl<'a> Graph<'a> {
         let before = self.before();
         match self.depths(&before) {
             Ok(depths) => Ok((before, depths)),
-            Err(stuck) => Err(self.stuck(&stuck)),
+            Err(stuck) => Err(self.stuck(&before, &stuck)),
         }
     }
 
@@ -394,13 +396,15 @@ impl<'a> Graph<'a> {
         Err((0..len as u32).filter(|number| waiting[*number as usize] > 0).collect())
     }
 
-    fn stuck(&self, stuck: &[u32]) -> PlanError {
+    fn stuck(&self, before: &Adjacency, stuck: &[u32]) -> PlanError {
         let name = |number: &u32| {
             let step = self.numbered[*number as usize].step as usize;
             let verb = if self.steps[step].remove == *number { "delete" } else { "make" };
             format!("{verb} {}", self.changes[step].resource)
         };
-        PlanError::Loop(stuck.iter().take(8).map(name).collect::<Vec<String>>().join(", "))
+        let mut members: Vec<String> = shortest_loop(before, stuck).iter().map(name).collect();
+        members.extend(members.first().cloned());
+        PlanError::Loop(members.join(" → "))
     }
 }
 

@@ -73,7 +73,7 @@ impl<A: Action> Kind for Step<A> {
                 present.fields = fields.as_object().cloned().unwrap_or_default();
                 Observation::Present(present)
             }
-            Check::Needed(_) => Observation::Absent,
+            Check::Needed(why) => Observation::Needed(why),
             Check::Unknown(why) => Observation::Unknown(why),
         })
     }

@@ -9,6 +9,7 @@ mod golden;
 mod idempotency;
 mod live;
 mod manager;
+mod needed;
 mod power_cut;
 mod second_look;
 mod store_conformance;

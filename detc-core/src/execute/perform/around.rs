@@ -217,6 +217,7 @@ impl Surroundings {
     fn scrubbed(&self, observation: Observation) -> Observation {
         match observation {
             Observation::Unknown(why) => Observation::Unknown(self.scrub(&why)),
+            Observation::Needed(why) => Observation::Needed(self.scrub(&why)),
             Observation::Present(mut present) => {
                 present.detail = present.detail.map(|detail| self.scrub(&detail));
                 Observation::Present(present)

@@ -66,7 +66,7 @@ impl PlanWork {
             return Ok(None);
         }
         Ok(Some(match (seen, action.verb) {
-            (Observation::Absent, _) => "it is gone by now",
+            (Observation::Absent | Observation::Needed(_), _) => "it is gone by now",
             (Observation::Present(_), Verb::Create) => "something is there by now",
             _ => "it has changed since",
         }))

@@ -22,6 +22,7 @@ pub(crate) fn judge(
     match (observed, phase) {
         (Observation::Unknown(why), _) => Checked::Unknown(why.clone()),
         (Observation::Absent, _) => Checked::Needed("it is not there".to_owned()),
+        (Observation::Needed(why), _) => Checked::Needed(why.clone()),
         (Observation::Unobservable, Phase::Verify) => Checked::Satisfied,
         (Observation::Unobservable, Phase::First | Phase::Settle) if same_record => Checked::Satisfied,
         (Observation::Unobservable, Phase::First) => Checked::Needed("it is not recorded so".to_owned()),
@@ -64,7 +65,9 @@ pub(crate) fn how_to_settle(id: &ResourceId) -> String {
 pub(crate) fn judge_removed(observed: &Observation, phase: Phase) -> Checked {
     match (observed, phase) {
         (Observation::Unknown(why), _) => Checked::Unknown(why.clone()),
-        (Observation::Absent, _) | (Observation::Unobservable, Phase::Verify) => Checked::Satisfied,
+        (Observation::Absent | Observation::Needed(_), _) | (Observation::Unobservable, Phase::Verify) => {
+            Checked::Satisfied
+        }
         (Observation::Present(_), _) | (Observation::Unobservable, Phase::First | Phase::Settle) => {
             Checked::Needed("it is still there".to_owned())
         }

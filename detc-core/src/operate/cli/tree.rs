@@ -73,6 +73,7 @@ fn past(reason: &Reason) -> String {
     match reason {
         Reason::New => "it was not there".to_owned(),
         Reason::Gone => "drift: it was gone".to_owned(),
+        Reason::Needed(why) => format!("it was needed: {why}"),
         Reason::Found => "it was there, and not recorded".to_owned(),
         Reason::Trigger(ids) => {
             let ids: Vec<&str> = ids.iter().map(ResourceId::as_str).collect();

@@ -202,7 +202,7 @@ impl<'a> Counted<'a> {
     fn amount(&self, measure: &Measure) -> i64 {
         let is_there = match self.seen {
             None | Some(Observation::Unobservable | Observation::Unknown(_)) => true,
-            Some(Observation::Absent) => false,
+            Some(Observation::Absent | Observation::Needed(_)) => false,
             Some(Observation::Present(present)) => {
                 present.health != Health::Unhealthy || matches!(measure, Measure::Total { .. })
             }
