@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::CrashClass;
+use crate::action::{CrashClass, Place};
 use crate::diff::{Change, ChangeKind};
 use crate::model::{Digest, Doc, Extra, HostName, HostSpec, RecordError, ResourceId};
 
@@ -29,6 +29,7 @@ mod resolve;
 mod seal;
 mod select;
 mod sort;
+mod sweep;
 #[cfg(test)]
 mod tests;
 
@@ -37,6 +38,7 @@ pub(crate) use decide::basis;
 pub use keep::{Counterexample, Proved};
 pub use planner::{Planner, PlannerError};
 pub use select::{Pattern, Selection};
+pub(crate) use sweep::check_swept;
 
 /// An immutable graph of actions, each with its reason.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -222,6 +224,16 @@ pub enum PlanError {
         verb: ChangeKind,
         /// Why it would.
         reason: String,
+    },
+    /// Something would be removed with all that is in it, and something that stays is in there.
+    #[error("{resource} would be removed with all that is in {place}, and {stays} is in there and stays")]
+    Sweeps {
+        /// What would be removed.
+        resource: ResourceId,
+        /// Where it is.
+        place: Place,
+        /// What stays.
+        stays: ResourceId,
     },
     /// The order of what is removed and what is made has a loop: the shortest, each one after the next.
     #[error("the plan has a loop: {0}")]

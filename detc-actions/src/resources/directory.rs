@@ -64,7 +64,9 @@ impl Resource for DirectorySpec {
     fn inspect(&self) -> Result<Footprint, InvalidField> {
         check_path("path", &self.path)?;
         self.access().check()?;
-        Ok(Footprint::new(CrashClass::DeterministicName).owning(Place::path(&self.path)))
+        let (footprint, place) = (Footprint::new(CrashClass::DeterministicName), Place::path(&self.path));
+        let footprint = if self.purge { footprint.sweeping(place.clone()) } else { footprint };
+        Ok(footprint.owning(place))
     }
 
     async fn observe(&self, cx: &ActionCx<'_>) -> Result<Observation, ActionError> {

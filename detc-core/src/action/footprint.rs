@@ -17,6 +17,10 @@ pub struct Footprint {
     /// of one place would undo each other's work for ever, in whatever order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub owns: Vec<Place>,
+    /// Places that are removed with all that lies within, whoever made it, when this is removed. A plan in which something
+    /// that stays lies within one is refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sweeps: Vec<Place>,
     /// Whether it may touch more than it says: it runs what others wrote. Nothing that comes after it is then held back for
     /// having changed, as it may be what changed it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -28,7 +32,14 @@ pub struct Footprint {
 impl Footprint {
     /// Touches nothing that others could touch.
     pub fn new(crash: CrashClass) -> Self {
-        Self { reads: Vec::new(), writes: Vec::new(), owns: Vec::new(), more: false, crash }
+        Self {
+            reads: Vec::new(),
+            writes: Vec::new(),
+            owns: Vec::new(),
+            sweeps: Vec::new(),
+            more: false,
+            crash,
+        }
     }
 
     /// Adds a place that it reads.
@@ -50,6 +61,13 @@ impl Footprint {
     pub fn owning(mut self, place: Place) -> Self {
         self.owns.push(place.clone());
         self.writing(place)
+    }
+
+    /// Adds a place that is removed with all that lies within.
+    #[must_use]
+    pub fn sweeping(mut self, place: Place) -> Self {
+        self.sweeps.push(place);
+        self
     }
 
     /// Says that it may touch more than it says.
@@ -91,6 +109,16 @@ impl Place {
             plain.push('/');
         }
         Self::Path(plain)
+    }
+
+    /// Whether it lies strictly within `outer`. Of a path with `..` only the host knows.
+    pub fn lies_within(&self, outer: &Self) -> bool {
+        match (self, outer) {
+            (Self::Path(inner), Self::Path(outer)) => {
+                outer == "/" || inner.strip_prefix(outer.as_str()).is_some_and(|rest| rest.starts_with('/'))
+            }
+            (Self::Path(_) | Self::Name { .. }, _) => false,
+        }
     }
 
     /// A name in a space.

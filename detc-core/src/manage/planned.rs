@@ -91,6 +91,7 @@ impl Manager {
         };
         let plan = plan::build(&input, &mut vault.lock().unwrap_or_else(PoisonError::into_inner))?;
         let plan = Arc::new(plan.select(selection)?);
+        plan::check_swept(&plan, &desired, &recorded, &self.registry)?;
         let around = Arc::try_unwrap(around).unwrap_or_else(|shared| (*shared).clone());
         Ok(Planned { plan, around })
     }
@@ -113,6 +114,7 @@ impl Manager {
             desired.check(&self.registry)?;
         }
         let given = desired.unwrap_or(&empty);
+        plan::check_swept(&plan, given, &self.recorded(), &self.registry)?;
         let mut around = self.surroundings(given, vault.clone());
         let mut needed: BTreeSet<HostName> =
             plan.actions.iter().filter_map(|action| action.host.clone()).collect();

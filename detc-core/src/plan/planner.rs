@@ -190,7 +190,9 @@ impl Planner {
         for step in self.kept.steps.values().chain(self.kept.orphans.values()) {
             steps.add_copies(step);
         }
-        Ok(finish(steps, &self.input())?)
+        let plan = finish(steps, &self.input())?;
+        super::check_swept(&plan, &self.desired, &self.recorded, &self.registry)?;
+        Ok(plan)
     }
 
     fn input(&self) -> PlanInput<'_> {

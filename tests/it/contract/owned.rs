@@ -135,3 +135,24 @@ fn what_takes_the_place_of_what_detc_made_is_detc_s_own() {
     place.fleet(&["destroy", "--yes"]).exits(0);
     assert!(!place.path("f").exists());
 }
+
+#[test]
+fn a_purged_directory_never_takes_along_what_stays() {
+    let place = Place::new();
+    let inner = |protect: bool| json!({ "kind": "file", "name": "c", "path": place.text("d/c"), "content": "3", "protect": protect });
+    place.desire(&[purged(&place, "d"), inner(true)]);
+    place.apply();
+    let swept = "directory/d would be removed with all that is in ";
+    place.desire(&[inner(true)]);
+    place.fleet(&["plan"]).exits(3).complains(swept).complains("file/c is in there and stays");
+    place.fleet(&["apply", "--yes"]).exits(3).complains(swept);
+    place.desire(&[purged(&place, "e"), inner(false)]);
+    place.fleet(&["plan"]).exits(3).complains(swept);
+    assert_eq!(place.read("d/c"), "3");
+    // What is not removed takes nothing along, and what goes as well may go along.
+    place.desire(&[inner(false)]);
+    place.fleet(&["apply", "--yes", "--except", "directory/d"]).exits(0);
+    place.desire(&[]);
+    place.apply();
+    assert!(!place.path("d").exists());
+}

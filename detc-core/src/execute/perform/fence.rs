@@ -109,8 +109,8 @@ impl PlanWork {
                 written == touched
                     || !is_known(written)
                     || !is_known(touched)
-                    || lies_within(written, touched)
-                    || (within && lies_within(touched, written))
+                    || written.lies_within(touched)
+                    || (within && touched.lies_within(written))
             })
         };
         theirs.more || own.more || (is_here && theirs.writes.iter().any(overlap))
@@ -135,14 +135,5 @@ fn is_known(place: &Place) -> bool {
     match place {
         Place::Path(path) => !path.contains(LATER) && path.split('/').all(|name| name != ".."),
         Place::Name { name, .. } => !name.contains(LATER),
-    }
-}
-
-fn lies_within(inner: &Place, outer: &Place) -> bool {
-    match (inner, outer) {
-        (Place::Path(inner), Place::Path(outer)) => {
-            outer == "/" || inner.strip_prefix(outer.as_str()).is_some_and(|rest| rest.starts_with('/'))
-        }
-        (Place::Path(_) | Place::Name { .. }, _) => false,
     }
 }

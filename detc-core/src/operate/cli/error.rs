@@ -100,6 +100,9 @@ impl From<PlanError> for Failed {
             PlanError::Protected { resource, .. } => Self::refused("protected", message)
                 .of(resource)
                 .with_hint("take `protect` away and apply that first, when it really should go"),
+            PlanError::Sweeps { resource, stays, .. } => Self::refused("swept", message).of(resource).with_hint(format!(
+                "take `purge` away from {resource} and apply that first; or remove {stays}, too, or rename with `renamed_from`"
+            )),
             PlanError::NoMatch(_) => Self::usage(message)
                 .with_hint("run `plan` without `--only` and `--except` to see what changes"),
             PlanError::Loop(_) => Self::refused("loop", message)
