@@ -127,3 +127,21 @@ fn a_store_that_a_live_manager_holds_is_refused_with_its_name_and_free_after_its
     place.apply();
     assert_eq!(place.read("ledger"), "first\nsecond\n");
 }
+
+#[test]
+fn nothing_of_an_interrupted_run_is_done_that_was_not_asked_for() {
+    for by in [&["apply", "--yes", "--except", "command/second"][..], &["apply", "--yes", "other"]] {
+        let place = gated();
+        let all = place.read("detc.json");
+        place.desire(&[json!({ "kind": "value", "name": "v", "input": 1 })]);
+        place.fleet(&["plan", "--out", "other"]).exits(0);
+        place.write("detc.json", all);
+        in_flight(&place, &["apply", "--yes"]).kill();
+        open_gate(&place);
+        place.wait_for_processes();
+        let ran = place.fleet(by);
+        assert!(ran.err.contains("run-1 was interrupted, and is given up for "), "{by:?}: {ran:?}");
+        assert!(!place.read("ledger").contains("second"), "{by:?}");
+        place.fleet(&["--json", "show", "run-1"]).exits(0).shows("superseded");
+    }
+}

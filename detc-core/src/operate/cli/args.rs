@@ -85,6 +85,13 @@ pub(super) struct SelectArgs {
     pub(super) except: Vec<Pattern>,
 }
 
+impl SelectArgs {
+    /// Whether only a part is asked for.
+    pub(super) fn is_some(&self) -> bool {
+        !self.only.is_empty() || !self.except.is_empty()
+    }
+}
+
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct PlanArgs {
     /// Save the plan here, to be reviewed and applied exactly.

@@ -47,12 +47,20 @@ impl Resume<'_> {
             output.say(&format!("{number} was interrupted, and is given up."));
             return Ok(Came::After(Vec::new()));
         }
+        // Nothing is done that nobody has asked for: what is left of that run may be no part of it.
+        let (is_partial, is_saved) =
+            (args.select.is_some(), saved.is_some_and(|saved| saved.id != open.plan));
+        if is_partial || (is_saved && desired.is_none()) {
+            let what = if is_partial { "a part of the plan" } else { "another plan" };
+            if !args.yes && !may_ask() {
+                return Err(unconfirmed(&format!("{number} was interrupted and would be given up")));
+            }
+            output.say(&format!("{number} was interrupted, and is given up for {what}."));
+            manager.give_up(open, &format!("{what} was applied")).await?;
+            return Ok(Came::After(Vec::new()));
+        }
         if !args.yes && !may_ask() {
-            return Err(Failed::refused(
-                "not_confirmed",
-                format!("{number} was interrupted and would be resumed"),
-            )
-            .with_hint("add `--yes`, or `--yes --abandon` to give it up"));
+            return Err(unconfirmed(&format!("{number} was interrupted and would be resumed")));
         }
         let (_, resumed_plan, log) = manager.run(number).await?;
         if !args.yes {
@@ -108,6 +116,10 @@ impl Resume<'_> {
         }
         Ok(Came::After(vec![number]))
     }
+}
+
+fn unconfirmed(message: &str) -> Failed {
+    Failed::refused("not_confirmed", message).with_hint("add `--yes`, or `--yes --abandon` to give it up")
 }
 
 /// How many actions have ended.
