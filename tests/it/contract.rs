@@ -8,6 +8,7 @@ mod kinds;
 mod moved;
 mod output;
 mod process;
+mod readers;
 mod saved;
 mod secrets;
 mod terminal;
