@@ -14,6 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+#[cfg(feature = "cli")]
+use crate::execute::journal;
 use crate::execute::journal::{JournalError, RunNumber};
 use crate::execute::{DriverOptions, Limits, Retry};
 use crate::model::secret::MarkKey;
@@ -238,6 +240,19 @@ impl Manager {
         options: ManagerOptions,
     ) -> Result<Self, ManageError> {
         Self::open_with(store, registry, options, None).await
+    }
+
+    /// The same manager without its store, for one that only reads and now looks at the world, which may take long: others
+    /// can have the store meanwhile. It keeps what it has read, and of each run the head.
+    #[cfg(feature = "cli")]
+    pub(crate) async fn without_store(mut self) -> Result<Self, ManageError> {
+        let heads = journal::heads(&*self.store).await?;
+        let mut writes: Vec<_> = heads.iter().map(journal::put_head).collect();
+        writes.push(records::put_hosts(&records::hosts(&*self.store).await?));
+        let kept = Arc::new(crate::store::memory::MemoryStore::new());
+        journal::commit_guarded(&*kept, Vec::new(), writes).await?;
+        self.store = kept;
+        Ok(self)
     }
 
     async fn open_with(

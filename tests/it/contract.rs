@@ -9,6 +9,7 @@ mod moved;
 mod output;
 mod owned;
 mod process;
+mod readers;
 mod saved;
 mod secrets;
 mod terminal;

@@ -1,4 +1,4 @@
-//! The embedded store: one durable file, one process at a time.
+//! The embedded store: one durable file, with one process at a time that writes, or several that read.
 //!
 //! ```text
 //!   transact ─┐                     ┌─ one redb transaction, one sync ─┐
@@ -26,6 +26,7 @@ mod failure;
 mod inner;
 mod layout;
 mod open;
+mod overlay;
 mod page;
 mod place;
 mod queue;
@@ -33,9 +34,12 @@ mod queue;
 use caught::caught;
 #[cfg(feature = "cli")]
 pub(crate) use caught::tell_only_other_panics;
+use failure::Failure;
 use inner::Inner;
 use open::Opener;
 use queue::{Outcome, Work};
+
+use tokio::time::Instant;
 
 use super::leases::{Leases, Reaper};
 use super::{
@@ -65,7 +69,8 @@ pub struct FileStore {
 impl FileStore {
     /// Opens the store in the directory `dir`, and makes both when they do not exist yet.
     ///
-    /// After a crash the whole file is checked first, which takes about a second per gigabyte.
+    /// After a crash the whole file is checked first, which takes about a second per gigabyte. Those who have it open to
+    /// read are waited for, at most ten seconds.
     ///
     /// # Errors
     /// [`StoreError::Held`] while another process, or this one, has it open. [`StoreError::Corrupt`] when the file is
@@ -74,6 +79,15 @@ impl FileStore {
     /// Cancellation: the store may be opened nevertheless, and is closed again at once.
     pub async fn open(dir: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::open_by(open::at(dir.as_ref().to_path_buf())).await
+    }
+
+    /// Opens the store in the directory `dir` to read it: several may do so at once, and whoever wants to write waits
+    /// until they have dropped it. What is written to it all the same stays in memory, and is gone with it.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open); [`StoreError::Held`] only while somebody has it open to write.
+    pub async fn open_to_read(dir: impl AsRef<Path>) -> Result<Self, StoreError> {
+        Self::open_by(open::to_read(dir.as_ref().to_path_buf())).await
     }
 
     /// Opens a store on a storage of your own: what tests of crashes and full disks need.
@@ -92,9 +106,18 @@ impl FileStore {
     }
 
     async fn open_by(opener: Opener) -> Result<Self, StoreError> {
-        let path = opener.path().to_path_buf();
-        let inner = blocking(&path, move || Inner::open(opener)).await??;
-        let store = Self { inner: Arc::new(inner), reaper: Reaper::default() };
+        let opener = Arc::new(opener);
+        let began = Instant::now();
+        let opened = loop {
+            let opening = Arc::clone(&opener);
+            match blocking(opener.path(), move || opening.open()).await? {
+                Err(Failure::HeldByReaders) if began.elapsed() < READERS_TIME_MAX => {
+                    tokio::time::sleep(READERS_LOOK_EVERY).await;
+                }
+                opened => break opened.map_err(|failure| failure.at(opener.path()))?,
+            }
+        };
+        let store = Self { inner: Arc::new(Inner::new(opener, opened)?), reaper: Reaper::default() };
         if store.inner.leases().next_deadline().is_some() {
             store.inner.perform(Work::Expire).await?;
         }
@@ -106,6 +129,12 @@ impl FileStore {
         self.inner.path()
     }
 }
+
+/// How long those who only read are waited for: a command reads what it needs at once, a second for a million records.
+const READERS_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether they have gone.
+const READERS_LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Runs `work` where it may block.
 async fn blocking<T: Send + 'static>(

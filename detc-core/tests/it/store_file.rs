@@ -252,3 +252,28 @@ async fn a_full_disk_refuses_a_transaction_and_takes_the_next_when_there_is_room
     assert_eq!(watch.next().await.unwrap().unwrap().key(), "other");
     assert_eq!(watch.next().await.unwrap().unwrap().key(), "large");
 }
+
+#[tokio::test]
+async fn those_who_read_share_a_store_and_change_nothing_and_one_who_writes_waits_for_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = FileStore::open(dir.path()).await.unwrap();
+    put(&writer, "k", "v").await;
+    let error = FileStore::open_to_read(dir.path()).await.expect_err("somebody writes");
+    assert!(error.to_string().contains(&format!("(process {} on ", std::process::id())), "{error}");
+    drop(writer);
+    let bytes = || fs::read(dir.path().join("store.redb")).unwrap();
+    let before = bytes();
+    let readers = [
+        FileStore::open_to_read(dir.path()).await.unwrap(),
+        FileStore::open_to_read(dir.path()).await.unwrap(),
+    ];
+    assert_eq!(put(&readers[0], "k", "scratch").await, Revision(2));
+    let read = |store| async move { read_all(store, KeyRange::all()).await.unwrap().0[0].value.clone() };
+    assert_eq!((read(&readers[0]).await, read(&readers[1]).await), ("scratch".into(), "v".into()));
+    let mut opening = Box::pin(FileStore::open(dir.path()));
+    let waited = tokio::time::timeout(Duration::from_millis(100), &mut opening).await;
+    assert!(waited.is_err(), "it waits");
+    drop(readers);
+    assert_eq!(bytes(), before);
+    assert_eq!(put(&opening.await.unwrap(), "k", "w").await, Revision(2));
+}

@@ -138,15 +138,28 @@ fn an_unguarded_command_that_still_runs_is_named_and_not_run_again_even_where_a_
 
 #[test]
 fn a_daemon_that_a_command_left_behind_is_not_waited_for() {
-    let place = Place::new();
-    // It holds none of the command's outputs, and leads no group.
-    let script = "sleep 600 </dev/null >/dev/null 2>&1 & echo begun >> begun; exit 1";
-    place.desire(&[json!({
-        "kind": "command", "name": "c", "dir": place.text(""), "creates": place.text("made"), "timeout_ms": 5000,
-        "run": ["/bin/sh", "-c", script],
-    })]);
-    for _ in 0..2 {
-        place.fleet(&["apply", "--yes"]).exits(1).shows("exit code 1");
+    // It holds none of the command's outputs, and leads no group, or a session that it made for itself.
+    for daemon in ["sleep 600", "setsid sleep 600"] {
+        let place = Place::new();
+        let script = format!("{daemon} </dev/null >/dev/null 2>&1 & echo begun >> begun; exit 1");
+        place.desire(&[json!({
+            "kind": "command", "name": "c", "dir": place.text(""), "creates": place.text("made"),
+            "timeout_ms": 5000, "run": ["/bin/sh", "-c", script],
+        })]);
+        for _ in 0..2 {
+            place.fleet(&["apply", "--yes"]).exits(1).shows("exit code 1");
+        }
+        assert_eq!(place.read("begun"), "begun\nbegun\n");
     }
-    assert_eq!(place.read("begun"), "begun\nbegun\n");
+}
+
+#[test]
+fn a_command_that_has_a_session_of_its_own_for_its_work_is_waited_for_while_it_waits_itself() {
+    let place = Place::new();
+    let (field, value) = guards(&place)[1].clone();
+    let quiet = format!("setsid sh -c '{SCRIPT}' </dev/null >/dev/null 2>&1; true");
+    let fields = json!({ field: value, "run": ["/bin/sh", "-c", quiet] });
+    let orphaned = Orphaned::in_place(place, &fields);
+    orphaned.let_go_during(&["apply", "--yes", "-v"]).exits(0);
+    orphaned.was_done_once();
 }

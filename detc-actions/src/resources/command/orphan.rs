@@ -4,9 +4,11 @@
 //! not tell of it. So it carries a mark in its environment, and a try after one whose end is not known looks for the mark
 //! first. A first try looks for nothing: reading every process's environment takes longer than most commands do.
 //!
-//! What carries the mark is still under way when it leads a process group, as what a host runs does, or still holds an
-//! output. A daemon that a command left behind does neither, unless it made itself a leader, too. Not found is what changes
-//! its user or its environment, and what runs where there is no `/proc`.
+//! What carries the mark is still under way while detc itself would wait for it: when it leads a process group, as what a
+//! host runs does, or still holds an output. A daemon that a command left behind does neither. One that made itself the
+//! leader of a session (`setsid`) is meant to outlive the command, and counts only while it holds an output: as what a
+//! host runs in a session of its own does. Not found is what changes its user or its environment, and what runs where
+//! there is no `/proc`.
 
 use std::time::Duration;
 
@@ -28,15 +30,15 @@ const WAITS: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)]
 const SCRIPT: &str = r#"
 [ -r /proc/self/environ ] || exit 0
 for tool in cat grep readlink; do command -v "$tool" >/dev/null || { echo "there is no $tool" >&2; exit 1; }; done
-fields() { state=$1 group=$3; }
+fields() { state=$1 group=$3 session=$4; }
 for file in $(grep -lsF -- "DETC_COMMAND=$1" /proc/[0-9]*/environ); do
   pid=${file#/proc/}
   pid=${pid%/environ}
   stat=$(cat "/proc/$pid/stat" 2>/dev/null) || continue
   fields ${stat##*) }
   case $state in Z|X|x) continue ;; esac
-  if [ "$group" != "$pid" ]; then
-    case $(readlink "/proc/$pid/fd/1")$(readlink "/proc/$pid/fd/2") in *pipe:*) ;; *) continue ;; esac
+  if [ "$group" != "$pid" ] || [ "$session" = "$pid" ]; then
+    case $(readlink "/proc/$pid/fd/1")$(readlink "/proc/$pid/fd/2") in *pipe:*|*socket:*) ;; *) continue ;; esac
   fi
   printf '%s %s\n' "$pid" "$(cat "/proc/$pid/comm" 2>/dev/null)"
 done

@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use detc_core::action::{ActionCx, ActionError, ErrorClass};
+use detc_core::backend::host::Command;
 use detc_core::backend::{Host, HostError};
 use detc_core::model::ResourceId;
 use tokio::time::Instant;
@@ -257,13 +258,17 @@ impl<'a> Keeper<'a> {
     async fn last_words(&self, log_start: u64) -> String {
         const LINES: usize = 20;
         const BYTES: u64 = 8192;
+        /// A disk that takes longer is not worth it: the failure is to be told.
+        const PATIENCE: Duration = Duration::from_secs(10);
         let log = &self.files.log;
         let size = self.host.stat(log).await.ok().flatten().map_or(0, |stat| stat.size);
         // A log that was put aside begins anew.
         let begin = if size < log_start { 0 } else { log_start };
         let begin = begin.max(size.saturating_sub(BYTES));
         let offset = format!("+{}", begin + 1);
-        let command = detc_core::backend::host::Command::new(["tail", "-c", &offset, log]);
+        // A device or a pipe has kept nothing, and some give for ever: `/dev/full` does. A link is followed.
+        let script = r#"[ -f "$2" ] && exec tail -c "$1" "$2""#;
+        let command = Command::new(["sh", "-c", script, "sh", &offset, log]).with_timeout(PATIENCE);
         let said = self.host.run(&command).await.map(|output| tail(&output.stdout, LINES));
         match said {
             Ok(said) if !said.is_empty() => format!("; it said:\n{said}"),

@@ -258,6 +258,16 @@ async fn one_that_ends_at_once_fails_with_its_status_and_its_last_words() {
 }
 
 #[tokio::test]
+async fn the_last_words_are_not_asked_of_a_device_that_never_ends() {
+    let daemon = Daemon::new("a");
+    let spec = ProcessSpec { log: Some("/dev/full".into()), ..sh("exit 7") };
+    let cx = daemon.0.cx();
+    let failed = tokio::time::timeout(Duration::from_secs(5), spec.create(&cx)).await;
+    let error = failed.expect("it comes to its end").unwrap_err();
+    assert_eq!(error.to_string(), "process/a ended with exit code 7 while it started");
+}
+
+#[tokio::test]
 async fn one_that_does_not_become_healthy_is_stopped_and_says_why() {
     let daemon = Daemon::new("a");
     let url = format!("http://127.0.0.1:{}/", free_port());

@@ -19,7 +19,7 @@ pub(super) async fn run(session: Session, args: GraphArgs, output: &Output) -> R
         output.result(|out| out.write_all(drawn.as_bytes()))?;
         return Ok(DONE);
     }
-    let (desired, manager) = session.open(Access::Read).await?;
+    let (desired, manager) = session.open(Access::Look).await?;
     let planned = manager.plan_with(&desired, &Selection::all(), &mut progress::looking(output)).await?;
     let drawn = render::graph(&planned.plan, format);
     output.result(|out| out.write_all(drawn.as_bytes()))?;

@@ -30,6 +30,8 @@ const NAMES: [&str; 4] = ["detc.json", "detc.yaml", "detc.yml", "detc.toml"];
 pub(super) enum Access {
     /// It only reads: a store that is not there yet is not made.
     Read,
+    /// It reads what is recorded, and then looks at the world, without the store.
+    Look,
     /// It writes.
     Write,
 }
@@ -86,16 +88,18 @@ impl Session {
     async fn opened(&self, access: Access) -> Result<(Manager, Option<String>), Failed> {
         let dir = &self.global.store;
         let is_new = !dir.exists();
-        let store: Arc<dyn Store> = if access == Access::Read && is_new {
-            Arc::new(MemoryStore::new())
-        } else {
-            Arc::new(FileStore::open(dir).await?)
+        let store: Arc<dyn Store> = match access {
+            Access::Read | Access::Look if is_new => Arc::new(MemoryStore::new()),
+            Access::Read | Access::Look => Arc::new(FileStore::open_to_read(dir).await?),
+            Access::Write => Arc::new(FileStore::open(dir).await?),
         };
         let absolute = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
         let said = match (is_new, access) {
             (false, _) => None,
             (true, Access::Write) => Some(format!("A new store was made in {}.", absolute.display())),
-            (true, Access::Read) => Some(format!("There is no store in {} yet.", absolute.display())),
+            (true, Access::Read | Access::Look) => {
+                Some(format!("There is no store in {} yet.", absolute.display()))
+            }
         };
         let mut options =
             ManagerOptions::default().with_state_dir(absolute.join("hosts").display().to_string());
@@ -103,9 +107,14 @@ impl Session {
             let parallel = usize::from(parallel);
             options = options.with_limits(Limits::default().with_global(parallel).with_per_host(parallel));
         }
+        let registry = self.registry.clone();
         let opened = match access {
-            Access::Read => Manager::open_reader(store, self.registry.clone(), options).await,
-            Access::Write => Manager::open(store, self.registry.clone(), options).await,
+            Access::Read => Manager::open_reader(store, registry, options).await,
+            Access::Look => match Manager::open_reader(store, registry, options).await {
+                Ok(manager) => manager.without_store().await,
+                Err(error) => Err(error),
+            },
+            Access::Write => Manager::open(store, registry, options).await,
         };
         Ok((opened.map_err(|error| named(error, dir))?, said))
     }

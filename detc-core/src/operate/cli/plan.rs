@@ -11,7 +11,7 @@ use crate::plan::render::{self, Color, Detail, Purpose, TextOptions};
 use crate::plan::{Plan, Selection, file};
 
 pub(super) async fn run(session: Session, args: PlanArgs, output: &Output) -> Result<u8, Failed> {
-    let access = if args.out.is_some() { Access::Write } else { Access::Read };
+    let access = if args.out.is_some() { Access::Write } else { Access::Look };
     let (desired, manager) = session.open(access).await?;
     let mut looking = progress::looking(output);
     let planned = manager.plan_with(&desired, &selection(args.select), &mut looking).await?;

@@ -10,7 +10,7 @@ use crate::manage::{ResourceStatus, StatusState};
 use crate::model::{Health, ResourceId};
 
 pub(super) async fn run(session: Session, output: &Output) -> Result<u8, Failed> {
-    let (desired, manager) = session.open_with_given(Access::Read).await?;
+    let (desired, manager) = session.open_with_given(Access::Look).await?;
     let mut looking = progress::looking(output);
     let all = manager.status(desired.as_ref(), &mut looking).await?;
     drop(looking);

@@ -15,6 +15,8 @@ use crate::store::StoreError;
 pub(super) enum Failure {
     /// Someone else holds the lock.
     Held,
+    /// Those who only read hold it: not for long.
+    HeldByReaders,
     /// No room is left.
     Full { kind: io::ErrorKind, said: String },
     /// What is in the file makes no sense.
@@ -74,6 +76,9 @@ impl Failure {
         let store = path.display().to_string();
         match self {
             Self::Held => StoreError::Held { store, holder: super::place::holder(path) },
+            Self::HeldByReaders => {
+                StoreError::Held { store, holder: "a command that only reads it".to_owned() }
+            }
             Self::Full { kind, said } => {
                 StoreError::Full { store, source: io::Error::new(*kind, said.clone()) }
             }

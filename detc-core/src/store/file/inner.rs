@@ -27,7 +27,7 @@ const PUBLISH_TIME_MAX: Duration = Duration::from_secs(1);
 /// Locks are taken in the order of the fields, and never held across an await.
 #[derive(Debug)]
 pub(super) struct Inner {
-    opener: Opener,
+    opener: Arc<Opener>,
     pub(super) writer: Mutex<JoinSet<()>>,
     queue: Mutex<Queue>,
     access: RwLock<Access>,
@@ -47,8 +47,11 @@ enum Access {
 }
 
 impl Inner {
-    pub(super) fn open(opener: Opener) -> Result<Self, StoreError> {
-        let (opened, remembered) = opener.open().map_err(|failure| failure.at(opener.path()))?;
+    /// What `opener` has opened.
+    pub(super) fn new(
+        opener: Arc<Opener>,
+        (opened, remembered): (Opened, Remembered),
+    ) -> Result<Self, StoreError> {
         let Remembered { revision, leases: remembered } = remembered;
         let mut leases = Leases::default();
         for (lease, ttl) in remembered {

@@ -2,13 +2,18 @@
 
 use std::fmt;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use redb::{Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable, TableError};
+use redb::backends::InMemoryBackend;
+use redb::{
+    Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend as _, TableError,
+};
 
 use super::failure::{self, Failure};
 use super::layout::{FORMAT, LEASES, META, META_FORMAT, META_REVISION};
+use super::overlay::Overlay;
 use super::place;
 use crate::store::{LeaseId, Revision};
 
@@ -58,6 +63,32 @@ pub(super) fn at(dir: PathBuf) -> Opener {
         }
         let database = builder().open(&file).map_err(failure::of("opening it"))?;
         Ok(Opened { database, holder: Some(holder) })
+    };
+    Opener { path, open: Box::new(open) }
+}
+
+/// Opens the store in a directory to read it, beside others who do. What is written stays in memory.
+pub(super) fn to_read(dir: PathBuf) -> Opener {
+    const WHAT: &str = "opening it";
+    let path = dir.join("store.redb");
+    let file = path.clone();
+    let open = move || {
+        let holder = place::share(&dir)?;
+        let database = match File::open(&file) {
+            Ok(file) => {
+                let overlay = Overlay::new(file).map_err(failure::io(WHAT))?;
+                if overlay.len().map_err(failure::io(WHAT))? == 0 {
+                    return Err(Failure::Corrupt("the file is empty".into()));
+                }
+                builder().create_with_backend(overlay)
+            }
+            // Whoever made the directory has not come to it.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                builder().create_with_backend(InMemoryBackend::new())
+            }
+            Err(error) => return Err(failure::io(WHAT)(error)),
+        };
+        Ok(Opened { database: database.map_err(failure::of(WHAT))?, holder: Some(holder) })
     };
     Opener { path, open: Box::new(open) }
 }

@@ -3,7 +3,7 @@
 //! | file | is |
 //! |---|---|
 //! | `store.redb` | the store |
-//! | `holder` | locked by whoever has the store open, with a note of who that is |
+//! | `holder` | locked by whoever has the store open, with a note of who that is; those who only read share the lock, and leave no note |
 //! | `store.redb.new` | left by a process that ended while it made the store; overwritten by the next |
 
 use std::fs::{self, File, TryLockError};
@@ -38,11 +38,18 @@ pub(super) fn make_dir(dir: &Path) -> Result<(), Failure> {
 /// redb locks its file as well; this lock is there before the file is.
 pub(super) fn hold(dir: &Path) -> Result<File, Failure> {
     let open = File::options().create(true).truncate(false).write(true).open(dir.join("holder"));
-    let mut file = open.map_err(failure::io("opening its holder file"))?;
-    file.try_lock().map_err(|error| match error {
-        TryLockError::WouldBlock => Failure::Held,
-        TryLockError::Error(error) => failure::io("locking its holder file")(error),
-    })?;
+    let mut file = open.map_err(failure::io(OPENING))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        // Whoever holds it shares it, if that is so: those who only read.
+        Err(TryLockError::WouldBlock) => {
+            return Err(match file.try_lock_shared() {
+                Ok(()) => Failure::HeldByReaders,
+                Err(error) => not_locked(error),
+            });
+        }
+        Err(error) => return Err(not_locked(error)),
+    }
     let host = fs::read_to_string("/proc/sys/kernel/hostname")
         .ok()
         .or_else(|| std::env::var("HOSTNAME").ok())
@@ -52,6 +59,29 @@ pub(super) fn hold(dir: &Path) -> Result<File, Failure> {
     let note = format!("process {} on {host}\n", std::process::id());
     let _ = file.set_len(0).and_then(|()| file.write_all(note.as_bytes()));
     Ok(file)
+}
+
+/// Takes a share of the lock: others who only read may have one as well, and nobody writes meanwhile.
+pub(super) fn share(dir: &Path) -> Result<File, Failure> {
+    let path = dir.join("holder");
+    let open = File::open(&path).or_else(|error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            File::options().create(true).truncate(false).read(true).write(true).open(&path)
+        }
+        _ => Err(error),
+    });
+    let file = open.map_err(failure::io(OPENING))?;
+    file.try_lock_shared().map_err(not_locked)?;
+    Ok(file)
+}
+
+const OPENING: &str = "opening its holder file";
+
+fn not_locked(error: TryLockError) -> Failure {
+    match error {
+        TryLockError::WouldBlock => Failure::Held,
+        TryLockError::Error(error) => failure::io("locking its holder file")(error),
+    }
 }
 
 /// Whether the file that `holder` has open is the one beside `path`.
