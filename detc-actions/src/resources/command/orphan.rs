@@ -26,11 +26,12 @@ pub(super) const VARIABLE: &str = "DETC_COMMAND";
 /// down by being looked for.
 const WAITS: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
 
-/// Prints number and name of each process that carries the mark `$1` and is under way.
+/// Prints when it started, number and name of each process that carries the mark `$1` and is under way. One that has no name
+/// has just ended.
 const SCRIPT: &str = r#"
 [ -r /proc/self/environ ] || exit 0
 for tool in cat grep readlink; do command -v "$tool" >/dev/null || { echo "there is no $tool" >&2; exit 1; }; done
-fields() { state=$1 group=$3 session=$4; }
+fields() { state=$1 group=$3 session=$4; shift 19; began=$1; }
 for file in $(grep -lsF -- "DETC_COMMAND=$1" /proc/[0-9]*/environ); do
   pid=${file#/proc/}
   pid=${pid%/environ}
@@ -40,7 +41,8 @@ for file in $(grep -lsF -- "DETC_COMMAND=$1" /proc/[0-9]*/environ); do
   if [ "$group" != "$pid" ] || [ "$session" = "$pid" ]; then
     case $(readlink "/proc/$pid/fd/1")$(readlink "/proc/$pid/fd/2") in *pipe:*|*socket:*) ;; *) continue ;; esac
   fi
-  printf '%s %s\n' "$pid" "$(cat "/proc/$pid/comm" 2>/dev/null)"
+  name=$(cat "/proc/$pid/comm" 2>/dev/null)
+  [ -z "$name" ] || printf '%s %s %s\n' "$began" "$pid" "$name"
 done
 exit 0
 "#;
@@ -75,8 +77,12 @@ pub(super) async fn find(cx: &ActionCx<'_>) -> Result<Option<Orphan>, ActionErro
     }
     let text = String::from_utf8_lossy(&output.stdout);
     // The first that was started: the others are what it has started itself.
-    let found = text.lines().filter_map(|line| line.split_once(' '));
-    let first = found.min_by_key(|(pid, _)| pid.parse::<u64>().unwrap_or(u64::MAX));
+    let found = text.lines().filter_map(|line| {
+        let (began, process) = line.split_once(' ')?;
+        let (pid, program) = process.split_once(' ')?;
+        Some((began.parse::<u64>().ok()?, pid.parse::<u64>().ok()?, (pid, program)))
+    });
+    let first = found.min_by_key(|(began, number, _)| (*began, *number)).map(|(_, _, process)| process);
     Ok(first.map(|(pid, program)| Orphan {
         pid: pid.to_owned(),
         what: format!("process {pid} (`{program}`), which an earlier try of {} started", cx.resource()),
