@@ -1,6 +1,7 @@
 //! The outside contract, through the real program: what an operator or a script relies on.
 
 mod changes;
+mod health;
 mod input;
 mod interrupt;
 mod invariants;
@@ -8,6 +9,7 @@ mod kinds;
 mod moved;
 mod output;
 mod owned;
+mod ownership;
 mod process;
 mod readers;
 mod saved;
