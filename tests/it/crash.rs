@@ -6,6 +6,7 @@
 
 mod at_sync;
 mod doubt;
+mod edited;
 mod ledger;
 mod orphan;
 
