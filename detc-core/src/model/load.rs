@@ -83,6 +83,10 @@ fn merge_file(desired: &mut Desired, path: &Path, registry: &Registry) -> Result
     merge(desired, &name, text, format, base, registry)
 }
 
+/// How many resources are read before they are put with the others: enough for all cores, and few enough that the memory
+/// they take meanwhile is used again for the next ones. New memory costs as much as reading into it.
+const BATCH: usize = 65_536;
+
 /// Reads one text into `desired`. Files that specs name are looked up from `base`.
 ///
 /// # Errors
@@ -145,28 +149,28 @@ pub fn merge(
         }
     }
     let origins = lines.unwrap_or_else(|| line_numbers(text, &document.resources));
-    let read = match read_all(&document.resources, &origins, file) {
-        Ok(read) => read,
-        Err(_first) => {
-            let again = |(raw, line): (&&RawValue, &u32)| {
+    desired.resources.reserve(document.resources.len());
+    for (raw, lines) in document.resources.chunks(BATCH).zip(origins.chunks(BATCH)) {
+        let Ok(read) = read_all(raw, lines, file) else {
+            let wrong = |(raw, line): (&&RawValue, &u32)| {
                 resource::read(raw.get(), Origin { file, line: *line }).err()
             };
-            errors.extend(document.resources.iter().zip(&origins).filter_map(again).map(|it| it.named(name)));
-            Vec::new()
-        }
-    };
-    desired.resources.reserve(document.resources.len());
-    for mut resource in read.into_iter().flatten() {
-        if let Err(error) = read_sources(&mut resource, desired, base, registry) {
-            errors.push(error.of(&resource.id).at(name, resource.origin.line));
-        }
-        let origin = resource.origin;
-        let (index, previous) = desired.resources.insert_full(resource.id.clone(), resource);
-        if let Some(previous) = previous {
-            let first = format!("{}:{}", desired.files[previous.origin.file as usize], previous.origin.line);
-            let message = format!("is given twice; first at {first}");
-            let id = desired.resources[index].id.clone();
-            errors.push(InvalidState::new(message).of(&id).at(name, origin.line));
+            errors.extend(document.resources.iter().zip(&origins).filter_map(wrong).map(|it| it.named(name)));
+            break;
+        };
+        for mut resource in read.into_iter().flatten() {
+            if let Err(error) = read_sources(&mut resource, desired, base, registry) {
+                errors.push(error.of(&resource.id).at(name, resource.origin.line));
+            }
+            let origin = resource.origin;
+            let (index, previous) = desired.resources.insert_full(resource.id.clone(), resource);
+            if let Some(previous) = previous {
+                let first =
+                    format!("{}:{}", desired.files[previous.origin.file as usize], previous.origin.line);
+                let message = format!("is given twice; first at {first}");
+                let id = desired.resources[index].id.clone();
+                errors.push(InvalidState::new(message).of(&id).at(name, origin.line));
+            }
         }
     }
     InvalidState::all(errors).map_or(Ok(()), Err)

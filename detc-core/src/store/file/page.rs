@@ -18,6 +18,9 @@ const PAGE_BYTES_MAX: usize = 32 << 20;
 
 type Entries = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
+/// So many entries tell how long the others are, about.
+const SAMPLE: usize = 64;
+
 const WHAT: &str = "reading entries";
 
 impl Inner {
@@ -92,6 +95,10 @@ fn page(table: &Entries, range: &KeyRange, limit: usize) -> Result<(Vec<Entry>, 
         let middle = buffer.len();
         buffer.extend_from_slice(stored.value);
         let (key, value) = (start..middle, middle..buffer.len());
+        if places.len() == SAMPLE {
+            let expected = buffer.len() / SAMPLE * limit.saturating_sub(SAMPLE);
+            buffer.reserve(expected.min(PAGE_BYTES_MAX));
+        }
         places.push(Place { key, value, modified: stored.modified, lease: stored.lease });
     }
     let buffer = Bytes::from(buffer);
