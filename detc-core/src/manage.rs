@@ -36,6 +36,7 @@ mod report;
 mod resume;
 mod run;
 mod status;
+mod tally;
 
 pub use clock::{Clock, SystemClock};
 pub use live::Live;

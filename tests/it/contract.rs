@@ -1,6 +1,7 @@
 //! The outside contract, through the real program: what an operator or a script relies on.
 
 mod changes;
+mod history;
 mod input;
 mod interrupt;
 mod invariants;
