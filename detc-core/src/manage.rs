@@ -37,6 +37,7 @@ mod report;
 mod resume;
 mod run;
 mod status;
+mod tally;
 
 pub use clock::{Clock, SystemClock};
 pub use live::Live;

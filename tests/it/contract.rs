@@ -2,6 +2,7 @@
 
 mod changes;
 mod health;
+mod history;
 mod input;
 mod interrupt;
 mod invariants;

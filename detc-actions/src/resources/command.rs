@@ -109,8 +109,13 @@ impl CommandSpec {
 
     fn not_run(&self, cx: &ActionCx<'_>, error: HostError) -> ActionError {
         match error {
-            HostError::TimedOut { .. } => ActionError::from(error)
-                .with_hint("give it more time with `timeout_ms`, or find out what it waits for"),
+            HostError::TimedOut { command, after, .. } => {
+                let after = after.as_millis();
+                let message =
+                    format!("`{command}` of {} was ended after its `timeout_ms`, {after} ms", cx.resource());
+                ActionError::outcome_unknown(message)
+                    .with_hint("give it more time with `timeout_ms`, or find out what it waits for")
+            }
             HostError::NotFound { host, path } if self.dir.as_ref() == Some(&path) => {
                 missing_dir(cx.resource(), "be run", &path, &host)
             }

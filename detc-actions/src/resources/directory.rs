@@ -91,7 +91,7 @@ impl Resource for DirectorySpec {
         match cx.host()?.remove(&self.path, self.removal()).await {
             Ok(()) => Ok(Removed::Gone),
             Err(HostError::NotEmpty { .. }) => {
-                Ok(Removed::Left(format!("{} stays, since it holds what detc did not make", self.path)))
+                Ok(Removed::Left(format!("{} stays, since it is not empty", self.path)))
             }
             Err(other) => Err(other.into()),
         }
@@ -137,7 +137,7 @@ mod tests {
         spec.create(&bench.cx()).await.unwrap();
         std::fs::write(bench.path("a/b/theirs"), "x").unwrap();
         let removed = spec.delete(&bench.cx()).await.unwrap();
-        assert!(matches!(removed, Removed::Left(why) if why.contains("holds what detc did not make")));
+        assert!(matches!(removed, Removed::Left(why) if why.contains("it is not empty")));
         assert!(std::path::Path::new(&bench.path("a/b/theirs")).exists());
         let purged = DirectorySpec { purge: true, ..spec.clone() };
         for _ in 0..2 {

@@ -395,6 +395,10 @@ impl Engine {
             (Phase::Settle, Checked::Unknown(why))
                 if self.crash[action as usize] == CrashClass::AtMostOnce =>
             {
+                let why = match self.lost.remove(&action) {
+                    Some(before) => format!("{before}; it is in doubt: {why}"),
+                    None => format!("it had started, and its end was not recorded: {why}"),
+                };
                 self.end(action, NodeEnd::InDoubt(why), commands);
             }
             (phase, Checked::Unknown(why)) => {

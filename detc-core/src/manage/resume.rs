@@ -260,13 +260,15 @@ impl Manager {
         self.refresh(1, || BTreeSet::from([id.clone()])).await
     }
 
-    /// All runs that are kept, newest first.
+    /// All runs that are kept, newest first; one that has not ended with what its log tells of it.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn history(&self) -> Result<Vec<RunHead>, ManageError> {
-        let mut heads = journal::heads(&*self.store).await?;
-        heads.reverse();
+        let mut heads = Vec::new();
+        for head in journal::heads(&*self.store).await?.into_iter().rev() {
+            heads.push(self.counted(head).await?);
+        }
         Ok(heads)
     }
 
@@ -280,6 +282,7 @@ impl Manager {
     ) -> Result<(RunHead, Option<Plan>, Vec<journal::Entry>), ManageError> {
         let heads = journal::heads(&*self.store).await?;
         let head = heads.into_iter().find(|head| head.number == number).ok_or(ManageError::NoRun(number))?;
+        let head = self.counted(head).await?;
         let plan = journal::plan(&*self.store, number).await?;
         let (log, _) = journal::log(&*self.store, number).await?;
         Ok((head, plan, log))

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use serde::Serialize;
 
 use super::look::{Look, look_at_all};
+use super::planned::Sight;
 use super::{ManageError, Manager};
 use crate::action::CrashClass;
 use crate::diff::with_theirs;
@@ -44,15 +45,19 @@ pub enum StatusState {
 }
 
 impl Manager {
-    /// Looks at everything that is recorded or in doubt, and says of everything else that is desired that it is absent.
+    /// Looks at everything that is recorded, in doubt or desired. What a look can not tell of, only the record does: then
+    /// what is not recorded is absent.
     ///
     /// # Errors
-    /// When the store fails, or a record is damaged.
+    /// When the desired state is wrong, the store fails, or a record is damaged.
     pub async fn status(
         &self,
         desired: Option<&Desired>,
         sink: &mut ProgressSink,
     ) -> Result<Vec<ResourceStatus>, ManageError> {
+        if let Some(desired) = desired {
+            desired.check(&self.registry)?;
+        }
         self.catch_up().await?;
         let empty = Desired::new();
         let mut given = std::borrow::Cow::Borrowed(desired.unwrap_or(&empty));
@@ -68,28 +73,33 @@ impl Manager {
         }
         let vault = Arc::new(Mutex::new(Vault::new()));
         self.keep_secrets(&given, &vault);
+        let doubts = self.doubts();
+        let is_listed = |id: &ResourceId| recorded.contains_key(id) || doubts.contains_key(id);
+        let unrecorded: Vec<&ResourceId> = given.resources.keys().filter(|id| !is_listed(id)).collect();
+        let mut observed = Observed::default();
+        for id in &unrecorded {
+            match self.sight(&given, id, &vault)? {
+                Sight::Look(look) => looks.push(look),
+                Sight::Known(seen) => _ = observed.insert((*id).clone(), seen),
+                Sight::Nothing => {}
+            }
+        }
         let mut around = self.surroundings(&given, vault);
         let needed: BTreeSet<HostName> = looks.iter().filter_map(|look| look.host.clone()).collect();
         around.hosts = self.connect(&given.hosts, &needed).await;
-        let mut observed = Observed::default();
         look_at_all(&Arc::new(around), looks, &mut observed, sink).await;
         self.add_doubts(&mut observed);
         let mut all = Vec::new();
         for id in recorded.keys() {
             all.push(self.status_of(id, observed.get(id).unwrap_or(&Observation::Unobservable))?);
         }
-        let doubts = self.doubts();
         for id in doubts.keys().filter(|id| !recorded.contains_key(*id)) {
             all.push(self.status_of(id, observed.get(id).unwrap_or(&Observation::Unobservable))?);
         }
-        let is_listed = |id: &ResourceId| recorded.contains_key(id) || doubts.contains_key(id);
-        for id in given.resources.keys().filter(|id| !is_listed(id)) {
-            all.push(ResourceStatus {
-                resource: id.clone(),
-                state: StatusState::Absent,
-                health: Health::None,
-                detail: Some("desired, and not made yet".to_owned()),
-            });
+        for id in unrecorded {
+            let renamed_from = given.resources[id].extra().renamed_from.as_ref();
+            let renamed_from = renamed_from.filter(|before| recorded.contains_key(*before));
+            all.push(status_of_unrecorded(id, renamed_from, observed.get(id)));
         }
         all.sort_by(|a, b| a.resource.cmp(&b.resource));
         Ok(all)
@@ -143,4 +153,27 @@ impl Manager {
         }
         Ok(ResourceStatus { resource: id.clone(), state, health, detail })
     }
+}
+
+/// The status of what is desired and not recorded, or under the id that it had before.
+fn status_of_unrecorded(
+    id: &ResourceId,
+    renamed_from: Option<&ResourceId>,
+    observed: Option<&Observation>,
+) -> ResourceStatus {
+    let (state, health, detail) = match observed {
+        Some(Observation::Present(present)) => {
+            let recorded = match renamed_from {
+                Some(before) => format!("recorded as {before}"),
+                None => "not recorded: apply adopts it".to_owned(),
+            };
+            let more = present.detail.as_ref().map(|detail| format!("; {detail}")).unwrap_or_default();
+            (StatusState::Present, present.health, recorded + &more)
+        }
+        Some(Observation::Unknown(why)) => (StatusState::Unknown, Health::Unknown, why.clone()),
+        Some(Observation::Absent | Observation::Needed(_) | Observation::Unobservable) | None => {
+            (StatusState::Absent, Health::None, "desired, and not made yet".to_owned())
+        }
+    };
+    ResourceStatus { resource: id.clone(), state, health, detail: Some(detail) }
 }

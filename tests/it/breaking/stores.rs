@@ -25,7 +25,7 @@ fn a_store_that_is_no_store_is_refused_with_its_name() {
     for store in ["file", "garbage", "empty", "file/below", "/proc/none"] {
         place.fleet(&["--store", store, "apply", "--yes"]).exits(1).complains(store).complains("hint");
     }
-    place.fleet(&["--store", "garbage", "plan"]).exits(1).complains("restore");
+    place.fleet(&["--store", "garbage", "plan"]).exits(1).complains("restore").complains("end the processes");
     assert!(!place.path("f").exists());
 }
 

@@ -74,8 +74,7 @@ fn a_directory_that_holds_what_detc_did_not_make_is_left() {
     let ran = place.apply();
     assert_eq!(place.read("d/precious"), "data");
     assert!(ran.err.contains("stays"), "{}", ran.err);
-    let left =
-        format!("! delete:directory/d: {} stays, since it holds what detc did not make\n", place.text("d"));
+    let left = format!("! delete:directory/d: {} stays, since it is not empty\n", place.text("d"));
     assert!(ran.out.contains(&left), "{}", ran.out);
 }
 

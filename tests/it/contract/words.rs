@@ -1,6 +1,6 @@
 //! The commands and their exit codes.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Place, Ran};
 
@@ -61,6 +61,43 @@ fn status_tells_present_drifted_and_absent_apart() {
     assert_eq!(state(), "drifted");
     std::fs::remove_file(place.path("f")).unwrap();
     assert_eq!(state(), "absent");
+}
+
+#[test]
+fn status_says_of_what_is_not_recorded_what_a_look_shows() {
+    let place = Place::new();
+    place.write("there", "x");
+    let file = |name: &str, content: Value| json!({ "kind": "file", "name": name, "path": place.text(name), "content": content });
+    place.desire(&[
+        json!({ "kind": "command", "name": "once", "run": ["/bin/true"] }),
+        json!({ "kind": "command", "name": "odd", "run": ["/bin/true"], "unless": [place.text("there")] }),
+        file("there", "x".into()),
+        file("not", "x".into()),
+        file("late", json!({ "from": "command/once", "output": "stdout" })),
+    ]);
+    let status = place.fleet(&["--json", "-f", "detc.json", "status"]).exits(1).json();
+    let told: Vec<String> = status["resources"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| {
+            format!(
+                "{} {}: {}",
+                it["resource"].as_str().unwrap(),
+                it["state"].as_str().unwrap(),
+                it["detail"].as_str().unwrap()
+            )
+        })
+        .collect();
+    let told = told.join("\n").replace(&place.text(""), "");
+    let expected = [
+        "command/odd unknown: here refused to run there: Permission denied (os error 13)",
+        "command/once absent: desired, and not made yet",
+        "file/late absent: desired, and not made yet",
+        "file/not absent: desired, and not made yet",
+        "file/there present: not recorded: apply adopts it",
+    ];
+    assert_eq!(told, expected.join("\n"));
 }
 
 #[test]

@@ -57,6 +57,23 @@ fn a_command_that_nothing_guards_is_in_doubt_after_a_kill_and_not_run_again() {
 }
 
 #[test]
+fn a_command_that_nothing_guards_and_that_detc_ended_is_in_doubt_for_that() {
+    let place = Place::new();
+    place.desire(&[
+        json!({ "kind": "command", "name": "once", "run": ["/bin/sleep", "600"], "timeout_ms": 100 }),
+    ]);
+    let ran = place.fleet(&["--json", "apply", "--yes"]).exits(1).json();
+    let error = ran["failures"][0]["error"].as_str().unwrap();
+    assert_eq!(
+        error,
+        "`/bin/sleep` of command/once was ended after its `timeout_ms`, 100 ms; give it more time with \
+         `timeout_ms`, or find out what it waits for; it is in doubt: whether it happened can not be seen; it must \
+         not be done twice: find out whether it was done, then settle it with `apply --settle done=command/once` or \
+         `apply --settle not-done=command/once`"
+    );
+}
+
+#[test]
 fn a_guarded_command_that_is_to_run_once_more_is_in_doubt_after_a_kill_and_not_run_again() {
     let place = Place::new();
     let desire = |script: &str| {

@@ -65,6 +65,7 @@ async fn a_command_out_of_time_has_an_unknown_outcome() {
     let spec = CommandSpec { timeout_ms: Some(30), ..CommandSpec::new(["sleep", "600"]) };
     let error = spec.create(&bench.cx()).await.unwrap_err();
     assert_eq!(error.class(), detc_core::action::ErrorClass::OutcomeUnknown);
+    assert_eq!(error.to_string(), "`sleep` of command/c was ended after its `timeout_ms`, 30 ms");
     assert!(error.hint().unwrap().contains("timeout_ms"));
 }
 

@@ -213,7 +213,10 @@ impl<'a> Keeper<'a> {
                         Err(problem) => *why = problem,
                     }
                 }
-                (Some(instance), _) => since = Some((instance, Instant::now())),
+                (Some(instance), _) => {
+                    since = Some((instance, Instant::now()));
+                    "its health check has not answered".clone_into(why);
+                }
                 (None, _) if found.ended.is_some() => return Ok(Ready::Ended(found.ended)),
                 // It was seen, and whoever could tell how it ended is gone as well.
                 (None, Some(_)) if found.others.is_empty() => return Ok(Ready::Ended(None)),

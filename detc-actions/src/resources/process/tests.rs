@@ -281,6 +281,19 @@ async fn one_that_does_not_become_healthy_is_stopped_and_says_why() {
 }
 
 #[tokio::test]
+async fn one_whose_health_check_hangs_was_there_and_is_not_said_to_be_missing() {
+    let daemon = Daemon::new("a");
+    let command = Some(["sleep", "600"].map(str::to_owned).to_vec());
+    let health = HealthSpec { command, timeout_ms: Some(600), ..HealthSpec::default() };
+    let spec = ProcessSpec { health: Some(health), ..endless() };
+    let error = spec.create(&daemon.0.cx()).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "process/a is not healthy after 600 ms: its health check has not answered; it said:\nhello from sh"
+    );
+}
+
+#[tokio::test]
 async fn a_web_server_is_healthy_when_it_answers_and_not_while_it_hangs() {
     let daemon = Daemon::new("web");
     let port = free_port();

@@ -27,10 +27,7 @@ pub(crate) fn judge(
         (Observation::Unobservable, Phase::First | Phase::Settle) if same_record => Checked::Satisfied,
         (Observation::Unobservable, Phase::First) => Checked::Needed("it is not recorded so".to_owned()),
         (Observation::Unobservable, Phase::Settle) => match crash {
-            CrashClass::AtMostOnce => Checked::Unknown(
-                "it had started, and its end was not recorded: whether it happened can not be seen"
-                    .to_owned(),
-            ),
+            CrashClass::AtMostOnce => Checked::Unknown("whether it happened can not be seen".to_owned()),
             CrashClass::DeterministicName
             | CrashClass::IdempotencyKey
             | CrashClass::FindableByTag
@@ -42,10 +39,9 @@ pub(crate) fn judge(
                 return Checked::Needed(why);
             }
             match recorded_difference(&wanted, present, recorded, token) {
-                Some(_) if phase == Phase::Settle && crash == CrashClass::AtMostOnce => Checked::Unknown(
-                    "it had started, and its end was not recorded: whether it was done once more can not be seen"
-                        .to_owned(),
-                ),
+                Some(_) if phase == Phase::Settle && crash == CrashClass::AtMostOnce => {
+                    Checked::Unknown("whether it was done once more can not be seen".to_owned())
+                }
                 Some(why) if phase != Phase::Verify => Checked::Needed(why),
                 Some(_) | None => Checked::Satisfied,
             }

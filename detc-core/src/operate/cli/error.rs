@@ -84,7 +84,9 @@ impl From<StoreError> for Failed {
             StoreError::Full { .. } => Self::world(message)
                 .with_hint("free some room on the disk, then run the command again: it resumes"),
             StoreError::Corrupt { .. } => Self::world(message).with_hint(
-                "restore its folder from a copy, or begin a new one: what is there is then adopted",
+                "restore its folder from a copy; or end the processes that it keeps, which have DETC_PROCESS in their \
+                 environment, and begin a new one: what else is there is then adopted, and a `command` without \
+                 `creates` and `unless` is run again",
             ),
             _ => {
                 Self::world(message).with_hint("see that the folder of `--store` is there and can be written")

@@ -60,10 +60,14 @@ fn outcome(head: &RunHead) -> String {
 fn line(head: &RunHead) -> String {
     let tally = head.tally;
     let took = head.ended_ms.map(|ended| spoken(Duration::from_millis(ended.saturating_sub(head.began_ms))));
-    let mut counts = format!("{} of {} done", tally.done, head.actions);
-    for (count, what) in
-        [(tally.satisfied, "as before"), (tally.failed, "failed"), (tally.not_reached, "not reached")]
-    {
+    // As the result of the run counts: done is what there was nothing to do for, too.
+    let mut counts = format!("{} of {} done", tally.done + tally.satisfied, head.actions);
+    for (count, what) in [
+        (tally.satisfied, "of them as before"),
+        (tally.failed, "failed"),
+        (tally.held, "held back"),
+        (tally.not_reached, "not reached"),
+    ] {
         if count > 0 {
             counts.push_str(&format!(", {count} {what}"));
         }
