@@ -13,6 +13,7 @@ mod check;
 mod desired;
 mod digest;
 mod doc;
+mod hide;
 mod id;
 pub mod load;
 mod observation;

@@ -131,7 +131,10 @@ impl CommandSpec {
     fn failed(&self, cx: &ActionCx<'_>, output: &Output) -> ActionError {
         const LINES: usize = 20;
         let said = if output.stderr.is_empty() { &output.stdout } else { &output.stderr };
-        let said = tail(said, LINES);
+        let mut said = tail(said, LINES);
+        if output.truncated {
+            said.push('…');
+        }
         let program = self.run.first().map_or("", String::as_str);
         let message = format!("`{program}` of {} ended with {}", cx.resource(), output.status);
         ActionError::permanent(if said.is_empty() { message } else { format!("{message}:\n{said}") })

@@ -120,14 +120,17 @@ pub(super) fn missing_dir(id: &ResourceId, act: &str, dir: &str, host: &str) -> 
 }
 
 /// The last lines of an output, for a message: at most `lines` of them and 2,000 characters, which a terminal still shows
-/// beside the rest of a failure.
+/// beside the rest of a failure. A `…` tells that its first line is not whole, also to what takes secrets out of messages:
+/// the rest of a line may be the rest of one.
 pub(super) fn tail(output: &[u8], lines: usize) -> String {
     const CHARS_MAX: usize = 2000;
     let text = String::from_utf8_lossy(output);
     let all: Vec<&str> = text.lines().collect();
     let text = all[all.len().saturating_sub(lines)..].join("\n");
-    let skipped = text.chars().count().saturating_sub(CHARS_MAX);
-    text.chars().skip(skipped).collect()
+    match text.chars().count().saturating_sub(CHARS_MAX) {
+        0 => text,
+        skipped => std::iter::once('…').chain(text.chars().skip(skipped + 1)).collect(),
+    }
 }
 
 #[cfg(test)]
@@ -156,6 +159,8 @@ mod tests {
     #[test]
     fn the_tail_of_an_output_is_its_last_lines() {
         assert_eq!(tail(b"a\nb\nc\n", 2), "b\nc");
-        assert_eq!(tail(&[b'x'; 3000], 2).len(), 2000);
+        let text = tail(&[b'x'; 3000], 2);
+        assert_eq!((text.chars().count(), text.starts_with("…x")), (2000, true));
+        assert_eq!(tail(&[b'x'; 2000], 2).find('…'), None);
     }
 }

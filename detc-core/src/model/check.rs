@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::hide::Hidden;
 use super::parallel::in_parts;
 use super::{
-    Desired, DesiredResource, Edge, EdgeKind, HostName, HostSpec, Origin, Reference, ResourceId, Topology,
-    declared_edges,
+    Desired, DesiredResource, Edge, EdgeKind, FieldPath, HostName, HostSpec, Origin, Reference, ResourceId,
+    Topology, declared_edges,
 };
 use crate::action::{Footprint, Place};
 use crate::resource::{ChangeEffect, HostNeed, LATER, Registry, nearest};
@@ -141,7 +142,7 @@ impl Desired {
         }
         let mut edges = edges.expect("invariant: it was looked at");
         let placed = footprint_edges(self, registry);
-        placed.check_owners(self)?;
+        placed.check_owners(self, registry)?;
         edges.extend_from_slice(&placed.edges);
         let topology = Topology::new(&self.resources, &edges).map_err(|cycle| {
             InvalidState::new(format!("a loop: {cycle}; each one comes after the next"))
@@ -149,7 +150,7 @@ impl Desired {
                 .with_hint("remove one of these `after`, references or `restart_on`")
                 .located(self, self.resources[&cycle.0[0]].origin)
         })?;
-        placed.check_writers(self, &topology)?;
+        placed.check_writers(self, &topology, registry)?;
         Ok(topology)
     }
 
@@ -159,8 +160,10 @@ impl Desired {
         resource: &DesiredResource,
         registry: &Registry,
     ) -> Result<(), InvalidState> {
-        self.check_resource(resource, registry)
-            .map_err(|error| error.of(&resource.id).located(self, resource.origin))
+        self.check_resource(resource, registry).map_err(|error| {
+            let error = hidden(resource, registry).hide(error);
+            error.of(&resource.id).located(self, resource.origin)
+        })
     }
 
     /// The ids that a resource names and that are not there; but for those that would be, were a kind spelt right, which
@@ -286,6 +289,22 @@ impl Desired {
     }
 }
 
+/// What must not be told of a resource.
+pub(super) fn hidden(resource: &DesiredResource, registry: &Registry) -> Hidden {
+    let of_kind = registry.kind(resource.id.kind()).map_or(&[][..], |kind| kind.facts().traits.sensitive);
+    let mut paths: Vec<FieldPath> = of_kind
+        .iter()
+        .map(|path| path.parse().expect("invariant: a kind names its fields by paths"))
+        .collect();
+    paths.extend_from_slice(&resource.extra().sensitive);
+    Hidden::new(&resource.spec.value(), &paths)
+}
+
+/// A place that two resources touch, unless it is sensitive for one of them.
+fn said_of(place: &Place, by: [&DesiredResource; 2], registry: &Registry) -> String {
+    by.iter().fold(place.to_string(), |said, resource| hidden(resource, registry).hide_text(&said))
+}
+
 fn unknown_kind(kind: &str, registry: &Registry) -> InvalidState {
     let known: Vec<_> = registry.kind_names().collect();
     let error = InvalidState::new(format!("unknown kind `{kind}`: this program has {}", known.join(", ")));
@@ -384,16 +403,22 @@ fn placed_ancestors(footprint: &Footprint) -> Vec<Place> {
 }
 
 impl Placed {
-    fn check_owners(&self, desired: &Desired) -> Result<(), InvalidState> {
+    fn check_owners(&self, desired: &Desired, registry: &Registry) -> Result<(), InvalidState> {
         let Some((place, first, second)) = self.owners.first() else { return Ok(()) };
         let (a, b) = (&desired.resources[*first as usize], &desired.resources[*second as usize]);
+        let place = said_of(place, [a, b], registry);
         Err(InvalidState::new(format!("{} and {} both own {place}: each would undo the other", a.id, b.id))
             .of(&b.id)
             .with_hint("remove one of them, or give it another path")
             .located(desired, b.origin))
     }
 
-    fn check_writers(&self, desired: &Desired, topology: &Topology) -> Result<(), InvalidState> {
+    fn check_writers(
+        &self,
+        desired: &Desired,
+        topology: &Topology,
+        registry: &Registry,
+    ) -> Result<(), InvalidState> {
         if self.writers.is_empty() {
             return Ok(());
         }
@@ -410,6 +435,7 @@ impl Placed {
             let Some(pair) = writing.windows(2).find(is_unordered) else { continue };
             let (first, second) = (pair[0].min(pair[1]), pair[0].max(pair[1]));
             let (a, b) = (&desired.resources[first as usize], &desired.resources[second as usize]);
+            let place = said_of(place, [a, b], registry);
             return Err(InvalidState::new(format!(
                 "{} and {} both write {place}, and neither comes after the other",
                 a.id, b.id

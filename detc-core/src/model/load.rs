@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::check::check_host;
+use super::check::{check_host, hidden};
 use super::parallel::in_parts;
 use super::words::in_words;
 use super::{Desired, DesiredResource, HostName, HostSpec, InvalidState, Invariant, Origin, StrictValue};
@@ -160,6 +160,7 @@ pub fn merge(
         };
         for mut resource in read.into_iter().flatten() {
             if let Err(error) = read_sources(&mut resource, desired, base, registry) {
+                let error = hidden(&resource, registry).hide(error);
                 errors.push(error.of(&resource.id).at(name, resource.origin.line));
             }
             let origin = resource.origin;

@@ -144,6 +144,11 @@ impl Vault {
         }
     }
 
+    /// Keeps a value that is no part of another.
+    pub(super) fn seal_alone(&mut self, mut value: Value, key: &MarkKey) {
+        self.seal_whole(&mut value, key);
+    }
+
     fn seal_whole(&mut self, part: &mut Value, key: &MarkKey) {
         if part.is_null() || mark_of(part).is_some() {
             return;
@@ -230,30 +235,85 @@ impl Vault {
 
     /// `text` with every sensitive string in it, and every line of one, replaced by `(sensitive)`. Those of fewer than
     /// four characters are left: replacing them would make the text unreadable and tell where they are.
+    ///
+    /// A text that was cut has `…` where the rest was. What stands before or after it is replaced also where it is only
+    /// the beginning or the end of a sensitive string.
     pub fn scrub(&self, text: &str) -> String {
+        if self.values.is_empty() {
+            return text.to_owned();
+        }
+        let text = self.scrub_cuts(text);
         let mut found = Vec::new();
         for value in self.values.values() {
-            find_secrets(value, text, &mut found);
+            find_secrets(value, &text, &mut found);
         }
         // The longest first: a secret may begin with another.
         found.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
-        found.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "(sensitive)"))
+        found.iter().fold(text, |text, secret| text.replace(secret, "(sensitive)"))
+    }
+
+    /// `text` with what is left of sensitive strings before and after each cut replaced.
+    fn scrub_cuts(&self, text: &str) -> String {
+        let mut pieces: Vec<String> = text.split(CUT).map(str::to_owned).collect();
+        for at in 1..pieces.len() {
+            let (mut before, mut after) = (0, 0);
+            for value in self.values.values() {
+                each_part(value, &mut |part| {
+                    before = before.max(beginning_at_end(&pieces[at - 1], part));
+                    after = after.max(end_at_beginning(&pieces[at], part));
+                });
+            }
+            if before > 0 {
+                let kept = pieces[at - 1].len() - before;
+                pieces[at - 1].replace_range(kept.., "(sensitive)");
+            }
+            if after > 0 {
+                pieces[at].replace_range(..after, "(sensitive)");
+            }
+        }
+        pieces.join(CUT)
     }
 }
 
-/// The strings of `value` that are in `text`, whole or a line of them: messages quote what programs print by lines.
-fn find_secrets<'v>(value: &'v Value, text: &str, found: &mut Vec<&'v str>) {
-    const LEN_MIN: usize = 4;
+/// What stands in the place of the rest of a text that was cut.
+const CUT: &str = "…";
+
+/// Shorter strings stand in a text by chance.
+const SCRUBBED_MIN: usize = 4;
+
+/// How many bytes at the end of `text` are the beginning of `secret`.
+fn beginning_at_end(text: &str, secret: &str) -> usize {
+    let ends = secret.char_indices().map(|(at, _)| at).filter(|at| (SCRUBBED_MIN..=text.len()).contains(at));
+    ends.rev().find(|at| text.ends_with(&secret[..*at])).unwrap_or_default()
+}
+
+/// How many bytes at the beginning of `text` are the end of `secret`.
+fn end_at_beginning(text: &str, secret: &str) -> usize {
+    let lengths = secret.char_indices().map(|(at, _)| secret.len() - at);
+    let mut lengths = lengths.filter(|len| (SCRUBBED_MIN..=text.len()).contains(len));
+    lengths.find(|len| text.starts_with(&secret[secret.len() - len..])).unwrap_or_default()
+}
+
+/// The strings of `value`, whole and each line of them: messages quote what programs print by lines.
+fn each_part<'v>(value: &'v Value, see: &mut impl FnMut(&'v str)) {
     match value {
         Value::String(secret) => {
-            let lines = secret.lines().map(str::trim);
-            let parts = std::iter::once(secret.as_str()).chain(lines);
-            found.extend(parts.filter(|part| part.len() >= LEN_MIN && text.contains(part)));
+            see(secret);
+            secret.lines().map(str::trim).for_each(see);
         }
-        Value::Array(items) => items.iter().for_each(|item| find_secrets(item, text, found)),
-        Value::Object(object) => object.values().for_each(|item| find_secrets(item, text, found)),
+        Value::Array(items) => items.iter().for_each(|item| each_part(item, see)),
+        Value::Object(object) => object.values().for_each(|item| each_part(item, see)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
+}
+
+/// The parts of `value` that are in `text`.
+fn find_secrets<'v>(value: &'v Value, text: &str, found: &mut Vec<&'v str>) {
+    each_part(value, &mut |part| {
+        if part.len() >= SCRUBBED_MIN && text.contains(part) {
+            found.push(part);
+        }
+    });
 }
 
 fn holds_reference(value: &Value) -> bool {
@@ -342,6 +402,24 @@ mod tests {
         vault.seal(&mut value, &paths, &key(1));
         assert_eq!(vault.scrub("> key=hunter22\n"), "> (sensitive)\n");
         assert_eq!(vault.scrub("hunter22-and-more"), "(sensitive)");
+    }
+
+    #[test]
+    fn what_a_cut_has_left_of_a_secret_is_scrubbed() {
+        let mut vault = Vault::new();
+        let long = "0123456789abcdefgß".repeat(9);
+        vault.seal(
+            &mut json!({"p": long, "q": "first-line\nsecond"}),
+            &["p", "q"].map(|p| p.parse().unwrap()),
+            &key(1),
+        );
+        let scrubs = |text: &str, scrubbed: &str| assert_eq!(vault.scrub(text), scrubbed);
+        scrubs(&format!("said:\n…{} no", &long[100..]), "said:\n…(sensitive) no");
+        scrubs(&format!("said: {}…", &long[..100]), "said: (sensitive)…");
+        scrubs(&format!("…{}…", &long[7..]), "…(sensitive)…");
+        scrubs("…-line\nsecond", "…(sensitive)");
+        scrubs("it is cut after sec… here", "it is cut after sec… here");
+        scrubs("no -line is cut", "no -line is cut");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Saved plans: reviewed now, applied later, exactly.
 
+use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -71,7 +72,8 @@ pub enum PlanFileError {
     },
 }
 
-/// Saves a plan that was made with the store of this name, readable by its owner alone. It appears under its name when it is whole.
+/// Saves a plan that was made with the store of this name, readable by its owner alone. It appears under its name when it is
+/// whole; a file or a link of that name is replaced, and nothing else is touched.
 ///
 /// # Errors
 /// When the file can not be written.
@@ -79,23 +81,37 @@ pub fn save(plan: &Plan, store: &str, path: &Path) -> Result<(), PlanFileError> 
     let failed = |source| PlanFileError::Io { path: path.display().to_string(), tried: "written", source };
     if std::fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
         // A pipe or a device is written to, not replaced.
-        return write(plan, store, path).map_err(failed);
+        let file = File::options().write(true).open(path).map_err(failed)?;
+        return write(plan, store, file).map_err(failed);
     }
-    let mut new = path.as_os_str().to_owned();
-    new.push(".new");
-    let new = Path::new(&new);
-    write(plan, store, new).and_then(|()| std::fs::rename(new, path)).map_err(|error| {
-        let _gone = std::fs::remove_file(new);
+    let (file, new) = create_beside(path).map_err(failed)?;
+    write(plan, store, file).and_then(|()| std::fs::rename(&new, path)).map_err(|error| {
+        let _gone = std::fs::remove_file(&new);
         failed(error)
     })
 }
 
-fn write(plan: &Plan, store: &str, path: &Path) -> io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+/// A new file in the folder of `path`, under a name that nothing else has: neither a file nor a link is written through.
+fn create_beside(path: &Path) -> io::Result<(File, PathBuf)> {
+    // Only what killed processes of the same id left is in the way.
+    const TRIES_MAX: u32 = 1000;
+    let mut options = File::options();
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = BufWriter::with_capacity(1 << 20, options.open(path)?);
+    let mut tried = 0;
+    loop {
+        // The name of the plan is no part of it: with more it may be longer than a name can be.
+        let new = path.with_file_name(format!(".detc-plan-{}-{tried}", std::process::id()));
+        match options.open(&new) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tried < TRIES_MAX => tried += 1,
+            created => return created.map(|file| (file, new)),
+        }
+    }
+}
+
+fn write(plan: &Plan, store: &str, file: File) -> io::Result<()> {
+    let mut file = BufWriter::with_capacity(1 << 20, file);
     serde_json::to_writer(&mut file, &Saved { format: FORMAT, store, seal: seal(plan, store), plan })?;
     file.write_all(b"\n")?;
     let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
@@ -112,11 +128,8 @@ fn write(plan: &Plan, store: &str, path: &Path) -> io::Result<()> {
 /// When it can not be read, is no plan, or was altered.
 pub fn open(path: &Path) -> Result<SavedPlan, PlanFileError> {
     let name = path.display().to_string();
-    let file = std::fs::File::open(path).map_err(|source| PlanFileError::Io {
-        path: name.clone(),
-        tried: "read",
-        source,
-    })?;
+    let file =
+        File::open(path).map_err(|source| PlanFileError::Io { path: name.clone(), tried: "read", source })?;
     let loaded: Loaded = serde_json::from_reader(BufReader::with_capacity(1 << 20, file))
         .map_err(|error| PlanFileError::Format { path: name.clone(), what: error.to_string() })?;
     if loaded.format != FORMAT {

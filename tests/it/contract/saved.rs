@@ -84,3 +84,26 @@ fn a_plan_of_another_store_is_refused() {
     assert_eq!(error["code"], "foreign");
     assert!(!place.path("f").exists());
 }
+
+#[test]
+fn to_save_a_plan_touches_nothing_but_the_file_of_its_name() {
+    let place = saved();
+    place.write("p.new", "somebody's own");
+    place.write("target", "somebody's own");
+    std::os::unix::fs::symlink(place.path("target"), place.path("q.new")).unwrap();
+    std::os::unix::fs::symlink(place.path("target"), place.path("linked")).unwrap();
+    for out in ["p", "q", "linked"] {
+        place.fleet(&["plan", "--out", out]).exits(0);
+        assert!(place.read(out).contains("detc.plan-file"), "{out}");
+    }
+    assert_eq!(
+        (place.read("p.new"), place.read("target")),
+        ("somebody's own".into(), "somebody's own".into())
+    );
+    assert!(place.path("q.new").is_symlink() && !place.path("linked").is_symlink());
+    place.fleet(&["plan", "--out", "."]).exits(1).complains("can not be written");
+    let left = std::fs::read_dir(place.dir()).unwrap().flatten();
+    let mut left: Vec<_> = left.map(|entry| entry.file_name().into_string().unwrap()).collect();
+    left.sort();
+    assert_eq!(left, [".detc", "detc.json", "linked", "p", "p.new", "q", "q.new", "target"]);
+}

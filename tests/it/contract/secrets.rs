@@ -89,6 +89,65 @@ fn sensitive_values_are_in_no_message_of_a_failure() {
 }
 
 #[test]
+fn a_long_secret_that_a_program_prints_is_not_told_in_part() {
+    let place = Place::new();
+    let secret: String = (0..1000).map(|at| format!("hunter{at};")).collect();
+    let shout = |what: &str| json!(["/bin/sh", "-c", format!("{what}; exit 3")]);
+    let with = |name: &str, run: serde_json::Value| json!({ "kind": "command", "name": name, "run": run, "env": { "TOKEN": &secret }, "sensitive": ["env.TOKEN"] });
+    place.desire(&[
+        with("all", shout("echo \"the token $TOKEN is wrong\" >&2")),
+        with("much", shout("head -c 1047000 /dev/zero | tr '\\0' '\\n' >&2; printf %s \"$TOKEN\" >&2")),
+        json!({ "kind": "process", "name": "p", "command": shout("echo \"$TOKEN\""),
+                "env": { "TOKEN": &secret }, "sensitive": ["env.TOKEN"], "dir": place.text("") }),
+    ]);
+    for args in
+        [&["apply", "--yes"][..], &["--json", "apply", "--yes"], &["show", "1"], &["--json", "show", "1"]]
+    {
+        let ran = place.fleet(args);
+        assert!(ran.out.contains("(sensitive)"), "{ran:?}");
+        assert!(!ran.out.contains("hunter") && !ran.err.contains("hunter"), "{ran:?}");
+    }
+    let bytes = std::fs::read(place.path(".detc/store.redb")).unwrap();
+    assert!(!bytes.windows(6).any(|six| six == b"hunter"));
+}
+
+#[test]
+fn what_is_wrong_with_a_sensitive_value_is_told_without_it() {
+    for (kind, fields, sensitive) in [
+        ("file", json!({ "path": "/x", "content": "", "mode": "hunter2" }), "mode"),
+        ("file", json!({ "path": "hunter2/x", "content": "" }), "path"),
+        ("file", json!({ "path": "/x", "source": "hunter2" }), "source"),
+        ("command", json!({ "run": "cat hunter2 hunter3" }), "run"),
+        (
+            "process",
+            json!({ "command": ["true"], "health": { "http": "http://u:hunter2@h/" } }),
+            "health.http",
+        ),
+        ("value", json!({ "input": [1, "hunter2", { "from": "hunter2", "output": "x" }] }), "input"),
+    ] {
+        let place = Place::new();
+        let mut resource = fields.clone();
+        (resource["kind"], resource["name"]) = (kind.into(), "it".into());
+        resource["sensitive"] = json!([sensitive]);
+        place.desire(&[resource]);
+        for args in [&["plan"][..], &["--json", "plan"]] {
+            let ran = place.fleet(args).exits(64);
+            assert!(!ran.out.contains("hunter") && !ran.err.contains("hunter"), "{ran:?}");
+            assert!(ran.out.contains("sensitive") || ran.err.contains("sensitive"), "{ran:?}");
+        }
+    }
+}
+
+#[test]
+fn a_place_that_is_sensitive_is_not_told_when_two_write_it() {
+    let place = Place::new();
+    let file = |name: &str, sensitive: &[&str]| json!({ "kind": "file", "name": name, "path": "/srv/hunter2", "content": "", "sensitive": sensitive });
+    place.desire(&[file("a", &["path"]), file("b", &[])]);
+    let ran = place.fleet(&["plan"]).exits(64).complains("file/a and file/b");
+    assert!(!ran.err.contains("hunter"), "{ran:?}");
+}
+
+#[test]
 fn a_saved_plan_with_sensitive_values_is_applied_only_with_the_file_that_has_them() {
     let place = place(0);
     place.fleet(&["plan", "--out", "p"]).exits(0);

@@ -75,7 +75,9 @@ fn yaml(text: &str) -> Result<Converted, InvalidState> {
         if let Some(number) = numbers::rounded(&resource.value.0, text) {
             let line = text.lines().position(|line| line.contains(number)).map_or(0, |at| at as u32 + 1);
             let message = format!("the number {number} takes more than 64 bits: write it as text");
-            return Err(InvalidState::new(message).at("", line));
+            return Err(super::resource::hidden(&resource.value.0)
+                .hide(InvalidState::new(message))
+                .at("", line));
         }
     }
     let resources = outline.resources.into_iter().map(|it| (it.value, it.referenced.line() as u32)).collect();

@@ -6,10 +6,12 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer as _, Error as _, MapAccess, Visitor};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::numbers;
 use crate::model::doc::write_string;
+use crate::model::hide::Hidden;
 use crate::model::secret::has_mark;
 use crate::model::words::in_words;
 use crate::model::{
@@ -26,7 +28,9 @@ pub(super) fn read(text: &str, origin: Origin) -> Result<DesiredResource, Invali
         let message = in_words(&of_property(text, &error));
         let named = serde_json::from_str::<Named<'_>>(text).ok();
         let id = named.and_then(|named| ResourceId::new(&named.kind, &named.name).ok());
-        let error = InvalidState::new(message).at("", line);
+        let error = hidden(&serde_json::from_str(text).unwrap_or_default())
+            .hide(InvalidState::new(message))
+            .at("", line);
         match id {
             Some(id) => error.of(&id),
             None => error,
@@ -34,6 +38,13 @@ pub(super) fn read(text: &str, origin: Origin) -> Result<DesiredResource, Invali
     })?;
     resource.origin = origin;
     Ok(resource)
+}
+
+/// What must not be told of a resource that can not be read, as far as it says so itself.
+pub(super) fn hidden(value: &Value) -> Hidden {
+    let named = value.get("sensitive").and_then(Value::as_array).into_iter().flatten();
+    let paths: Vec<FieldPath> = named.filter_map(|path| path.as_str()?.parse().ok()).collect();
+    Hidden::new(value, &paths)
 }
 
 /// The message, with the common property that it is about, which is found by reading these once more.
