@@ -116,7 +116,7 @@ pub enum FieldOwner {
     Seed,
     /// The named writer does, after creation. Its changes are not drift.
     Yield(String),
-    /// Somebody else does, from the beginning; the field is reported and never set.
+    /// Somebody else does, from the beginning; the field is reported and never changed. What is not there is made with it.
     Observe,
 }
 
