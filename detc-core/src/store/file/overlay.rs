@@ -4,6 +4,7 @@
 //! does that here, and leaves the file as it was to all others who read it at the same time.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::sync::{PoisonError, RwLock};
@@ -98,12 +99,14 @@ impl StorageBackend for Overlay {
         let Written { len, kept, pages: all } = &mut *written;
         for page in pages(offset, data.len()) {
             let (of_page, of_data) = meeting(page, offset, data.len());
-            if !all.contains_key(&page) {
-                let mut below = Box::new([0; PAGE]);
-                self.below(*kept, page * PAGE as u64, &mut below[..])?;
-                all.insert(page, below);
-            }
-            let bytes = all.get_mut(&page).expect("invariant: it is there, or was put there");
+            let bytes = match all.entry(page) {
+                Entry::Occupied(there) => there.into_mut(),
+                Entry::Vacant(place) => {
+                    let mut below = Box::new([0; PAGE]);
+                    self.below(*kept, page * PAGE as u64, &mut below[..])?;
+                    place.insert(below)
+                }
+            };
             bytes[of_page].copy_from_slice(&data[of_data]);
         }
         *len = (*len).max(offset + data.len() as u64);
