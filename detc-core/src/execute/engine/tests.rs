@@ -200,7 +200,10 @@ fn an_action_that_can_not_be_probed_is_in_doubt_and_not_done_again() {
         commands,
         [
             Command::Check(0, Phase::Settle),
-            Command::RecordEnd(0, NodeEnd::InDoubt("who knows".to_owned())),
+            Command::RecordEnd(
+                0,
+                NodeEnd::InDoubt("it had started, and its end was not recorded: who knows".to_owned())
+            ),
             Command::Finish
         ]
     );
