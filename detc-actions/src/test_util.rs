@@ -39,6 +39,7 @@ pub(crate) struct Bench {
     recorded: Option<RecordBody>,
     pub(crate) triggers: Option<String>,
     pub(crate) begun_before: bool,
+    pub(crate) key: &'static str,
 }
 
 impl Bench {
@@ -55,6 +56,7 @@ impl Bench {
             recorded: None,
             triggers: None,
             begun_before: false,
+            key: "key",
         }
     }
 
@@ -89,7 +91,7 @@ impl Bench {
             triggers: self.triggers.as_deref(),
             scope: &self.scope,
             state_dir: &self.state_dir,
-            key: "key",
+            key: self.key,
             begun_before: self.begun_before,
             blobs: &self.blobs,
         })

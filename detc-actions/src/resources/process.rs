@@ -155,7 +155,15 @@ impl Resource for ProcessSpec {
         let mark = Mark::new(cx, &wanted);
         let files = Files::new(self, cx, &mark)?;
         let host = cx.host()?;
-        let Some(instance) = find(&**host, &mark, &files.record).await?.instance else {
+        let found = find(&**host, &mark, &files.record).await?;
+        let Some(instance) = found.instance else {
+            // The action that started it looks for it now: whoever reads that it is gone wants to know why.
+            if let Some((action, log_start)) = found.started_by
+                && action == mark.action
+                && !cx.begun_before()
+            {
+                return Err(Keeper::new(self, cx)?.gone(log_start).await);
+            }
             return Ok(Observation::Absent);
         };
         let triggers = (!instance.triggers.is_empty()).then(|| instance.triggers.clone());

@@ -412,7 +412,10 @@ impl Engine {
             (phase, Checked::Failed(ErrorClass::Permanent, why)) => {
                 let end = match phase {
                     Phase::First => NodeEnd::Failed(why),
-                    Phase::Verify | Phase::Settle => {
+                    Phase::Verify => {
+                        self.undecided(action, format!("it was done, and that is not confirmed: {why}"))
+                    }
+                    Phase::Settle => {
                         self.undecided(action, format!("its outcome can not be found out: {why}"))
                     }
                 };

@@ -116,13 +116,14 @@ pub(super) async fn look_at_all(
 async fn look_at(around: &Surroundings, look: &Look) -> Observation {
     let base = look.base.as_ref();
     let token = base.and_then(|body| body.triggers.as_deref());
+    let key = base.and_then(|body| made_in(around, &look.id, body));
     let call = around.look(
         (&look.id, look.host.as_ref()),
         &look.spec,
         base,
         token,
         look.extra.as_deref(),
-        Try::NONE,
+        key.as_deref().map_or(Try::NONE, Try::confirmed),
     );
     match tokio::time::timeout(LOOK_TIMEOUT, caught(call)).await {
         Ok(Ok(Ok(observation))) => observation,
@@ -130,6 +131,12 @@ async fn look_at(around: &Surroundings, look: &Look) -> Observation {
         Ok(Ok(Err(error))) => Observation::Unknown(around.scrub(&error.full_message())),
         Err(_) => Observation::Unknown(format!("no answer within {} s", LOOK_TIMEOUT.as_secs())),
     }
+}
+
+/// The key of the action by which the run that goes on has made it, as its record says: a second look confirms that action.
+fn made_in(around: &Surroundings, id: &ResourceId, body: &RecordBody) -> Option<String> {
+    let (run, _) = body.changed.split_once('/')?;
+    (run == around.run.to_string()).then(|| format!("{}/{}:{id}", around.scope, body.changed))
 }
 
 /// A host that takes longer is not going to answer, and must not hold up the others.

@@ -100,9 +100,14 @@ fn a_disk_that_can_not_be_written_is_told() {
     let disk = Disk::new(&place, "16m");
     place.fleet(&["--store", "disk/st", "apply", "--yes"]).exits(0);
     disk.remount("ro");
-    for args in [&["apply", "--yes"][..], &["plan"], &["status"]] {
-        place.fleet(&[&["--store", "disk/st"], args].concat()).exits(1).complains("Read-only");
+    let stored = |args: &[&str]| place.fleet(&[&["--store", "disk/st"], args].concat());
+    for args in [&["apply", "--yes"][..], &["destroy", "--yes"], &["plan", "--out", "p"]] {
+        stored(args).exits(1).complains("Read-only");
     }
+    // Who only reads writes nothing there.
+    stored(&["plan", "--detailed-exitcode"]).exits(0);
+    stored(&["status"]).exits(0).shows("as it should be");
+    stored(&["history"]).exits(0).shows("run-1");
 }
 
 #[test]

@@ -92,6 +92,25 @@ fn a_process_that_ends_at_once_has_failed_and_its_last_words_are_told() {
 }
 
 #[test]
+fn a_process_that_ends_before_the_run_does_has_failed_and_its_last_words_are_told() {
+    let place = Place::new();
+    let web = "echo $$ > pid; until [ -e go ]; do sleep 0.02; done; echo out of memory; exit 4";
+    let waits = "while kill -0 $(cat pid) 2>/dev/null; do sleep 0.02; done";
+    place.desire(&[
+        json!({ "kind": "process", "name": "web", "dir": place.text(""), "command": ["/bin/sh", "-c", web] }),
+        json!({ "kind": "file", "name": "go", "path": place.text("go"), "content": "", "after": ["process/web"] }),
+        json!({
+            "kind": "command", "name": "waits", "dir": place.text(""), "run": ["/bin/sh", "-c", waits],
+            "after": ["file/go"],
+        }),
+    ]);
+    place.fleet(&["apply", "--yes"]).exits(1).shows(
+        "✗ create:process/web: a second look found that it did not last: process/web ended with exit code 4 soon after \
+         its start; it said:\n    out of memory",
+    );
+}
+
+#[test]
 fn a_process_is_healthy_when_its_address_answers_and_unhealthy_when_not() {
     let place = Place::new();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

@@ -59,6 +59,8 @@ pub(super) struct Found {
     pub(super) doubles: Vec<(u32, u64)>,
     /// The exit code of the last one that ended.
     pub(super) ended: Option<i32>,
+    /// Which action started the last one (see [`Mark::action`]), and how long its log was before.
+    pub(super) started_by: Option<(String, u64)>,
 }
 
 /// Looks for the process that carries `mark`.
@@ -91,13 +93,14 @@ fn parse(text: &str, marker: &str) -> Option<Found> {
     let mut lines = text.lines();
     let boot = lines.next()?.strip_prefix("boot ")?;
     let mut record = None;
-    let mut ended = None;
+    let mut found = Found::default();
     let mut processes: Vec<Process> = Vec::new();
     for line in lines {
         if let Some(rest) = line.strip_prefix("record ") {
             record = parse_record(rest, boot);
+            found.started_by = record.as_ref().and_then(|_| parse_action(rest));
         } else if let Some(code) = line.strip_prefix("ended ") {
-            ended = code.parse().ok();
+            found.ended = code.parse().ok();
         } else if let Some(rest) = line.strip_prefix("process ") {
             processes.push(parse_process(rest)?);
         } else if let (Some((name, value)), Some(process)) = (line.split_once('='), processes.last_mut()) {
@@ -110,7 +113,6 @@ fn parse(text: &str, marker: &str) -> Option<Found> {
             }
         }
     }
-    let mut found = Found { ended, ..Found::default() };
     for process in processes.into_iter().filter(|process| process.runs) {
         let Process { pid, start, marked, own, spec, triggers, .. } = process;
         let is_recorded = record.as_ref().is_some_and(|known| known.pid == pid && known.start == start);
@@ -135,6 +137,12 @@ fn parse_record(line: &str, boot: &str) -> Option<Instance> {
     let spec = parts.next()?.to_owned();
     let triggers = parts.next().unwrap_or_default().to_owned();
     (recorded_boot == boot).then_some(Instance { pid, start, boot: recorded_boot, spec, triggers })
+}
+
+/// The action that a record is of, behind all else of it.
+fn parse_action(line: &str) -> Option<(String, u64)> {
+    let (action, log_start) = line.split(' ').nth(5)?.split_once('@')?;
+    Some((action.to_owned(), log_start.parse().ok()?))
 }
 
 /// `PID STATE PPID …`: what follows the name in `/proc/PID/stat`, from the third field on.
@@ -168,6 +176,16 @@ mod tests {
     #[test]
     fn a_recorded_process_is_found_though_it_lost_its_environment() {
         assert_eq!(found("boot b1\nrecord 7 99 b1 s t\nprocess 7 S REST 99 0\n").instance, instance(7, 99));
+    }
+
+    #[test]
+    fn it_is_known_which_action_started_the_last_one_though_it_is_gone() {
+        let by = Some(("ab12".to_owned(), 30));
+        for token in ["t", ""] {
+            let record = format!("boot b1\nrecord 7 99 b1 s {token} ab12@30\nended 3\n");
+            assert_eq!(found(&record), Found { ended: Some(3), started_by: by.clone(), ..Found::default() });
+        }
+        assert_eq!(found("boot b2\nrecord 7 99 b1 s t ab12@30\nended 3\n").started_by, None);
     }
 
     #[test]

@@ -150,7 +150,7 @@ impl<'a> Keeper<'a> {
             Some(stat) => stat.size,
             None => 0,
         };
-        let command = start::command(self.spec, &self.mark, &self.files);
+        let command = start::command(self.spec, &self.mark, &self.files, log_start);
         let output = self.host.run(&command).await.map_err(|error| self.not_started(error))?;
         if !output.success() {
             self.check_log_dir().await?;
@@ -176,7 +176,7 @@ impl<'a> Keeper<'a> {
         let mut why = String::new();
         match tokio::time::timeout(self.patience(), self.ready(&mut why)).await {
             Ok(Ok(Ready::Runs(instance))) => Ok(instance),
-            Ok(Ok(Ready::Ended(code))) => Err(self.ended(code, log_start).await),
+            Ok(Ok(Ready::Ended(code))) => Err(self.ended(code, "while it started", log_start).await),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(self.gave_up(&why, log_start).await),
         }
@@ -236,11 +236,29 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    async fn ended(&self, code: Option<i32>, log_start: u64) -> ActionError {
+    async fn ended(&self, code: Option<i32>, when: &str, log_start: u64) -> ActionError {
         let last = self.last_words(log_start).await;
         let how = code.map_or_else(String::new, |code| format!(" with {}", start::exit_status(code)));
-        ActionError::permanent(format!("{} ended{how} while it started{last}", self.id))
+        ActionError::permanent(format!("{} ended{how} {when}{last}", self.id))
             .with_hint(format!("all it said is in {}", self.files.log))
+    }
+
+    /// It was started, had settled, and is gone: with how it ended, once its keeper has noted that.
+    pub(super) async fn gone(&self, log_start: u64) -> ActionError {
+        const LOOKS_MAX: u32 = 20;
+        let mut code = None;
+        for _ in 0..LOOKS_MAX {
+            match self.find().await {
+                Ok(Found { ended: None, others, .. }) if !others.is_empty() => {
+                    tokio::time::sleep(LOOK_FIRST).await;
+                }
+                found => {
+                    code = found.ok().and_then(|found| found.ended);
+                    break;
+                }
+            }
+        }
+        self.ended(code, "soon after its start", log_start).await
     }
 
     /// It runs, and is not healthy in time. It is stopped, so that it is not taken for one that works.

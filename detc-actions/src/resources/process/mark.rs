@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use detc_core::action::ActionCx;
-use detc_core::model::{Doc, Hasher, Present};
+use detc_core::model::{Digest, Doc, Hasher, Present};
 use serde_json::Value;
 
 /// The variable that holds the marker. Variables of this prefix are ours.
@@ -27,6 +27,8 @@ pub(super) struct Mark {
     pub(super) spec: String,
     /// The trigger token; empty for none.
     pub(super) triggers: String,
+    /// Which action starts it, or looks at it.
+    pub(super) action: String,
 }
 
 impl Mark {
@@ -41,6 +43,7 @@ impl Mark {
             label: cx.identity().to_string(),
             spec: FIELDS.map(|field| digest(spec, field)).join("-"),
             triggers: cx.triggers().unwrap_or_default().to_owned(),
+            action: Digest::of(cx.idempotency_key().as_bytes()).short(),
         }
     }
 

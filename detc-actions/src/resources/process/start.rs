@@ -15,7 +15,7 @@ use detc_core::backend::host::{Command, ExitStatus};
 
 use super::ProcessSpec;
 use super::keep::Files;
-use super::mark::Mark;
+use super::mark::{Mark, VARIABLE};
 
 /// A log that is longer than this is put aside, as `….1`, when its process starts: so a process that is started again and
 /// again does not fill the disk.
@@ -59,14 +59,16 @@ started() { stat=$(cat "/proc/$$/stat"); set -- ${stat##*) }; echo "${20}"; }
 read -r boot </proc/sys/kernel/random/boot_id
 (
   umask 077
-  echo "$$ $(started) $boot $DETC_PROCESS_SPEC $DETC_PROCESS_TRIGGERS" >"$record.new" && mv -f -- "$record.new" "$record"
+  echo "$$ $(started) $boot $DETC_PROCESS_SPEC $DETC_PROCESS_TRIGGERS $DETC_PROCESS_ACTION" >"$record.new" && mv -f -- "$record.new" "$record"
 ) || exit 126
 if [ -n "$path" ]; then PATH=$path; export PATH; fi
 exec "$@"
 "#;
 
 /// The command that starts a process; it ends at once.
-pub(super) fn command(spec: &ProcessSpec, mark: &Mark, files: &Files) -> Command {
+///
+/// `log_start`: how long its log is before.
+pub(super) fn command(spec: &ProcessSpec, mark: &Mark, files: &Files, log_start: u64) -> Command {
     let max = LOG_MAX.to_string();
     let path = spec.env.get("PATH").map_or("", String::as_str);
     let mut argv: Vec<&str> =
@@ -76,6 +78,7 @@ pub(super) fn command(spec: &ProcessSpec, mark: &Mark, files: &Files) -> Command
     // The scripts need the host's own.
     env.remove("PATH");
     env.extend(mark.env());
+    env.insert(format!("{VARIABLE}_ACTION"), format!("{}@{log_start}", mark.action));
     Command::new(argv).with_env(env).with_dir(spec.dir.clone())
 }
 

@@ -10,7 +10,10 @@ struct Daemon(Bench);
 
 impl Daemon {
     fn new(name: &str) -> Self {
-        Self(Bench::new(&format!("process/{name}")))
+        let mut bench = Bench::new(&format!("process/{name}"));
+        // Looks at it are not those by which an action confirms its start.
+        bench.begun_before = true;
+        Self(bench)
     }
 
     /// The command lines of everything that carries this bench's mark, by process number.
@@ -265,6 +268,24 @@ async fn the_last_words_are_not_asked_of_a_device_that_never_ends() {
     let failed = tokio::time::timeout(Duration::from_secs(5), spec.create(&cx)).await;
     let error = failed.expect("it comes to its end").unwrap_err();
     assert_eq!(error.to_string(), "process/a ended with exit code 7 while it started");
+}
+
+#[tokio::test]
+async fn one_that_ends_soon_after_its_start_has_its_status_and_last_words_in_the_look_that_confirms_it() {
+    let mut daemon = Daemon::new("a");
+    let until_told = r#"echo one; until [ -e "$0" ]; do sleep 0.02; done; echo bad config; exit 7"#;
+    let spec = ProcessSpec::new(["sh", "-c", until_told, &daemon.0.path("go")]);
+    fs::create_dir_all(daemon.0.path("state/log")).unwrap();
+    fs::write(daemon.0.path("state/log/a.log"), "what an earlier one said\n").unwrap();
+    daemon.create(&spec).await;
+    fs::write(daemon.0.path("go"), "").unwrap();
+    eventually("it is gone", async || daemon.pid(&spec).await.is_none().then_some(())).await;
+    daemon.0.begun_before = false;
+    let error = spec.observe(&daemon.0.cx()).await.unwrap_err();
+    let said = "process/a ended with exit code 7 soon after its start; it said:\none\nbad config";
+    assert_eq!(error.to_string(), said);
+    daemon.0.key = "another action";
+    assert_eq!(spec.observe(&daemon.0.cx()).await.unwrap(), Observation::Absent);
 }
 
 #[tokio::test]

@@ -66,6 +66,13 @@ impl Try<'static> {
     pub(crate) const NONE: Self = Self { key: "observe", begun_before: false };
 }
 
+impl<'a> Try<'a> {
+    /// A look that confirms what the action of this key has done.
+    pub(crate) fn confirmed(key: &'a str) -> Self {
+        Self { key, begun_before: false }
+    }
+}
+
 /// One call into a kind.
 pub(super) struct Call<'a> {
     pub(super) index: u32,
