@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::execute::journal::RunNumber;
 use crate::execute::{Failure, Outcome, RunReport};
 use crate::plan::Plan;
+use crate::plan::render::plain;
 
 /// What came of applying a plan. A failed action is told here: [`into_result`](Self::into_result) makes an error of it.
 #[derive(Clone, Debug)]
@@ -30,13 +31,13 @@ impl Display for ApplyReport {
             self.write_failure(failure, f)?;
         }
         for (action, remark) in self.report.remarks.iter().take(SHOWN_MAX) {
-            writeln!(f, "! {}: {remark}", self.plan.action_id(*action))?;
+            writeln!(f, "! {}: {}", self.plan.action_id(*action), plain(remark))?;
         }
         if self.report.remarks.len() > SHOWN_MAX {
             writeln!(f, "! and {} more that left something", self.report.remarks.len() - SHOWN_MAX)?;
         }
         for change in self.plan.unknown().take(SHOWN_MAX) {
-            writeln!(f, "? {}: {}", change.resource, change.reason)?;
+            writeln!(f, "? {}: {}", change.resource, plain(&change.reason.to_string()))?;
         }
         let (tally, total) = (&self.report.tally, self.plan.actions.len());
         let ended = tally.done + tally.satisfied;
@@ -102,7 +103,7 @@ fn first_reason(applied: &ApplyReport) -> String {
     let failed = applied.report.failures.first();
     let failed = failed.map(|failure| (applied.plan.action_id(failure.action), failure.error.clone()));
     let unknown = || applied.plan.unknown().next().map(|it| (it.resource.to_string(), it.reason.to_string()));
-    failed.or_else(unknown).map(|(what, why)| format!(": {what}: {why}")).unwrap_or_default()
+    failed.or_else(unknown).map(|(what, why)| format!(": {what}: {}", plain(&why))).unwrap_or_default()
 }
 
 impl ApplyReport {
@@ -120,7 +121,7 @@ impl ApplyReport {
     }
 
     fn write_failure(&self, failure: &Failure, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let error = failure.error.replace('\n', "\n    ");
+        let error = plain(&failure.error).replace('\n', "\n    ");
         writeln!(f, "✗ {}: {error}", self.plan.action_id(failure.action))?;
         if failure.unreached.is_empty() {
             return Ok(());

@@ -13,6 +13,7 @@
 //! on standard output and nothing else.
 
 use std::ffi::OsString;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
@@ -97,8 +98,10 @@ impl App {
         let args = match parsed {
             Ok(args) => args,
             Err(error) if !error.use_stderr() => {
-                let _closed = error.print();
-                return ExitCode::from(DONE);
+                let printed = error.print().and_then(|()| io::stdout().flush());
+                let Err(failed) = output::written(printed) else { return ExitCode::from(DONE) };
+                Output { json, ..Output::json_only() }.error(&failed);
+                return ExitCode::from(failed.exit);
             }
             Err(error) => {
                 if json {

@@ -31,6 +31,7 @@ mod waits;
 pub use graph::{GraphFormat, graph};
 pub use json::json;
 pub use text::{Color, Detail, Purpose, TextOptions};
+pub(crate) use value::plain;
 
 /// Stands for "no action" among action numbers.
 const NONE: u32 = u32::MAX;

@@ -138,3 +138,43 @@ fn status_of_nothing_says_only_what_it_has_looked_at() {
     assert!(!ran.out.contains("desired"), "{}", ran.out);
     place.fleet(&["-f", "detc.json", "status"]).exits(0).shows("desired, and not made yet");
 }
+
+#[test]
+fn what_others_say_does_nothing_to_the_terminal() {
+    let place = Place::new();
+    let odd = place.text("a\u{1b}]0;t\u{7}\u{202e}b/f");
+    place.desire(&[
+        json!({ "kind": "command", "name": "c",
+                "run": ["/bin/sh", "-c", "printf '\\033[31mred\\033]0;title\\007\\rover\\nnext\\n' >&2; exit 1"] }),
+        json!({ "kind": "file", "name": "f", "path": odd, "content": "" }),
+    ]);
+    let says = r"\u{1b}[31mred\u{1b}]0;title\u{7}\u{d}over";
+    for (args, says) in [
+        (&["--color", "always", "apply", "--yes"][..], &format!("{says}\n    next")),
+        (&["show", "1"], &format!("{says}\n      next")),
+        (&["-f", "a\u{1b}]0;t\u{7}.json", "plan"], &r"a\u{1b}]0;t\u{7}.json".to_owned()),
+    ] {
+        let ran = place.fleet(args);
+        let (out, err) = (ran.out.clone(), ran.err.clone());
+        for raw in ["\u{1b}[31mred", "\u{1b}]", "\u{7}", "\r", "\u{202e}"] {
+            assert!(!out.contains(raw) && !err.contains(raw), "{raw:?}: {ran:?}");
+        }
+        assert!(out.contains(says) || err.contains(says), "{says}: {ran:?}");
+    }
+    let shown = place.fleet(&["--json", "show", "1"]).exits(0).json();
+    assert!(shown.to_string().contains(r"\u001b[31mred"), "JSON has it as it was: {shown}");
+}
+
+#[test]
+fn what_can_not_be_written_is_told_once_and_is_no_success() {
+    let place = place();
+    for args in
+        [&["--help"][..], &["--version"], &["--json", "status"], &["status"], &["--json", "show", "7"]]
+    {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let ran = place.command(args).stdout(full).output().unwrap();
+        let said = String::from_utf8(ran.stderr).unwrap();
+        assert_ne!(ran.status.code(), Some(0), "{args:?}: {said}");
+        assert_eq!(said.matches("standard output can not be written").count(), 1, "{args:?}: {said}");
+    }
+}

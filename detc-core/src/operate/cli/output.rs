@@ -7,6 +7,7 @@ use serde_json::json;
 use super::args::{ColorWhen, Global};
 use super::error::Failed;
 use crate::model::ResourceId;
+use crate::plan::render::plain;
 
 /// How this command speaks.
 #[derive(Clone, Copy, Debug)]
@@ -48,12 +49,7 @@ impl Output {
     /// Writes a result. A closed pipe is no error: the reader has seen enough.
     pub(super) fn result(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failed> {
         let mut out = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
-        match write(&mut out).and_then(|()| out.flush()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                Err(Failed::world(format!("standard output can not be written: {error}")))
-            }
-            Ok(()) | Err(_) => Ok(()),
-        }
+        written(write(&mut out).and_then(|()| out.flush()))
     }
 
     /// Writes a result in words, unless JSON is wanted.
@@ -69,8 +65,13 @@ impl Output {
         })
     }
 
-    /// Says something beside the result.
+    /// Says something beside the result. What others have put in it does nothing to the terminal.
     pub(super) fn say(&self, text: &str) {
+        self.say_painted(&plain(text));
+    }
+
+    /// Says something with colours of our own in it.
+    pub(super) fn say_painted(&self, text: &str) {
         if !self.quiet {
             let _closed = writeln!(io::stderr(), "{text}");
         }
@@ -91,7 +92,11 @@ impl Output {
                 error["others"] = failed.others.iter().map(other).collect();
             }
             if let Err(unwritten) = self.object(&error) {
-                let _closed = writeln!(io::stderr(), "error: {}: {}", unwritten.message, failed.message);
+                if unwritten.message == failed.message {
+                    return self.complain(failed);
+                }
+                let _closed =
+                    writeln!(io::stderr(), "error: {}: {}", unwritten.message, plain(&failed.message));
             }
             return;
         }
@@ -122,10 +127,20 @@ impl Output {
             if self.color_err { ("\x1b[1;31m", "\x1b[2m", "\x1b[0m") } else { ("", "", "") };
         let mut err = io::stderr().lock();
         for failed in std::iter::once(failed).chain(&failed.others) {
-            let _closed = writeln!(err, "{red}error:{end} {}", failed.message);
+            let _closed = writeln!(err, "{red}error:{end} {}", plain(&failed.message));
             if let Some(hint) = &failed.hint {
-                let _closed = writeln!(err, "{dim} hint:{end} {hint}");
+                let _closed = writeln!(err, "{dim} hint:{end} {}", plain(hint));
             }
         }
+    }
+}
+
+/// What came of writing to standard output. A closed pipe is no error: the reader has seen enough.
+pub(super) fn written(result: io::Result<()>) -> Result<(), Failed> {
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failed::world(format!("standard output can not be written: {error}")))
+        }
+        Ok(()) | Err(_) => Ok(()),
     }
 }

@@ -10,6 +10,7 @@ use super::output::Output;
 use crate::execute::{NodeEnd, Progress, ProgressSink};
 use crate::manage::spoken;
 use crate::plan::Plan;
+use crate::plan::render::plain;
 
 /// A bar is worth showing only for work that takes longer than this.
 const BAR_AFTER: Duration = Duration::from_millis(300);
@@ -86,7 +87,7 @@ impl Lines {
             }
             Progress::Delayed { action, delay, why } => {
                 let id = self.plan.action_id(*action);
-                self.line(&format!("  ↻ {id}: again in {}: {}", spoken(*delay), first_line(why)));
+                self.line(&format!("  ↻ {id}: again in {}: {}", spoken(*delay), plain(first_line(why))));
             }
             Progress::Ended { action, end, took, remark } => self.end(*action, end, *took, *remark),
             Progress::Stopping => {
@@ -132,7 +133,7 @@ impl Lines {
                     self.tick();
                     return;
                 }
-                let remark = remark.map(|remark| format!(": {remark}")).unwrap_or_default();
+                let remark = remark.map(|remark| format!(": {}", plain(remark))).unwrap_or_default();
                 let already = if *end == NodeEnd::Satisfied { ", as it was" } else { "" };
                 format!("  {green}✓{reset} {} ({}{already}){remark}", id(), spoken(took))
             }
@@ -167,7 +168,7 @@ impl Lines {
     fn line(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(text),
-            None => self.output.say(text),
+            None => self.output.say_painted(text),
         }
     }
 }

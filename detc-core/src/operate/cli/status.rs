@@ -8,6 +8,7 @@ use super::output::Output;
 use super::{DONE, FAILED, plan, progress};
 use crate::manage::{ResourceStatus, StatusState};
 use crate::model::{Health, ResourceId};
+use crate::plan::render::plain;
 
 pub(super) async fn run(session: Session, output: &Output) -> Result<u8, Failed> {
     let (desired, manager) = session.open_with_given(Access::Look).await?;
@@ -66,7 +67,8 @@ fn text(all: &[ResourceStatus], output: &Output) -> String {
             (true, true) => ("\x1b[32m", "\x1b[0m"),
             (true, false) => ("\x1b[31m", "\x1b[0m"),
         };
-        let detail = status.detail.as_deref().map(|detail| format!("  {detail}")).unwrap_or_default();
+        let detail =
+            status.detail.as_deref().map(|detail| format!("  {}", plain(detail))).unwrap_or_default();
         text.push_str(&format!("{:width$}  {color}{state}{health}{reset}{detail}\n", status.resource));
     }
     text.push_str(&match (well, all.len()) {

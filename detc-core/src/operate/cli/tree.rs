@@ -9,6 +9,7 @@ use crate::execute::journal::What;
 use crate::manage::spoken;
 use crate::model::ResourceId;
 use crate::plan::Plan;
+use crate::plan::render::plain;
 
 pub(super) fn tree(plan: &Plan, times: &BTreeMap<u32, Times>) -> String {
     let ended_at = |index: u32| times.get(&index).and_then(|of| of.ended.as_ref()).map_or(0, |(at, _)| *at);
@@ -49,9 +50,9 @@ fn push(plan: &Plan, index: u32, times: Option<&Times>, indent: usize, text: &mu
     };
     let because = past(&plan.change_of(&plan.actions[index as usize]).reason);
     let id = plan.action_id(index);
-    text.push_str(&format!("{:indent$}{mark} {id} ({because}): {outcome}{time}\n", ""));
+    text.push_str(&format!("{:indent$}{mark} {id} ({}): {outcome}{time}\n", "", plain(&because)));
     for line in error.iter().flat_map(|error| error.lines()) {
-        text.push_str(format!("{:indent$}    {line}", "").trim_end());
+        text.push_str(format!("{:indent$}    {}", "", plain(line)).trim_end());
         text.push('\n');
     }
 }

@@ -1,5 +1,7 @@
 //! Values as people read them: short, on one line, secrets and things known later in words.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::Lookup;
@@ -165,6 +167,20 @@ pub(super) fn visible(text: &str) -> String {
     text.chars().map(|c| if is_hidden(c) { ' ' } else { c }).collect()
 }
 
+/// `text` with each hidden character escaped, but for the ends of lines and tabs: what programs and systems say is shown
+/// to a person as it was said, and does nothing to the terminal.
+pub(crate) fn plain(text: &str) -> Cow<'_, str> {
+    let is_told = |c: char| is_hidden(c) && !matches!(c, '\n' | '\t');
+    if !text.contains(is_told) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if is_told(c) { out.extend(c.escape_unicode()) } else { out.push(c) }
+    }
+    Cow::Owned(out)
+}
+
 /// Whether a character is not seen, or changes how others are: controls, marks of direction, spaces without width.
 pub(super) fn is_hidden(c: char) -> bool {
     c.is_control()
@@ -186,6 +202,12 @@ mod tests {
         assert_eq!(own.replace("file/web-1/conf on h1").as_deref(), Some("file/* on {host}"));
         assert_eq!(own.replace("web-12 and xh1"), None);
         assert_eq!(own.replace_in(&json!({"a": ["web-1", 1]})), json!({"a": ["*", 1]}));
+    }
+
+    #[test]
+    fn what_others_say_keeps_its_lines_and_loses_its_power_over_the_terminal() {
+        assert_eq!(plain("two\n\tlines…"), "two\n\tlines…");
+        assert_eq!(plain("\u{1b}[31mred\u{7}\r\n\u{202e}b"), "\\u{1b}[31mred\\u{7}\\u{d}\n\\u{202e}b");
     }
 
     #[test]
