@@ -68,7 +68,7 @@ impl Manager {
                     format!("a second look found that it did not last: {why}")
                 }
                 Checked::Unknown(why) | Checked::Failed(_, why) => {
-                    format!("it was done, and could not be looked at again: {why}")
+                    format!("a second look could not confirm it: {why}")
                 }
             };
             report.overturn(index, format!("{what} (`{}.{}`)", id.kind(), action.verb));

@@ -59,7 +59,7 @@ async fn what_can_not_be_looked_at_again_is_told_so_and_not_that_it_did_not_last
     let applied = manager.apply(planned).await.unwrap();
     assert_eq!((applied.report.outcome, applied.report.tally), (Outcome::Failed, tally(0, 1)));
     let errors = errors(&applied);
-    assert!(errors[0].starts_with("it was done, and could not be looked at again: "), "{errors:?}");
+    assert!(errors[0].starts_with("a second look could not confirm it: "), "{errors:?}");
     assert!(errors[0].ends_with("(`line.create`)"), "{errors:?}");
 }
 

@@ -105,7 +105,7 @@ fn a_process_that_ends_before_the_run_does_has_failed_and_its_last_words_are_tol
         }),
     ]);
     place.fleet(&["apply", "--yes"]).exits(1).shows(
-        "✗ create:process/web: a second look found that it did not last: process/web ended with exit code 4 soon after \
+        "✗ create:process/web: a second look could not confirm it: process/web ended with exit code 4 soon after \
          its start; it said:\n    out of memory",
     );
 }

@@ -304,7 +304,7 @@ fn what_yaml_reads_otherwise_than_it_is_meant_is_told_with_what_to_write() {
         "version: 1\nresource: []\n",
         &expect!["fleet:2: unknown field `resource`: did you mean `resources`?"],
     );
-    refuses("", &expect!["fleet: is empty"]);
+    refuses("", &expect!["fleet: is empty (begin with the field `version`, which is 1)"]);
     refuses(
         "version: 1\nresources:\n- { kind: value, name: a, input: 18446744073709551616 }\n",
         &expect!["fleet:3: the number 18446744073709551616 takes more than 64 bits: write it as text"],
