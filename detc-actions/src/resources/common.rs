@@ -76,6 +76,12 @@ impl Access<'_> {
             if name == Some("") {
                 return Err(InvalidField::new(field, "must be a name or a number"));
             }
+            // Systems take the highest number for "leave it as it is".
+            let number =
+                name.filter(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit()));
+            if number.is_some_and(|number| !number.parse::<u32>().is_ok_and(|number| number < u32::MAX)) {
+                return Err(InvalidField::new(field, format!("must be a number below {}", u32::MAX)));
+            }
         }
         Ok(())
     }
@@ -144,6 +150,18 @@ mod tests {
         for bad in ["", "0o755", "0788", "+755", "00755", "rwx"] {
             let error = parse_mode(bad).unwrap_err();
             assert!(error.contains(&format!("not \"{bad}\"")), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_owner_is_a_name_or_a_number_that_stands_for_one() {
+        let check = |owner| Access { mode: None, owner: Some(owner), group: None }.check();
+        for good in ["root", "0", "4294967294", "www-data", LATER] {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+        for bad in ["4294967295", "4294967296", "99999999999999999999"] {
+            let error = check(bad).unwrap_err().to_string();
+            assert_eq!(error, "`owner` must be a number below 4294967295", "{bad}");
         }
     }
 

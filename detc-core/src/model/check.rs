@@ -240,6 +240,13 @@ impl Desired {
                 facts.name
             )));
         }
+        if let Some(old) = extra.renamed_from.as_ref().filter(|old| self.resources.contains_key(*old)) {
+            let message = format!("`renamed_from` names {old}, which is still in the desired state");
+            return Err(InvalidState::new(message).with_hint(format!(
+                "remove {old} when {} is what it is called now, or remove `renamed_from` when both are wanted",
+                resource.id
+            )));
+        }
         let fields = extra.sensitive.iter().chain(extra.ownership.keys());
         for path in fields {
             let name = path.segments().swap_remove(0);
@@ -255,7 +262,7 @@ impl Desired {
                 )));
             }
         }
-        Ok(())
+        check_parts(resource, &extra.sensitive)
     }
 
     fn check_reference(&self, reference: &Reference, registry: &Registry) -> Result<(), InvalidState> {
@@ -303,6 +310,32 @@ pub(super) fn hidden(resource: &DesiredResource, registry: &Registry) -> Hidden 
 /// A place that two resources touch, unless it is sensitive for one of them.
 fn said_of(place: &Place, by: [&DesiredResource; 2], registry: &Registry) -> String {
     by.iter().fold(place.to_string(), |said, resource| hidden(resource, registry).hide_text(&said))
+}
+
+/// That what is sensitive within a field is there: a slip of the pen would show it.
+fn check_parts(resource: &DesiredResource, sensitive: &[FieldPath]) -> Result<(), InvalidState> {
+    let within: Vec<(&FieldPath, Vec<String>)> =
+        sensitive.iter().map(|path| (path, path.segments())).filter(|(_, names)| names.len() > 1).collect();
+    if within.is_empty() {
+        return Ok(());
+    }
+    let spec = resource.spec.value();
+    for (path, names) in within {
+        let Some(mut part) = spec.get(&names[0]) else { continue };
+        for name in &names[1..] {
+            let Some(object) = part.as_object().filter(|_| !Reference::is_form(part)) else { break };
+            let Some(inner) = object.get(name) else {
+                let error =
+                    InvalidState::new(format!("`sensitive` names `{path}`, and there is no `{name}`"));
+                return Err(match nearest(name, object.keys().map(String::as_str)) {
+                    Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+                    None => error.with_hint("correct it, or remove it"),
+                });
+            };
+            part = inner;
+        }
+    }
+    Ok(())
 }
 
 fn unknown_kind(kind: &str, registry: &Registry) -> InvalidState {

@@ -74,8 +74,15 @@ pub fn load(paths: &[impl AsRef<Path>], registry: &Registry) -> Result<Desired, 
 fn merge_file(desired: &mut Desired, path: &Path, registry: &Registry) -> Result<(), InvalidState> {
     let name = path.display().to_string();
     let format = Format::of(path)?;
-    let text = std::fs::read(path)
-        .map_err(|error| InvalidState::new(format!("can not be read: {error}")).at(&name, 0))?;
+    let read = match std::fs::metadata(path) {
+        // A pipe that nobody writes to would be waited for without end.
+        Ok(found) if !found.is_file() => {
+            return Err(InvalidState::new("can not be read: it is no regular file").at(&name, 0));
+        }
+        Ok(_) => std::fs::read(path),
+        Err(error) => Err(error),
+    };
+    let text = read.map_err(|error| InvalidState::new(format!("can not be read: {error}")).at(&name, 0))?;
     let text = String::from_utf8(text).map_err(|_| InvalidState::new("is not UTF-8 text").at(&name, 0))?;
     // Some editors begin a file with a byte order mark.
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);

@@ -79,6 +79,18 @@ impl<R: Resource> Typed<R> {
         })
     }
 
+    /// A spec that something is made of. Where a value was known only later, what was checked was not yet this one.
+    fn checked(&self, spec: &Value, cx: &ActionCx<'_>) -> Result<R, ActionError> {
+        let typed = self.read(spec, cx)?;
+        match typed.inspect() {
+            Ok(_) => Ok(typed),
+            Err(error) => {
+                Err(ActionError::permanent(format!("the fields of {} do not fit its kind", cx.resource()))
+                    .with_source(error))
+            }
+        }
+    }
+
     fn output(&self, output: &R::Output) -> Result<Value, ActionError> {
         serde_json::to_value(output).map_err(|error| {
             ActionError::permanent(format!("the output of {} can not be said in JSON", R::KIND))
@@ -119,11 +131,11 @@ impl<R: Resource> Kind for Typed<R> {
     }
 
     async fn create(&self, spec: &Value, cx: &ActionCx<'_>) -> Result<Value, ActionError> {
-        self.output(&self.read(spec, cx)?.create(cx).await?)
+        self.output(&self.checked(spec, cx)?.create(cx).await?)
     }
 
     async fn update(&self, spec: &Value, cx: &ActionCx<'_>) -> Result<Value, ActionError> {
-        self.output(&self.read(spec, cx)?.update(cx).await?)
+        self.output(&self.checked(spec, cx)?.update(cx).await?)
     }
 
     async fn delete(&self, spec: &Value, cx: &ActionCx<'_>) -> Result<Removed, ActionError> {

@@ -215,3 +215,75 @@ fn an_id_that_is_near_one_is_led_to_it_and_a_wrong_kind_is_told_once() {
     let ran = plan("s.json", &with(&format!("{wrong},\n{after}"))).complains("did you mean `file`?");
     assert!(!ran.err.contains("value/v"), "{}", ran.err);
 }
+
+#[test]
+fn a_number_that_is_none_is_refused_in_every_format() {
+    let toml = "version = 1\n\n[[resources]]\nkind = \"value\"\nname = \"v\"\ninput = [1, { a = nan }]\n";
+    plan("s.toml", toml).complains("s.toml:3").complains("`input.1.a`: NaN is no number");
+    plan("s.toml", &toml.replace("nan", "-inf")).complains("`input.1.a`: -inf is no number");
+    plan("s.yaml", "version: 1\nresources:\n- kind: value\n  name: v\n  input: [.inf]\n")
+        .complains("s.yaml:5: .inf is no number");
+}
+
+#[test]
+fn what_yaml_is_wrong_in_is_told_in_words() {
+    let head = "version: 1\nresources:\n- kind: value\n  name: v\n";
+    for (rest, says) in [
+        ("  name: w\n", "s.yaml:5: `name` is given twice\n"),
+        ("  ~: 2\n", "s.yaml:5: a field's name is null: write it as text\n"),
+        (
+            "  input: *nope\n",
+            "s.yaml:5: an alias (`*name`) names what no anchor (`&name`) has named before\n",
+        ),
+        (
+            &format!("  input: {}{}\n", "[".repeat(99), "]".repeat(99)),
+            "s.yaml:5: is nested too deeply: more than 64 levels\n",
+        ),
+        (&format!("  input: [1{}]\n", ",1".repeat(300_000)), "s.yaml:5: is larger than what is read as YAML"),
+        ("---\nversion: 1\n", "s.yaml:6: holds several YAML documents: write each in a file of its own\n"),
+    ] {
+        plan("s.yaml", &format!("{head}{rest}")).complains(says);
+    }
+    plan("s.yaml", "- a\n").complains("s.yaml:1: must be an object");
+}
+
+#[test]
+fn a_rename_from_what_is_still_there_is_refused() {
+    let old = r#"{"kind": "value", "name": "old", "input": 1},"#;
+    let new = r#"{"kind": "value", "name": "new", "input": 1, "renamed_from": "value/old"}"#;
+    plan("s.json", &with(&format!("{old}\n{new}")))
+        .complains("s.json:4: value/new: `renamed_from` names value/old, which is still in the desired state")
+        .complains("remove value/old when value/new is what it is called now");
+}
+
+#[test]
+fn what_is_sensitive_within_a_field_is_there() {
+    let value = |input: &str, path: &str| {
+        with(&format!(r#"{{"kind": "value", "name": "v", "input": {input}, "sensitive": ["{path}"]}}"#))
+    };
+    plan("s.json", &value(r#"{"password": "hunter2"}"#, "input.pasword"))
+        .complains("s.json:3: value/v: `sensitive` names `input.pasword`, and there is no `pasword`")
+        .complains("did you mean `password`?");
+    plan("s.json", &value(r#"{"a": {"b": 1}}"#, "input.a.c")).complains("there is no `c`");
+    for (input, path) in [
+        (r#"{"password": "hunter2"}"#, "input.password"),
+        (r#"{"from": "value/w", "output": "input"}"#, "input.password"),
+        (r#"[{"a": 1}]"#, "input.0.a"),
+        ("null", "input.a"),
+    ] {
+        let other = r#",{"kind": "value", "name": "w", "input": 1}]}"#;
+        let place = Place::new();
+        place.write("s.json", value(input, path).replace("\n]}", other));
+        place.fleet(&["-f", "s.json", "plan"]).exits(0);
+    }
+}
+
+#[test]
+fn a_desired_state_is_a_regular_file() {
+    let place = Place::new();
+    assert!(std::process::Command::new("mkfifo").arg(place.path("s.json")).status().unwrap().success());
+    place
+        .fleet(&["-f", "s.json", "plan"])
+        .exits(64)
+        .complains("s.json: can not be read: it is no regular file");
+}

@@ -257,3 +257,28 @@ fn a_command_out_of_time_has_failed_and_leaves_no_process() {
     assert!(ran.json()["failures"][0]["error"].as_str().unwrap().contains("100"), "{}", ran.out);
     place.wait_for_processes();
 }
+
+#[test]
+fn a_value_that_is_known_late_is_checked_like_one_that_is_written() {
+    let place = Place::new();
+    let late = json!({ "from": "command/c", "output": "stdout" });
+    let desire = |says: &str, path: &serde_json::Value, mode: &serde_json::Value| {
+        place.desire(&[
+            json!({ "kind": "command", "name": "c", "run": ["/usr/bin/printf", "%s", says] }),
+            json!({ "kind": "file", "name": "f", "path": path, "mode": mode, "content": "" }),
+        ]);
+    };
+    desire(&place.text("x/../f"), &late, &json!("0600"));
+    place
+        .fleet(&["apply", "--yes"])
+        .exits(1)
+        .shows("the fields of file/f do not fit its kind: `path` must not go up");
+    desire("0600\n", &place.text("f").into(), &late);
+    place.fleet(&["apply", "--yes"]).exits(1).shows("`mode` must be three or four octal digits");
+    assert!(!place.path("f").exists());
+    desire("0600", &place.text("f").into(), &late);
+    place.apply();
+    place.desire(&[]);
+    place.apply();
+    assert!(!place.path("f").exists());
+}

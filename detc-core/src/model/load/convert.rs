@@ -67,7 +67,7 @@ fn yaml(text: &str) -> Result<Converted, InvalidState> {
         let said = if first == "expected sequence start" {
             "`resources` must be a list".to_owned()
         } else {
-            in_words(&first)
+            in_words(&yaml_in_words(&first))
         };
         InvalidState::new(said).at("", line)
     })?;
@@ -82,6 +82,54 @@ fn yaml(text: &str) -> Result<Converted, InvalidState> {
     }
     let resources = outline.resources.into_iter().map(|it| (it.value, it.referenced.line() as u32)).collect();
     Ok(join(outline.rest, resources))
+}
+
+/// What the reader of YAML says, without what it tells programmers.
+#[cfg(feature = "yaml")]
+fn yaml_in_words(message: &str) -> String {
+    if let Some(rest) = message.strip_prefix("duplicate mapping key") {
+        let name = rest.strip_prefix(": ").and_then(|rest| rest.split_once(", set "));
+        return name
+            .map_or("a name is given twice".to_owned(), |(name, _)| format!("`{name}` is given twice"));
+    }
+    if let Some(limit) = message.strip_prefix("budget breached: ") {
+        return match limit.split([' ', '(']).next() {
+            Some("Depth") => "is nested too deeply: more than 64 levels",
+            _ => "is larger than what is read as YAML, with what its aliases stand for: write it in several files, or as JSON",
+        }
+        .to_owned();
+    }
+    if let Some(number) = message.strip_prefix("non-finite float `").and_then(|rest| rest.split('`').next()) {
+        return format!("{number} is no number that can be kept");
+    }
+    if message.starts_with("alias ") && message.contains("exceeded") {
+        return "its aliases stand for more than what is read as YAML: write it in several files, or as JSON"
+            .to_owned();
+    }
+    let plain = match message {
+        "cannot deserialize null into string; use Option<String>" => {
+            "a field's name is null: write it as text"
+        }
+        "expected string scalar" => "a field's name is expected to be text",
+        "expected mapping start" => "must be an object with the field `version`",
+        "alias references unknown anchor" => {
+            "an alias (`*name`) names what no anchor (`&name`) has named before"
+        }
+        "invalid boolean (strict mode expects true/false)" => "must be true or false",
+        _ if message.starts_with("multiple YAML documents") => {
+            "holds several YAML documents: write each in a file of its own"
+        }
+        _ if message.starts_with("!!binary") => {
+            "a value is marked `!!binary` and is no text: write it as text, in quotes"
+        }
+        _ if message.starts_with("recursive references") => "an alias stands for what it is itself a part of",
+        _ => match message.strip_prefix("invalid ") {
+            Some("u64" | "i64" | "u128" | "i128") => "must be a whole number",
+            Some("f64" | "f32") => "must be a number",
+            _ => message,
+        },
+    };
+    plain.to_owned()
 }
 
 #[cfg(feature = "toml")]
@@ -102,6 +150,10 @@ fn toml(text: &str) -> Result<Converted, InvalidState> {
         .into_iter()
         .map(|it| {
             let line = line_of(it.span().start);
+            if let Some((path, number)) = not_finite(it.get_ref()) {
+                let message = format!("`{path}`: {number} is no number that can be kept");
+                return Err(InvalidState::new(message).at("", line));
+            }
             let value = serde_json::to_value(it.into_inner())
                 .map_err(|error| InvalidState::new(error.to_string()).at("", line))?;
             if value.to_string().contains("$__toml_private_datetime") {
@@ -114,6 +166,32 @@ fn toml(text: &str) -> Result<Converted, InvalidState> {
         })
         .collect::<Result<_, _>>()?;
     Ok(join(outline.rest, resources))
+}
+
+/// Where in a value a number is infinite or not a number, for which JSON has no words, and that number.
+#[cfg(feature = "toml")]
+fn not_finite(value: &toml::Value) -> Option<(crate::model::FieldPath, f64)> {
+    fn find(value: &toml::Value, path: &mut Vec<String>) -> Option<f64> {
+        let mut within = |name: String, value| {
+            path.push(name);
+            let found = find(value, path);
+            if found.is_none() {
+                path.pop();
+            }
+            found
+        };
+        match value {
+            toml::Value::Float(number) => Some(*number).filter(|number| !number.is_finite()),
+            toml::Value::Array(items) => {
+                items.iter().enumerate().find_map(|(at, item)| within(at.to_string(), item))
+            }
+            toml::Value::Table(table) => table.iter().find_map(|(name, item)| within(name.clone(), item)),
+            _ => None,
+        }
+    }
+    let mut path = Vec::new();
+    let number = find(value, &mut path)?;
+    Some((crate::model::FieldPath::from_segments(path), number))
 }
 
 #[cfg(not(feature = "yaml"))]

@@ -190,7 +190,7 @@ impl Twice {
             0..40 => {
                 // Mostly the spec alone changes.
                 let keeps_relations = !shape.is_multiple_of(4);
-                let resource = match self.desired.resources.get(&id) {
+                let mut resource = match self.desired.resources.get(&id) {
                     Some(known)
                         if keeps_relations && who.is_multiple_of(2) && known.references.is_empty() =>
                     {
@@ -200,6 +200,11 @@ impl Twice {
                     }
                     _ => resource(who, shape),
                 };
+                let is_there = |from: &ResourceId| self.desired.resources.contains_key(from);
+                if resource.extra().renamed_from.as_ref().is_some_and(is_there) && shape >> 28 != 0 {
+                    // Mostly; what is renamed from something that is there is refused, and then nothing is planned.
+                    resource.extra_mut().renamed_from = None;
+                }
                 self.planner.set(resource.clone());
                 self.desired.resources.insert(id, resource);
             }
