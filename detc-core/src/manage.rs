@@ -19,7 +19,7 @@ use crate::execute::journal;
 use crate::execute::journal::{JournalError, RunNumber};
 use crate::execute::{DriverOptions, Limits, Retry};
 use crate::model::secret::MarkKey;
-use crate::model::{FieldPath, InvalidState, Recorded, ResourceId};
+use crate::model::{FieldPath, InvalidState, Record, Recorded, ResourceId, Set};
 use crate::plan::{PlanError, PlannerError};
 use crate::resource::Registry;
 use crate::store::{Compare, Store, StoreError};
@@ -358,6 +358,15 @@ impl Manager {
     /// What must hold for every write: that this manager leads.
     fn guard(&self) -> Result<Vec<Compare>, ManageError> {
         self.leadership.as_ref().map(|leadership| leadership.guard.clone()).ok_or(ManageError::ReadOnly)
+    }
+
+    /// What is in doubt, and was not there before it was tried.
+    fn doubted_own(&self) -> Set<ResourceId> {
+        let is_own = |record: &bytes::Bytes| {
+            let body = Record::from_bytes(record.clone()).and_then(|record| record.body());
+            body.is_ok_and(|body| !body.adopted)
+        };
+        self.doubts().into_iter().filter(|(_, record)| is_own(record)).map(|(id, _)| id).collect()
     }
 
     fn doubts(&self) -> BTreeMap<ResourceId, bytes::Bytes> {

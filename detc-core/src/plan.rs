@@ -82,11 +82,22 @@ pub struct PlannedAction {
     pub spec: Doc,
     /// A digest of the record and the observation that it was derived from.
     pub basis: Digest,
+    /// The id that what is removed is recorded under, where that is another than its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recorded_as: Option<ResourceId>,
     /// How its outcome is found out after a crash.
     pub crash: CrashClass,
     /// What is recorded beside the spec when it is done; `None` for a deletion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recording: Option<Box<Recording>>,
+}
+
+impl PlannedAction {
+    /// The id that its resource is recorded under before it, where that is another than its own.
+    pub fn renamed_from(&self) -> Option<&ResourceId> {
+        let recording = self.recording.as_ref();
+        self.recorded_as.as_ref().or_else(|| recording?.renamed_from.as_ref())
+    }
 }
 
 /// What is recorded of a resource beside its spec and outputs.
@@ -166,7 +177,7 @@ impl Plan {
 
     /// The ids whose records its actions write or drop.
     pub(crate) fn touched(&self) -> BTreeSet<ResourceId> {
-        let renamed = |action: &PlannedAction| action.recording.as_ref()?.renamed_from.clone();
+        let renamed = |action: &PlannedAction| action.renamed_from().cloned();
         let about = (0..self.actions.len() as u32).map(|index| self.resource_of(index).clone());
         about.chain(self.actions.iter().filter_map(renamed)).collect()
     }
@@ -234,6 +245,18 @@ pub enum PlanError {
         place: Place,
         /// What stays.
         stays: ResourceId,
+    },
+    /// Something would be removed with all that is in it, and it is not known yet where something else is to be made.
+    #[error(
+        "{resource} would be removed with all that is in {place}, and where {makes} is to be made is not known yet"
+    )]
+    MaySweep {
+        /// What would be removed.
+        resource: ResourceId,
+        /// Where it is.
+        place: Place,
+        /// What is to be made.
+        makes: ResourceId,
     },
     /// The order of what is removed and what is made has a loop: the shortest, each one after the next.
     #[error("the plan has a loop: {0}")]

@@ -174,7 +174,7 @@ pub fn doubt_key(id: &crate::model::ResourceId) -> Bytes {
 }
 
 /// What the keys of idempotency keys begin with: of actions that have started and not ended well.
-pub const TRIED: &str = "key/";
+pub(crate) const TRIED: &str = "key/";
 
 /// The key that holds the idempotency key of a resource's action.
 pub(crate) fn tried_key(id: &crate::model::ResourceId) -> Bytes {

@@ -10,20 +10,22 @@ use super::journal::{doubt_key, state_key};
 use super::{Applied, Checked, NodeEnd, Phase};
 use crate::action::{ActionError, CrashClass, ErrorClass};
 use crate::diff::{trigger_token, with_theirs};
-use crate::model::{Doc, Map, Observation, Record, RecordBody, ResourceId, Set, substitute};
+use crate::model::{Doc, Map, Observation, RecordBody, ResourceId, Set, substitute};
 use crate::plan::{Plan, PlannedAction, Verb};
-use crate::resource::{ObservedBy, Removal, Removed};
+use crate::resource::Removed;
 use crate::store::Write;
 
 mod around;
+mod before;
 mod fence;
 mod judge;
 mod keys;
+mod recorded;
 
 pub use around::Surroundings;
 pub(crate) use around::Try;
 pub(crate) use judge::{how_to_settle, judge, judge_removed};
-pub use keys::TriedKey;
+pub(crate) use keys::TriedKey;
 
 /// A future of a check or an apply.
 pub type Performing<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -84,6 +86,12 @@ struct Open {
     found: Option<bool>,
     /// Whether it was tried before and the end of that try is not known.
     begun_before: bool,
+    /// Whether it is recorded that its making has begun.
+    is_noted: bool,
+    /// Whether nothing was there when it had failed.
+    is_nothing_made: bool,
+    /// What is recorded is known to be gone, and what is to be made is elsewhere, where something else is.
+    is_obsolete: bool,
     error: String,
 }
 
@@ -111,53 +119,6 @@ impl PlanWork {
 
     fn action(&self, action: u32) -> (&PlannedAction, &ResourceId) {
         (&self.plan.actions[action as usize], self.plan.resource_of(action))
-    }
-
-    /// The id that the resource is recorded under before this run.
-    fn recorded_id<'a>(action: &'a PlannedAction, id: &'a ResourceId) -> &'a ResourceId {
-        action.recording.as_ref().and_then(|recording| recording.renamed_from.as_ref()).unwrap_or(id)
-    }
-
-    fn record_of(&self, id: &ResourceId) -> Option<Arc<RecordBody>> {
-        if let Some(made) = self.state().made.get(id) {
-            return Some(made.clone());
-        }
-        self.around.recorded.get(id).and_then(|record| record.body().ok()).map(Arc::new)
-    }
-
-    /// The record that the action starts from; a replacement's second half starts from none.
-    fn base(&self, action: &PlannedAction, id: &ResourceId) -> Option<Arc<RecordBody>> {
-        let is_second_half = action.verb == Verb::Create
-            && self.plan.change_of(action).kind == crate::diff::ChangeKind::Replace;
-        if is_second_half || (action.recording.is_some() && self.is_begun(action, id)) {
-            return None;
-        }
-        self.record_of(Self::recorded_id(action, id))
-    }
-
-    /// Whether an earlier run had begun to make it, and more is not known.
-    fn is_begun(&self, action: &PlannedAction, id: &ResourceId) -> bool {
-        self.around.recorded.get(Self::recorded_id(action, id)).is_some_and(Record::is_begun)
-    }
-
-    /// Whether what an action makes is something that is there by itself, and is removed again: then it matters who made it.
-    fn is_thing(&self, action: &PlannedAction, id: &ResourceId) -> bool {
-        let traits = self.around.registry.kind(id.kind()).map(|kind| &kind.facts().traits);
-        action.recording.is_some()
-            && traits.is_some_and(|it| it.removal == Removal::Delete && it.observed_by == ObservedBy::Backend)
-    }
-
-    /// Whether an action that makes something has come upon what was there before. What carries a mark of detc's is its own.
-    fn has_found(&self, action: &PlannedAction, id: &ResourceId, found: Option<bool>) -> bool {
-        let is_marked = action.crash == CrashClass::FindableByTag;
-        match (action.verb, found) {
-            (Verb::Create | Verb::Adopt, _) if self.is_begun(action, id) => false,
-            (Verb::Create, Some(found)) => found && !is_marked && self.is_thing(action, id),
-            // It had started before this process, without a note that it makes something new.
-            (Verb::Create, None) => !is_marked && self.is_thing(action, id),
-            (Verb::Adopt, found) => found.unwrap_or(true),
-            (Verb::Update | Verb::Restart | Verb::Record | Verb::Delete | Verb::Forget, _) => false,
-        }
     }
 
     /// The spec with every reference resolved, sensitive values marked.
@@ -206,8 +167,9 @@ impl PlanWork {
         if matches!(action.verb, Verb::Record | Verb::Forget) {
             return Ok(Checked::Satisfied);
         }
-        let base = self.base(action, id);
         let spec = self.resolve(action, id)?;
+        let before = self.before(action, id, &spec);
+        let base = before.as_ref().map(|before| &*before.body);
         let token = self.token(action);
         let begun = phase == Phase::Settle || self.around.begun.contains(id);
         let key = self.tried_key(index, &spec, token.as_deref());
@@ -216,7 +178,7 @@ impl PlanWork {
             action,
             id,
             spec: &spec,
-            base: base.as_deref(),
+            base,
             token: token.as_deref(),
             key: key.as_str(),
             // The try that is verified has ended, and it began when no other was under way.
@@ -232,8 +194,9 @@ impl PlanWork {
             | Observation::Unknown(_) => spec.clone(),
         };
         if phase == Phase::First {
-            let is_there = matches!(observed, Observation::Present(_)) && !begun;
-            self.state().open.entry(index).or_default().found.get_or_insert(is_there);
+            let is_there = matches!(observed, Observation::Present(_));
+            let found = is_there && !self.is_from_plan(&call);
+            self.state().open.entry(index).or_default().found.get_or_insert(found);
         }
         let left =
             phase == Phase::Verify && self.state().open.get(&index).is_some_and(|open| open.left.is_some());
@@ -242,7 +205,8 @@ impl PlanWork {
         } else if action.verb.removes() {
             judge_removed(&observed, phase)
         } else {
-            judge(&spec, &observed, base.as_deref(), token.as_deref(), phase, action.crash)
+            let made = before.as_ref().and_then(|before| before.made());
+            judge(&spec, &observed, made, token.as_deref(), phase, action.crash)
         };
         let checked = match checked {
             Checked::Unknown(why) if phase == Phase::Settle && action.crash == CrashClass::AtMostOnce => {
@@ -266,17 +230,21 @@ impl PlanWork {
         open.triggers = token;
         open.begun_before = begun;
         open.key = Some(key);
+        if phase != Phase::First {
+            open.is_nothing_made = matches!(open.observed, Some(Observation::Absent));
+        }
         Ok(checked)
     }
 
     async fn try_apply(&self, index: u32) -> Result<(), ActionError> {
         let (action, id) = self.action(index);
-        let base = self.base(action, id);
         let open = self.state().open.get(&index).cloned().unwrap_or_default();
         let spec = match open.spec {
             Some(spec) => spec,
             None => self.resolve(action, id)?,
         };
+        let before = self.before(action, id, &spec);
+        let base = before.as_ref().map(|before| &*before.body);
         let exists = match &open.observed {
             Some(Observation::Present(_)) => true,
             Some(Observation::Absent | Observation::Needed(_) | Observation::Unknown(_)) => false,
@@ -289,7 +257,7 @@ impl PlanWork {
             action,
             id,
             spec: &spec,
-            base: base.as_deref(),
+            base,
             token,
             key: key.as_str(),
             begun_before: open.begun_before,
@@ -302,75 +270,48 @@ impl PlanWork {
         } else if exists {
             Some(self.around.update(&call).await?)
         } else {
-            Some(self.around.create(&call).await?)
+            match self.around.create(&call).await {
+                Ok(output) => Some(output),
+                Err(error) => {
+                    self.look_after_failure(&call, &error).await;
+                    return Err(error);
+                }
+            }
         };
         self.state().open.entry(index).or_default().output = output;
         Ok(())
+    }
+
+    /// Whether something was made that did not go well: it is recorded for as long as that is not known.
+    async fn look_after_failure(&self, call: &around::Call<'_>, error: &ActionError) {
+        let is_over = matches!(error.class(), ErrorClass::Permanent | ErrorClass::Transient);
+        if is_over && self.is_thing(call.action, call.id) {
+            let seen = self.around.observe(call).await;
+            let is_nothing = matches!(seen, Ok(Observation::Absent));
+            self.state().open.entry(call.index).or_default().is_nothing_made = is_nothing;
+        }
     }
 
     /// What was removed here and left nothing behind, with what was recorded of it before.
     pub(crate) fn removed(&self) -> Vec<(u32, Option<RecordBody>)> {
         let removed = std::mem::take(&mut self.state().removed);
         let with_record = |index| {
-            let record = self.around.recorded.get(self.plan.resource_of(index));
-            (index, record.and_then(|record| record.body().ok()))
+            let (action, id) = self.action(index);
+            (index, self.recorded_before(action, id).map(|before| Arc::unwrap_or_clone(before.body)))
         };
         removed.into_iter().map(with_record).collect()
     }
 
-    /// What is recorded of a resource whose action ended so.
-    fn record(&self, index: u32, end: &NodeEnd, open: Open) -> (Record, RecordBody) {
+    /// Whether an action that starts makes something that was not there, and that would be lost if nothing was known of it.
+    fn is_made_anew(&self, index: u32) -> bool {
         let (action, id) = self.action(index);
-        let recording = action.recording.as_ref().expect("invariant: only what is made is recorded");
-        let base = self.base(action, id);
-        let kind = self.around.registry.kind(id.kind());
-        let has_found = self.has_found(action, id, open.found);
-        let observed = open.observed.unwrap_or(Observation::Unobservable);
-        let mut output = match &observed {
-            Observation::Present(present) => present.output.clone(),
-            Observation::Absent
-            | Observation::Needed(_)
-            | Observation::Unobservable
-            | Observation::Unknown(_) => None,
-        };
-        output = output.or(open.output).or_else(|| base.as_ref().map(|body| body.output.clone()));
-        let mut output = output.unwrap_or(Value::Null);
-        self.around.seal_output(id, recording.extra.as_deref(), &mut output);
-        let changed = match (end, &base) {
-            (NodeEnd::Satisfied, Some(body)) => body.changed.clone(),
-            _ => format!("{}/{}", self.around.run, action.verb),
-        };
-        let before = base.as_ref().and_then(|body| body.made_as.clone());
-        let was_adopted = base.as_ref().is_some_and(|body| body.adopted);
-        let body = RecordBody {
-            adopted: has_found || (was_adopted && !matches!(action.verb, Verb::Create | Verb::Adopt)),
-            made_as: before.or_else(|| recording.renamed_from.clone()),
-            spec: open.spec.unwrap_or_else(|| action.spec.clone()),
-            output,
-            host: action.host.clone(),
-            after: recording.after.clone(),
-            extra: recording.extra.clone(),
-            triggers: open.triggers.or_else(|| base.as_ref().and_then(|body| body.triggers.clone())),
-            changed,
-            schema: kind.map(|kind| kind.facts().schema.short()).unwrap_or_default(),
-        };
-        let seen = match action.verb {
-            Verb::Record => self.around.recorded.get(Self::recorded_id(action, id)).map(Record::seen),
-            _ => None,
-        };
-        let seen = seen.unwrap_or_else(|| observed.fingerprint());
-        (Record::new(recording.intent, recording.relations, seen, &body), body)
-    }
-
-    /// What is recorded when the making of a resource begins: whatever becomes of this run, it is removed as detc's own when
-    /// it is no longer desired.
-    fn note_begun(&self, index: u32, open: Open) -> Write {
-        let (action, id) = self.action(index);
-        let (record, body) = self.record(index, &NodeEnd::Done, open);
-        let recording = action.recording.as_ref().expect("invariant: only what is made is recorded");
-        let body = RecordBody { adopted: false, ..body };
-        let begun = Record::begun(recording.relations, record.seen(), &body);
-        Write::Put { key: state_key(id), value: begun.as_bytes().clone(), lease: None }
+        if action.verb != Verb::Create || action.crash == CrashClass::AtMostOnce || !self.is_thing(action, id)
+        {
+            return false;
+        }
+        let open = self.state().open.get(&index).cloned().unwrap_or_default();
+        let before = self.before(action, id, open.spec.as_ref().unwrap_or(&action.spec));
+        !self.has_found(action, id, before.as_ref(), open.found)
     }
 
     fn failed(&self, index: u32, error: &ActionError) -> (ErrorClass, String) {
@@ -421,7 +362,6 @@ impl Perform for PlanWork {
     fn starting(&self, index: u32) -> Vec<Write> {
         let (action, id) = self.action(index);
         let open = || self.state().open.get(&index).cloned().unwrap_or_default();
-        let is_new = action.verb == Verb::Create && self.is_thing(action, id);
         let mut writes = match action.crash {
             CrashClass::AtMostOnce if action.recording.is_some() => {
                 let (record, _) = self.record(index, &NodeEnd::Done, open());
@@ -436,8 +376,9 @@ impl Perform for PlanWork {
             | CrashClass::FindableByTag
             | CrashClass::CompareAndSet => Vec::new(),
         };
-        if is_new && action.crash != CrashClass::AtMostOnce && !self.has_found(action, id, open().found) {
-            writes.push(self.note_begun(index, open()));
+        if self.is_made_anew(index) {
+            writes.extend(self.note_begun(index, open()));
+            self.state().open.entry(index).or_default().is_noted = true;
         }
         writes
     }
@@ -451,15 +392,27 @@ impl Perform for PlanWork {
         {
             writes.push(Write::Delete(doubt_key(id)));
         }
-        if !matches!(end, NodeEnd::Done | NodeEnd::Satisfied) {
-            return writes;
+        match end {
+            NodeEnd::Done | NodeEnd::Satisfied => {}
+            NodeEnd::Failed(_) if open.is_noted && open.is_nothing_made => {
+                writes.extend(self.note_nothing_made(index));
+                return writes;
+            }
+            // The next plan looks where it is to be, and shows what is there.
+            NodeEnd::Held(_) if open.is_obsolete => {
+                writes.push(Write::Delete(state_key(self.recorded_id(action, id))));
+                return writes;
+            }
+            NodeEnd::Failed(_) | NodeEnd::InDoubt(_) | NodeEnd::Held(_) | NodeEnd::NotReached(_) => {
+                return writes;
+            }
         }
         writes.extend(self.drop_key(index));
         let Some(recording) = &action.recording else {
             if action.verb == Verb::Delete && open.left.is_none() {
                 self.state().removed.push(index);
             }
-            writes.push(Write::Delete(state_key(id)));
+            writes.push(Write::Delete(state_key(self.recorded_id(action, id))));
             return writes;
         };
         let (record, body) = self.record(index, end, open);

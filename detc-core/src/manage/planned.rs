@@ -91,7 +91,7 @@ impl Manager {
         };
         let plan = plan::build(&input, &mut vault.lock().unwrap_or_else(PoisonError::into_inner))?;
         let plan = Arc::new(plan.select(selection)?);
-        plan::check_swept(&plan, &desired, &recorded, &self.registry)?;
+        plan::check_swept(&plan, &recorded, &self.registry)?;
         let around = Arc::try_unwrap(around).unwrap_or_else(|shared| (*shared).clone());
         Ok(Planned { plan, around })
     }
@@ -114,7 +114,7 @@ impl Manager {
             desired.check(&self.registry)?;
         }
         let given = desired.unwrap_or(&empty);
-        plan::check_swept(&plan, given, &self.recorded(), &self.registry)?;
+        plan::check_swept(&plan, &self.recorded(), &self.registry)?;
         let mut around = self.surroundings(given, vault.clone());
         let mut needed: BTreeSet<HostName> =
             plan.actions.iter().filter_map(|action| action.host.clone()).collect();
@@ -124,7 +124,7 @@ impl Manager {
         self.keep_secrets(given, &vault);
         for (index, action) in plan.actions.iter().enumerate() {
             let id = plan.resource_of(index as u32);
-            let base = self.body(base_id(action, id))?;
+            let base = self.body_as(base_id(action, id), id)?;
             let by_record = self.is_by_record(id);
             if by_record || observed.contains_key(id) {
                 continue;
@@ -239,6 +239,15 @@ impl Manager {
         record.body().map(Some).map_err(|source| ManageError::Record { resource: id.to_string(), source })
     }
 
+    /// What is recorded under an id, of the resource whose id is `id` now: it goes on by the one that it was made under.
+    fn body_as(&self, recorded: &ResourceId, id: &ResourceId) -> Result<Option<RecordBody>, ManageError> {
+        let mut body = self.body(recorded)?;
+        if let Some(body) = body.as_mut().filter(|body| recorded != id && body.made_as.is_none()) {
+            body.made_as = Some(recorded.clone());
+        }
+        Ok(body)
+    }
+
     /// A spec with its sensitive values marked, which go into the vault.
     pub(super) fn seal(&self, resource: &DesiredResource, vault: &Mutex<Vault>) -> Doc {
         let Some(kind) = self.registry.kind(resource.id.kind()) else { return resource.spec.clone() };
@@ -328,7 +337,7 @@ impl Manager {
         };
         let is_recorded = self.recorded().contains_key(id);
         let renamed = resource.extra().renamed_from.as_ref().filter(|_| !is_recorded);
-        let base = self.body(renamed.unwrap_or(id))?;
+        let base = self.body_as(renamed.unwrap_or(id), id)?;
         let (spec, host) = match &base {
             Some(body) => (self.knowable(body, desired, resource, vault), body.host.clone()),
             None => match self.resolve_now(desired, resource, vault, DEPTH_MAX) {
@@ -404,7 +413,7 @@ const DEPTH_MAX: u32 = 32;
 
 /// The id under which the resource of an action was recorded before it.
 pub(super) fn base_id<'a>(action: &'a plan::PlannedAction, id: &'a ResourceId) -> &'a ResourceId {
-    action.recording.as_ref().and_then(|recording| recording.renamed_from.as_ref()).unwrap_or(id)
+    action.renamed_from().unwrap_or(id)
 }
 
 /// That what the plan needs and does not hold is there: half of a plan is worse than none.

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use super::planned::base_id;
 use super::{ApplyReport, ManageError, Manager, Planned, StaleAction, records};
-use crate::execute::journal::{self, RunHead, RunNumber};
+use crate::execute::journal::{self, RunHead, RunNumber, tried_key};
 use crate::execute::{
     Command, Driver, Engine, Outcome, PlanWork, ProgressSink, RunReport, StopHandle, Surroundings, Tally,
     Work,
 };
 use crate::model::{HostName, Recorded};
 use crate::plan::Plan;
+use crate::store::Write;
 
 /// A plan larger than this is dropped from the store when its run has ended; the run's head is kept.
 const KEPT_ACTIONS_MAX: usize = 20_000;
@@ -95,11 +96,25 @@ impl Manager {
         };
         let mut writes = journal::begin(&head, &plan);
         writes.push(records::put_hosts(&plan.hosts));
+        writes.extend(self.keys_of_nothing(&plan).await?);
         self.commit(writes).await?;
         let engine = Engine::new(self.work(&plan), self.options.retry);
         let first = Vec::new();
         let open = OpenRun { plan, around, head, engine, first, batches: 0, elapsed: Duration::ZERO };
         self.drive(open, sink, stop).await
+    }
+
+    /// The writes that drop the idempotency keys of what is neither desired nor recorded any more: should it be desired once
+    /// more, that is another thing.
+    async fn keys_of_nothing(&self, plan: &Plan) -> Result<Vec<Write>, ManageError> {
+        let mut keys = records::keys(&*self.store).await?;
+        if keys.is_empty() || plan.left_out > 0 {
+            return Ok(Vec::new());
+        }
+        let (recorded, touched) = (self.recorded(), plan.touched());
+        keys.retain(|id, _| !recorded.contains_key(id) && !touched.contains(id));
+        keys.retain(|id, _| plan.changes.iter().all(|change| change.resource != *id));
+        Ok(keys.keys().map(|id| Write::Delete(tried_key(id))).collect())
     }
 
     /// The actions whose records are not those any more that the plan was made from.
@@ -133,6 +148,7 @@ impl Manager {
         around.run = number;
         around.begun = Arc::new(self.begun_before(number).await?);
         around.keys = Arc::new(records::keys(&*self.store).await?);
+        around.doubted_own = Arc::new(self.doubted_own());
         self.connect_missing(&plan, &mut around).await;
         let mut again = around.clone();
         // So that nobody else has them when they change.
@@ -235,7 +251,7 @@ impl Manager {
         writes.extend(kept.filter(is_large).flat_map(|old| journal::drop_details(old.number)));
         for old in heads.iter().take(surplus).filter(|old| old.number != head.number) {
             writes.extend(journal::drop_details(old.number));
-            writes.push(crate::store::Write::Delete(journal::head_key(old.number)));
+            writes.push(Write::Delete(journal::head_key(old.number)));
         }
         self.commit(writes).await
     }

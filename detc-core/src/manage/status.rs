@@ -148,6 +148,9 @@ impl Manager {
                 if let Checked::Needed(why) = judged {
                     state = StatusState::Drifted;
                     detail = Some(why);
+                } else if self.recorded().get(id).is_some_and(Record::is_begun) {
+                    state = StatusState::Drifted;
+                    detail = Some("its making had begun, and is not recorded as done".to_owned());
                 }
             }
         }

@@ -155,6 +155,7 @@ impl<'a> Decider<'a> {
             spec,
             basis,
             crash,
+            recorded_as: None,
             recording: Some(Box::new(recording)),
         };
         let mut step = steps.add(Some(index), change);
@@ -163,7 +164,8 @@ impl<'a> Decider<'a> {
             if is_replaced {
                 let verb = if is_foreign(kind, &body) { Verb::Forget } else { Verb::Delete };
                 let basis = self::basis(record, observed, body.extra.as_deref());
-                step.remove(removal(&body.spec, body.host, basis, verb));
+                let recorded_as = renamed_from.cloned();
+                step.remove(PlannedAction { recorded_as, ..removal(&body.spec, body.host, basis, verb) });
             }
             step.was_after(body.after);
         }
@@ -208,7 +210,9 @@ impl<'a> Decider<'a> {
         };
         let mut change = Differ { facts: kind.facts(), key: self.input.key }.removal(id, observed);
         let is_deleted = change.kind == ChangeKind::Delete;
-        if body.protected() && is_deleted {
+        let is_nothing =
+            record.is_begun() && matches!(observed, Observation::Absent | Observation::Needed(_));
+        if body.protected() && is_deleted && !is_nothing {
             return Err(protected(&change));
         }
         let is_left = is_foreign(&**kind, &body) && matches!(observed, Observation::Present(_));
@@ -269,6 +273,7 @@ fn removal(spec: &Doc, host: Option<HostName>, basis: Digest, verb: Verb) -> Pla
         spec: spec.clone(),
         basis,
         crash: CrashClass::DeterministicName,
+        recorded_as: None,
         recording: None,
     }
 }

@@ -80,7 +80,7 @@ fn digest_action(action: &PlannedAction, parts: &mut Hasher) {
     let host = action.host.as_ref().map_or("", HostName::as_str);
     parts.part(host.as_bytes());
     let Some(recording) = &action.recording else {
-        parts.part(&[]);
+        parts.part(action.recorded_as.as_ref().map_or("", |id| id.as_str()).as_bytes());
         return;
     };
     parts.part_with(|out| {

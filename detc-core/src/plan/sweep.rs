@@ -1,9 +1,10 @@
 //! That nothing which stays is taken away with what is removed.
 
-use super::{Plan, PlanError, Verb};
-use crate::action::Place;
-use crate::model::{Desired, Doc, HostName, Recorded, ResourceId, Set};
-use crate::resource::Registry;
+use super::{Plan, PlanError, PlannedAction, Verb};
+use crate::action::{Footprint, Place};
+use crate::diff::{ChangeKind, Reason};
+use crate::model::{Doc, HostName, Recorded, ResourceId, Set};
+use crate::resource::{LATER, Registry};
 
 /// A place that a plan removes with all that lies within.
 struct Swept<'a> {
@@ -12,14 +13,9 @@ struct Swept<'a> {
     place: Place,
 }
 
-/// Refuses a plan that removes a place with all that lies within, where something that stays lies: desired, or recorded and
-/// not removed by this plan.
-pub(crate) fn check_swept(
-    plan: &Plan,
-    desired: &Desired,
-    recorded: &Recorded,
-    registry: &Registry,
-) -> Result<(), PlanError> {
+/// Refuses a plan that removes a place with all that lies within, where something lies that stays, or that the plan makes.
+/// What is recorded stays where it is recorded to be, unless the plan removes it.
+pub(crate) fn check_swept(plan: &Plan, recorded: &Recorded, registry: &Registry) -> Result<(), PlanError> {
     let mut swept = Vec::new();
     for action in plan.actions.iter().filter(|action| action.verb == Verb::Delete) {
         let by = &plan.change_of(action).resource;
@@ -29,18 +25,27 @@ pub(crate) fn check_swept(
     if swept.is_empty() {
         return Ok(());
     }
-    for (id, resource) in &desired.resources {
-        check(id, resource.host.as_ref(), &resource.spec, &swept, registry)?;
+    for action in plan.actions.iter().filter(|action| action.recording.is_some()) {
+        check(&plan.change_of(action).resource, action.host.as_ref(), &action.spec, &swept, registry)?;
     }
-    let removes = plan.actions.iter().filter(|action| action.verb.removes());
-    let removed: Set<&ResourceId> = removes.map(|action| &plan.change_of(action).resource).collect();
-    for (id, record) in recorded {
-        if !desired.resources.contains_key(id) && !removed.contains(id) {
-            let body = record.body().map_err(|source| PlanError::Record { resource: id.clone(), source })?;
-            check(id, body.host.as_ref(), &body.spec, &swept, registry)?;
-        }
+    let gone = plan.actions.iter().filter(|action| is_gone_after(plan, action));
+    let gone: Set<&ResourceId> =
+        gone.map(|action| action.renamed_from().unwrap_or(&plan.change_of(action).resource)).collect();
+    for (id, record) in recorded.iter().filter(|(id, _)| !gone.contains(id)) {
+        let body = record.body().map_err(|source| PlanError::Record { resource: id.clone(), source })?;
+        check(id, body.host.as_ref(), &body.spec, &swept, registry)?;
     }
     Ok(())
+}
+
+/// Whether an action leaves nothing of what is recorded. What was there before detc is only forgotten, and stays.
+fn is_gone_after(plan: &Plan, action: &PlannedAction) -> bool {
+    let change = plan.change_of(action);
+    match action.verb {
+        Verb::Delete => true,
+        Verb::Forget => change.kind != ChangeKind::Replace && change.reason != Reason::WasAdopted,
+        Verb::Create | Verb::Adopt | Verb::Update | Verb::Restart | Verb::Record => false,
+    }
 }
 
 fn check(
@@ -52,21 +57,23 @@ fn check(
 ) -> Result<(), PlanError> {
     let Some(footprint) = footprint(id, spec, registry) else { return Ok(()) };
     let touched = || footprint.reads.iter().chain(&footprint.writes);
-    let takes = |swept: &&Swept<'_>| {
-        swept.host == host
-            && swept.by != id
-            && touched().any(|place| *place == swept.place || place.lies_within(&swept.place))
-    };
-    match swept.iter().find(takes) {
+    let near = || swept.iter().filter(|swept| swept.host == host && swept.by != id);
+    let is_within =
+        |swept: &&Swept<'_>| touched().any(|place| *place == swept.place || place.lies_within(&swept.place));
+    if let Some(Swept { by, place, .. }) = near().find(is_within) {
+        let (resource, place, stays) = ((*by).clone(), place.clone(), id.clone());
+        return Err(PlanError::Sweeps { resource, place, stays });
+    }
+    let is_late = |place: &Place| matches!(place, Place::Path(path) if path.contains(LATER));
+    match near().next().filter(|_| touched().any(is_late)) {
         None => Ok(()),
-        Some(swept) => Err(PlanError::Sweeps {
-            resource: swept.by.clone(),
-            place: swept.place.clone(),
-            stays: id.clone(),
-        }),
+        Some(Swept { by, place, .. }) => {
+            let (resource, place, makes) = ((*by).clone(), place.clone(), id.clone());
+            Err(PlanError::MaySweep { resource, place, makes })
+        }
     }
 }
 
-fn footprint(id: &ResourceId, spec: &Doc, registry: &Registry) -> Option<crate::action::Footprint> {
+fn footprint(id: &ResourceId, spec: &Doc, registry: &Registry) -> Option<Footprint> {
     registry.kind(id.kind())?.inspect(spec, true).ok()
 }

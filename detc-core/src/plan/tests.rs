@@ -4,6 +4,7 @@
 
 pub(in crate::plan) mod support;
 
+mod begun;
 mod changes;
 mod graph;
 mod json;

@@ -10,7 +10,6 @@ use detc_core::backend::MemoryHost;
 use detc_core::backend::host::{Command, ExitStatus, Output, Ownership};
 use detc_core::backend::memory::{Files, HostFault};
 use detc_core::execute::Outcome;
-use detc_core::execute::journal::TRIED;
 use detc_core::manage::{ManageError, Manager, ManagerOptions};
 use detc_core::model::{Desired, DesiredResource, HostSpec, Observation};
 use detc_core::plan::Verb;
@@ -22,6 +21,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::world::{World, converge, lines};
+
+/// Where the store keeps the keys.
+const TRIED: &str = "key/";
 
 const BOOK: &str = "/book";
 
@@ -235,4 +237,41 @@ async fn what_is_found_out_by_a_look_keeps_no_key() {
     assert_eq!(converge(&manager, &lines(1)).await, Outcome::Failed);
     let (all, _) = read_all(&*store, KeyRange::all()).await.unwrap();
     assert!(all.iter().all(|entry| !entry.key.starts_with(TRIED.as_bytes())));
+}
+
+/// Something that nobody can look at, and that fails.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Crack {}
+
+#[async_trait]
+impl Action for Crack {
+    const KIND: &'static str = "crack";
+    type Output = ();
+
+    fn footprint(&self) -> Footprint {
+        Footprint::new(CrashClass::IdempotencyKey)
+    }
+
+    async fn check(&self, _: &ActionCx<'_>) -> Result<Check<()>, ActionError> {
+        Ok(Check::Needed("it is whole".to_owned()))
+    }
+
+    async fn apply(&self, _: &ActionCx<'_>) -> Result<(), ActionError> {
+        Err(ActionError::permanent("it is too hard"))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_is_dropped_with_the_last_that_is_known_of_its_resource() {
+    let (store, registry) = (memory(), Registry::new().with_action::<Crack>());
+    let manager = Manager::open(store.clone(), registry, ManagerOptions::default()).await.unwrap();
+    let value = |input: u8| Desired::new().with(ValueSpec::resource("v", &json!(input)).unwrap());
+    let both = value(1).with(DesiredResource::step("nut", &Crack {}));
+    assert_eq!(converge(&manager, &both).await, Outcome::Failed);
+    assert_eq!(kept(&store).await, ["key/crack/nut"]);
+    assert_eq!(converge(&manager, &both).await, Outcome::Failed);
+    assert_eq!(kept(&store).await, ["key/crack/nut"], "it is still desired");
+    assert_eq!(converge(&manager, &value(2)).await, Outcome::Done);
+    assert_eq!(kept(&store).await, [""; 0]);
 }

@@ -140,8 +140,24 @@ fn nothing_of_an_interrupted_run_is_done_that_was_not_asked_for() {
         open_gate(&place);
         place.wait_for_processes();
         let ran = place.fleet(by);
-        assert!(ran.err.contains("run-1 was interrupted, and is given up for "), "{by:?}: {ran:?}");
+        let ran = ran.exits(0);
+        assert!(ran.err.contains("run-1 was interrupted, and is given up: "), "{by:?}: {ran:?}");
         assert!(!place.read("ledger").contains("second"), "{by:?}");
         place.fleet(&["--json", "show", "run-1"]).exits(0).shows("superseded");
     }
+}
+
+#[test]
+fn a_run_is_not_given_up_for_what_is_refused() {
+    let place = gated();
+    let running = in_flight(&place, &["apply", "--yes"]);
+    running.signal("INT");
+    open_gate(&place);
+    running.wait().exits(130);
+    place.fleet(&["apply", "--yes", "--abandon", "--only", "value/nothing"]).exits(64);
+    place.write("stale", "no plan");
+    place.fleet(&["apply", "stale", "--yes", "--abandon"]).exits(64);
+    place.fleet(&["--json", "show", "run-1"]).exits(0).shows("interrupted");
+    place.apply();
+    assert_eq!(place.read("ledger"), "first\nsecond\n");
 }

@@ -107,22 +107,6 @@ fn what_was_in_flight_at_a_kill_is_removed_with_everything_else() {
 }
 
 #[test]
-fn what_a_failed_action_has_made_is_removed_as_detc_s_own() {
-    let place = Place::new();
-    let mut file = file(&place, "f", "x");
-    // Nobody is called so where this test runs; the file is written before that is found out.
-    file["mode"] = json!({ "from": "command/mode", "output": "stdout" });
-    let mode = |text: &str| json!({ "kind": "command", "name": "mode", "run": ["/usr/bin/printf", text] });
-    place.desire(&[here(mode("no mode")), file.clone()]);
-    place.fleet(&["apply", "--yes"]).exits(1);
-    file["mode"] = "0600".into();
-    place.desire(&[file]);
-    place.apply();
-    place.fleet(&["destroy", "--yes"]).exits(0);
-    assert!(!place.path("f").exists());
-}
-
-#[test]
 fn what_takes_the_place_of_what_detc_made_is_detc_s_own() {
     let place = Place::new();
     place.desire(&[file(&place, "f", "x")]);

@@ -187,3 +187,26 @@ fn an_interrupted_run_is_finished_when_somebody_says_so_and_its_result_is_shown(
     ran.shows("Done: 2 of 2 actions had an effect. run-1, ")
         .shows("Nothing to do: 2 resources are as desired.");
 }
+
+#[test]
+fn whoever_says_no_to_what_is_done_instead_of_an_interrupted_run_has_changed_nothing() {
+    let place = one_file();
+    place.apply();
+    let mut all: serde_json::Value = serde_json::from_str(&place.read("detc.json")).unwrap();
+    let slow: serde_json::Value = serde_json::from_str(&slow().read("detc.json")).unwrap();
+    for mut resource in slow["resources"].as_array().unwrap().clone() {
+        resource["dir"] = place.text("").into();
+        all["resources"].as_array_mut().unwrap().push(resource);
+    }
+    place.write("detc.json", all.to_string());
+    assert!(Command::new("mkfifo").arg(place.path("gate")).status().unwrap().success());
+    let running = place.start(&["apply", "--yes"]);
+    assert!(running.saw(1, |line| line.contains("failed after")));
+    assert!(running.kill().is_none());
+    let asked = "run-2 was interrupted. Give it up, and destroy 1 resource? [y/N]";
+    at_terminal(&place, &[(asked, "n\r")], &["destroy"]).exits(3).shows("\nNothing was changed.");
+    place.fleet(&["--json", "show", "run-2"]).exits(0).hides("superseded");
+    place.fleet(&["destroy", "--yes"]).exits(0).complains("run-2 was interrupted, and is given up");
+    place.fleet(&["--json", "show", "run-2"]).exits(0).shows("superseded");
+    assert!(!place.path("f").exists());
+}

@@ -42,7 +42,9 @@ pub struct Surroundings {
     /// What earlier runs tried and did not end well: such a try may still be under way.
     pub begun: Arc<Set<ResourceId>>,
     /// The idempotency keys of what earlier runs tried and did not end well.
-    pub keys: Arc<Map<ResourceId, TriedKey>>,
+    pub(crate) keys: Arc<Map<ResourceId, TriedKey>>,
+    /// What is in doubt, and was not there before it was tried.
+    pub(crate) doubted_own: Arc<Set<ResourceId>>,
 }
 
 /// What to do about a sensitive value that this process was not given.
@@ -107,6 +109,7 @@ impl Surroundings {
             run,
             begun: Arc::default(),
             keys: Arc::default(),
+            doubted_own: Arc::default(),
         }
     }
 

@@ -4,9 +4,9 @@
 //! may write, a place that it touches. Which one it was in fact nobody can tell.
 
 use super::around::{Call, Try};
+use super::before::is_second_half;
 use super::{PlanWork, Verb};
 use crate::action::{ActionError, CrashClass, Footprint, Place};
-use crate::diff::ChangeKind;
 use crate::model::{Doc, Observation, ResourceId, Set};
 use crate::plan::{self, Plan};
 use crate::resource::{LATER, ObservedBy};
@@ -21,21 +21,29 @@ impl PlanWork {
         seen: &Observation,
     ) -> Result<Option<&'static str>, ActionError> {
         let Call { index, action, id, base, .. } = *call;
-        let is_second_half =
-            action.verb == Verb::Create && self.plan.change_of(action).kind == ChangeKind::Replace;
+        let before = self.recorded_before(action, id);
+        let makes = action.verb == Verb::Create;
+        // What is recorded is gone, or is removed by this plan, and this is made elsewhere.
+        let is_second_half = is_second_half(&self.plan, action);
+        let is_elsewhere = makes && base.is_none() && before.is_some();
         // Where it would be was not known when it was planned: nothing was looked at.
-        let was_unseen = base.is_none() && action.spec.text().contains("\"from\":");
-        if call.begun_before || self.is_begun(action, id) && action.verb == Verb::Create {
+        let was_late = before.is_none() && action.spec.text().contains("\"from\":");
+        let is_others = makes
+            && (is_second_half || is_elsewhere || was_late)
+            && base.is_none()
+            && matches!(seen, Observation::Present(_))
+            && action.crash != CrashClass::FindableByTag
+            && self.is_thing(action, id);
+        // Nobody has looked there before: what is found is shown before it is changed.
+        let found = is_others.then_some("something is there already");
+        if found.is_some() && (is_second_half || was_late) {
+            return Ok(found);
+        }
+        let is_begun = makes && before.as_ref().is_some_and(|before| before.is_begun);
+        if is_second_half || was_late || (!is_elsewhere && (call.begun_before || is_begun)) {
             return Ok(None);
         }
-        // Nobody has looked there before: what is found is shown before it is changed.
-        if is_second_half || was_unseen {
-            let is_others = matches!(seen, Observation::Present(_))
-                && action.verb == Verb::Create
-                && action.crash != CrashClass::FindableByTag
-                && self.is_thing(action, id);
-            return Ok(is_others.then_some("something is there already"));
-        }
+        let base = before.as_ref().map(|before| &*before.body);
         // What can not be seen is judged by its record, which only the leader writes.
         if *seen == Observation::Unobservable {
             return Ok(None);
@@ -53,13 +61,16 @@ impl PlanWork {
             }
             Some(_) | None => seen,
         };
-        let record = self.around.recorded.get(Self::recorded_id(action, id));
+        let record = self.around.recorded.get(self.recorded_id(action, id));
         let extra = match &action.recording {
             Some(recording) => recording.extra.as_deref(),
             None => base.and_then(|base| base.extra.as_deref()),
         };
         if plan::basis(record, seen, extra) == action.basis {
-            return Ok(None);
+            if found.is_some() {
+                self.state().open.entry(index).or_default().is_obsolete = true;
+            }
+            return Ok(found);
         }
         // What is only removed after others is not what they changed.
         if !action.verb.removes() && self.may_be_moved_by_plan(index, id, call.spec) {
@@ -70,6 +81,18 @@ impl PlanWork {
             (Observation::Present(_), Verb::Create) => "something is there by now",
             _ => "it has changed since",
         }))
+    }
+
+    /// Whether what a call has come upon may come from this very plan: nothing was there when it was made.
+    pub(super) fn is_from_plan(&self, call: &Call<'_>) -> bool {
+        let Call { index, action, id, base, .. } = *call;
+        let was_late = base.is_none() && action.spec.text().contains("\"from\":");
+        let is_elsewhere = base.is_none() && self.recorded_before(action, id).is_some();
+        action.verb == Verb::Create
+            && !was_late
+            && !is_elsewhere
+            && !is_second_half(&self.plan, action)
+            && self.may_be_moved_by_plan(index, id, call.spec)
     }
 
     /// Whether an action that this one comes after, for more than an invariant's sake, may change what it touches.

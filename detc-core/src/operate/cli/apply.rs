@@ -8,7 +8,7 @@ use super::error::Failed;
 use super::interrupt::Interrupts;
 use super::open::{Access, Session};
 use super::output::Output;
-use super::resume::{Came, Resume};
+use super::resume::{Came, GivesUp, OnlyIf, Resume};
 use super::{DONE, FAILED, INTERRUPTED, REFUSED, plan, progress};
 use crate::execute::Outcome;
 use crate::execute::journal::RunNumber;
@@ -45,19 +45,20 @@ pub(super) async fn run(session: Session, args: ApplyArgs, output: &Output) -> R
     let interrupts = Interrupts::listen(output, "`apply` resumes the run.");
     let resume =
         Resume { desired: desired.as_ref(), saved: saved.as_ref().map(|saved| &saved.plan), args: &args };
-    let earlier = match resume.finish(&manager, &interrupts, output).await? {
+    let (earlier, gives_up) = match resume.finish(&manager, &interrupts, output).await? {
         Came::To(code) => {
             plan::leave(manager, desired).await?;
             return Ok(code);
         }
-        Came::After(earlier) => earlier,
+        Came::After { earlier, gives_up } => (earlier, gives_up),
     };
     // Only now: what an interrupted run left open is in doubt when that run has ended.
     for settlement in &args.settle {
         manager.settle(settlement).await?;
         output.say(&format!("settled: {settlement}"));
     }
-    let operator = Operator { manager: &manager, yes: args.yes, interrupts: &interrupts, earlier, output };
+    let operator =
+        Operator { manager: &manager, yes: args.yes, interrupts: &interrupts, earlier, gives_up, output };
     let code = match (saved, &desired) {
         (Some(saved), desired) => operator.apply_saved(saved.plan, desired.as_ref()).await?,
         (None, Some(desired)) => {
@@ -74,17 +75,18 @@ pub(super) async fn destroy(session: Session, args: DestroyArgs, output: &Output
     let access = if session.has_store() { Access::Write } else { Access::Read };
     let (_, manager) = session.open_with_given(access).await?;
     let interrupts = Interrupts::listen(output, "`destroy` again removes what is left.");
-    if let Some(open) = manager.interrupted().await? {
-        let question = format!("{} was interrupted. Give it up?", open.number);
-        if !args.yes && ask(&question, output)? == Answer::No {
-            output.text("Nothing was changed.\n")?;
-            return Ok(REFUSED);
-        }
-        output.say(&format!("{} was interrupted: it is given up, and what it did is removed.", open.number));
-        manager.give_up(open, "everything was to be removed").await?;
-    }
-    let operator =
-        Operator { manager: &manager, yes: args.yes, interrupts: &interrupts, earlier: Vec::new(), output };
+    let gives_up = manager.interrupted().await?.map(|open| {
+        let why = "everything is to be removed".to_owned();
+        Box::new(GivesUp { open, why, only_if: OnlyIf::Planned })
+    });
+    let operator = Operator {
+        manager: &manager,
+        yes: args.yes,
+        interrupts: &interrupts,
+        earlier: Vec::new(),
+        gives_up,
+        output,
+    };
     let code = operator.bring_about(&Desired::new(), &Selection::all(), Purpose::Destroy).await?;
     plan::leave(manager, ()).await?;
     Ok(code)
@@ -113,6 +115,8 @@ struct Operator<'a> {
     interrupts: &'a Interrupts,
     /// The runs of the same command before the next one.
     earlier: Vec<RunNumber>,
+    /// The run that was interrupted, and is given up with what is done now.
+    gives_up: Option<Box<GivesUp>>,
     output: &'a Output,
 }
 
@@ -126,7 +130,7 @@ enum Applied {
 
 impl Operator<'_> {
     /// Does exactly what was planned before.
-    async fn apply_saved(&self, saved: Plan, desired: Option<&Desired>) -> Result<u8, Failed> {
+    async fn apply_saved(mut self, saved: Plan, desired: Option<&Desired>) -> Result<u8, Failed> {
         let mut looking = progress::looking(self.output);
         let id = saved.id;
         let planned = match self.manager.prepare(saved, desired, &mut looking).await {
@@ -186,30 +190,57 @@ impl Operator<'_> {
         }
     }
 
-    async fn confirm_and_run(&self, planned: Planned, purpose: Purpose) -> Result<Applied, Failed> {
+    async fn confirm_and_run(&mut self, planned: Planned, purpose: Purpose) -> Result<Applied, Failed> {
         let (output, interrupts) = (self.output, self.interrupts);
         let shown = planned.plan.clone();
         let is_shown = !output.json && (!self.yes || !output.quiet);
         if is_shown {
             output.text(&plan::text(&shown, purpose, output))?;
         }
-        if is_shown && shown.is_settled() {
+        if shown.is_empty() && self.gives_up.as_ref().is_some_and(|it| it.only_if == OnlyIf::Done) {
+            self.gives_up = None;
+        }
+        if is_shown && shown.is_settled() && self.gives_up.is_none() {
             // The plan has said that there is nothing to do.
             return Ok(Applied::Undone(DONE));
         }
-        let question = match (purpose, shown.actions.len()) {
-            (Purpose::Desired, 1) => "Apply 1 action?".to_owned(),
-            (Purpose::Desired, many) => format!("Apply {many} actions?"),
-            (Purpose::Destroy, 1) => "Destroy 1 resource?".to_owned(),
-            (Purpose::Destroy, many) => format!("Destroy {many} resources?"),
-        };
-        if !shown.is_empty() && !self.yes && ask(&question, output)? == Answer::No {
+        let question = self.question(purpose, shown.actions.len());
+        let is_asked = !shown.is_empty() || self.gives_up.is_some();
+        if is_asked && !self.yes && ask(&question, output)? == Answer::No {
             let more = if interrupts.has_run() { "more " } else { "" };
             output.text(&format!("Nothing {more}was changed.\n"))?;
             return Ok(Applied::Undone(REFUSED));
         }
+        if let Some(gives_up) = self.gives_up.take() {
+            gives_up.now(self.manager, output).await?;
+            if is_shown && shown.is_settled() {
+                return Ok(Applied::Undone(DONE));
+            }
+        }
         let sink = progress::running(&shown, output, interrupts);
         Ok(Applied::Done(self.manager.apply_with(planned, sink, interrupts.stop()).await?))
+    }
+
+    /// What is asked before anything is done.
+    fn question(&self, purpose: Purpose, actions: usize) -> String {
+        let (verb, one, many) = match purpose {
+            Purpose::Desired => ("Apply", "action", "actions"),
+            Purpose::Destroy => ("Destroy", "resource", "resources"),
+        };
+        let things = if actions == 1 { one } else { many };
+        match &self.gives_up {
+            None => format!("{verb} {actions} {things}?"),
+            Some(gives_up) if actions == 0 => {
+                format!("{} was interrupted. Give it up?", gives_up.open.number)
+            }
+            Some(gives_up) => {
+                format!(
+                    "{} was interrupted. Give it up, and {} {actions} {things}?",
+                    gives_up.open.number,
+                    verb.to_lowercase()
+                )
+            }
+        }
     }
 
     fn end(&self, report: &ApplyReport, purpose: Purpose) -> Result<u8, Failed> {

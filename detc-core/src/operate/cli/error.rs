@@ -102,6 +102,11 @@ impl From<PlanError> for Failed {
             PlanError::Protected { resource, .. } => Self::refused("protected", message)
                 .of(resource)
                 .with_hint("take `protect` away and apply that first, when it really should go"),
+            PlanError::MaySweep { resource, makes, .. } => {
+                Self::refused("swept", message).of(resource).with_hint(format!(
+                    "`--except {resource}` leaves it for the next plan, which knows where {makes} is"
+                ))
+            }
             PlanError::Sweeps { resource, stays, .. } => Self::refused("swept", message).of(resource).with_hint(format!(
                 "take `purge` away from {resource} and apply that first; or remove {stays}, too, or rename with `renamed_from`"
             )),

@@ -9,7 +9,7 @@ use super::error::Failed;
 use super::interrupt::Interrupts;
 use super::output::Output;
 use super::{REFUSED, progress};
-use crate::execute::journal::{Entry, RunNumber};
+use crate::execute::journal::{Entry, RunHead, RunNumber};
 use crate::execute::{Outcome, ProgressSink};
 use crate::manage::{Manager, Resumed};
 use crate::model::Desired;
@@ -27,8 +27,47 @@ pub(super) struct Resume<'a> {
 pub(super) enum Came {
     /// To the end of the command: it did not go well, or there is nothing to do after it. This is the exit code.
     To(u8),
-    /// To the next plan, after these runs.
-    After(Vec<RunNumber>),
+    /// To the next plan.
+    After {
+        /// The runs that were finished before it.
+        earlier: Vec<RunNumber>,
+        /// The run that it is to be given up for.
+        gives_up: Option<Box<GivesUp>>,
+    },
+}
+
+impl Came {
+    fn nothing_before() -> Self {
+        Self::After { earlier: Vec::new(), gives_up: None }
+    }
+}
+
+/// An interrupted run that is given up with what is done instead, and not before that is confirmed: whoever says no, or is
+/// refused, has changed nothing.
+#[derive(Debug)]
+pub(super) struct GivesUp {
+    pub(super) open: RunHead,
+    /// For what, in words.
+    pub(super) why: String,
+    pub(super) only_if: OnlyIf,
+}
+
+/// When a run is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OnlyIf {
+    /// When something else is done.
+    Done,
+    /// Also when nothing else is left to do.
+    Planned,
+}
+
+impl GivesUp {
+    pub(super) async fn now(self, manager: &Manager, output: &Output) -> Result<(), Failed> {
+        let Self { open, why, .. } = self;
+        output.say(&format!("{} was interrupted, and is given up: {why}.", open.number));
+        manager.give_up(open, &why).await?;
+        Ok(())
+    }
 }
 
 impl Resume<'_> {
@@ -40,24 +79,27 @@ impl Resume<'_> {
         output: &Output,
     ) -> Result<Came, Failed> {
         let Self { desired, saved, args } = *self;
-        let Some(open) = manager.interrupted().await? else { return Ok(Came::After(Vec::new())) };
+        let Some(open) = manager.interrupted().await? else { return Ok(Came::nothing_before()) };
         let number = open.number;
-        if args.abandon {
-            manager.give_up(open, "it was abandoned").await?;
-            output.say(&format!("{number} was interrupted, and is given up."));
-            return Ok(Came::After(Vec::new()));
-        }
         // Nothing is done that nobody has asked for: what is left of that run may be no part of it.
         let (is_partial, is_saved) =
             (args.select.is_some(), saved.is_some_and(|saved| saved.id != open.plan));
-        if is_partial || (is_saved && desired.is_none()) {
-            let what = if is_partial { "a part of the plan" } else { "another plan" };
+        if args.abandon || is_partial || (is_saved && desired.is_none()) {
             if !args.yes && !may_ask() {
                 return Err(unconfirmed(&format!("{number} was interrupted and would be given up")));
             }
-            output.say(&format!("{number} was interrupted, and is given up for {what}."));
-            manager.give_up(open, &format!("{what} was applied")).await?;
-            return Ok(Came::After(Vec::new()));
+            let (why, only_if) = match args.abandon {
+                true => ("it was abandoned", OnlyIf::Planned),
+                false if is_partial => ("a part of the plan was applied", OnlyIf::Done),
+                false => ("another plan was applied", OnlyIf::Done),
+            };
+            let gives_up = GivesUp { open, why: why.to_owned(), only_if };
+            // What is settled is in doubt only when that run has ended.
+            if !args.settle.is_empty() {
+                gives_up.now(manager, output).await?;
+                return Ok(Came::nothing_before());
+            }
+            return Ok(Came::After { earlier: Vec::new(), gives_up: Some(Box::new(gives_up)) });
         }
         if !args.yes && !may_ask() {
             return Err(unconfirmed(&format!("{number} was interrupted and would be resumed")));
@@ -90,7 +132,7 @@ impl Resume<'_> {
                 output.say(&format!(
                     "{number} is not gone on with: {why}. Everything is looked at again and planned anew."
                 ));
-                return Ok(Came::After(Vec::new()));
+                return Ok(Came::nothing_before());
             }
         };
         let outcome = ran.report.outcome;
@@ -114,7 +156,7 @@ impl Resume<'_> {
         if outcome == Outcome::Refused {
             output.say(&format!("{number} has ended, with what was held back planned anew."));
         }
-        Ok(Came::After(vec![number]))
+        Ok(Came::After { earlier: vec![number], gives_up: None })
     }
 }
 

@@ -37,6 +37,8 @@ struct Counted<'a> {
     fields: OnceCell<Value>,
     /// What it was last seen to be; `None` where that does not matter.
     seen: Option<&'a Observation>,
+    /// It is only known that its making had begun.
+    is_begun: bool,
 }
 
 impl<'a> Invariants<'a> {
@@ -72,7 +74,7 @@ impl<'a> Invariants<'a> {
                 }
                 let counted = Counted::recorded(id, record, input)?;
                 for at in self.about(id.kind()) {
-                    sums[at] += counted.amount(&self.all[at].measure);
+                    sums[at] += counted.amount(&self.all[at]);
                 }
             }
             Ok(sums)
@@ -122,7 +124,7 @@ impl<'a> Invariants<'a> {
             for at in self.about(id.kind()) {
                 let invariant = &self.all[at];
                 let amount = |counted: &Option<Counted<'_>>| {
-                    counted.as_ref().map_or(0, |counted| counted.amount(&invariant.measure))
+                    counted.as_ref().map_or(0, |counted| counted.amount(invariant))
                 };
                 let (start, end) = effect(invariant, action, id, (amount(&before), amount(&after)), input);
                 if (start, end) != (0, 0) {
@@ -141,8 +143,7 @@ fn ends<'a>(
     input: &PlanInput<'a>,
 ) -> Result<(Option<Counted<'a>>, Option<Counted<'a>>), PlanError> {
     let id = &plan.change_of(action).resource;
-    let recorded =
-        action.recording.as_ref().and_then(|recording| recording.renamed_from.as_ref()).unwrap_or(id);
+    let recorded = action.renamed_from().unwrap_or(id);
     let second_half = action.verb == Verb::Create && plan.change_of(action).kind == ChangeKind::Replace;
     let record = input.recorded.get(recorded).filter(|_| !second_half);
     let before = record.map(|record| Counted::recorded(recorded, record, input)).transpose()?;
@@ -176,12 +177,13 @@ impl<'a> Counted<'a> {
         let body = record.body().map_err(|source| PlanError::Record { resource: id.clone(), source })?;
         let labels = body.labels();
         let fields = OnceCell::new();
-        Ok(Self { id, host: body.host, labels, spec: body.spec, fields, seen: input.observed.get(id) })
+        let (seen, is_begun) = (input.observed.get(id), record.is_begun());
+        Ok(Self { id, host: body.host, labels, spec: body.spec, fields, seen, is_begun })
     }
 
     fn desired(id: &'a ResourceId, desired: &DesiredResource, spec: Doc) -> Self {
         let (host, labels) = (desired.host.clone(), desired.extra().labels.clone());
-        Self { id, host, labels, spec, fields: OnceCell::new(), seen: None }
+        Self { id, host, labels, spec, fields: OnceCell::new(), seen: None, is_begun: false }
     }
 
     /// Whether it can count at all: it is selected, and has the field that is summed.
@@ -199,8 +201,14 @@ impl<'a> Counted<'a> {
     }
 
     /// What it counts for. A field that is not there, or is no whole number, counts for nothing.
-    fn amount(&self, measure: &Measure) -> i64 {
+    ///
+    /// What may be there or not, since its making had begun, counts as the worse of both.
+    fn amount(&self, invariant: &Invariant) -> i64 {
+        let measure = &invariant.measure;
         let is_there = match self.seen {
+            None | Some(Observation::Unobservable | Observation::Unknown(_)) if self.is_begun => {
+                matches!(invariant.bound, InvariantBound::AtMost(_))
+            }
             None | Some(Observation::Unobservable | Observation::Unknown(_)) => true,
             Some(Observation::Absent | Observation::Needed(_)) => false,
             Some(Observation::Present(present)) => {

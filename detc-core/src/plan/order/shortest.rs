@@ -4,30 +4,52 @@ use std::collections::VecDeque;
 
 use crate::model::{Adjacency, Map, Set};
 
-/// How many starting points are tried: a loop is an error to be shown, and the shortest of these is short enough.
-const STARTS_MAX: usize = 2_000;
+/// How many steps are taken in all to find a shorter one: a loop is an error to be shown, and the shortest that is found
+/// within these is short enough.
+const STEPS_MAX: usize = 4_000_000;
 
 /// The shortest loop through any of the first of `stuck`, each of which is on a loop or after one: each member comes after
-/// the next, and the last after the first. The search is breadth first, from each of them.
+/// the next, and the last after the first. The search is breadth first, from each of them, and no further than the shortest
+/// so far.
 pub(super) fn shortest_loop(before: &Adjacency, stuck: &[u32]) -> Vec<u32> {
     let all: Set<u32> = stuck.iter().copied().collect();
-    let mut best: Vec<u32> = Vec::new();
-    for start in stuck.iter().take(STARTS_MAX) {
-        if let Some(found) = loop_through(before, &all, *start)
-            && (best.is_empty() || found.len() < best.len())
-        {
+    let Some(on_one) = stuck.first().map(|first| on_a_loop(before, &all, *first)) else { return Vec::new() };
+    let mut steps = usize::MAX;
+    let mut best = loop_through(before, &all, on_one, usize::MAX, &mut steps).unwrap_or_default();
+    steps = STEPS_MAX;
+    for start in stuck {
+        if let Some(found) = loop_through(before, &all, *start, best.len().saturating_sub(1), &mut steps) {
             best = found;
         }
     }
     best
 }
 
-/// The shortest loop through `start`, beginning with it.
-fn loop_through(before: &Adjacency, stuck: &Set<u32>, start: u32) -> Option<Vec<u32>> {
+/// One that is on a loop: from what is on one or after one, any way back ends there.
+fn on_a_loop(before: &Adjacency, stuck: &Set<u32>, from: u32) -> u32 {
+    let (mut met, mut at) = (Set::default(), from);
+    while met.insert(at) {
+        at = before.of(at).iter().copied().find(|it| stuck.contains(it)).unwrap_or(at);
+    }
+    at
+}
+
+/// The shortest loop through `start`, beginning with it, of no more than `len_max` members; `steps` are used up.
+fn loop_through(
+    before: &Adjacency,
+    stuck: &Set<u32>,
+    start: u32,
+    len_max: usize,
+    steps: &mut usize,
+) -> Option<Vec<u32>> {
     let mut from: Map<u32, u32> = Map::default();
-    let mut queue = VecDeque::from([start]);
-    while let Some(at) = queue.pop_front() {
+    let mut queue = VecDeque::from([(start, 1)]);
+    while let Some((at, len)) = queue.pop_front() {
+        if len > len_max {
+            return None;
+        }
         for next in before.of(at) {
+            *steps = steps.checked_sub(1)?;
             if *next == start {
                 let mut path = vec![at];
                 while let Some(last) = path.last().filter(|last| **last != start) {
@@ -38,7 +60,7 @@ fn loop_through(before: &Adjacency, stuck: &Set<u32>, start: u32) -> Option<Vec<
             }
             if stuck.contains(next) && !from.contains_key(next) {
                 from.insert(*next, at);
-                queue.push_back(*next);
+                queue.push_back((*next, len + 1));
             }
         }
     }
@@ -52,6 +74,16 @@ mod tests {
     fn shortest(after_before: &[(u32, u32)]) -> Vec<u32> {
         let before = Adjacency::new(8, after_before.iter().copied());
         shortest_loop(&before, &(0..8).collect::<Vec<u32>>())
+    }
+
+    #[test]
+    fn a_loop_that_nothing_shorter_is_found_for_in_time_is_told_all_the_same() {
+        let len = 3_000_u32;
+        let ring = (0..len).map(|at| (at, (at + 1) % len));
+        let before = Adjacency::new(len as usize + 1, ring.chain([(len, 0)]));
+        let stuck: Vec<u32> = (0..=len).rev().collect();
+        let found = shortest_loop(&before, &stuck);
+        assert_eq!(found.len(), len as usize);
     }
 
     #[test]

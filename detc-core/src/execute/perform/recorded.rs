@@ -1,0 +1,89 @@
+//! What is recorded of an action's resource: when its making begins, when it has ended well, and when nothing came of it.
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::super::NodeEnd;
+use super::super::journal::state_key;
+use super::before::is_second_half;
+use super::{Open, PlanWork};
+use crate::model::{Observation, Record, RecordBody, ResourceId};
+use crate::plan::Verb;
+use crate::store::Write;
+
+impl PlanWork {
+    /// What is recorded of a resource whose action ended so.
+    pub(super) fn record(&self, index: u32, end: &NodeEnd, open: Open) -> (Record, RecordBody) {
+        let (action, id) = self.action(index);
+        let recording = action.recording.as_ref().expect("invariant: only what is made is recorded");
+        let spec = open.spec.unwrap_or_else(|| action.spec.clone());
+        let before = self.before(action, id, &spec);
+        let made = before.as_ref().and_then(|before| before.made());
+        let kind = self.around.registry.kind(id.kind());
+        let has_found = self.has_found(action, id, before.as_ref(), open.found);
+        let observed = open.observed.unwrap_or(Observation::Unobservable);
+        let mut output = match &observed {
+            Observation::Present(present) => present.output.clone(),
+            Observation::Absent
+            | Observation::Needed(_)
+            | Observation::Unobservable
+            | Observation::Unknown(_) => None,
+        };
+        output = output.or(open.output).or_else(|| made.map(|body| body.output.clone()));
+        let mut output = output.unwrap_or(Value::Null);
+        self.around.seal_output(id, recording.extra.as_deref(), &mut output);
+        let changed = match (end, made) {
+            (NodeEnd::Satisfied, Some(body)) => body.changed.clone(),
+            _ => format!("{}/{}", self.around.run, action.verb),
+        };
+        let was_adopted = made.is_some_and(|body| body.adopted);
+        let body = RecordBody {
+            adopted: has_found || (was_adopted && !matches!(action.verb, Verb::Create | Verb::Adopt)),
+            made_as: before.as_ref().and_then(|before| before.body.made_as.clone()),
+            spec,
+            output,
+            host: action.host.clone(),
+            after: recording.after.clone(),
+            extra: recording.extra.clone(),
+            triggers: open.triggers.or_else(|| made.and_then(|body| body.triggers.clone())),
+            changed,
+            schema: kind.map(|kind| kind.facts().schema.short()).unwrap_or_default(),
+        };
+        let seen = match action.verb {
+            Verb::Record => self.around.recorded.get(self.recorded_id(action, id)).map(Record::seen),
+            _ => None,
+        };
+        let seen = seen.unwrap_or_else(|| observed.fingerprint());
+        (Record::new(recording.intent, recording.relations, seen, &body), body)
+    }
+
+    /// What is written when the making of a resource begins: whatever becomes of this run, it is removed as detc's own when
+    /// it is no longer desired.
+    pub(super) fn note_begun(&self, index: u32, open: Open) -> Vec<Write> {
+        let (action, id) = self.action(index);
+        let (record, body) = self.record(index, &NodeEnd::Done, open);
+        let recording = action.recording.as_ref().expect("invariant: only what is made is recorded");
+        let body = RecordBody { adopted: false, ..body };
+        let begun = Record::begun(recording.relations, record.seen(), &body);
+        let mut writes = vec![put(id, begun.as_bytes())];
+        let before = self.recorded_id(action, id);
+        writes.extend((before != id).then(|| Write::Delete(state_key(before))));
+        writes
+    }
+
+    /// What is written when the making of a resource has failed, and nothing is there: what was recorded before it began.
+    pub(super) fn note_nothing_made(&self, index: u32) -> Vec<Write> {
+        let (action, id) = self.action(index);
+        let before = self.recorded_id(action, id);
+        let kept = self.around.recorded.get(before).filter(|record| !record.is_begun());
+        match kept.filter(|_| !is_second_half(&self.plan, action)) {
+            None => vec![Write::Delete(state_key(id))],
+            Some(record) if before == id => vec![put(id, record.as_bytes())],
+            Some(record) => vec![Write::Delete(state_key(id)), put(before, record.as_bytes())],
+        }
+    }
+}
+
+fn put(id: &ResourceId, record: &Bytes) -> Write {
+    Write::Put { key: state_key(id), value: record.clone(), lease: None }
+}

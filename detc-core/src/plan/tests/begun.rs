@@ -1,0 +1,50 @@
+//! What is only known to have been begun.
+
+use serde_json::json;
+
+use super::support::{World, id, unit};
+use crate::model::{Invariant, InvariantBound, Measure, Observation, Record, Selector};
+
+/// A unit whose making had begun, on a host that does not answer.
+fn begun_and_unseen() -> World {
+    let mut world = World::new().having([unit("a", json!({ "replicas": 2 }))]);
+    let record = &world.recorded[&id("unit/a")];
+    let begun = Record::begun(record.relations(), record.seen(), &record.body().unwrap());
+    world.recorded.insert(id("unit/a"), begun);
+    world.see("unit/a", Observation::Unknown("no answer".to_owned()))
+}
+
+#[test]
+fn what_may_be_there_or_not_counts_as_the_worse_of_both() {
+    let units = || Selector { kind: Some("unit".to_owned()), ..Selector::default() };
+    let total = || Measure::Total { field: "replicas".parse().unwrap(), of: units() };
+    for (measure, bound, base) in [
+        (Measure::Available(units()), InvariantBound::AtLeast(1), 0),
+        (Measure::Available(units()), InvariantBound::AtMost(1), 1),
+        (total(), InvariantBound::AtLeast(2), 0),
+        (total(), InvariantBound::AtMost(2), 2),
+    ] {
+        let mut world = begun_and_unseen();
+        let name = "bound".to_owned();
+        world.desired = world.desired.invariant(Invariant { name, measure, bound });
+        let plan = world.plan();
+        assert_eq!(plan.proofs[0].base, base, "{:?}", plan.proofs[0]);
+    }
+}
+
+#[test]
+fn what_is_replaced_under_a_new_name_is_removed_by_its_old_one() {
+    let moved = |name: &str| {
+        let mut moved = unit(name, json!({ "path": "/elsewhere" }));
+        moved.extra_mut().renamed_from = Some(id("unit/a"));
+        moved
+    };
+    let mut world = World::new().having([unit("a", json!({}))]).want([moved("b")]);
+    let seen = world.observed.shift_remove(&id("unit/a")).unwrap();
+    world = world.see("unit/b", seen);
+    let plan = world.plan();
+    let removal = plan.actions.iter().find(|action| action.verb.removes()).unwrap();
+    assert_eq!(removal.renamed_from(), Some(&id("unit/a")));
+    assert!(plan.touched().contains(&id("unit/a")));
+    assert_ne!(plan.id, world.want([moved("c")]).see("unit/c", Observation::Absent).plan().id);
+}
