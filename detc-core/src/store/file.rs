@@ -90,6 +90,11 @@ impl FileStore {
         Self::open_by(open::to_read(dir.as_ref().to_path_buf())).await
     }
 
+    /// Whether there is a store in the directory `dir`.
+    pub fn exists(dir: impl AsRef<Path>) -> bool {
+        place::has_store(dir.as_ref())
+    }
+
     /// Opens a store on a storage of your own: what tests of crashes and full disks need.
     ///
     /// `storage` is called at the opening, and again when the store recovers from a full disk. `name` stands for the

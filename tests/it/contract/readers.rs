@@ -53,6 +53,17 @@ fn while_one_looks_at_the_world_others_read_and_write() {
 }
 
 #[test]
+fn who_only_reads_makes_nothing_in_a_folder_that_is_no_store() {
+    let place = place();
+    std::fs::create_dir(place.path("folder")).unwrap();
+    for command in [&["status"][..], &["plan"], &["history"], &["destroy", "--yes"]] {
+        let args = [&["--store", "folder"], command].concat();
+        place.fleet(&args).exits(0).complains("There is no store in ");
+    }
+    assert_eq!(std::fs::read_dir(place.path("folder")).unwrap().count(), 0);
+}
+
+#[test]
 fn many_read_at_once_and_after_a_kill_too() {
     let place = place();
     for _ in 0..2 {

@@ -87,7 +87,7 @@ impl Session {
     /// Opens the store, with what is to be said of it.
     async fn opened(&self, access: Access) -> Result<(Manager, Option<String>), Failed> {
         let dir = &self.global.store;
-        let is_new = !dir.exists();
+        let is_new = !FileStore::exists(dir);
         let store: Arc<dyn Store> = match access {
             Access::Read | Access::Look if is_new => Arc::new(MemoryStore::new()),
             Access::Read | Access::Look => Arc::new(FileStore::open_to_read(dir).await?),
@@ -121,7 +121,7 @@ impl Session {
 
     /// Whether there is a store already.
     pub(super) fn has_store(&self) -> bool {
-        self.global.store.exists()
+        FileStore::exists(&self.global.store)
     }
 
     /// Why a saved plan is refused that was not made with this store.

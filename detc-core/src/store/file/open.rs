@@ -82,13 +82,13 @@ pub(super) fn to_read(dir: PathBuf) -> Opener {
                 }
                 builder().create_with_backend(overlay)
             }
-            // Whoever made the directory has not come to it.
+            // There is none, or whoever makes it has not come to it.
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 builder().create_with_backend(InMemoryBackend::new())
             }
             Err(error) => return Err(failure::io(WHAT)(error)),
         };
-        Ok(Opened { database: database.map_err(failure::of(WHAT))?, holder: Some(holder) })
+        Ok(Opened { database: database.map_err(failure::of(WHAT))?, holder })
     };
     Opener { path, open: Box::new(open) }
 }

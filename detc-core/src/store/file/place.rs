@@ -61,8 +61,17 @@ pub(super) fn hold(dir: &Path) -> Result<File, Failure> {
     Ok(file)
 }
 
-/// Takes a share of the lock: others who only read may have one as well, and nobody writes meanwhile.
-pub(super) fn share(dir: &Path) -> Result<File, Failure> {
+/// Whether a store is there, or somebody is making one.
+pub(super) fn has_store(dir: &Path) -> bool {
+    dir.join("holder").exists() || dir.join("store.redb").exists()
+}
+
+/// Takes a share of the lock: others who only read may have one as well, and nobody writes meanwhile. Where there is no
+/// store, there is nothing to share, and nothing is made.
+pub(super) fn share(dir: &Path) -> Result<Option<File>, Failure> {
+    if dir.is_dir() && !has_store(dir) {
+        return Ok(None);
+    }
     let path = dir.join("holder");
     let open = File::open(&path).or_else(|error| match error.kind() {
         io::ErrorKind::NotFound => {
@@ -72,7 +81,7 @@ pub(super) fn share(dir: &Path) -> Result<File, Failure> {
     });
     let file = open.map_err(failure::io(OPENING))?;
     file.try_lock_shared().map_err(not_locked)?;
-    Ok(file)
+    Ok(Some(file))
 }
 
 const OPENING: &str = "opening its holder file";
