@@ -6,6 +6,8 @@ use detc_core::resource::Registry;
 
 pub mod command;
 mod common;
+#[cfg(test)]
+mod conformance;
 pub mod directory;
 pub mod file;
 pub mod process;

@@ -7,6 +7,7 @@
 use std::fmt::{self, Display};
 
 pub mod host;
+pub mod resource;
 pub mod store;
 
 /// A law of a contract that was broken, and how.

@@ -4,6 +4,7 @@
 //! Permissions are kept and not enforced: a memory host does everything as root.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write as _;
 use std::io::{self, ErrorKind};
 
 use crate::backend::host::{FileKind, Owner, Ownership, Remove, Stat};
@@ -62,6 +63,26 @@ impl Files {
     /// Every path below `path`, in order.
     pub fn list(&self, path: &str) -> Vec<String> {
         self.below(path.trim_end_matches('/')).map(|(path, _)| path.clone()).collect()
+    }
+
+    /// All that there is, a line for each path, but what lies at or below `except`.
+    pub fn dump(&self, except: &str) -> String {
+        let is_left_out = |path: &str| {
+            path.strip_prefix(except).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                // What only leads there.
+                || except.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'))
+        };
+        let mut text = String::new();
+        for (path, node) in self.nodes.iter().filter(|(path, _)| !is_left_out(path)) {
+            let what = match &node.body {
+                Body::File(content) => format!("{:?}", String::from_utf8_lossy(content)),
+                Body::Directory => "a directory".to_owned(),
+                Body::Symlink(target) => format!("a link to {target}"),
+            };
+            let (mode, owner, group) = (node.mode, self.owner(node.owner), self.owner(node.group));
+            _ = writeln!(text, "{path} ({mode:o} {owner} {group}): {what}");
+        }
+        text
     }
 
     /// Looks at a path, without following a link in the last place.

@@ -1,0 +1,169 @@
+//! The conformance suite of [`Resource`] and [`Action`].
+//!
+//! It brings a resource about in a world that is empty of it, changes it, and removes it; has it done twice; cuts it off
+//! before and after each call of its host; loses each answer; takes the host away from each look; and lets somebody else
+//! change it behind its back. Whatever happens, what is there in the end has to be what is there when nothing happens.
+//!
+//! ```
+//! # use detc_core::testing::resource::{Trial, check_action};
+//! # use detc_core::action::*;
+//! # use detc_core::backend::{MemoryHost, host::Ownership};
+//! # use serde::{Deserialize, Serialize};
+//! /// Writes a flag.
+//! #[derive(Debug, Serialize, Deserialize)]
+//! struct Raise { path: String }
+//!
+//! #[async_trait::async_trait]
+//! impl Action for Raise {
+//!     const KIND: &'static str = "raise";
+//!     type Output = ();
+//!     fn footprint(&self) -> Footprint {
+//!         Footprint::new(CrashClass::DeterministicName).writing(Place::path(&self.path))
+//!     }
+//!     async fn check(&self, cx: &ActionCx<'_>) -> Result<Check<()>, ActionError> {
+//!         Ok(match cx.host()?.stat(&self.path).await? {
+//!             Some(_) => Check::Satisfied(()),
+//!             None => Check::Needed("the flag is down".to_owned()),
+//!         })
+//!     }
+//!     async fn apply(&self, cx: &ActionCx<'_>) -> Result<(), ActionError> {
+//!         Ok(cx.host()?.write(&self.path, b"up", &Ownership::default()).await?)
+//!     }
+//! }
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+//! let broken = check_action::<Raise>(|| {
+//!     Trial::in_memory(MemoryHost::new("m"), [serde_json::json!({ "path": "/flag" })])
+//! }).await;
+//! assert!(broken.is_empty(), "{broken:?}");
+//! # });
+//! ```
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::Violation;
+use crate::action::Action;
+use crate::backend::{Host, MemoryHost};
+use crate::model::Digest;
+use crate::resource::{Kind, Registry, Resource};
+
+mod faults;
+mod laws;
+mod stage;
+#[cfg(test)]
+mod tests;
+mod watched;
+
+/// What somebody else does to a resource, and what that is called.
+type Tamper = (&'static str, Arc<dyn Fn() + Send + Sync>);
+
+/// A world in which a resource is tried, and what it is tried with.
+pub struct Trial {
+    host: Arc<dyn Host>,
+    specs: Vec<Value>,
+    world: Box<dyn Fn() -> String + Send + Sync>,
+    state_dir: String,
+    blobs: BTreeMap<Digest, Arc<[u8]>>,
+    tampers: Vec<Tamper>,
+}
+
+impl Trial {
+    /// A trial on `host`, which has nothing of the resource yet and is another one, or emptied, for each trial.
+    ///
+    /// The resource is made as the first of `specs` says, and changed in place to each of the others: they differ in no
+    /// field of [`replace_on`](crate::resource::KindTraits::replace_on). `world` tells what there is, in a text of which
+    /// two are the same only if the worlds are: what an action does twice, or leaves behind, is found in it.
+    pub fn new(
+        host: Arc<dyn Host>,
+        specs: impl IntoIterator<Item = Value>,
+        world: impl Fn() -> String + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            host,
+            specs: specs.into_iter().collect(),
+            world: Box::new(world),
+            state_dir: "/var/lib/detc-trial".to_owned(),
+            blobs: BTreeMap::new(),
+            tampers: Vec::new(),
+        }
+    }
+
+    /// A trial on a memory host, whose files are the world. What detc keeps for itself on a host is left out.
+    pub fn in_memory(host: MemoryHost, specs: impl IntoIterator<Item = Value>) -> Self {
+        let seen = host.clone();
+        Self::new(Arc::new(host), specs, move || seen.with_files(|files| files.dump("/var/lib/detc-trial")))
+    }
+
+    /// Keeps what detc needs for itself on the host in the folder `state_dir`.
+    #[must_use]
+    pub fn with_state_dir(mut self, state_dir: impl Into<String>) -> Self {
+        self.state_dir = state_dir.into();
+        self
+    }
+
+    /// Adds the content of a file that a spec names.
+    #[must_use]
+    pub fn with_blob(mut self, content: impl Into<Arc<[u8]>>) -> Self {
+        let content = content.into();
+        self.blobs.insert(Digest::of(&content), content);
+        self
+    }
+
+    /// Adds something that somebody else does to the resource behind its back, in words that follow "when": `its file is
+    /// removed`. It is done when the resource is as the first spec says, and has to be seen, and undone.
+    #[must_use]
+    pub fn tampered(mut self, when: &'static str, tamper: impl Fn() + Send + Sync + 'static) -> Self {
+        self.tampers.push((when, Arc::new(tamper)));
+        self
+    }
+}
+
+impl fmt::Debug for Trial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trial").field("host", &self.host).field("specs", &self.specs).finish_non_exhaustive()
+    }
+}
+
+/// Tries every law of [`Resource`] on a kind, each time in a new world. Returns the laws that were broken; none: the kind
+/// conforms.
+///
+/// It takes a few calls of the host for each call that the resource makes, squared; on a memory host that is milliseconds.
+/// A runtime with time is needed.
+///
+/// # Panics
+/// When the trial has no spec.
+pub async fn check_resource<R: Resource>(trial: impl Fn() -> Trial) -> Vec<Violation> {
+    let registry = Registry::new().with_resource::<R>();
+    check_kind(&**registry.kind(R::KIND).expect("invariant: it was just registered"), &trial).await
+}
+
+/// The same for an [`Action`]: `apply` makes and changes, `check` looks, and there is nothing to remove.
+///
+/// # Panics
+/// When the trial has no spec.
+pub async fn check_action<A: Action>(trial: impl Fn() -> Trial) -> Vec<Violation> {
+    let registry = Registry::new().with_action::<A>();
+    check_kind(&**registry.kind(A::KIND).expect("invariant: it was just registered"), &trial).await
+}
+
+async fn check_kind(kind: &dyn Kind, trial: &dyn Fn() -> Trial) -> Vec<Violation> {
+    assert!(!trial().specs.is_empty(), "a trial needs a spec");
+    let mut found = Vec::new();
+    let told = laws::check(kind, trial, &mut found).await;
+    // What breaks when nothing goes wrong has to be mended first: every fault would only tell of it again.
+    if let Some(life) = told.filter(|_| found.is_empty()) {
+        faults::check(kind, trial, &life, &mut found).await;
+    }
+    found
+}
+
+/// Takes note of a broken law, once: its first case is the simplest.
+fn note(found: &mut Vec<Violation>, law: &'static str, detail: impl Into<String>) {
+    if found.iter().all(|violation| violation.law != law) {
+        found.push(Violation { law, detail: detail.into() });
+    }
+}

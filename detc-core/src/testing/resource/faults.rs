@@ -1,0 +1,103 @@
+//! The laws of a life in which one call goes wrong: whatever happens, it comes to what it comes to when nothing happens.
+
+use super::laws::{Life, Lived, difference_of, name};
+use super::stage::{Ended, Stage, Step};
+use super::watched::Fault;
+use super::{Trial, note};
+use crate::action::{CrashClass, ErrorClass};
+use crate::model::Observation;
+use crate::resource::Kind;
+use crate::testing::Violation;
+
+pub(super) async fn check(
+    kind: &dyn Kind,
+    trial: &dyn Fn() -> Trial,
+    life: &Life,
+    found: &mut Vec<Violation>,
+) {
+    unseen_laws(kind, trial, life, found).await;
+    // Nobody does once more what must not be done twice.
+    if life.crash == CrashClass::AtMostOnce {
+        return;
+    }
+    for (at, lived) in life.steps.iter().enumerate() {
+        for call in 0..lived.calls.len() {
+            for fault in [Fault::CutBefore, Fault::CutAfter, Fault::AnswerLost, Fault::Unreachable] {
+                let mut stage = Stage::new(kind, trial());
+                for before in &life.steps[..at] {
+                    stage.take(before.step, None).await;
+                }
+                fault_laws(&mut stage, lived, (call, fault), found).await;
+            }
+        }
+    }
+}
+
+/// That a host which can not be looked at never has nothing.
+async fn unseen_laws(kind: &dyn Kind, trial: &dyn Fn() -> Trial, life: &Life, found: &mut Vec<Violation>) {
+    const LAW: &str = "what can not be found out is unknown, neither absent nor changed";
+    let last = life.steps.iter().rposition(|lived| lived.step != Step::Remove).unwrap_or_default();
+    let mut stage = Stage::new(kind, trial());
+    for lived in &life.steps[..=last] {
+        stage.take(lived.step, None).await;
+    }
+    let Some(Ok(whole)) = stage.look(last, None).await else { return };
+    for call in 0..life.look_calls {
+        for fault in [Fault::Unreachable, Fault::Refused, Fault::AnswerLost] {
+            let seen = stage.look(last, Some((call, fault))).await;
+            let what = match seen {
+                Some(Ok(Observation::Absent | Observation::Needed(_))) => "absent",
+                Some(Ok(seen @ Observation::Present(_))) if seen.fingerprint() != whole.fingerprint() => {
+                    "changed"
+                }
+                _ => continue,
+            };
+            let calls = stage.watched.touched();
+            note(found, LAW, format!("a look that {fault} {} says that it is {what}", calls[call]));
+        }
+    }
+}
+
+async fn fault_laws(
+    stage: &mut Stage<'_>,
+    lived: &Lived,
+    (call, fault): (usize, Fault),
+    found: &mut Vec<Violation>,
+) {
+    const LOST: &str = "what may have happened is told as such";
+    let step = match lived.step {
+        Step::Make(at) => name(at),
+        Step::Remove => "the removal".to_owned(),
+    };
+    let case = format!("{step}, which {fault} {}", lived.calls[call]);
+    let before = stage.world();
+    let ended = stage.take(lived.step, Some((call, fault))).await;
+    match &ended {
+        Ended::Hangs => note(found, "every call ends", case.clone()),
+        Ended::Failed(error)
+            if error.class() != ErrorClass::OutcomeUnknown
+                && stage.world() != before
+                && fault == Fault::AnswerLost =>
+        {
+            let detail = format!(
+                "{case}: it happened, and the error is {:?}: {}",
+                error.class(),
+                error.full_message()
+            );
+            note(found, LOST, detail);
+        }
+        _ => {}
+    }
+    const LAW: &str = "what was cut short is finished by the next try, as if nothing had happened";
+    let again = stage.settle(lived.step).await;
+    let now = stage.world();
+    if !again.is_well() {
+        note(found, LAW, format!("{case}: the next try: {}", again.words()));
+    } else if now != lived.world {
+        note(found, LAW, format!("{case}: {}", difference_of(&lived.world, &now)));
+    } else if let Step::Make(at) = lived.step
+        && let Some(why) = stage.difference(at).await
+    {
+        note(found, LAW, format!("{case}: {why}"));
+    }
+}
