@@ -87,6 +87,7 @@ impl Bench {
             resource: &self.id,
             identity: &self.id,
             host: Some(&self.host),
+            backends: const { &detc_core::backend::Backends::none() },
             recorded: self.recorded.as_ref(),
             triggers: self.triggers.as_deref(),
             scope: &self.scope,

@@ -3,7 +3,9 @@
 pub mod host;
 pub mod limited;
 pub mod memory;
+mod own;
 
 pub use host::{Host, HostError};
 pub use limited::LimitedHost;
 pub use memory::MemoryHost;
+pub use own::Backends;

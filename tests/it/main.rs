@@ -9,3 +9,4 @@ mod crash;
 mod embedding;
 mod modules;
 mod support;
+mod tutorial;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::ActionError;
-use crate::backend::Host;
+use crate::backend::{Backends, Host};
 use crate::model::{Digest, RecordBody, ResourceId};
 
 /// The surroundings of one call of `check`, `apply`, `observe` and the like.
@@ -22,6 +22,8 @@ pub struct CxParts<'a> {
     pub identity: &'a ResourceId,
     /// The host it lives on.
     pub host: Option<&'a Arc<dyn Host>>,
+    /// The program's own backends.
+    pub backends: &'a Backends,
     /// What is recorded of the resource.
     pub recorded: Option<&'a RecordBody>,
     /// The trigger token it should be restarted for.
@@ -63,6 +65,22 @@ impl<'a> ActionCx<'a> {
         self.parts.host.ok_or_else(|| {
             ActionError::permanent(format!("{} names no host", self.parts.resource))
                 .with_hint("give it a `host` that is declared under `hosts`")
+        })
+    }
+
+    /// The backend of this type that the program has
+    /// [registered](crate::resource::Registry::with_backend): a client of something that is no host.
+    ///
+    /// # Errors
+    /// When it has registered none.
+    pub fn backend<T: Send + Sync + 'static>(&self) -> Result<Arc<T>, ActionError> {
+        self.parts.backends.get::<T>().ok_or_else(|| {
+            let name = std::any::type_name::<T>();
+            ActionError::permanent(format!(
+                "{} needs the backend {name}, which this program does not have",
+                self.parts.resource
+            ))
+            .with_hint("add it to the registry, with `Registry::with_backend`")
         })
     }
 

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use super::erased::Typed;
 use super::value::ValueKind;
 use super::{Kind, Resource};
-use crate::backend::{Host, HostError};
+use crate::backend::{Backends, Host, HostError};
 use crate::model::{HostName, HostSpec};
 
 /// Makes hosts of one sort from their specs.
@@ -36,6 +36,7 @@ pub trait Connector: Debug + Send + Sync + 'static {
 pub struct Registry {
     kinds: BTreeMap<&'static str, Arc<dyn Kind>>,
     connectors: BTreeMap<&'static str, Arc<dyn Connector>>,
+    backends: Backends,
 }
 
 impl Registry {
@@ -75,6 +76,20 @@ impl Registry {
         self
     }
 
+    /// Adds a backend that kinds find by its type, with
+    /// [`ActionCx::backend`](crate::action::ActionCx::backend): a client, a pool, a handle on the application itself. It
+    /// takes the place of another of its type.
+    #[must_use]
+    pub fn with_backend<T: Send + Sync + 'static>(mut self, backend: Arc<T>) -> Self {
+        self.backends = self.backends.with(backend);
+        self
+    }
+
+    /// The program's own backends.
+    pub fn backends(&self) -> &Backends {
+        &self.backends
+    }
+
     /// The kind called `name`.
     pub fn kind(&self, name: &str) -> Option<&Arc<dyn Kind>> {
         self.kinds.get(name)
@@ -101,6 +116,7 @@ impl Debug for Registry {
         f.debug_struct("Registry")
             .field("kinds", &self.kinds.keys())
             .field("connectors", &self.connectors.keys())
+            .field("backends", &self.backends)
             .finish()
     }
 }

@@ -47,23 +47,27 @@ use serde_json::Value;
 
 use super::Violation;
 use crate::action::Action;
-use crate::backend::{Host, MemoryHost};
+use crate::backend::{Backends, Host, MemoryHost};
 use crate::model::Digest;
 use crate::resource::{Kind, Registry, Resource};
 
+mod calls;
 mod faults;
 mod laws;
 mod stage;
 #[cfg(test)]
 mod tests;
-mod watched;
+
+pub use calls::{CallError, Calls};
 
 /// What somebody else does to a resource, and what that is called.
 type Tamper = (&'static str, Arc<dyn Fn() + Send + Sync>);
 
 /// A world in which a resource is tried, and what it is tried with.
 pub struct Trial {
-    host: Arc<dyn Host>,
+    host: Option<Arc<dyn Host>>,
+    backends: Backends,
+    calls: Calls,
     specs: Vec<Value>,
     world: Box<dyn Fn() -> String + Send + Sync>,
     state_dir: String,
@@ -82,8 +86,20 @@ impl Trial {
         specs: impl IntoIterator<Item = Value>,
         world: impl Fn() -> String + Send + Sync + 'static,
     ) -> Self {
+        Self { host: Some(host), ..Self::of_backend(Calls::new(), specs, world) }
+    }
+
+    /// A trial of a resource that lives on no host. `calls` are those of the test double of its backend, which
+    /// [`with_backend`](Self::with_backend) adds; the rest is as in [`new`](Self::new).
+    pub fn of_backend(
+        calls: Calls,
+        specs: impl IntoIterator<Item = Value>,
+        world: impl Fn() -> String + Send + Sync + 'static,
+    ) -> Self {
         Self {
-            host,
+            host: None,
+            backends: Backends::none(),
+            calls,
             specs: specs.into_iter().collect(),
             world: Box::new(world),
             state_dir: "/var/lib/detc-trial".to_owned(),
@@ -96,6 +112,13 @@ impl Trial {
     pub fn in_memory(host: MemoryHost, specs: impl IntoIterator<Item = Value>) -> Self {
         let seen = host.clone();
         Self::new(Arc::new(host), specs, move || seen.with_files(|files| files.dump("/var/lib/detc-trial")))
+    }
+
+    /// Adds a backend that the resource finds by its type.
+    #[must_use]
+    pub fn with_backend<T: Send + Sync + 'static>(mut self, backend: Arc<T>) -> Self {
+        self.backends = self.backends.with(backend);
+        self
     }
 
     /// Keeps what detc needs for itself on the host in the folder `state_dir`.

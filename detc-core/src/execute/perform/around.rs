@@ -181,6 +181,7 @@ impl Surroundings {
             resource: id,
             identity: base.and_then(|body| body.made_as.as_ref()).unwrap_or(id),
             host: self.host(host)?,
+            backends: self.registry.backends(),
             recorded: base,
             triggers: token,
             scope: &self.scope,

@@ -1,8 +1,8 @@
 //! The laws of a life in which one call goes wrong: whatever happens, it comes to what it comes to when nothing happens.
 
+use super::calls::Fault;
 use super::laws::{Life, Lived, difference_of, name};
 use super::stage::{Ended, Stage, Step};
-use super::watched::Fault;
 use super::{Trial, note};
 use crate::action::{CrashClass, ErrorClass};
 use crate::model::Observation;
@@ -52,7 +52,7 @@ async fn unseen_laws(kind: &dyn Kind, trial: &dyn Fn() -> Trial, life: &Life, fo
                 }
                 _ => continue,
             };
-            let calls = stage.watched.touched();
+            let calls = stage.calls.touched();
             note(found, LAW, format!("a look that {fault} {} says that it is {what}", calls[call]));
         }
     }

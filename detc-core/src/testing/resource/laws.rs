@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::calls::Touched;
 use super::stage::{Ended, Stage, Step};
-use super::watched::Touched;
 use super::{Trial, note};
 use crate::action::{CrashClass, Footprint, Place};
 use crate::execute::{Checked, Phase};
@@ -44,7 +44,7 @@ pub(super) async fn check(
             difference_law(&stage, at, found).await;
         }
         let ended = stage.take(Step::Make(at), None).await;
-        let calls = stage.watched.touched();
+        let calls = stage.calls.touched();
         let Ended::Made(output) = ended else {
             note(
                 found,
@@ -69,7 +69,7 @@ pub(super) async fn check(
     let last = stage.trial.specs.len() - 1;
     let world = stage.world();
     stage.look(last, None).await;
-    let look_calls = stage.watched.touched().len();
+    let look_calls = stage.calls.touched().len();
     looked(&stage, &world, found);
     if kind.facts().traits.removal == Removal::Delete {
         steps.push(removal_laws(&mut stage, last, &empty, found).await?);
@@ -128,7 +128,7 @@ async fn look_laws(stage: &Stage<'_>, empty: &str, found: &mut Vec<Violation>) {
 /// That the look that was just made has changed nothing.
 fn looked(stage: &Stage<'_>, before: &str, found: &mut Vec<Violation>) {
     const LAW: &str = "looking changes nothing";
-    if let Some(changing) = stage.watched.touched().into_iter().find(|call| call.changes) {
+    if let Some(changing) = stage.calls.touched().into_iter().find(|call| call.changes) {
         note(found, LAW, format!("it does {changing}"));
     } else if stage.world() != before {
         note(found, LAW, difference_of(before, &stage.world()));
@@ -148,12 +148,14 @@ async fn difference_law(stage: &Stage<'_>, at: usize, found: &mut Vec<Violation>
 fn footprint_law(stage: &Stage<'_>, at: usize, calls: &[Touched], found: &mut Vec<Violation>) {
     let Ok(footprint) = stage.footprint(at) else { return };
     let state_dir = Place::path(&stage.trial.state_dir);
+    // What a backend that is no host touches has no path.
     let is_declared = |call: &Touched| {
         let place = Place::path(&call.path);
         let is_within = |outer: &Place| place == *outer || place.lies_within(outer);
         // The missing parents of what is made are made with it.
         let leads_to = |inner: &Place| call.what == "make_dir" && inner.lies_within(&place);
         footprint.more
+            || call.what == "change"
             || footprint.writes.iter().any(|declared| is_within(declared) || leads_to(declared))
             || is_within(&state_dir)
             || leads_to(&state_dir)
@@ -232,7 +234,7 @@ async fn removal_laws(
 ) -> Option<Lived> {
     const GONE: &str = "what was removed is gone, with all that was made for it";
     let ended = stage.take(Step::Remove, None).await;
-    let calls = stage.watched.touched();
+    let calls = stage.calls.touched();
     if !ended.is_well() {
         note(found, GONE, ended.words());
         return None;

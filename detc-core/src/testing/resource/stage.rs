@@ -10,9 +10,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Trial;
-use super::watched::{Fault, Watched};
+use super::calls::{Calls, Fault, Watched};
 use crate::action::{ActionCx, ActionError, CrashClass, CxParts, Footprint};
-use crate::backend::Host;
+use crate::backend::{Backends, Host};
 use crate::execute::{Checked, Phase, judge};
 use crate::model::{Digest, Doc, Observation, RecordBody, ResourceId};
 use crate::resource::{Kind, Removed};
@@ -63,8 +63,9 @@ pub(super) struct Stage<'a> {
     pub(super) kind: &'a dyn Kind,
     id: ResourceId,
     pub(super) trial: Trial,
-    pub(super) watched: Watched,
-    host: Arc<dyn Host>,
+    pub(super) calls: Calls,
+    host: Option<Arc<dyn Host>>,
+    backends: Backends,
     blobs: BTreeMap<Digest, Arc<[u8]>>,
     /// What is recorded: the last spec that was applied, and its output.
     pub(super) recorded: Option<RecordBody>,
@@ -76,11 +77,13 @@ pub(super) struct Stage<'a> {
 
 impl<'a> Stage<'a> {
     pub(super) fn new(kind: &'a dyn Kind, trial: Trial) -> Self {
-        let watched = Watched::new(trial.host.clone());
-        let host: Arc<dyn Host> = Arc::new(watched.clone());
+        let calls = trial.calls.clone();
+        let watched = |host| Arc::new(Watched::new(host, calls.clone())) as Arc<dyn Host>;
+        let host = trial.host.clone().map(watched);
+        let backends = trial.backends.clone();
         let id = ResourceId::new(kind.facts().name, "trial").expect("invariant: a kind's name begins an id");
         let blobs = trial.blobs.clone();
-        Self { kind, id, trial, watched, host, blobs, recorded: None, at: 0, begun_before: false }
+        Self { kind, id, trial, calls, host, backends, blobs, recorded: None, at: 0, begun_before: false }
     }
 
     pub(super) fn spec(&self, at: usize) -> &Value {
@@ -102,7 +105,7 @@ impl<'a> Stage<'a> {
         at: usize,
         fault: Option<(usize, Fault)>,
     ) -> Option<Result<Observation, ActionError>> {
-        self.watched.begin(fault);
+        self.calls.begin(fault);
         let cx = self.cx();
         self.until_cut(self.kind.observe(self.spec(at), &cx)).await.ok()
     }
@@ -115,7 +118,7 @@ impl<'a> Stage<'a> {
                 self.make(at, is_there, fault).await
             }
             Step::Remove => {
-                self.watched.begin(fault);
+                self.calls.begin(fault);
                 let cx = self.cx();
                 let removed = self.until_cut(self.kind.delete(self.spec(self.at), &cx)).await;
                 removed.map_or_else(|lost| lost, |removed| removed.map_or_else(Ended::Failed, Ended::Removed))
@@ -154,7 +157,7 @@ impl<'a> Stage<'a> {
     /// Makes it, or changes what is there, by the spec of this index.
     pub(super) async fn make(&mut self, at: usize, is_there: bool, fault: Option<(usize, Fault)>) -> Ended {
         self.at = at;
-        self.watched.begin(fault);
+        self.calls.begin(fault);
         let cx = self.cx();
         let made = match is_there {
             true => self.until_cut(self.kind.update(self.spec(at), &cx)).await,
@@ -204,7 +207,8 @@ impl<'a> Stage<'a> {
         ActionCx::new(CxParts {
             resource: &self.id,
             identity: &self.id,
-            host: Some(&self.host),
+            host: self.host.as_ref(),
+            backends: &self.backends,
             recorded: self.recorded.as_ref(),
             triggers: None,
             scope: "trial",
@@ -220,7 +224,7 @@ impl<'a> Stage<'a> {
         let mut call = call;
         let driven = poll_fn(|cx| match call.as_mut().poll(cx) {
             Poll::Ready(done) => Poll::Ready(Ok(done)),
-            Poll::Pending if self.watched.is_cut() => Poll::Ready(Err(Ended::CutOff)),
+            Poll::Pending if self.calls.is_cut() => Poll::Ready(Err(Ended::CutOff)),
             Poll::Pending => Poll::Pending,
         });
         tokio::time::timeout(CALL_TIME_MAX, driven).await.unwrap_or(Err(Ended::Hangs))

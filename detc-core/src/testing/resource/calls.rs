@@ -1,11 +1,13 @@
-//! A host whose calls are written down, and one of which goes wrong.
+//! The calls that a resource makes of its backend: they are written down, and one of them goes wrong.
 
 use std::fmt::{self, Display};
 use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use thiserror::Error;
 
+use crate::action::{ActionError, ErrorClass};
 use crate::backend::host::{Command, Host, HostError, Output, Ownership, Remove, Stat};
 
 /// How a call goes wrong.
@@ -17,7 +19,7 @@ pub(super) enum Fault {
     CutAfter,
     /// It happens, and the answer is lost.
     AnswerLost,
-    /// The host is not reached any more.
+    /// The backend is not reached any more.
     Unreachable,
     /// The right to do it is missing.
     Refused,
@@ -29,7 +31,7 @@ impl Display for Fault {
             Self::CutBefore => "was cut off before",
             Self::CutAfter => "was cut off after",
             Self::AnswerLost => "lost the answer of",
-            Self::Unreachable => "reached the host no more from",
+            Self::Unreachable => "reached nothing any more from",
             Self::Refused => "was refused",
         })
     }
@@ -58,16 +60,61 @@ struct Watch {
     is_cut: bool,
 }
 
-/// A host whose calls are written down. Cloning gives another handle on the same.
-#[derive(Clone, Debug)]
-pub(super) struct Watched {
-    inner: Arc<dyn Host>,
+/// The calls that a resource makes of a backend that is no host. The test double of the backend passes each call through
+/// [`look`](Calls::look) or [`change`](Calls::change), so that the suite can cut it off, or lose its answer.
+///
+/// Cloning gives another handle on the same.
+#[derive(Clone, Debug, Default)]
+pub struct Calls {
     watch: Arc<Mutex<Watch>>,
 }
 
-impl Watched {
-    pub(super) fn new(inner: Arc<dyn Host>) -> Self {
-        Self { inner, watch: Arc::default() }
+/// A call went wrong, because it was to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// It happened, and the answer was lost.
+    #[error("the answer was lost")]
+    AnswerLost,
+    /// The backend was not reached, and nothing happened.
+    #[error("there was no way to it")]
+    Unreachable,
+    /// The backend refused, and nothing happened.
+    #[error("it was refused")]
+    Refused,
+}
+
+impl From<CallError> for ActionError {
+    fn from(error: CallError) -> Self {
+        let class = match error {
+            CallError::AnswerLost => ErrorClass::OutcomeUnknown,
+            CallError::Unreachable => ErrorClass::Unreachable,
+            CallError::Refused => ErrorClass::Permanent,
+        };
+        Self::new(class, error.to_string())
+    }
+}
+
+impl Calls {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Makes a call that only looks, called `what`: `get /flags/a`.
+    ///
+    /// # Errors
+    /// When it is to go wrong.
+    pub async fn look<T>(&self, what: &str, call: impl Future<Output = T> + Send) -> Result<T, CallError> {
+        self.call(Touched { what: "look", path: what.to_owned(), changes: false }, call).await
+    }
+
+    /// Makes a call that changes something, or may, called `what`: `put /flags/a`.
+    ///
+    /// # Errors
+    /// When it is to go wrong.
+    pub async fn change<T>(&self, what: &str, call: impl Future<Output = T> + Send) -> Result<T, CallError> {
+        self.call(Touched { what: "change", path: what.to_owned(), changes: true }, call).await
     }
 
     fn lock(&self) -> MutexGuard<'_, Watch> {
@@ -89,12 +136,12 @@ impl Watched {
         self.lock().is_cut
     }
 
-    fn note(&self, what: &'static str, path: &str, changes: bool) -> Option<Fault> {
+    fn note(&self, call: Touched) -> Option<Fault> {
         let mut watch = self.lock();
         let index = watch.touched.len();
-        watch.touched.push(Touched { what, path: path.to_owned(), changes });
+        watch.touched.push(call);
         let (at, fault) = watch.fault?;
-        // A host that is away stays away for the rest of it.
+        // A backend that is away stays away for the rest of it.
         let is_hit = index == at || (fault == Fault::Unreachable && index > at);
         is_hit.then_some(fault)
     }
@@ -104,30 +151,51 @@ impl Watched {
         std::future::pending::<()>().await;
     }
 
-    /// Makes a call, unless or until it goes wrong.
+    async fn call<T>(&self, touched: Touched, call: impl Future<Output = T> + Send) -> Result<T, CallError> {
+        match self.note(touched) {
+            None => Ok(call.await),
+            Some(Fault::CutBefore) => {
+                self.cut().await;
+                Ok(call.await)
+            }
+            Some(Fault::CutAfter) => {
+                let done = call.await;
+                self.cut().await;
+                Ok(done)
+            }
+            Some(Fault::AnswerLost) => {
+                call.await;
+                Err(CallError::AnswerLost)
+            }
+            Some(Fault::Unreachable) => Err(CallError::Unreachable),
+            Some(Fault::Refused) => Err(CallError::Refused),
+        }
+    }
+}
+
+/// A host whose calls are written down.
+#[derive(Debug)]
+pub(super) struct Watched {
+    inner: Arc<dyn Host>,
+    calls: Calls,
+}
+
+impl Watched {
+    pub(super) fn new(inner: Arc<dyn Host>, calls: Calls) -> Self {
+        Self { inner, calls }
+    }
+
     async fn call<T, F: Future<Output = Result<T, HostError>> + Send>(
         &self,
         (what, path, changes): (&'static str, &str, bool),
         call: F,
     ) -> Result<T, HostError> {
         let (host, words) = (self.to_string(), format!("{what} {path}"));
-        match self.note(what, path, changes) {
-            None => call.await,
-            Some(Fault::CutBefore) => {
-                self.cut().await;
-                call.await
-            }
-            Some(Fault::CutAfter) => {
-                let done = call.await;
-                self.cut().await;
-                done
-            }
-            Some(Fault::AnswerLost) => {
-                call.await?;
-                Err(HostError::AnswerLost { host, what: words })
-            }
-            Some(Fault::Unreachable) => Err(HostError::Unreachable { host, what: "no answer".to_owned() }),
-            Some(Fault::Refused) => {
+        match self.calls.call(Touched { what, path: path.to_owned(), changes }, call).await {
+            Ok(done) => done,
+            Err(CallError::AnswerLost) => Err(HostError::AnswerLost { host, what: words }),
+            Err(CallError::Unreachable) => Err(HostError::Unreachable { host, what: "no answer".to_owned() }),
+            Err(CallError::Refused) => {
                 Err(HostError::Refused { host, what: words, source: ErrorKind::PermissionDenied.into() })
             }
         }
