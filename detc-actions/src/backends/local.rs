@@ -15,9 +15,11 @@ use detc_core::model::{HostName, HostSpec};
 use detc_core::resource::Connector;
 
 mod files;
+mod outlive;
 mod owner;
 mod replace;
 mod run;
+mod signals;
 
 /// The machine that the manager runs on.
 ///

@@ -75,6 +75,10 @@ impl CommandSpec {
         Command::new(argv).with_env(self.env.clone()).with_dir(self.dir.clone()).with_timeout(self.timeout())
     }
 
+    fn program(&self) -> &str {
+        self.run.first().map_or("", String::as_str)
+    }
+
     fn timeout(&self) -> Duration {
         self.timeout_ms.map_or(TIMEOUT, Duration::from_millis)
     }
@@ -96,6 +100,7 @@ impl CommandSpec {
     async fn execute(&self, cx: &ActionCx<'_>) -> Result<CommandOutput, ActionError> {
         let mut command = self.command(&self.run);
         command.env.insert(orphan::VARIABLE.to_owned(), orphan::mark(cx));
+        let command = command.outliving(orphan::kept(cx));
         let output = cx.host()?.run(&command).await.map_err(|error| self.not_run(cx, error))?;
         let ExitStatus::Code(code @ 0) = output.status else { return Err(self.failed(cx, &output)) };
         if let Some(path) = &self.creates
@@ -135,7 +140,7 @@ impl CommandSpec {
         if output.truncated {
             said.push('…');
         }
-        let program = self.run.first().map_or("", String::as_str);
+        let program = self.program();
         let message = format!("`{program}` of {} ended with {}", cx.resource(), output.status);
         ActionError::permanent(if said.is_empty() { message } else { format!("{message}:\n{said}") })
     }
@@ -197,7 +202,7 @@ impl Resource for CommandSpec {
         Ok(match self.is_done(cx).await? {
             Some(true) => Observation::Present(Present::new()),
             Some(false) => Observation::Absent,
-            None => match orphan::find(cx).await? {
+            None => match orphan::find(cx, self.program()).await? {
                 Some(orphan) => Observation::Unknown(orphan.still_runs()),
                 None => Observation::Unobservable,
             },
@@ -206,7 +211,7 @@ impl Resource for CommandSpec {
 
     async fn create(&self, cx: &ActionCx<'_>) -> Result<CommandOutput, ActionError> {
         // What was seen before an earlier try had ended says nothing: it may have done it since. So it is looked again.
-        if let Some(orphan) = orphan::wait(cx, self.timeout()).await? {
+        if let Some(orphan) = orphan::wait(cx, self.program(), self.timeout()).await? {
             return Err(ActionError::outcome_unknown(orphan.has_ended()));
         }
         if cx.begun_before() && self.is_done(cx).await? == Some(true) {
@@ -218,7 +223,7 @@ impl Resource for CommandSpec {
 
     async fn update(&self, cx: &ActionCx<'_>) -> Result<CommandOutput, ActionError> {
         // It was done before, and is done again since it has changed: that it has been done tells nothing.
-        orphan::wait(cx, self.timeout()).await?;
+        orphan::wait(cx, self.program(), self.timeout()).await?;
         self.execute(cx).await
     }
 

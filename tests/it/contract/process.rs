@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Place, until};
+use crate::support::{Place, fleet, until};
 
 /// A daemon that writes a line for each start, in that line what its configuration was.
 fn daemon(place: &Place) -> Value {
@@ -52,6 +52,28 @@ fn a_process_is_restarted_once_when_what_it_restarts_on_changed_and_only_then() 
     let second = daemons(&place);
     assert!(second.len() == 1 && second != first);
     place.fleet(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
+fn what_the_manager_is_made_to_ignore_a_process_does_not() {
+    let place = Place::new();
+    place.desire(&[json!({
+        "kind": "process", "name": "web", "dir": place.text(""), "command": ["/bin/sleep", "1000"],
+        "stop": { "signal": "HUP", "grace_ms": 20_000 },
+    })]);
+    let mut ignoring = std::process::Command::new("/bin/sh");
+    ignoring.current_dir(place.dir()).args(["-c", "trap '' HUP INT QUIT; exec \"$@\"", "sh"]);
+    ignoring.arg(fleet()).args(["apply", "--yes"]);
+    place.start_as(ignoring, &["apply", "--yes"]).wait().exits(0);
+    let pids = place.processes();
+    assert!(!pids.is_empty());
+    for pid in pids {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim();
+        let ignored = u64::from_str_radix(ignored, 16).unwrap();
+        assert_eq!(ignored & 0b111, 0, "of {pid}: HUP, INT, QUIT: {ignored:x}");
+    }
+    place.fleet(&["destroy", "--yes"]).exits(0);
 }
 
 #[test]

@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use crate::support::{Place, Ran, Running, until};
 
-/// Begins, waits until it is let go, and leaves a line. What tells that it is done tells it only then.
-const SCRIPT: &str =
-    "echo $$ > pid; echo begun >> begun; until [ -e go ]; do sleep 0.02; done; echo x >> ledger; : > made";
+/// Begins, waits until it is let go, and leaves a line. What tells that it is done tells it only then. It prints all the
+/// time, and whoever reads that is gone.
+const SCRIPT: &str = "cut -d\" \" -f5 /proc/$$/stat > group; echo begun >> begun; until [ -e go ]; do echo out; echo err >&2; sleep 0.02; done; \
+                      echo out; echo err >&2; echo x >> ledger; : > made";
 
 struct Orphaned(Place);
 
@@ -48,8 +49,8 @@ impl Orphaned {
         running.wait()
     }
 
-    fn pid(&self) -> String {
-        self.0.read("pid").trim_end().to_owned()
+    fn group(&self) -> String {
+        self.0.read("group").trim_end().to_owned()
     }
 
     /// It was begun once and done once, and there is nothing left to do.
@@ -108,13 +109,13 @@ fn a_command_that_outlasts_the_patience_of_the_next_apply_is_named_and_never_dou
     let place = Place::new();
     let [(field, value), _] = guards(&place);
     let orphaned = Orphaned::in_place(place, &json!({ field: value, "timeout_ms": 200 }));
-    let pid = orphaned.pid();
+    let group = orphaned.group();
     // The second and third are new runs: they know it from the ones that failed.
     for _ in 0..3 {
         let ran = orphaned.0.fleet(&["--json", "apply", "--yes"]).exits(1).json();
         let error = format!(
-            "process {pid} (`sh`), which an earlier try of command/c started, still runs after 200 ms; wait \
-             for its end, or end it with `kill {pid}` on here, and apply again"
+            "process group {group} (`/bin/sh`), which an earlier try of command/c started, still runs after 200 ms; wait \
+             for its end, or end it with `kill -TERM -{group}` on here, and apply again"
         );
         assert_eq!(ran["failures"][0]["error"], error, "{ran}");
     }
@@ -127,8 +128,10 @@ fn a_command_that_outlasts_the_patience_of_the_next_apply_is_named_and_never_dou
 #[test]
 fn an_unguarded_command_that_still_runs_is_named_and_not_run_again_even_where_a_person_says_so() {
     let orphaned = Orphaned::new(&json!({}));
-    let names_it =
-        format!("process {} (`sh`), which an earlier try of command/c started, still runs", orphaned.pid());
+    let names_it = format!(
+        "process group {} (`/bin/sh`), which an earlier try of command/c started, still runs",
+        orphaned.group()
+    );
     orphaned.0.fleet(&["apply", "--yes"]).exits(1).shows(&names_it).shows("--settle");
     orphaned.0.fleet(&["apply", "--yes", "--settle", "not-done=command/c"]).exits(1).shows(&names_it);
     orphaned.let_go();

@@ -4,6 +4,7 @@
 
 use std::io::{self, ErrorKind};
 use std::process::Stdio;
+use std::sync::Once;
 use std::time::Duration;
 
 use detc_core::backend::HostError;
@@ -14,7 +15,7 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin};
 
-use super::LocalHost;
+use super::{LocalHost, outlive, signals};
 
 /// How long a command has, after its deadline, to clean up and go by itself: what databases and package managers need
 /// to put their locks away.
@@ -24,6 +25,13 @@ const GRACE: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 pub(super) async fn run(host: &LocalHost, command: &Command) -> Result<Output, HostError> {
+    match &command.outliving {
+        Some(kept) => outlive::run(host, command, kept).await,
+        None => run_plain(host, command).await,
+    }
+}
+
+pub(super) async fn run_plain(host: &LocalHost, command: &Command) -> Result<Output, HostError> {
     let mut child = spawn(host, command).await?;
     // Dropped before `child`: while its leader is not waited for, the group's number is ours.
     let mut group = Group::of(&child);
@@ -62,6 +70,8 @@ pub(super) async fn run(host: &LocalHost, command: &Command) -> Result<Output, H
 }
 
 async fn spawn(host: &LocalHost, command: &Command) -> Result<Child, HostError> {
+    static SIGNALS: Once = Once::new();
+    SIGNALS.call_once(signals::keep_to_ourselves);
     let mut process = tokio::process::Command::new(command.program());
     process
         .args(&command.argv[1..])

@@ -26,8 +26,8 @@ pub(super) const VARIABLE: &str = "DETC_COMMAND";
 /// down by being looked for.
 const WAITS: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
 
-/// Prints when it started, number and name of each process that carries the mark `$1` and is under way. One that has no name
-/// has just ended.
+/// Prints when it started, and the number of the group, of each process that carries the mark `$1` and is under way. One
+/// that has no name has just ended.
 const SCRIPT: &str = r#"
 [ -r /proc/self/environ ] || exit 0
 for tool in cat grep readlink; do command -v "$tool" >/dev/null || { echo "there is no $tool" >&2; exit 1; }; done
@@ -42,7 +42,7 @@ for file in $(grep -lsF -- "DETC_COMMAND=$1" /proc/[0-9]*/environ); do
     case $(readlink "/proc/$pid/fd/1")$(readlink "/proc/$pid/fd/2") in *pipe:*|*socket:*) ;; *) continue ;; esac
   fi
   name=$(cat "/proc/$pid/comm" 2>/dev/null)
-  [ -z "$name" ] || printf '%s %s %s\n' "$began" "$pid" "$name"
+  [ -z "$name" ] || printf '%s %s\n' "$began" "$group"
 done
 exit 0
 "#;
@@ -51,6 +51,11 @@ exit 0
 /// the id, for people.
 pub(super) fn mark(cx: &ActionCx<'_>) -> String {
     format!("{}:{}", marker(cx), cx.identity())
+}
+
+/// The folder in which what it prints is kept while it runs.
+pub(super) fn kept(cx: &ActionCx<'_>) -> String {
+    format!("{}/run/{}", cx.state_dir().trim_end_matches('/'), marker(cx))
 }
 
 fn marker(cx: &ActionCx<'_>) -> String {
@@ -62,11 +67,11 @@ fn marker(cx: &ActionCx<'_>) -> String {
     marker
 }
 
-/// A process of an earlier try, in words: `None` when there is none, or when no earlier try can be under way.
+/// An earlier try that runs `program`, in words: `None` when there is none, or when no earlier try can be under way.
 ///
 /// # Errors
 /// When looking failed: nothing is known then.
-pub(super) async fn find(cx: &ActionCx<'_>) -> Result<Option<Orphan>, ActionError> {
+pub(super) async fn find(cx: &ActionCx<'_>, program: &str) -> Result<Option<Orphan>, ActionError> {
     if !cx.begun_before() {
         return Ok(None);
     }
@@ -78,21 +83,22 @@ pub(super) async fn find(cx: &ActionCx<'_>) -> Result<Option<Orphan>, ActionErro
     let text = String::from_utf8_lossy(&output.stdout);
     // The first that was started: the others are what it has started itself.
     let found = text.lines().filter_map(|line| {
-        let (began, process) = line.split_once(' ')?;
-        let (pid, program) = process.split_once(' ')?;
-        Some((began.parse::<u64>().ok()?, pid.parse::<u64>().ok()?, (pid, program)))
+        let (began, group) = line.split_once(' ')?;
+        Some((began.parse::<u64>().ok()?, group.parse::<u64>().ok()?))
     });
-    let first = found.min_by_key(|(began, number, _)| (*began, *number)).map(|(_, _, process)| process);
-    Ok(first.map(|(pid, program)| Orphan {
-        pid: pid.to_owned(),
-        what: format!("process {pid} (`{program}`), which an earlier try of {} started", cx.resource()),
+    Ok(found.min().map(|(_, group)| Orphan {
+        group,
+        what: format!(
+            "process group {group} (`{program}`), which an earlier try of {} started",
+            cx.resource()
+        ),
     }))
 }
 
-/// A process of an earlier try.
+/// The process group of an earlier try.
 #[derive(Debug)]
 pub(super) struct Orphan {
-    pid: String,
+    group: u64,
     what: String,
 }
 
@@ -114,14 +120,19 @@ impl Orphan {
 ///
 /// # Errors
 /// When looking failed, and when one still runs after `patience`.
-pub(super) async fn wait(cx: &ActionCx<'_>, patience: Duration) -> Result<Option<Orphan>, ActionError> {
+pub(super) async fn wait(
+    cx: &ActionCx<'_>,
+    program: &str,
+    patience: Duration,
+) -> Result<Option<Orphan>, ActionError> {
     let began = Instant::now();
     let [mut wait, longest] = WAITS;
     let mut last = None;
-    while let Some(orphan) = find(cx).await? {
+    while let Some(orphan) = find(cx, program).await? {
         if began.elapsed() >= patience {
             let message = format!("{} after {} ms", orphan.still_runs(), patience.as_millis());
-            let hint = format!("wait for its end, or end it with `kill {}` on {}", orphan.pid, cx.host()?);
+            let hint =
+                format!("wait for its end, or end it with `kill -TERM -{}` on {}", orphan.group, cx.host()?);
             return Err(ActionError::permanent(message).with_hint(format!("{hint}, and apply again")));
         }
         last = Some(orphan);

@@ -106,7 +106,7 @@ async fn while_one_runs(bench: &Bench, meanwhile: impl AsyncFnOnce()) {
     tokio::select! {
         ended = host.run(&slow) => panic!("{ended:?}"),
         () = async {
-            eventually("it runs", async || orphan::find(&cx).await.unwrap().map(drop)).await;
+            eventually("it runs", async || orphan::find(&cx, "sh").await.unwrap().map(drop)).await;
             meanwhile().await;
         } => {}
     }
@@ -120,7 +120,7 @@ async fn a_try_that_still_runs_is_waited_for_and_then_named() {
         for error in [impatient.create(&bench.cx()).await, impatient.update(&bench.cx()).await] {
             let error = error.unwrap_err();
             assert!(error.to_string().ends_with("started, still runs after 1 ms"), "{error}");
-            assert!(error.hint().unwrap().contains("`kill "), "{error:?}");
+            assert!(error.hint().unwrap().contains("`kill -TERM -"), "{error:?}");
         }
     })
     .await;

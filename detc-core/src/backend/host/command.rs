@@ -18,6 +18,8 @@ pub struct Command {
     pub stdin: Vec<u8>,
     /// How long it may take.
     pub timeout: Duration,
+    /// A folder on the host for its outputs while it runs, where it is to go on unharmed when whoever runs it is gone.
+    pub outliving: Option<String>,
     /// How many bytes of each output stream are kept; more is read, dropped and said so in [`Output::truncated`].
     pub output_max: usize,
 }
@@ -36,6 +38,7 @@ impl Command {
             dir: None,
             stdin: Vec::new(),
             timeout: Duration::from_secs(600),
+            outliving: None,
             output_max: 1 << 20,
         }
     }
@@ -65,6 +68,15 @@ impl Command {
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Lets it go on unharmed when whoever runs it is gone (killed, or cut off): the host keeps its outputs in the folder
+    /// `dir`, which is this command's alone, made for it and removed after it. A host whose commands do so anyhow, or end
+    /// with their caller, leaves it aside.
+    #[must_use]
+    pub fn outliving(mut self, dir: impl Into<String>) -> Self {
+        self.outliving = Some(dir.into());
         self
     }
 
@@ -99,10 +111,10 @@ impl Command {
         {
             return Err(format!("variable {name:?} can not be set"));
         }
-        match &self.dir {
-            Some(dir) => super::file::check_path(dir),
-            None => Ok(()),
+        for dir in [&self.dir, &self.outliving].into_iter().flatten() {
+            super::file::check_path(dir)?;
         }
+        Ok(())
     }
 }
 
