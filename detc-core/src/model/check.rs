@@ -10,7 +10,7 @@ use super::{
     Topology, declared_edges,
 };
 use crate::action::{Footprint, Place};
-use crate::resource::{ChangeEffect, HostNeed, LATER, Registry, nearest};
+use crate::resource::{ChangeEffect, HostNeed, KindFacts, LATER, Registry, nearest};
 
 mod invariants;
 
@@ -254,12 +254,7 @@ impl Desired {
                 names.is_none_or(|names| names.contains(&name.as_str()))
             };
             if !known(facts.fields) && !known(facts.outputs) {
-                let fields = facts.fields.unwrap_or_default();
-                return Err(InvalidState::new(format!(
-                    "`{path}` names no field: {} has {}",
-                    facts.name,
-                    fields.join(", ")
-                )));
+                return Err(no_such_field(&path.to_string(), &name, facts));
             }
         }
         check_parts(resource, &extra.sensitive)
@@ -336,6 +331,22 @@ fn check_parts(resource: &DesiredResource, sensitive: &[FieldPath]) -> Result<()
         }
     }
     Ok(())
+}
+
+/// That neither a field nor an output is called so.
+fn no_such_field(path: &str, name: &str, facts: &KindFacts) -> InvalidState {
+    let (fields, outputs) = (facts.fields.unwrap_or_default(), facts.outputs.unwrap_or_default());
+    let outputs_too =
+        if outputs.is_empty() { String::new() } else { format!(", and the outputs {}", outputs.join(", ")) };
+    let error = InvalidState::new(format!(
+        "`{path}` names no field or output: {} has {}{outputs_too}",
+        facts.name,
+        fields.join(", ")
+    ));
+    match nearest(name, fields.iter().chain(outputs).copied()) {
+        Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+        None => error,
+    }
 }
 
 fn unknown_kind(kind: &str, registry: &Registry) -> InvalidState {

@@ -66,6 +66,25 @@ fn every_kind_of_wrong_resource_names_file_line_and_resource() {
 }
 
 #[test]
+fn a_misspelt_reference_or_sensitive_name_says_what_was_meant() {
+    for (resource, says, hint) in [
+        (
+            r#"{"kind": "value", "name": "a", "input": [{"from": "value/b", "ouput": "input"}]}"#,
+            "value/a: `input`: in the reference",
+            "did you mean `output` by `ouput`?",
+        ),
+        (
+            r#"{"kind": "process", "name": "p", "host": "here", "command": ["/x"], "sensitive": ["pidd"]}"#,
+            "`pidd` names no field or output: process has command, dir, env, health, log, stop, memory_mib, \
+             and the outputs pid, started, log",
+            "did you mean `pid`?",
+        ),
+    ] {
+        plan("s.json", &with(resource)).complains(says).complains(hint).complains("s.json:3");
+    }
+}
+
+#[test]
 fn a_cycle_is_refused_and_told() {
     let one = r#"{"kind": "value", "name": "a", "input": 1, "after": ["value/b"]},"#;
     let other = r#"{"kind": "value", "name": "b", "input": {"from": "value/a", "output": "input"}}"#;
