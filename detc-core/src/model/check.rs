@@ -13,6 +13,7 @@ use crate::action::{Footprint, Place};
 use crate::resource::{ChangeEffect, HostNeed, KindFacts, LATER, Registry, nearest};
 
 mod invariants;
+mod referred;
 
 /// What is wrong with a desired state, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -232,6 +233,7 @@ impl Desired {
         }
         kind.inspect(&resource.spec, !resource.references.is_empty()).map_err(InvalidState::new)?;
         resource.references.iter().try_for_each(|reference| self.check_reference(reference, registry))?;
+        self.check_referred(resource, &**kind, registry)?;
         self.check_sums(resource)?;
         let Some(extra) = resource.given_extra() else { return Ok(()) };
         if !extra.restart_on.is_empty() && facts.traits.change == ChangeEffect::InPlace {
@@ -258,27 +260,6 @@ impl Desired {
             }
         }
         check_parts(resource, &extra.sensitive)
-    }
-
-    fn check_reference(&self, reference: &Reference, registry: &Registry) -> Result<(), InvalidState> {
-        let Some(facts) = registry.kind(reference.from.kind()).map(|kind| kind.facts()) else {
-            return Ok(());
-        };
-        let (Some(fields), Some(outputs)) = (facts.fields, facts.outputs) else { return Ok(()) };
-        let name = reference.output.segments().swap_remove(0);
-        if fields.iter().chain(outputs).any(|known| *known == name) {
-            return Ok(());
-        }
-        let known: Vec<&str> = outputs.iter().chain(fields).copied().collect();
-        let error = InvalidState::new(format!(
-            "a {} has no output `{name}`: it has {}",
-            facts.name,
-            known.join(", ")
-        ));
-        Err(match nearest(&name, known) {
-            Some(near) => error.with_hint(format!("did you mean `{near}`?")),
-            None => error,
-        })
     }
 
     fn host_names(&self) -> String {

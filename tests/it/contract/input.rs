@@ -85,6 +85,57 @@ fn a_misspelt_reference_or_sensitive_name_says_what_was_meant() {
 }
 
 #[test]
+fn a_reference_to_what_does_not_fit_is_found_before_anything_is_done() {
+    let place = Place::new();
+    let number = json!({ "kind": "value", "name": "port", "input": { "number": 8081 } });
+    let hop = json!({ "kind": "value", "name": "hop", "input": { "from": "value/port", "output": "input.number" } });
+    let process = json!({ "kind": "process", "name": "web", "command": ["/bin/sleep", "600"] });
+    let command = |name: &str, from: &str, output: &str| {
+        json!({
+            "kind": "command", "name": name, "run": ["/bin/true"],
+            "env": { "A": { "from": from, "output": output } },
+        })
+    };
+    let mut secret = json!({ "kind": "value", "name": "secret", "input": 4711 });
+    secret["sensitive"] = json!(["input"]);
+    place.desire(&[
+        number.clone(),
+        hop,
+        process.clone(),
+        secret,
+        command("literal", "value/port", "input.number"),
+        command("hop", "value/hop", "input"),
+        command("output", "process/web", "pid"),
+        command("secret", "value/secret", "input"),
+        command("code", "command/code-of", "code"),
+        json!({ "kind": "command", "name": "code-of", "run": ["/bin/true"], "creates": { "from": "value/port", "output": "input.number" } }),
+    ]);
+    let ran = place.fleet(&["plan"]).exits(64);
+    for says in [
+        "command/literal: `env.A` must be text, not the number 8081: write \"8081\", with quotes\n \
+         hint: correct `input.number` of value/port, which stands there\n",
+        "command/hop: `env.A` must be text, not the number 8081: write \"8081\", with quotes\n",
+        "command/output: `env.A` must be text, not a number, which `pid` of process/web is\n \
+         hint: refer to a text instead; such outputs of a process: log, started\n",
+        "command/secret: `env.A` must be text, not a number, which `input` of value/secret is\n",
+        "command/code: `env.A` must be text, not a number, which `code` of command/code-of is\n \
+         hint: refer to a text instead; such outputs of a command: stdout\n",
+        "command/code-of: `creates` must be text, not the number 8081",
+    ] {
+        assert!(ran.err.contains(says), "{says:?} is not in\n{}", ran.err);
+    }
+    assert!(!ran.err.contains("4711"), "{}", ran.err);
+    let text = json!({ "kind": "value", "name": "port", "input": { "number": "8081" } });
+    place.desire(&[
+        text,
+        process,
+        command("literal", "value/port", "input.number"),
+        command("output", "process/web", "started"),
+    ]);
+    place.fleet(&["plan"]).exits(0);
+}
+
+#[test]
 fn a_cycle_is_refused_and_told() {
     let one = r#"{"kind": "value", "name": "a", "input": 1, "after": ["value/b"]},"#;
     let other = r#"{"kind": "value", "name": "b", "input": {"from": "value/a", "output": "input"}}"#;

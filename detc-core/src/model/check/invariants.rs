@@ -32,8 +32,10 @@ impl Desired {
                     .with_hint("write how many must be there at every moment, or remove the invariant"));
             }
             (Measure::Available(_), InvariantBound::AtMost(bound @ ..0)) => {
-                return Err(InvalidState::new(format!("`at_most: {bound}` can not be kept: none is the least"))
-                    .with_hint("write how many may be there at any moment"));
+                return Err(InvalidState::new(format!(
+                    "`at_most: {bound}` can not be kept: none is the least"
+                ))
+                .with_hint("write how many may be there at any moment"));
             }
             _ => {}
         }
