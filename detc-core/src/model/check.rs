@@ -234,6 +234,7 @@ impl Desired {
         kind.inspect(&resource.spec, !resource.references.is_empty()).map_err(InvalidState::new)?;
         resource.references.iter().try_for_each(|reference| self.check_reference(reference, registry))?;
         self.check_referred(resource, &**kind, registry)?;
+        self.check_sources(resource, facts, registry)?;
         self.check_sums(resource)?;
         let Some(extra) = resource.given_extra() else { return Ok(()) };
         if !extra.restart_on.is_empty() && facts.traits.change == ChangeEffect::InPlace {

@@ -99,7 +99,7 @@ fn a_reference_to_what_does_not_fit_is_found_before_anything_is_done() {
     let mut secret = json!({ "kind": "value", "name": "secret", "input": 4711 });
     secret["sensitive"] = json!(["input"]);
     place.desire(&[
-        number.clone(),
+        number,
         hop,
         process.clone(),
         secret,
@@ -133,6 +133,45 @@ fn a_reference_to_what_does_not_fit_is_found_before_anything_is_done() {
         command("output", "process/web", "started"),
     ]);
     place.fleet(&["plan"]).exits(0);
+}
+
+#[test]
+fn a_template_that_can_not_be_rendered_is_found_before_anything_is_done() {
+    let place = Place::new();
+    let desire = |vars: serde_json::Value, template: &str| {
+        place.write("app.j2", template);
+        let template = json!({ "source": "app.j2", "vars": vars });
+        place.desire(&[
+            json!({ "kind": "file", "name": "t", "path": place.text("t"), "template": template }),
+            json!({ "kind": "value", "name": "v", "input": { "name": "known" } }),
+            json!({ "kind": "command", "name": "c", "run": ["/usr/bin/printf", "late"] }),
+        ]);
+    };
+    desire(json!({ "port": 1 }), "a\n{{ prot }}\n");
+    place
+        .fleet(&["plan"])
+        .exits(64)
+        .complains("detc.json:8: file/t: line 2 of the template app.j2: `prot` is not defined\n hint: give it under `vars`");
+    desire(json!({}), "{% if %}");
+    place.fleet(&["plan"]).exits(64).complains("file/t: line 1 of the template app.j2: ");
+    let known = json!({ "peer": { "from": "value/v", "output": "input" } });
+    desire(known.clone(), "{{ peer.port }}");
+    place.fleet(&["plan"]).exits(64).complains("`peer.port` is not defined");
+    // What is known only later is rendered later.
+    let late = json!({ "peer": { "from": "command/c", "output": "stdout" } });
+    let partly = json!({ "kind": "value", "name": "v", "input": { "name": { "from": "value/w", "output": "input" } } });
+    desire(known.clone(), "{{ peer.name.first }}");
+    let mut state: serde_json::Value = serde_json::from_str(&place.read("detc.json")).unwrap();
+    state["resources"][1] = partly;
+    state["resources"][2] = json!({ "kind": "value", "name": "w", "input": { "first": "a" } });
+    place.write("detc.json", state.to_string());
+    place.fleet(&["plan"]).exits(0);
+    desire(late, "{{ peer }} {{ prot }}");
+    place.fleet(&["plan"]).exits(0);
+    place.fleet(&["apply", "--yes"]).exits(1).shows("`prot` is not defined");
+    desire(known, "{{ peer.name }}\n");
+    place.apply();
+    assert_eq!(place.read("t"), "known\n");
 }
 
 #[test]

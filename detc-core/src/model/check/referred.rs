@@ -1,11 +1,11 @@
-//! That references lead to what there is, and to what fits where they stand: found here, and not when the value is known.
+//! That references, and files that are named, lead to what fits where they stand: found here, and not when it is applied.
 
 use serde_json::{Value, json};
 
 use super::InvalidState;
-use crate::model::{Desired, DesiredResource, Doc, Reference, substitute};
+use crate::model::{Desired, DesiredResource, Doc, Reference, collect_references, substitute};
 use crate::resource::value::ValueSpec;
-use crate::resource::{Kind, Registry, nearest};
+use crate::resource::{Kind, KindFacts, Registry, nearest};
 
 /// A reference to a field that is itself a reference is followed this often: a loop is told elsewhere, and no longer chain
 /// was ever written.
@@ -81,6 +81,32 @@ impl Desired {
         Ok(())
     }
 
+    /// That its kind can make something of the files that it names, where all of the spec is known.
+    pub(super) fn check_sources(
+        &self,
+        resource: &DesiredResource,
+        facts: &KindFacts,
+        registry: &Registry,
+    ) -> Result<(), InvalidState> {
+        let Some(check) = facts.traits.check_sources else { return Ok(()) };
+        let mut spec = resource.spec.value();
+        let mut is_complete = true;
+        substitute(&mut spec, &mut |reference| match self.known(reference, registry, HOPS_MAX) {
+            Some(Known::Value(value)) => Some(value),
+            Some(Known::Like(_)) | None => {
+                is_complete = false;
+                None
+            }
+        });
+        if !is_complete {
+            return Ok(());
+        }
+        check(&spec, &self.blobs).map_err(|error| {
+            let hint = error.hint().map(str::to_owned);
+            InvalidState { hint, ..InvalidState::new(error.full_message()) }
+        })
+    }
+
     fn known(&self, reference: &Reference, registry: &Registry, hops: usize) -> Option<Known> {
         let from = self.resources.get(&reference.from)?;
         let facts = registry.kind(reference.from.kind())?.facts();
@@ -98,10 +124,15 @@ impl Desired {
         match value {
             Value::Number(_) if is_secret => Some(Known::Like(json!(1))),
             Value::Bool(_) if is_secret => Some(Known::Like(json!(false))),
-            _ if is_secret => None,
+            _ if is_secret || holds_references(value) => None,
             _ => Some(Known::Value(value.clone())),
         }
     }
+}
+
+fn holds_references(value: &Value) -> bool {
+    let mut found = Vec::new();
+    collect_references(value, &mut found).is_err() || !found.is_empty()
 }
 
 /// Whether the type alone tells what is wrong. Texts are checked when they are known.
