@@ -3,14 +3,17 @@
 //! A [`Resource`] is a typed spec. The engine derives the actions from it: *ensure* (look, create or update, look again)
 //! and *remove*. The author of a kind writes no plan, no retry and no crash handling.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::action::{ActionCx, ActionError, Footprint};
-use crate::model::{FieldPath, Observation};
+use crate::model::{Digest, FieldPath, Observation};
 
 mod act;
 mod erased;
@@ -104,6 +107,8 @@ pub struct KindTraits {
     pub sensitive: &'static [&'static str],
     /// Fields that name a file beside the desired state file; they are read as a [`Source`].
     pub sources: &'static [&'static str],
+    /// Checks what the spec makes of the files that it names, once all of it is known.
+    pub check_sources: Option<CheckSources>,
     /// Whether it needs a host.
     pub host: HostNeed,
     /// What a change of the trigger token, or of a field, does to one that is running.
@@ -115,6 +120,10 @@ pub struct KindTraits {
     /// Who can tell what is there.
     pub observed_by: ObservedBy,
 }
+
+/// Tells what is wrong with a complete spec and the contents of the files that it names, by their digests. What is not
+/// among these is left unchecked.
+pub type CheckSources = fn(&Value, &BTreeMap<Digest, Arc<[u8]>>) -> Result<(), ActionError>;
 
 /// Who can tell what is there of a kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

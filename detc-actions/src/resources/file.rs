@@ -3,6 +3,9 @@
 //! The content is given in the spec, read from a file beside the desired state file, or rendered from a template there. It
 //! is compared by digest; where a small text drifted, the plan shows it.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use detc_core::action::{ActionCx, ActionError, CrashClass, Footprint, Place};
 use detc_core::backend::HostError;
@@ -54,11 +57,25 @@ pub struct TemplateSpec {
 
 impl TemplateSpec {
     fn rendered(&self, cx: &ActionCx<'_>) -> Result<String, ActionError> {
+        self.rendered_from(cx.blob(&self.source.digest)?)
+    }
+
+    fn rendered_from(&self, content: &[u8]) -> Result<String, ActionError> {
         let name = &self.source.path;
-        let text = std::str::from_utf8(cx.blob(&self.source.digest)?).map_err(|error| {
+        let text = std::str::from_utf8(content).map_err(|error| {
             ActionError::permanent(format!("the template {name} is not UTF-8 text")).with_source(error)
         })?;
         render(name, text, &self.vars)
+    }
+}
+
+/// That the template of a complete spec can be rendered.
+fn check_template(spec: &Value, contents: &BTreeMap<Digest, Arc<[u8]>>) -> Result<(), ActionError> {
+    let template = spec.get("template").and_then(|spec| TemplateSpec::deserialize(spec).ok());
+    let Some(template) = template else { return Ok(()) };
+    match contents.get(&template.source.digest) {
+        Some(content) => template.rendered_from(content).map(drop),
+        None => Ok(()),
     }
 }
 
@@ -181,6 +198,7 @@ impl Resource for FileSpec {
         let mut traits = KindTraits::default();
         traits.replace_on = &["path"];
         traits.sources = &["source", "template.source"];
+        traits.check_sources = Some(check_template);
         traits.host = HostNeed::Required;
         traits
     }

@@ -47,6 +47,9 @@ pub struct Tally {
     /// They were held back: what they were planned from was no longer so.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub held: usize,
+    /// They have begun and not ended: of a run that goes on or was interrupted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub in_flight: usize,
     /// They come after one that failed or was held back, or the run was stopped before them.
     pub not_reached: usize,
 }

@@ -25,6 +25,20 @@ pub struct Planned {
     pub(super) around: Surroundings,
 }
 
+impl Planned {
+    /// Why it would be refused: it could break an invariant.
+    pub(crate) fn refusal(&self) -> Option<ManageError> {
+        broken(&self.plan)
+    }
+}
+
+/// Why a plan that could break an invariant is refused.
+pub(super) fn broken(plan: &Plan) -> Option<ManageError> {
+    let broken = plan.broken()?;
+    let (name, story) = (broken.invariant.name.clone(), plan.story(broken));
+    Some(ManageError::Broken { name, story })
+}
+
 /// An action of a saved plan that was derived from what is no longer so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StaleAction {
@@ -176,6 +190,13 @@ impl Manager {
         }
         let around = Arc::try_unwrap(around).unwrap_or_else(|shared| (*shared).clone());
         Ok(Planned { plan: Arc::new(plan), around })
+    }
+
+    /// Whether a saved plan can be applied only with the desired state: it has sensitive values or file contents, which are
+    /// not kept with it.
+    pub fn needs_desired(&self, plan: &Plan) -> bool {
+        let nothing = self.surroundings(&Desired::new(), Arc::new(Mutex::new(Vault::new())));
+        check_complete(plan, &nothing).is_err()
     }
 
     /// Whether the desired state asks for what an action does.

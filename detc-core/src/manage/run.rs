@@ -73,9 +73,8 @@ impl Manager {
             return Err(ManageError::Stale(stale));
         }
         around.recorded = self.recorded();
-        if let Some(broken) = plan.broken() {
-            let (name, story) = (broken.invariant.name.clone(), plan.story(broken));
-            return Err(ManageError::Broken { name, story });
+        if let Some(refused) = super::planned::broken(&plan) {
+            return Err(refused);
         }
         if plan.is_empty() {
             let mut report = RunReport::new(std::iter::empty(), Duration::ZERO);

@@ -1,6 +1,6 @@
 //! How far a run has come that has not ended: its head is written at its beginning and at its end only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::run::is_open;
 use super::{ManageError, Manager};
@@ -27,7 +27,9 @@ impl Manager {
         for end in ends.values() {
             head.tally.count(Some(end));
         }
-        head.tally.not_reached += head.actions.saturating_sub(ends.len());
+        let begun: BTreeSet<u32> = log.iter().map(|entry| entry.action).collect();
+        head.tally.in_flight = begun.len() - ends.len();
+        head.tally.not_reached += head.actions.saturating_sub(begun.len());
         Ok(head)
     }
 }

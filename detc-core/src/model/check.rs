@@ -10,9 +10,10 @@ use super::{
     Topology, declared_edges,
 };
 use crate::action::{Footprint, Place};
-use crate::resource::{ChangeEffect, HostNeed, LATER, Registry, nearest};
+use crate::resource::{ChangeEffect, HostNeed, KindFacts, LATER, Registry, nearest};
 
 mod invariants;
+mod referred;
 
 /// What is wrong with a desired state, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -232,6 +233,8 @@ impl Desired {
         }
         kind.inspect(&resource.spec, !resource.references.is_empty()).map_err(InvalidState::new)?;
         resource.references.iter().try_for_each(|reference| self.check_reference(reference, registry))?;
+        self.check_referred(resource, &**kind, registry)?;
+        self.check_sources(resource, facts, registry)?;
         self.check_sums(resource)?;
         let Some(extra) = resource.given_extra() else { return Ok(()) };
         if !extra.restart_on.is_empty() && facts.traits.change == ChangeEffect::InPlace {
@@ -254,36 +257,10 @@ impl Desired {
                 names.is_none_or(|names| names.contains(&name.as_str()))
             };
             if !known(facts.fields) && !known(facts.outputs) {
-                let fields = facts.fields.unwrap_or_default();
-                return Err(InvalidState::new(format!(
-                    "`{path}` names no field: {} has {}",
-                    facts.name,
-                    fields.join(", ")
-                )));
+                return Err(no_such_field(&path.to_string(), &name, facts));
             }
         }
         check_parts(resource, &extra.sensitive)
-    }
-
-    fn check_reference(&self, reference: &Reference, registry: &Registry) -> Result<(), InvalidState> {
-        let Some(facts) = registry.kind(reference.from.kind()).map(|kind| kind.facts()) else {
-            return Ok(());
-        };
-        let (Some(fields), Some(outputs)) = (facts.fields, facts.outputs) else { return Ok(()) };
-        let name = reference.output.segments().swap_remove(0);
-        if fields.iter().chain(outputs).any(|known| *known == name) {
-            return Ok(());
-        }
-        let known: Vec<&str> = outputs.iter().chain(fields).copied().collect();
-        let error = InvalidState::new(format!(
-            "a {} has no output `{name}`: it has {}",
-            facts.name,
-            known.join(", ")
-        ));
-        Err(match nearest(&name, known) {
-            Some(near) => error.with_hint(format!("did you mean `{near}`?")),
-            None => error,
-        })
     }
 
     fn host_names(&self) -> String {
@@ -336,6 +313,22 @@ fn check_parts(resource: &DesiredResource, sensitive: &[FieldPath]) -> Result<()
         }
     }
     Ok(())
+}
+
+/// That neither a field nor an output is called so.
+fn no_such_field(path: &str, name: &str, facts: &KindFacts) -> InvalidState {
+    let (fields, outputs) = (facts.fields.unwrap_or_default(), facts.outputs.unwrap_or_default());
+    let outputs_too =
+        if outputs.is_empty() { String::new() } else { format!(", and the outputs {}", outputs.join(", ")) };
+    let error = InvalidState::new(format!(
+        "`{path}` names no field or output: {} has {}{outputs_too}",
+        facts.name,
+        fields.join(", ")
+    ));
+    match nearest(name, fields.iter().chain(outputs).copied()) {
+        Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+        None => error,
+    }
 }
 
 fn unknown_kind(kind: &str, registry: &Registry) -> InvalidState {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{FieldPath, ResourceId};
+use crate::resource::nearest;
 
 /// A place-holder for an output of another resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -41,6 +42,19 @@ impl Reference {
             .map_err(|error| format!("in the reference {value}: {error}"))
     }
 
+    /// What is wrong with a value that is data, and was most likely meant as a reference: one of its two names is right, the
+    /// other is nearly so, and a resource is named.
+    fn slip(value: &Value) -> Option<String> {
+        let object = value.as_object().filter(|object| object.len() == 2)?;
+        let right = ["from", "output"].into_iter().find(|name| object.contains_key(*name))?;
+        let meant = if right == "from" { "output" } else { "from" };
+        let (wrong, other) = object.iter().find(|(name, _)| *name != right)?;
+        let id = if right == "from" { &object[right] } else { other };
+        let names_one = id.as_str().is_some_and(|id| id.parse::<ResourceId>().is_ok());
+        let is_slip = names_one && nearest(wrong, [meant]).is_some();
+        is_slip.then(|| format!("in the reference {value}: did you mean `{meant}` by `{wrong}`?"))
+    }
+
     /// The reference as it is written.
     pub fn to_value(&self) -> Value {
         json!({"from": self.from, "output": self.output})
@@ -50,13 +64,16 @@ impl Reference {
 /// All references within `value`, in document order, each once.
 ///
 /// # Errors
-/// When one has a wrong id or path.
+/// When one has a wrong id or path, or a field's name is misspelt.
 pub fn collect_references(value: &Value, found: &mut Vec<Reference>) -> Result<(), String> {
     if let Some(reference) = Reference::read(value)? {
         if !found.contains(&reference) {
             found.push(reference);
         }
         return Ok(());
+    }
+    if let Some(slip) = Reference::slip(value) {
+        return Err(slip);
     }
     match value {
         Value::Array(items) => items.iter().try_for_each(|item| collect_references(item, found)),
@@ -101,5 +118,25 @@ mod tests {
         assert!(error.contains("`nowhere` is not a resource id"), "{error}");
         collect_references(&json!({"from": "a", "output": "b", "c": 1}), &mut found).unwrap();
         assert!(found.is_empty());
+    }
+
+    #[test]
+    fn what_is_nearly_a_reference_is_an_error_and_what_names_no_resource_is_data() {
+        let wrong = |value| collect_references(&value, &mut Vec::new());
+        let error = wrong(json!([{"from": "process/web", "ouput": "pid"}])).unwrap_err();
+        assert_eq!(
+            error,
+            r#"in the reference {"from":"process/web","ouput":"pid"}: did you mean `output` by `ouput`?"#
+        );
+        let error = wrong(json!({"form": "process/web", "output": "pid"})).unwrap_err();
+        assert!(error.ends_with("did you mean `from` by `form`?"), "{error}");
+        for data in [
+            json!({"from": "a/b", "to": "c/d"}),
+            json!({"from": "nobody", "outputs": "x"}),
+            json!({"from": 1, "outputs": 2}),
+            json!({"from": "a/b", "output": "c", "outputs": 1}),
+        ] {
+            assert_eq!(wrong(data), Ok(()));
+        }
     }
 }

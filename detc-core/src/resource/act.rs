@@ -7,8 +7,8 @@ use std::marker::PhantomData;
 use async_trait::async_trait;
 use serde_json::Value;
 
-use super::erased::{KindFacts, explain, explain_late};
-use super::late::read_late;
+use super::erased::{KindFacts, explain, explain_late, read_known};
+use super::late::{read_late, sample_of};
 use super::schema::{fields_of, schema_of};
 use super::{ChangeEffect, Kind, KindTraits, Removal, Removed};
 use crate::action::{Action, ActionCx, ActionError, Check, CrashClass, Footprint};
@@ -26,12 +26,16 @@ impl<A: Action> Step<A> {
         let schema = schema_of(A::KIND, fields, outputs);
         let traits =
             KindTraits { change: ChangeEffect::Rerun, removal: Removal::Forget, ..KindTraits::default() };
-        Self { facts: KindFacts { name: A::KIND, fields, outputs, schema, traits }, action: PhantomData }
+        let sample = outputs.and_then(sample_of::<A::Output>);
+        Self {
+            facts: KindFacts { name: A::KIND, fields, outputs, sample, schema, traits },
+            action: PhantomData,
+        }
     }
 
     fn read(&self, fields: &Value) -> Result<A, ActionError> {
-        A::deserialize(fields)
-            .map_err(|error| ActionError::permanent(format!("the fields do not fit `{}`: {error}", A::KIND)))
+        read_known(fields, &self.facts)
+            .map_err(|said| ActionError::permanent(format!("the fields do not fit `{}`: {said}", A::KIND)))
     }
 
     async fn apply(&self, fields: &Value, cx: &ActionCx<'_>) -> Result<Value, ActionError> {

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::Path;
 
-use super::late::{Late, read_late};
+use super::late::{Late, read_late, sample_of};
 use super::schema::{fields_of, nearest, schema_of};
 use super::{KindTraits, Removed, Resource};
 use crate::action::{ActionCx, ActionError, CrashClass, Footprint};
@@ -50,6 +50,8 @@ pub struct KindFacts {
     pub fields: Option<&'static [&'static str]>,
     /// The names of its outputs, as far as their type tells.
     pub outputs: Option<&'static [&'static str]>,
+    /// Outputs that are made up, each of its type, as far as that tells.
+    pub(crate) sample: Option<Value>,
     /// A digest of name, fields and outputs.
     pub schema: Digest,
     /// What holds for every resource of it.
@@ -65,17 +67,14 @@ impl<R: Resource> Typed<R> {
     pub(super) fn new() -> Self {
         let (fields, outputs) = (fields_of::<R>(), fields_of::<R::Output>());
         let schema = schema_of(R::KIND, fields, outputs);
-        let facts = KindFacts { name: R::KIND, fields, outputs, schema, traits: R::traits() };
+        let sample = outputs.and_then(sample_of::<R::Output>);
+        let facts = KindFacts { name: R::KIND, fields, outputs, sample, schema, traits: R::traits() };
         Self { facts, kind: PhantomData }
     }
 
     fn read(&self, spec: &Value, cx: &ActionCx<'_>) -> Result<R, ActionError> {
-        R::deserialize(spec).map_err(|error| {
-            ActionError::permanent(format!(
-                "the fields of {} do not fit its kind: {}",
-                cx.resource(),
-                in_words(&error.to_string())
-            ))
+        read_known(spec, &self.facts).map_err(|said| {
+            ActionError::permanent(format!("the fields of {} do not fit its kind: {said}", cx.resource()))
         })
     }
 
@@ -143,6 +142,12 @@ impl<R: Resource> Kind for Typed<R> {
     }
 }
 
+/// Reads a spec that is complete; or says in words what is wrong with it, and with which field.
+pub(super) fn read_known<T: DeserializeOwned>(spec: &Value, facts: &KindFacts) -> Result<T, String> {
+    serde_path_to_error::deserialize(spec)
+        .map_err(|error| about(facts, Some(error.path()), &error.inner().to_string()))
+}
+
 /// What is wrong with a spec, in words, with the field that it is about, which is found by reading the spec once more.
 pub(super) fn explain<T: DeserializeOwned>(
     facts: &KindFacts,
@@ -176,5 +181,30 @@ fn about(facts: &KindFacts, path: Option<&Path>, message: &str) -> String {
     match nearest(unknown, fields.iter().copied()) {
         Some(near) => format!("unknown field `{unknown}`: did you mean `{near}`?"),
         None => format!("unknown field `{unknown}`: {} has {}", facts.name, fields.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::resource::Registry;
+
+    #[derive(Debug, serde::Deserialize)]
+    struct Spec {
+        #[allow(dead_code, reason = "only whether it can be read is asked")]
+        env: BTreeMap<String, String>,
+    }
+
+    #[test]
+    fn a_field_that_does_not_fit_when_it_is_known_is_named() {
+        let facts = Registry::new().kind("value").unwrap().facts().clone();
+        let read = |spec| read_known::<Spec>(&spec, &facts).map(drop);
+        assert_eq!(read(json!({"env": {"A": "5"}})), Ok(()));
+        let said = "`env.A` must be text, not the number 5: write \"5\", with quotes";
+        assert_eq!(read(json!({"env": {"A": 5}})), Err(said.to_owned()));
     }
 }

@@ -3,9 +3,10 @@
 //! So a spec's shape and its known fields are checked when it is written, not when the last value is known.
 
 use serde::Deserializer;
+use serde::Serialize;
 use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{self, DeserializeOwned, IntoDeserializer, Visitor};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::LATER;
 use crate::model::Reference;
@@ -17,6 +18,13 @@ pub(super) fn read_late<T: DeserializeOwned>(value: &Value) -> Result<Option<T>,
         Err(LateError::TooEarly) => Ok(None),
         Err(LateError::Wrong(message)) => Err(message),
     }
+}
+
+/// A value of the type with these fields, made up; `None` where that takes more than numbers, texts and the like.
+pub(super) fn sample_of<T: Serialize + DeserializeOwned>(fields: &[&str]) -> Option<Value> {
+    let later = json!({ "from": "value/later", "output": "input" });
+    let value = fields.iter().map(|name| ((*name).to_owned(), later.clone())).collect();
+    serde_json::to_value(read_late::<T>(&Value::Object(value)).ok()??).ok()
 }
 
 /// A value in which a reference may stand for any other.
@@ -152,8 +160,6 @@ impl<'de> IntoDeserializer<'de, LateError> for Late<'de> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-
-    use serde_json::json;
 
     use super::*;
 

@@ -21,6 +21,9 @@ pub struct ValueSpec {
 }
 
 impl ValueSpec {
+    /// The kind's name.
+    pub const KIND: &'static str = "value";
+
     /// The resource `value/name` with this input.
     ///
     /// # Errors
@@ -38,7 +41,7 @@ pub(super) struct ValueKind {
 }
 
 impl ValueKind {
-    pub(super) const NAME: &'static str = "value";
+    pub(super) const NAME: &'static str = ValueSpec::KIND;
 
     pub(super) fn new() -> Self {
         let fields: &'static [&'static str] = &["input"];
@@ -46,7 +49,14 @@ impl ValueKind {
             KindTraits { removal: Removal::Forget, observed_by: ObservedBy::Record, ..KindTraits::default() };
         let schema = schema_of(Self::NAME, Some(fields), None);
         Self {
-            facts: KindFacts { name: Self::NAME, fields: Some(fields), outputs: Some(&[]), schema, traits },
+            facts: KindFacts {
+                name: Self::NAME,
+                fields: Some(fields),
+                outputs: Some(&[]),
+                sample: None,
+                schema,
+                traits,
+            },
             nothing: Arc::new(Value::Object(serde_json::Map::new())),
         }
     }

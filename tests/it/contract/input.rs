@@ -66,6 +66,115 @@ fn every_kind_of_wrong_resource_names_file_line_and_resource() {
 }
 
 #[test]
+fn a_misspelt_reference_or_sensitive_name_says_what_was_meant() {
+    for (resource, says, hint) in [
+        (
+            r#"{"kind": "value", "name": "a", "input": [{"from": "value/b", "ouput": "input"}]}"#,
+            "value/a: `input`: in the reference",
+            "did you mean `output` by `ouput`?",
+        ),
+        (
+            r#"{"kind": "process", "name": "p", "host": "here", "command": ["/x"], "sensitive": ["pidd"]}"#,
+            "`pidd` names no field or output: process has command, dir, env, health, log, stop, memory_mib, \
+             and the outputs pid, started, log",
+            "did you mean `pid`?",
+        ),
+    ] {
+        plan("s.json", &with(resource)).complains(says).complains(hint).complains("s.json:3");
+    }
+}
+
+#[test]
+fn a_reference_to_what_does_not_fit_is_found_before_anything_is_done() {
+    let place = Place::new();
+    let number = json!({ "kind": "value", "name": "port", "input": { "number": 8081 } });
+    let hop = json!({ "kind": "value", "name": "hop", "input": { "from": "value/port", "output": "input.number" } });
+    let process = json!({ "kind": "process", "name": "web", "command": ["/bin/sleep", "600"] });
+    let command = |name: &str, from: &str, output: &str| {
+        json!({
+            "kind": "command", "name": name, "run": ["/bin/true"],
+            "env": { "A": { "from": from, "output": output } },
+        })
+    };
+    let mut secret = json!({ "kind": "value", "name": "secret", "input": 4711 });
+    secret["sensitive"] = json!(["input"]);
+    place.desire(&[
+        number,
+        hop,
+        process.clone(),
+        secret,
+        command("literal", "value/port", "input.number"),
+        command("hop", "value/hop", "input"),
+        command("output", "process/web", "pid"),
+        command("secret", "value/secret", "input"),
+        command("code", "command/code-of", "code"),
+        json!({ "kind": "command", "name": "code-of", "run": ["/bin/true"], "creates": { "from": "value/port", "output": "input.number" } }),
+    ]);
+    let ran = place.fleet(&["plan"]).exits(64);
+    for says in [
+        "command/literal: `env.A` must be text, not the number 8081: write \"8081\", with quotes\n \
+         hint: correct `input.number` of value/port, which stands there\n",
+        "command/hop: `env.A` must be text, not the number 8081: write \"8081\", with quotes\n",
+        "command/output: `env.A` must be text, not a number, which `pid` of process/web is\n \
+         hint: refer to a text instead; such outputs of a process: log, started\n",
+        "command/secret: `env.A` must be text, not a number, which `input` of value/secret is\n",
+        "command/code: `env.A` must be text, not a number, which `code` of command/code-of is\n \
+         hint: refer to a text instead; such outputs of a command: stdout\n",
+        "command/code-of: `creates` must be text, not the number 8081",
+    ] {
+        assert!(ran.err.contains(says), "{says:?} is not in\n{}", ran.err);
+    }
+    assert!(!ran.err.contains("4711"), "{}", ran.err);
+    let text = json!({ "kind": "value", "name": "port", "input": { "number": "8081" } });
+    place.desire(&[
+        text,
+        process,
+        command("literal", "value/port", "input.number"),
+        command("output", "process/web", "started"),
+    ]);
+    place.fleet(&["plan"]).exits(0);
+}
+
+#[test]
+fn a_template_that_can_not_be_rendered_is_found_before_anything_is_done() {
+    let place = Place::new();
+    let desire = |vars: serde_json::Value, template: &str| {
+        place.write("app.j2", template);
+        let template = json!({ "source": "app.j2", "vars": vars });
+        place.desire(&[
+            json!({ "kind": "file", "name": "t", "path": place.text("t"), "template": template }),
+            json!({ "kind": "value", "name": "v", "input": { "name": "known" } }),
+            json!({ "kind": "command", "name": "c", "run": ["/usr/bin/printf", "late"] }),
+        ]);
+    };
+    desire(json!({ "port": 1 }), "a\n{{ prot }}\n");
+    place
+        .fleet(&["plan"])
+        .exits(64)
+        .complains("detc.json:8: file/t: line 2 of the template app.j2: `prot` is not defined\n hint: give it under `vars`");
+    desire(json!({}), "{% if %}");
+    place.fleet(&["plan"]).exits(64).complains("file/t: line 1 of the template app.j2: ");
+    let known = json!({ "peer": { "from": "value/v", "output": "input" } });
+    desire(known.clone(), "{{ peer.port }}");
+    place.fleet(&["plan"]).exits(64).complains("`peer.port` is not defined");
+    // What is known only later is rendered later.
+    let late = json!({ "peer": { "from": "command/c", "output": "stdout" } });
+    let partly = json!({ "kind": "value", "name": "v", "input": { "name": { "from": "value/w", "output": "input" } } });
+    desire(known.clone(), "{{ peer.name.first }}");
+    let mut state: serde_json::Value = serde_json::from_str(&place.read("detc.json")).unwrap();
+    state["resources"][1] = partly;
+    state["resources"][2] = json!({ "kind": "value", "name": "w", "input": { "first": "a" } });
+    place.write("detc.json", state.to_string());
+    place.fleet(&["plan"]).exits(0);
+    desire(late, "{{ peer }} {{ prot }}");
+    place.fleet(&["plan"]).exits(0);
+    place.fleet(&["apply", "--yes"]).exits(1).shows("`prot` is not defined");
+    desire(known, "{{ peer.name }}\n");
+    place.apply();
+    assert_eq!(place.read("t"), "known\n");
+}
+
+#[test]
 fn a_cycle_is_refused_and_told() {
     let one = r#"{"kind": "value", "name": "a", "input": 1, "after": ["value/b"]},"#;
     let other = r#"{"kind": "value", "name": "b", "input": {"from": "value/a", "output": "input"}}"#;

@@ -93,6 +93,18 @@ fn an_interrupted_run_can_be_given_up() {
     running.signal("INT");
     open_gate(&place);
     running.wait().exits(130);
+    // What is refused gives nothing up.
+    let wanted = place.read("detc.json");
+    let mut broken: serde_json::Value = serde_json::from_str(&wanted).unwrap();
+    broken["invariants"] = json!([{ "name": "none", "available": { "kind": "command" }, "at_most": 0 }]);
+    place.write("detc.json", broken.to_string());
+    for (state, code, says) in [(broken.to_string(), 3, "`none`"), ("{}".to_owned(), 64, "`version`")] {
+        place.write("detc.json", state);
+        let refused = place.fleet(&["apply", "--yes", "--abandon"]).exits(code).complains(says);
+        assert!(code == 64 || refused.err.contains("run-1 is not given up"), "{}", refused.err);
+        place.fleet(&["status"]).complains("run-1 was interrupted");
+    }
+    place.write("detc.json", wanted);
     place.fleet(&["apply", "--yes", "--abandon"]).exits(0);
     assert_eq!(place.read("ledger"), "first\nsecond\n");
     place.fleet(&["--json", "show", "run-1"]).exits(0).shows("superseded");

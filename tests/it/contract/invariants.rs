@@ -93,7 +93,7 @@ fn an_invariant_about_nothing_is_not_called_proven() {
 }
 
 #[test]
-fn a_kind_host_or_field_that_there_is_not_is_an_error_at_its_line() {
+fn a_kind_host_field_or_bound_that_can_not_be_meant_is_an_error_at_its_line() {
     for (invariant, says, next) in [
         (
             json!({ "available": { "kind": "vlaue" }, "at_least": 1 }),
@@ -114,6 +114,16 @@ fn a_kind_host_or_field_that_there_is_not_is_an_error_at_its_line() {
             json!({ "total": { "field": "inptu", "of": {} }, "at_most": 1 }),
             "`inptu` names no field of any kind",
             "did you mean `input`?",
+        ),
+        (
+            json!({ "available": { "kind": "process" }, "at_least": -1 }),
+            "`at_least: -1` says nothing: it always holds",
+            "write how many must be there",
+        ),
+        (
+            json!({ "available": { "kind": "process" }, "at_most": -1 }),
+            "`at_most: -1` can not be kept",
+            "write how many may be there",
         ),
     ] {
         let place = place(&[value("a", 1)], invariant);

@@ -107,3 +107,16 @@ fn to_save_a_plan_touches_nothing_but_the_file_of_its_name() {
     left.sort();
     assert_eq!(left, [".detc", "detc.json", "linked", "p", "p.new", "q", "q.new", "target"]);
 }
+
+#[test]
+fn a_saved_plan_says_with_which_words_it_is_applied() {
+    let place = saved();
+    place.fleet(&["plan", "--out", "p"]).exits(0).complains("Saved. `apply p` does exactly this.");
+    place.write("text", "of a source");
+    place.desire(&[json!({ "kind": "file", "name": "f", "path": place.text("f"), "source": "text" })]);
+    let said = "Saved. `apply -f detc.json 'my plan'` does exactly this.";
+    place.fleet(&["plan", "--out", "my plan"]).exits(0).complains(said);
+    place.fleet(&["apply", "my plan", "--yes"]).exits(64).complains("`-f FILE`");
+    place.fleet(&["apply", "-f", "detc.json", "my plan", "--yes"]).exits(0);
+    assert_eq!(place.read("f"), "of a source");
+}

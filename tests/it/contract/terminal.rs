@@ -14,7 +14,7 @@ import fcntl, json, os, pty, struct, sys, termios
 says, argv = json.loads(sys.argv[1]), sys.argv[2:]
 pid, screen = pty.fork()
 if pid == 0:
-    os.environ["TERM"] = "xterm"
+    os.environ["TERM"] = os.environ.get("TERM_OF_TEST", "xterm")
     os.execv(argv[0], argv)
 fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
 shown, told = b"", 0
@@ -64,6 +64,22 @@ fn who_wants_no_colour_gets_none_at_a_terminal_either() {
     assert!(coloured(Some(""), &["plan"]), "an empty variable asks for nothing");
     assert!(coloured(Some("1"), &["--color", "always", "plan"]), "what is asked for in words wins");
     assert!(!coloured(None, &["--color", "never", "plan"]));
+}
+
+#[test]
+fn a_terminal_that_only_adds_lines_gets_lines_without_colours_and_bars() {
+    let place = one_file();
+    let at = |terminal: &str, args: &[&str]| {
+        let mut command = Command::new("python3");
+        command.current_dir(place.dir()).args(["-c", TERMINAL, "[]"]).arg(fleet()).args(args);
+        command.env_remove("NO_COLOR").env("TERM_OF_TEST", terminal);
+        place.start_as(command, args).wait().exits(0).out
+    };
+    assert!(at("xterm", &["apply", "--yes"]).contains('\u{1b}'));
+    let shown = at("dumb", &["destroy", "--yes"]);
+    assert!(shown.contains("delete:file/f") && !shown.contains('\u{1b}'), "{shown:?}");
+    assert!(!shown.replace("\r\n", "\n").contains('\r'), "{shown:?}");
+    assert!(at("dumb", &["--color", "always", "plan"]).contains('\u{1b}'), "what is asked for in words wins");
 }
 
 fn one_file() -> Place {

@@ -1,7 +1,7 @@
 //! That invariants are about something: a slip of the pen in a selector would prove what nobody asked.
 
 use super::{InvalidState, unknown_kind};
-use crate::model::{Desired, DesiredResource, FieldPath, Invariant, Measure};
+use crate::model::{Desired, DesiredResource, FieldPath, Invariant, InvariantBound, Measure};
 use crate::resource::{KindFacts, Registry, nearest};
 
 impl Desired {
@@ -26,6 +26,19 @@ impl Desired {
             Some(kind) => vec![registry.kind(kind).ok_or_else(|| unknown_kind(kind, registry))?.facts()],
             None => registry.kind_names().filter_map(|kind| Some(registry.kind(kind)?.facts())).collect(),
         };
+        match (&invariant.measure, invariant.bound) {
+            (Measure::Available(_), InvariantBound::AtLeast(bound @ ..0)) => {
+                return Err(InvalidState::new(format!("`at_least: {bound}` says nothing: it always holds"))
+                    .with_hint("write how many must be there at every moment, or remove the invariant"));
+            }
+            (Measure::Available(_), InvariantBound::AtMost(bound @ ..0)) => {
+                return Err(InvalidState::new(format!(
+                    "`at_most: {bound}` can not be kept: none is the least"
+                ))
+                .with_hint("write how many may be there at any moment"));
+            }
+            _ => {}
+        }
         match &invariant.measure {
             Measure::Available(_) => Ok(()),
             Measure::Total { field, .. } => check_field(field, &kinds),

@@ -43,6 +43,9 @@ pub(super) async fn run(session: Session, args: ApplyArgs, output: &Output) -> R
         return Err(session.foreign(path));
     }
     let interrupts = Interrupts::listen(output, "`apply` resumes the run.");
+    if args.abandon && saved.is_none() {
+        refuse_first(&manager, desired.as_ref(), &args, output).await?;
+    }
     let resume =
         Resume { desired: desired.as_ref(), saved: saved.as_ref().map(|saved| &saved.plan), args: &args };
     let (earlier, gives_up) = match resume.finish(&manager, &interrupts, output).await? {
@@ -68,6 +71,27 @@ pub(super) async fn run(session: Session, args: ApplyArgs, output: &Output) -> R
     };
     plan::leave(manager, desired).await?;
     Ok(code)
+}
+
+/// That a plan can be made and keeps the invariants, before an interrupted run is given up for it.
+async fn refuse_first(
+    manager: &Manager,
+    desired: Option<&Desired>,
+    args: &ApplyArgs,
+    output: &Output,
+) -> Result<(), Failed> {
+    let (Some(desired), Some(open)) = (desired, manager.interrupted().await?) else { return Ok(()) };
+    let mut looking = progress::looking(output);
+    let planned = manager.plan_with(desired, &plan::selection(args.select.clone()), &mut looking).await;
+    drop(looking);
+    let refused = match planned {
+        Ok(planned) => planned.refusal(),
+        Err(error) => Some(error),
+    };
+    let Some(refused) = refused.map(Failed::from) else { return Ok(()) };
+    let kept = format!("{} is not given up", open.number);
+    let hint = refused.hint.map_or_else(|| kept.clone(), |hint| format!("{hint}; {kept}"));
+    Err(Failed { hint: Some(hint), ..refused })
 }
 
 pub(super) async fn destroy(session: Session, args: DestroyArgs, output: &Output) -> Result<u8, Failed> {

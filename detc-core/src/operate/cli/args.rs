@@ -42,7 +42,7 @@ pub(super) struct Global {
     /// More: what is kept, every action as it begins.
     #[arg(short, long, global = true, help_heading = GLOBAL)]
     pub(super) verbose: bool,
-    /// Colours; `auto`: on a terminal, unless NO_COLOR is set.
+    /// Colours; `auto`: on a terminal, unless NO_COLOR is set or TERM is `dumb`.
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = ColorWhen::Auto, global = true, help_heading = GLOBAL)]
     pub(super) color: ColorWhen,
 }

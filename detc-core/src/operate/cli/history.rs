@@ -66,7 +66,8 @@ fn line(head: &RunHead) -> String {
         (tally.satisfied, "of them as before"),
         (tally.failed, "failed"),
         (tally.held, "held back"),
-        (tally.not_reached, "not reached"),
+        (tally.in_flight, "in flight"),
+        (tally.not_reached, if head.outcome.is_none() { "not begun" } else { "not reached" }),
     ] {
         if count > 0 {
             counts.push_str(&format!(", {count} {what}"));

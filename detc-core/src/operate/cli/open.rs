@@ -133,7 +133,8 @@ impl Session {
             .with_hint("name the store that it was made with by `--store DIR`, or plan again")
     }
 
-    fn files(&self) -> Result<Vec<PathBuf>, Failed> {
+    /// The files of the desired state: those that are named, or the one that needs no naming.
+    pub(super) fn files(&self) -> Result<Vec<PathBuf>, Failed> {
         if !self.global.files.is_empty() {
             return Ok(self.global.files.clone());
         }

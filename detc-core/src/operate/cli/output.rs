@@ -17,19 +17,23 @@ pub(super) struct Output {
     pub(super) verbose: bool,
     /// Colours on standard output.
     pub(super) color: bool,
-    /// Colours, and bars that move, on standard error.
+    /// Colours on standard error.
     pub(super) color_err: bool,
     /// Whether a person watches standard error.
     pub(super) watched: bool,
+    /// Whether a bar can move there.
+    pub(super) bars: bool,
 }
 
 impl Output {
     pub(super) fn new(global: &Global) -> Self {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        // One that only adds lines: what colours it, or moves on it, is shown as it stands.
+        let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
         let color = |terminal: bool| match global.color {
             ColorWhen::Always => true,
             ColorWhen::Never => false,
-            ColorWhen::Auto => terminal && !plain,
+            ColorWhen::Auto => terminal && !plain && !dumb,
         };
         let watched = io::stderr().is_terminal();
         Self {
@@ -39,11 +43,20 @@ impl Output {
             color: color(io::stdout().is_terminal()),
             color_err: color(watched),
             watched,
+            bars: watched && !dumb,
         }
     }
 
     pub(super) fn json_only() -> Self {
-        Self { json: true, quiet: true, verbose: false, color: false, color_err: false, watched: false }
+        Self {
+            json: true,
+            quiet: true,
+            verbose: false,
+            color: false,
+            color_err: false,
+            watched: false,
+            bars: false,
+        }
     }
 
     /// Writes a result. A closed pipe is no error: the reader has seen enough.

@@ -1,5 +1,7 @@
 //! `plan`: observe, diff, plan, prove; show it.
 
+use std::path::{Path, PathBuf};
+
 use super::args::{PlanArgs, SelectArgs};
 use super::error::Failed;
 use super::open::{Access, Session};
@@ -20,7 +22,8 @@ pub(super) async fn run(session: Session, args: PlanArgs, output: &Output) -> Re
     if let Some(path) = &args.out {
         file::save(&plan, manager.store_name(), path)?;
         if !output.json {
-            output.say(&format!("Saved. `apply {}` does exactly this.", path.display()));
+            let given = if manager.needs_desired(&plan) { session.files()? } else { Vec::new() };
+            output.say(&format!("Saved. `{}` does exactly this.", apply_of(path, &given)));
         }
     }
     tell_interrupted(&manager, output).await?;
@@ -34,6 +37,17 @@ pub(super) async fn run(session: Session, args: PlanArgs, output: &Output) -> Re
     };
     leave(manager, (desired, planned)).await?;
     Ok(code)
+}
+
+/// The words that apply the plan in this file, as a shell reads them.
+fn apply_of(plan: &Path, files: &[PathBuf]) -> String {
+    let word = |path: &Path| {
+        let text = path.display().to_string();
+        let is_plain = |c: char| c.is_alphanumeric() || "/._-+,@:".contains(c);
+        if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+    };
+    let given: String = files.iter().map(|file| format!("-f {} ", word(file))).collect();
+    format!("apply {given}{}", word(plan))
 }
 
 /// Says what `apply` comes to first.

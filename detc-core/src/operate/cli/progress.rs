@@ -17,7 +17,7 @@ const BAR_AFTER: Duration = Duration::from_millis(300);
 
 /// Progress of looking at resources before a plan.
 pub(super) fn looking(output: &Output) -> ProgressSink {
-    if output.quiet || !output.watched {
+    if output.quiet || !output.bars {
         return Box::new(|_| {});
     }
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
@@ -107,7 +107,7 @@ impl Lines {
 
     fn begin(&mut self, actions: usize, ended: usize) {
         (self.total, self.ended) = (actions, ended);
-        if self.output.watched {
+        if self.output.bars {
             let bar =
                 ProgressBar::with_draw_target(Some(actions as u64), ProgressDrawTarget::stderr_with_hz(10));
             let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {msg}");

@@ -116,7 +116,9 @@ impl Resume<'_> {
                 return Ok(Came::To(REFUSED));
             }
         }
-        output.say(&format!("{number} was interrupted: it is finished first."));
+        output.say(&format!(
+            "{number} was interrupted: what is left of it comes first, where it is still desired."
+        ));
         let sink: ProgressSink = match resumed_plan {
             Some(resumed) => progress::running(&Arc::new(resumed), output, interrupts),
             None => {

@@ -1,0 +1,153 @@
+//! That references, and files that are named, lead to what fits where they stand: found here, and not when it is applied.
+
+use serde_json::{Value, json};
+
+use super::InvalidState;
+use crate::model::{Desired, DesiredResource, Doc, Reference, collect_references, substitute};
+use crate::resource::value::ValueSpec;
+use crate::resource::{Kind, KindFacts, Registry, nearest};
+
+/// A reference to a field that is itself a reference is followed this often: a loop is told elsewhere, and no longer chain
+/// was ever written.
+const HOPS_MAX: usize = 16;
+
+/// What is known of a value before anything is done.
+enum Known {
+    /// The value itself.
+    Value(Value),
+    /// Some value of its type.
+    Like(Value),
+}
+
+impl Desired {
+    /// That what is referred to is an output or a field of its kind.
+    pub(super) fn check_reference(
+        &self,
+        reference: &Reference,
+        registry: &Registry,
+    ) -> Result<(), InvalidState> {
+        let Some(facts) = registry.kind(reference.from.kind()).map(|kind| kind.facts()) else {
+            return Ok(());
+        };
+        let (Some(fields), Some(outputs)) = (facts.fields, facts.outputs) else { return Ok(()) };
+        let name = reference.output.segments().swap_remove(0);
+        if fields.iter().chain(outputs).any(|known| *known == name) {
+            return Ok(());
+        }
+        let known: Vec<&str> = outputs.iter().chain(fields).copied().collect();
+        let error = InvalidState::new(format!(
+            "a {} has no output `{name}`: it has {}",
+            facts.name,
+            known.join(", ")
+        ));
+        Err(match nearest(&name, known) {
+            Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+            None => error,
+        })
+    }
+
+    /// That what its references stand for, as far as that is known, fits where they stand.
+    pub(super) fn check_referred(
+        &self,
+        resource: &DesiredResource,
+        kind: &dyn Kind,
+        registry: &Registry,
+    ) -> Result<(), InvalidState> {
+        // Which takes anything.
+        if resource.id.kind() == ValueSpec::KIND {
+            return Ok(());
+        }
+        for reference in &resource.references {
+            let Some(known) = self.known(reference, registry, HOPS_MAX) else { continue };
+            let (Known::Value(value) | Known::Like(value)) = &known;
+            let mut spec = resource.spec.value();
+            substitute(&mut spec, &mut |other| (other == reference).then(|| value.clone()));
+            let Err(said) = kind.inspect(&Doc::new(&spec), true) else { continue };
+            let (output, from) = (&reference.output, &reference.from);
+            return Err(match known {
+                Known::Value(_) => InvalidState::new(said)
+                    .with_hint(format!("correct `{output}` of {from}, which stands there")),
+                Known::Like(value) => {
+                    let sort = if value.is_number() { "a number" } else { "true or false" };
+                    let said = said.split(": write ").next().unwrap_or_default();
+                    let said =
+                        said.replace("the number 1", sort).replace("not false", &format!("not {sort}"));
+                    let hint = said.contains("must be text").then(|| instead(reference, registry));
+                    let error = InvalidState::new(format!("{said}, which `{output}` of {from} is"));
+                    InvalidState { hint, ..error }
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// That its kind can make something of the files that it names, where all of the spec is known.
+    pub(super) fn check_sources(
+        &self,
+        resource: &DesiredResource,
+        facts: &KindFacts,
+        registry: &Registry,
+    ) -> Result<(), InvalidState> {
+        let Some(check) = facts.traits.check_sources else { return Ok(()) };
+        let mut spec = resource.spec.value();
+        let mut is_complete = true;
+        substitute(&mut spec, &mut |reference| match self.known(reference, registry, HOPS_MAX) {
+            Some(Known::Value(value)) => Some(value),
+            Some(Known::Like(_)) | None => {
+                is_complete = false;
+                None
+            }
+        });
+        if !is_complete {
+            return Ok(());
+        }
+        check(&spec, &self.blobs).map_err(|error| {
+            let hint = error.hint().map(str::to_owned);
+            InvalidState { hint, ..InvalidState::new(error.full_message()) }
+        })
+    }
+
+    fn known(&self, reference: &Reference, registry: &Registry, hops: usize) -> Option<Known> {
+        let from = self.resources.get(&reference.from)?;
+        let facts = registry.kind(reference.from.kind())?.facts();
+        let name = reference.output.segments().swap_remove(0);
+        if facts.outputs?.contains(&name.as_str()) {
+            let value = reference.output.get(facts.sample.as_ref()?)?;
+            return is_told_by_type(value).then(|| Known::Like(value.clone()));
+        }
+        let spec = from.spec.value();
+        let value = reference.output.get(&spec)?;
+        if let Ok(Some(next)) = Reference::read(value) {
+            return self.known(&next, registry, hops.checked_sub(1)?);
+        }
+        let is_secret = !facts.traits.sensitive.is_empty() || !from.extra().sensitive.is_empty();
+        match value {
+            Value::Number(_) if is_secret => Some(Known::Like(json!(1))),
+            Value::Bool(_) if is_secret => Some(Known::Like(json!(false))),
+            _ if is_secret || holds_references(value) => None,
+            _ => Some(Known::Value(value.clone())),
+        }
+    }
+}
+
+fn holds_references(value: &Value) -> bool {
+    let mut found = Vec::new();
+    collect_references(value, &mut found).is_err() || !found.is_empty()
+}
+
+/// Whether the type alone tells what is wrong. Texts are checked when they are known.
+fn is_told_by_type(value: &Value) -> bool {
+    value.is_number() || value.is_boolean()
+}
+
+/// What to write in the place of a reference that is no text.
+fn instead(reference: &Reference, registry: &Registry) -> String {
+    let kind = reference.from.kind();
+    let sample = registry.kind(kind).and_then(|kind| kind.facts().sample.as_ref()?.as_object());
+    let texts = sample.into_iter().flatten().filter(|(_, value)| value.is_string());
+    let texts: Vec<&str> = texts.map(|(name, _)| name.as_str()).collect();
+    if texts.is_empty() {
+        return "refer to a text instead".to_owned();
+    }
+    format!("refer to a text instead; such outputs of a {kind}: {}", texts.join(", "))
+}
