@@ -84,7 +84,7 @@ pub struct PlannedAction {
     pub basis: Digest,
     /// The id that what is removed is recorded under, where that is another than its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub recorded_as: Option<ResourceId>,
+    pub(crate) recorded_as: Option<ResourceId>,
     /// How its outcome is found out after a crash.
     pub crash: CrashClass,
     /// What is recorded beside the spec when it is done; `None` for a deletion.
@@ -97,6 +97,12 @@ impl PlannedAction {
     pub fn renamed_from(&self) -> Option<&ResourceId> {
         let recording = self.recording.as_ref();
         self.recorded_as.as_ref().or_else(|| recording?.renamed_from.as_ref())
+    }
+
+    /// The id that its resource had before, recorded or not.
+    pub(crate) fn earlier_id(&self) -> Option<&ResourceId> {
+        let given = self.recording.as_ref().and_then(|recording| recording.extra.as_ref());
+        self.renamed_from().or_else(|| given?.renamed_from.as_ref())
     }
 }
 
@@ -177,7 +183,7 @@ impl Plan {
 
     /// The ids whose records its actions write or drop.
     pub(crate) fn touched(&self) -> BTreeSet<ResourceId> {
-        let renamed = |action: &PlannedAction| action.renamed_from().cloned();
+        let renamed = |action: &PlannedAction| action.earlier_id().cloned();
         let about = (0..self.actions.len() as u32).map(|index| self.resource_of(index).clone());
         about.chain(self.actions.iter().filter_map(renamed)).collect()
     }

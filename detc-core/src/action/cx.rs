@@ -108,7 +108,8 @@ impl<'a> ActionCx<'a> {
 
     /// The key by which the other side knows a call that it has had before. For an action of
     /// [`CrashClass::IdempotencyKey`](super::CrashClass::IdempotencyKey) it is the same each time this very action is tried,
-    /// in later runs too, until it has ended well; for any other it is the same within a run, also after a crash. It names
+    /// in later runs too, until it has ended well, or its resource is neither desired nor
+    /// recorded any more; for any other it is the same within a run, also after a crash. It names
     /// the store, the run and the action of the first try: make a digest of it where the other side takes only so many
     /// letters. Outside a run, where a resource is only looked at, it is always `observe`.
     pub fn idempotency_key(&self) -> &str {

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -16,8 +17,8 @@ use crate::resource::Removed;
 use crate::store::Write;
 
 mod around;
-mod before;
 mod fence;
+mod ground;
 mod judge;
 mod keys;
 mod recorded;
@@ -86,14 +87,17 @@ struct Open {
     found: Option<bool>,
     /// Whether it was tried before and the end of that try is not known.
     begun_before: bool,
-    /// Whether it is recorded that its making has begun.
-    is_noted: bool,
-    /// Whether nothing was there when it had failed.
+    /// Whether it has started in this process.
+    is_started: bool,
+    /// Whether nothing was there when its last try had failed.
     is_nothing_made: bool,
     /// What is recorded is known to be gone, and what is to be made is elsewhere, where something else is.
     is_obsolete: bool,
     error: String,
 }
+
+/// A look after a failure that takes longer is not going to answer.
+const LOOK_TIME_MAX: Duration = Duration::from_secs(60);
 
 impl PlanWork {
     /// The work of `plan`, in these surroundings.
@@ -168,21 +172,22 @@ impl PlanWork {
             return Ok(Checked::Satisfied);
         }
         let spec = self.resolve(action, id)?;
-        let before = self.before(action, id, &spec);
-        let base = before.as_ref().map(|before| &*before.body);
+        let ground = self.ground(action, id, &spec);
         let token = self.token(action);
-        let begun = phase == Phase::Settle || self.around.begun.contains(id);
+        let tried_as = self.tried_as(action, id);
+        let begun = phase == Phase::Settle || tried_as.is_some();
         let key = self.tried_key(index, &spec, token.as_deref());
         let call = around::Call {
             index,
             action,
             id,
             spec: &spec,
-            base,
+            ground: &ground,
             token: token.as_deref(),
             key: key.as_str(),
             // The try that is verified has ended, and it began when no other was under way.
             begun_before: begun && phase != Phase::Verify,
+            tried_as,
         };
         let observed = self.around.observe(&call).await?;
         let extra = action.recording.as_ref().and_then(|recording| recording.extra.as_deref());
@@ -205,8 +210,12 @@ impl PlanWork {
         } else if action.verb.removes() {
             judge_removed(&observed, phase)
         } else {
-            let made = before.as_ref().and_then(|before| before.made());
-            judge(&spec, &observed, made, token.as_deref(), phase, action.crash)
+            // What can not be seen is as it is recorded only if it is known to have been made.
+            let recorded = match &observed {
+                Observation::Unobservable => ground.made(),
+                _ => ground.base(),
+            };
+            judge(&spec, &observed, recorded, token.as_deref(), phase, action.crash)
         };
         let checked = match checked {
             Checked::Unknown(why) if phase == Phase::Settle && action.crash == CrashClass::AtMostOnce => {
@@ -230,9 +239,6 @@ impl PlanWork {
         open.triggers = token;
         open.begun_before = begun;
         open.key = Some(key);
-        if phase != Phase::First {
-            open.is_nothing_made = matches!(open.observed, Some(Observation::Absent));
-        }
         Ok(checked)
     }
 
@@ -243,12 +249,12 @@ impl PlanWork {
             Some(spec) => spec,
             None => self.resolve(action, id)?,
         };
-        let before = self.before(action, id, &spec);
-        let base = before.as_ref().map(|before| &*before.body);
+        let ground = self.ground(action, id, &spec);
+        self.state().open.entry(index).or_default().is_nothing_made = false;
         let exists = match &open.observed {
             Some(Observation::Present(_)) => true,
             Some(Observation::Absent | Observation::Needed(_) | Observation::Unknown(_)) => false,
-            Some(Observation::Unobservable) | None => base.is_some(),
+            Some(Observation::Unobservable) | None => ground.made().is_some(),
         };
         let token = open.triggers.as_deref();
         let key = open.key.unwrap_or_else(|| self.tried_key(index, &spec, token));
@@ -257,10 +263,11 @@ impl PlanWork {
             action,
             id,
             spec: &spec,
-            base,
+            ground: &ground,
             token,
             key: key.as_str(),
             begun_before: open.begun_before,
+            tried_as: self.tried_as(action, id),
         };
         let output = if action.verb.removes() {
             if let Removed::Left(why) = self.around.delete(&call).await? {
@@ -282,12 +289,12 @@ impl PlanWork {
         Ok(())
     }
 
-    /// Whether something was made that did not go well: it is recorded for as long as that is not known.
+    /// Looks whether anything was made by a try that is over and did not go well: what may be there is recorded.
     async fn look_after_failure(&self, call: &around::Call<'_>, error: &ActionError) {
         let is_over = matches!(error.class(), ErrorClass::Permanent | ErrorClass::Transient);
-        if is_over && self.is_thing(call.action, call.id) {
-            let seen = self.around.observe(call).await;
-            let is_nothing = matches!(seen, Ok(Observation::Absent));
+        if is_over && self.is_made_anew(call.index) {
+            let seen = tokio::time::timeout(LOOK_TIME_MAX, self.around.observe(call)).await;
+            let is_nothing = matches!(seen, Ok(Ok(Observation::Absent)));
             self.state().open.entry(call.index).or_default().is_nothing_made = is_nothing;
         }
     }
@@ -297,21 +304,9 @@ impl PlanWork {
         let removed = std::mem::take(&mut self.state().removed);
         let with_record = |index| {
             let (action, id) = self.action(index);
-            (index, self.recorded_before(action, id).map(|before| Arc::unwrap_or_clone(before.body)))
+            (index, self.recorded_before(action, id).map(Arc::unwrap_or_clone))
         };
         removed.into_iter().map(with_record).collect()
-    }
-
-    /// Whether an action that starts makes something that was not there, and that would be lost if nothing was known of it.
-    fn is_made_anew(&self, index: u32) -> bool {
-        let (action, id) = self.action(index);
-        if action.verb != Verb::Create || action.crash == CrashClass::AtMostOnce || !self.is_thing(action, id)
-        {
-            return false;
-        }
-        let open = self.state().open.get(&index).cloned().unwrap_or_default();
-        let before = self.before(action, id, open.spec.as_ref().unwrap_or(&action.spec));
-        !self.has_found(action, id, before.as_ref(), open.found)
     }
 
     fn failed(&self, index: u32, error: &ActionError) -> (ErrorClass, String) {
@@ -376,15 +371,16 @@ impl Perform for PlanWork {
             | CrashClass::FindableByTag
             | CrashClass::CompareAndSet => Vec::new(),
         };
-        if self.is_made_anew(index) {
+        if action.crash != CrashClass::AtMostOnce && self.is_made_anew(index) {
             writes.extend(self.note_begun(index, open()));
-            self.state().open.entry(index).or_default().is_noted = true;
         }
+        self.state().open.entry(index).or_default().is_started = true;
         writes
     }
 
     fn records(&self, index: u32, end: &NodeEnd) -> Vec<Write> {
         let (action, id) = self.action(index);
+        let is_made_anew = self.is_made_anew(index);
         let open = self.state().open.swap_remove(&index).unwrap_or_default();
         let mut writes = Vec::new();
         if action.crash == CrashClass::AtMostOnce
@@ -394,8 +390,8 @@ impl Perform for PlanWork {
         }
         match end {
             NodeEnd::Done | NodeEnd::Satisfied => {}
-            NodeEnd::Failed(_) if open.is_noted && open.is_nothing_made => {
-                writes.extend(self.note_nothing_made(index));
+            NodeEnd::Failed(_) if is_made_anew => {
+                writes.extend(self.note_failed(index, open));
                 return writes;
             }
             // The next plan looks where it is to be, and shows what is there.

@@ -73,7 +73,7 @@ impl Manager {
         let needed = looks.iter().filter_map(|look| look.host.clone()).collect();
         around.hosts = self.connect(&desired.hosts, &needed).await;
         look_at_all(&Arc::new(around.clone()), looks, &mut observed, &mut unseen()).await;
-        self.add_doubts(&mut observed);
+        self.add_doubts(&desired, &mut observed);
         around.recorded = Arc::default();
         let recorded = (*self.recorded()).clone();
         let planner = Planner::new(desired, (recorded, observed), self.registry.clone(), self.key.clone());
@@ -233,7 +233,10 @@ impl Live {
         let doubts = manager.doubted();
         for id in std::mem::take(&mut self.touched) {
             self.planner.recorded(&id, recorded.get(&id).cloned());
-            let doubt = doubts.get(&id).cloned().map(Observation::Unknown);
+            let desired = self.planner.desired().resources.get(&id);
+            let before = desired.and_then(|resource| resource.given_extra()?.renamed_from.as_ref());
+            let doubt = doubts.get(&id).or_else(|| doubts.get(before?));
+            let doubt = doubt.cloned().map(Observation::Unknown);
             self.planner.observed(&id, doubt.or_else(|| observed.swap_remove(&id)));
             let is_late =
                 self.desired().resources.get(&id).is_some_and(|resource| self.is_late(resource, manager));

@@ -94,7 +94,7 @@ impl Manager {
         let around = Arc::new(around);
         let mut observed = looks.1;
         look_at_all(&around, looks.0, &mut observed, sink).await;
-        self.add_doubts(&mut observed);
+        self.add_doubts(&desired, &mut observed);
         let input = PlanInput {
             desired: &desired,
             topology: &topology,
@@ -105,7 +105,7 @@ impl Manager {
         };
         let plan = plan::build(&input, &mut vault.lock().unwrap_or_else(PoisonError::into_inner))?;
         let plan = Arc::new(plan.select(selection)?);
-        plan::check_swept(&plan, &recorded, &self.registry)?;
+        plan::check_swept(&plan, &desired, &recorded, &self.registry)?;
         let around = Arc::try_unwrap(around).unwrap_or_else(|shared| (*shared).clone());
         Ok(Planned { plan, around })
     }
@@ -128,7 +128,7 @@ impl Manager {
             desired.check(&self.registry)?;
         }
         let given = desired.unwrap_or(&empty);
-        plan::check_swept(&plan, &self.recorded(), &self.registry)?;
+        plan::check_swept(&plan, given, &self.recorded(), &self.registry)?;
         let mut around = self.surroundings(given, vault.clone());
         let mut needed: BTreeSet<HostName> =
             plan.actions.iter().filter_map(|action| action.host.clone()).collect();
@@ -244,8 +244,17 @@ impl Manager {
         Ok(())
     }
 
-    pub(super) fn add_doubts(&self, observed: &mut Observed) {
-        observed.extend(self.doubted().into_iter().map(|(id, why)| (id, Observation::Unknown(why))));
+    /// What is in doubt can not be seen, under whatever name it is desired by now.
+    pub(super) fn add_doubts(&self, desired: &Desired, observed: &mut Observed) {
+        let doubted = self.doubted();
+        if !doubted.is_empty() {
+            let renamed = desired.resources.values().filter_map(|resource| {
+                let before = resource.given_extra()?.renamed_from.as_ref()?;
+                Some((resource.id.clone(), doubted.get(before)?.clone()))
+            });
+            observed.extend(renamed.map(|(id, why)| (id, Observation::Unknown(why))));
+        }
+        observed.extend(doubted.into_iter().map(|(id, why)| (id, Observation::Unknown(why))));
     }
 
     /// What is in doubt, with what a person is told.

@@ -60,10 +60,6 @@ impl Manager {
     ) -> Result<ApplyReport, ManageError> {
         let _place = self.take_place()?;
         self.catch_up().await?;
-        let heads = journal::heads(&*self.store).await?;
-        if let Some(open) = heads.iter().rev().find(|head| is_open(head)) {
-            return Err(ManageError::Unfinished(open.number));
-        }
         let Planned { plan, mut around } = planned;
         if around.scope != self.scope {
             return Err(ManageError::Foreign);
@@ -76,10 +72,23 @@ impl Manager {
         if let Some(refused) = super::planned::broken(&plan) {
             return Err(refused);
         }
+        let heads = journal::heads(&*self.store).await?;
+        let open = heads.iter().rev().find(|head| is_open(head));
+        // A try of an interrupted run may be under way.
+        let keys = match open {
+            None => self.keys_of_nothing(&plan).await?,
+            Some(_) => Vec::new(),
+        };
         if plan.is_empty() {
+            if !keys.is_empty() {
+                self.commit(keys).await?;
+            }
             let mut report = RunReport::new(std::iter::empty(), Duration::ZERO);
             add_unknown(&plan, &mut report);
             return Ok(ApplyReport { run: None, plan, report });
+        }
+        if let Some(open) = open {
+            return Err(ManageError::Unfinished(open.number));
         }
         let number = RunNumber(heads.last().map_or(1, |head| head.number.0 + 1));
         let head = RunHead {
@@ -95,7 +104,7 @@ impl Manager {
         };
         let mut writes = journal::begin(&head, &plan);
         writes.push(records::put_hosts(&plan.hosts));
-        writes.extend(self.keys_of_nothing(&plan).await?);
+        writes.extend(keys);
         self.commit(writes).await?;
         let engine = Engine::new(self.work(&plan), self.options.retry);
         let first = Vec::new();
@@ -204,7 +213,9 @@ impl Manager {
                 }));
             }
             let recorded = match &action.recording {
-                None if !labels.is_empty() => self.body(plan.resource_of(index as u32)).ok().flatten(),
+                None if !labels.is_empty() => {
+                    self.body(base_id(action, plan.resource_of(index as u32))).ok().flatten()
+                }
                 Some(_) | None => None,
             };
             let extra = match &action.recording {

@@ -88,7 +88,7 @@ impl Manager {
         let needed: BTreeSet<HostName> = looks.iter().filter_map(|look| look.host.clone()).collect();
         around.hosts = self.connect(&given.hosts, &needed).await;
         look_at_all(&Arc::new(around), looks, &mut observed, sink).await;
-        self.add_doubts(&mut observed);
+        self.add_doubts(&given, &mut observed);
         let mut all = Vec::new();
         for id in recorded.keys() {
             all.push(self.status_of(id, observed.get(id).unwrap_or(&Observation::Unobservable))?);

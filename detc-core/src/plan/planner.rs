@@ -191,7 +191,7 @@ impl Planner {
             steps.add_copies(step);
         }
         let plan = finish(steps, &self.input())?;
-        super::check_swept(&plan, &self.recorded, &self.registry)?;
+        super::check_swept(&plan, &self.desired, &self.recorded, &self.registry)?;
         Ok(plan)
     }
 

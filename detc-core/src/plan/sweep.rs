@@ -3,7 +3,7 @@
 use super::{Plan, PlanError, PlannedAction, Verb};
 use crate::action::{Footprint, Place};
 use crate::diff::{ChangeKind, Reason};
-use crate::model::{Doc, HostName, Recorded, ResourceId, Set};
+use crate::model::{Desired, Doc, HostName, Recorded, ResourceId, Set};
 use crate::resource::{LATER, Registry};
 
 /// A place that a plan removes with all that lies within.
@@ -14,8 +14,13 @@ struct Swept<'a> {
 }
 
 /// Refuses a plan that removes a place with all that lies within, where something lies that stays, or that the plan makes.
-/// What is recorded stays where it is recorded to be, unless the plan removes it.
-pub(crate) fn check_swept(plan: &Plan, recorded: &Recorded, registry: &Registry) -> Result<(), PlanError> {
+/// What is recorded stays where it is recorded to be, unless the plan removes it; what is only desired may be there.
+pub(crate) fn check_swept(
+    plan: &Plan,
+    desired: &Desired,
+    recorded: &Recorded,
+    registry: &Registry,
+) -> Result<(), PlanError> {
     let mut swept = Vec::new();
     for action in plan.actions.iter().filter(|action| action.verb == Verb::Delete) {
         let by = &plan.change_of(action).resource;
@@ -27,6 +32,17 @@ pub(crate) fn check_swept(plan: &Plan, recorded: &Recorded, registry: &Registry)
     }
     for action in plan.actions.iter().filter(|action| action.recording.is_some()) {
         check(&plan.change_of(action).resource, action.host.as_ref(), &action.spec, &swept, registry)?;
+    }
+    let made: Set<&ResourceId> = plan
+        .actions
+        .iter()
+        .filter(|action| action.recording.is_some())
+        .map(|action| &plan.change_of(action).resource)
+        .collect();
+    for (id, resource) in &desired.resources {
+        if !made.contains(id) && !recorded.contains_key(id) {
+            check(id, resource.host.as_ref(), &resource.spec, &swept, registry)?;
+        }
     }
     let gone = plan.actions.iter().filter(|action| is_gone_after(plan, action));
     let gone: Set<&ResourceId> =
@@ -44,7 +60,9 @@ fn is_gone_after(plan: &Plan, action: &PlannedAction) -> bool {
     match action.verb {
         Verb::Delete => true,
         Verb::Forget => change.kind != ChangeKind::Replace && change.reason != Reason::WasAdopted,
-        Verb::Create | Verb::Adopt | Verb::Update | Verb::Restart | Verb::Record => false,
+        // What is made anew was gone where it was recorded to be.
+        Verb::Create => change.kind != ChangeKind::Replace,
+        Verb::Adopt | Verb::Update | Verb::Restart | Verb::Record => false,
     }
 }
 

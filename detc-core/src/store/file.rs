@@ -91,8 +91,9 @@ impl FileStore {
     }
 
     /// Whether there is a store in the directory `dir`.
-    pub fn exists(dir: impl AsRef<Path>) -> bool {
-        place::has_store(dir.as_ref())
+    #[cfg(feature = "cli")]
+    pub(crate) fn exists(dir: &Path) -> bool {
+        place::has_store(dir)
     }
 
     /// Opens a store on a storage of your own: what tests of crashes and full disks need.

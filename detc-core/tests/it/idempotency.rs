@@ -131,6 +131,22 @@ async fn a_try_after_a_run_that_failed_has_the_key_of_the_first() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_try_under_another_name_has_the_key_of_the_first_and_leaves_none() {
+    let (world, store) = (shop(), memory());
+    let manager = manager(&world, &store).await;
+    world.host.fail_all(Some(HostFault::AnswerLost));
+    assert_eq!(converge(&manager, &order("one")).await, Outcome::Failed);
+    world.host.fail_all(None);
+    let mut renamed = order("one");
+    let mut of_x = renamed.resources.shift_remove("order/x").unwrap();
+    of_x.id = "order/y".parse().unwrap();
+    of_x.extra_mut().renamed_from = Some("order/x".parse().unwrap());
+    assert_eq!(converge(&manager, &renamed.with(of_x)).await, Outcome::Done);
+    assert_eq!(sent(&world).await, ["one"], "it was ordered once");
+    assert_eq!(kept(&store).await, [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_try_after_a_crash_has_the_key_of_the_first_though_the_run_was_given_up_and_other_fields_are_asked_for()
  {
     let (world, store) = (shop(), memory());

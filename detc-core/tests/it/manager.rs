@@ -116,6 +116,25 @@ async fn what_must_not_happen_twice_waits_for_a_person() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_in_doubt_stays_so_under_another_name() {
+    let (world, store) = (World::new(), memory());
+    let named = |name: &str| DesiredResource::new(name, &Line { once: true, ..Line::new("x") }).on("m");
+    let manager = world.manager(&store).await;
+    world.host.fail_call(0, HostFault::AnswerLost);
+    assert_eq!(converge(&manager, &on_m().with(named("x"))).await, Outcome::Failed);
+    let mut renamed = named("y");
+    renamed.extra_mut().renamed_from = Some("line/x".parse().unwrap());
+    let desired = on_m().with(renamed);
+    assert_eq!(converge(&manager, &desired).await, Outcome::Failed);
+    let live = manager.live(desired.clone()).await.unwrap().plan(&manager).await.unwrap();
+    assert_eq!(live.plan.unknown().count(), 1, "{}", live.plan);
+    assert_eq!(world.lines().await, ["x"], "it was not done again");
+    manager.settle(&"done=line/x".parse().unwrap()).await.unwrap();
+    assert_eq!(converge(&manager, &desired).await, Outcome::Done);
+    assert_eq!(world.lines().await, ["x"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn sensitive_values_are_nowhere_in_the_store() {
     let (world, store) = (World::new(), memory());
     let manager = world.manager(&store).await;

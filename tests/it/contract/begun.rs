@@ -250,3 +250,26 @@ fn what_is_to_be_made_nobody_knows_where_waits_until_a_directory_is_purged() {
     assert_eq!(place.read("d/c"), "ours");
     place.fleet(&["plan"]).exits(3).complains("file/c is in there and stays");
 }
+
+#[test]
+fn what_is_desired_and_left_out_is_not_swept_away() {
+    let place = Place::new();
+    place.desire(&[purged(&place, "d")]);
+    place.apply();
+    place.write("d/c", "theirs");
+    place.desire(&[file(&place, "c", "d/c")]);
+    place.fleet(&["apply", "--yes", "--except", "file/c"]).exits(3).complains("file/c is in there and stays");
+    assert_eq!(place.read("d/c"), "theirs");
+}
+
+#[test]
+fn what_is_gone_and_made_elsewhere_holds_no_directory() {
+    let place = Place::new();
+    place.desire(&[purged(&place, "d"), file(&place, "c", "d/c")]);
+    place.apply();
+    std::fs::remove_file(place.path("d/c")).unwrap();
+    place.desire(&[file(&place, "c", "e")]);
+    place.apply();
+    assert!(!place.path("d").exists());
+    assert_eq!(place.read("e"), "ours");
+}

@@ -173,3 +173,20 @@ fn a_run_is_not_given_up_for_what_is_refused() {
     place.apply();
     assert_eq!(place.read("ledger"), "first\nsecond\n");
 }
+
+#[test]
+fn a_saved_plan_of_nothing_does_nothing_beside_an_interrupted_run() {
+    let place = gated();
+    let all = place.read("detc.json");
+    place.desire(&[json!({ "kind": "value", "name": "v", "input": 1 })]);
+    place.apply();
+    place.fleet(&["plan", "--out", "nothing"]).exits(0);
+    place.write("detc.json", all);
+    in_flight(&place, &["apply", "--yes", "--except", "value/v"]).kill();
+    open_gate(&place);
+    place.wait_for_processes();
+    for args in [&["apply", "nothing", "--yes"][..], &["--json", "apply", "nothing", "--yes"]] {
+        place.fleet(args).exits(0);
+    }
+    place.fleet(&["--json", "show", "run-2"]).exits(0).hides("superseded");
+}

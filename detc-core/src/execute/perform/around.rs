@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::super::journal::RunNumber;
 use super::TriedKey;
+use super::ground::Ground;
 use crate::action::{ActionCx, ActionError, CxParts, ErrorClass};
 use crate::backend::Host;
 use crate::model::secret::{MarkKey, Vault};
@@ -61,17 +62,18 @@ enum Lost {
 pub(crate) struct Try<'a> {
     key: &'a str,
     begun_before: bool,
+    tried_as: Option<&'a ResourceId>,
 }
 
 impl Try<'static> {
     /// A look that is part of none.
-    pub(crate) const NONE: Self = Self { key: "observe", begun_before: false };
+    pub(crate) const NONE: Self = Self { key: "observe", begun_before: false, tried_as: None };
 }
 
 impl<'a> Try<'a> {
     /// A look that confirms what the action of this key has done.
     pub(crate) fn confirmed(key: &'a str) -> Self {
-        Self { key, begun_before: false }
+        Self { key, begun_before: false, tried_as: None }
     }
 }
 
@@ -81,16 +83,18 @@ pub(super) struct Call<'a> {
     pub(super) action: &'a PlannedAction,
     pub(super) id: &'a ResourceId,
     pub(super) spec: &'a Doc,
-    pub(super) base: Option<&'a RecordBody>,
+    pub(super) ground: &'a Ground,
     pub(super) token: Option<&'a str>,
     pub(super) key: &'a str,
     /// Whether it was tried before and the end of that try is not known.
     pub(super) begun_before: bool,
+    /// The id that it was tried under then.
+    pub(super) tried_as: Option<&'a ResourceId>,
 }
 
 impl<'a> Call<'a> {
     fn tried(&self) -> Try<'a> {
-        Try { key: self.key, begun_before: self.begun_before }
+        Try { key: self.key, begun_before: self.begun_before, tried_as: self.tried_as }
     }
 }
 
@@ -179,7 +183,10 @@ impl Surroundings {
         let (id, host) = parts;
         Ok(ActionCx::new(CxParts {
             resource: id,
-            identity: base.and_then(|body| body.made_as.as_ref()).unwrap_or(id),
+            identity: match base {
+                Some(body) => body.made_as.as_ref().unwrap_or(id),
+                None => tried.tried_as.unwrap_or(id),
+            },
             host: self.host(host)?,
             backends: self.registry.backends(),
             recorded: base,
@@ -199,7 +206,8 @@ impl Surroundings {
 
     /// Looks at a resource. The observation has its sensitive values marked.
     pub(super) async fn observe(&self, call: &Call<'_>) -> Result<Observation, ActionError> {
-        let Call { action, id, spec, base, token, .. } = *call;
+        let Call { action, id, spec, ground, token, .. } = *call;
+        let base = ground.base();
         let extra = action.recording.as_ref().and_then(|recording| recording.extra.as_deref());
         let extra = extra.or_else(|| base.and_then(|body| body.extra.as_deref()));
         self.look((id, action.host.as_ref()), spec, base, token, extra, call.tried()).await
@@ -283,17 +291,20 @@ impl Surroundings {
     }
 
     pub(super) async fn create(&self, call: &Call<'_>) -> Result<Value, ActionError> {
-        let cx = self.cx((call.id, call.action.host.as_ref()), call.base, call.token, call.tried())?;
+        let cx =
+            self.cx((call.id, call.action.host.as_ref()), call.ground.base(), call.token, call.tried())?;
         self.kind(call.id)?.create(&self.open(call.spec, call.id, Lost::Refused)?, &cx).await
     }
 
     pub(super) async fn update(&self, call: &Call<'_>) -> Result<Value, ActionError> {
-        let cx = self.cx((call.id, call.action.host.as_ref()), call.base, call.token, call.tried())?;
+        let cx =
+            self.cx((call.id, call.action.host.as_ref()), call.ground.base(), call.token, call.tried())?;
         self.kind(call.id)?.update(&self.open(call.spec, call.id, Lost::Refused)?, &cx).await
     }
 
     pub(super) async fn delete(&self, call: &Call<'_>) -> Result<Removed, ActionError> {
-        let cx = self.cx((call.id, call.action.host.as_ref()), call.base, call.token, call.tried())?;
+        let cx =
+            self.cx((call.id, call.action.host.as_ref()), call.ground.base(), call.token, call.tried())?;
         match self.kind(call.id)?.delete(&self.open(call.spec, call.id, Lost::MadeUp)?, &cx).await? {
             Removed::Left(why) => Ok(Removed::Left(self.scrub(&why))),
             Removed::Gone => Ok(Removed::Gone),

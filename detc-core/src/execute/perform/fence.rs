@@ -4,7 +4,7 @@
 //! may write, a place that it touches. Which one it was in fact nobody can tell.
 
 use super::around::{Call, Try};
-use super::before::is_second_half;
+use super::ground::Ground;
 use super::{PlanWork, Verb};
 use crate::action::{ActionError, CrashClass, Footprint, Place};
 use crate::model::{Doc, Observation, ResourceId, Set};
@@ -20,30 +20,24 @@ impl PlanWork {
         call: &Call<'_>,
         seen: &Observation,
     ) -> Result<Option<&'static str>, ActionError> {
-        let Call { index, action, id, base, .. } = *call;
-        let before = self.recorded_before(action, id);
-        let makes = action.verb == Verb::Create;
-        // What is recorded is gone, or is removed by this plan, and this is made elsewhere.
-        let is_second_half = is_second_half(&self.plan, action);
-        let is_elsewhere = makes && base.is_none() && before.is_some();
-        // Where it would be was not known when it was planned: nothing was looked at.
-        let was_late = before.is_none() && action.spec.text().contains("\"from\":");
-        let is_others = makes
-            && (is_second_half || is_elsewhere || was_late)
-            && base.is_none()
+        let Call { index, action, id, ground, .. } = *call;
+        let is_others = ground.is_unseen()
+            && action.verb == Verb::Create
             && matches!(seen, Observation::Present(_))
             && action.crash != CrashClass::FindableByTag
             && self.is_thing(action, id);
         // Nobody has looked there before: what is found is shown before it is changed.
         let found = is_others.then_some("something is there already");
-        if found.is_some() && (is_second_half || was_late) {
-            return Ok(found);
-        }
-        let is_begun = makes && before.as_ref().is_some_and(|before| before.is_begun);
-        if is_second_half || was_late || (!is_elsewhere && (call.begun_before || is_begun)) {
+        let base = match ground {
+            Ground::Late | Ground::SecondHalf => return Ok(found),
+            Ground::New => None,
+            Ground::Begun(_) if action.verb == Verb::Create => return Ok(None),
+            Ground::Elsewhere(body) | Ground::Made(body) | Ground::Begun(body) => Some(&**body),
+        };
+        // A try that was not seen to end may have changed it.
+        if call.begun_before && !matches!(ground, Ground::Elsewhere(_)) {
             return Ok(None);
         }
-        let base = before.as_ref().map(|before| &*before.body);
         // What can not be seen is judged by its record, which only the leader writes.
         if *seen == Observation::Unobservable {
             return Ok(None);
@@ -85,14 +79,8 @@ impl PlanWork {
 
     /// Whether what a call has come upon may come from this very plan: nothing was there when it was made.
     pub(super) fn is_from_plan(&self, call: &Call<'_>) -> bool {
-        let Call { index, action, id, base, .. } = *call;
-        let was_late = base.is_none() && action.spec.text().contains("\"from\":");
-        let is_elsewhere = base.is_none() && self.recorded_before(action, id).is_some();
-        action.verb == Verb::Create
-            && !was_late
-            && !is_elsewhere
-            && !is_second_half(&self.plan, action)
-            && self.may_be_moved_by_plan(index, id, call.spec)
+        let Call { index, action, id, ground, .. } = *call;
+        action.verb == Verb::Create && !ground.is_unseen() && self.may_be_moved_by_plan(index, id, call.spec)
     }
 
     /// Whether an action that this one comes after, for more than an invariant's sake, may change what it touches.

@@ -33,7 +33,7 @@ impl PlanWork {
         });
         if action.crash == CrashClass::IdempotencyKey {
             let state = self.state();
-            let mut tried = self.own_ids(action, id).filter_map(|id| state.keys.get(id));
+            let mut tried = own_ids(action, id).filter_map(|id| state.keys.get(id));
             if let Some(tried) = tried.find(|tried| (tried.verb, tried.to) == (action.verb, to)) {
                 return tried.clone();
             }
@@ -53,19 +53,14 @@ impl PlanWork {
     pub(super) fn drop_key(&self, index: u32) -> Vec<Write> {
         let (action, id) = self.action(index);
         let mut state = self.state();
-        let kept = self.own_ids(action, id).filter(|id| state.keys.swap_remove(*id).is_some());
+        let kept = own_ids(action, id).filter(|id| state.keys.swap_remove(*id).is_some());
         kept.map(|id| Write::Delete(tried_key(id))).collect()
     }
+}
 
-    /// The ids that a resource is, or was, recorded under.
-    fn own_ids<'a>(
-        &self,
-        action: &'a PlannedAction,
-        id: &'a ResourceId,
-    ) -> impl Iterator<Item = &'a ResourceId> + use<'a> {
-        let before = self.recorded_id(action, id);
-        std::iter::once(id).chain((before != id).then_some(before))
-    }
+/// The ids that a resource has, or had.
+fn own_ids<'a>(action: &'a PlannedAction, id: &'a ResourceId) -> impl Iterator<Item = &'a ResourceId> {
+    std::iter::once(id).chain(action.earlier_id())
 }
 
 impl TriedKey {

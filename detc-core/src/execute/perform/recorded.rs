@@ -5,8 +5,9 @@ use serde_json::Value;
 
 use super::super::NodeEnd;
 use super::super::journal::state_key;
-use super::before::is_second_half;
+use super::ground::Ground;
 use super::{Open, PlanWork};
+use crate::action::CrashClass;
 use crate::model::{Observation, Record, RecordBody, ResourceId};
 use crate::plan::Verb;
 use crate::store::Write;
@@ -17,10 +18,10 @@ impl PlanWork {
         let (action, id) = self.action(index);
         let recording = action.recording.as_ref().expect("invariant: only what is made is recorded");
         let spec = open.spec.unwrap_or_else(|| action.spec.clone());
-        let before = self.before(action, id, &spec);
-        let made = before.as_ref().and_then(|before| before.made());
+        let ground = self.ground(action, id, &spec);
+        let made = ground.made();
         let kind = self.around.registry.kind(id.kind());
-        let has_found = self.has_found(action, id, before.as_ref(), open.found);
+        let has_found = self.has_found(action, id, &ground, open.found);
         let observed = open.observed.unwrap_or(Observation::Unobservable);
         let mut output = match &observed {
             Observation::Present(present) => present.output.clone(),
@@ -39,7 +40,10 @@ impl PlanWork {
         let was_adopted = made.is_some_and(|body| body.adopted);
         let body = RecordBody {
             adopted: has_found || (was_adopted && !matches!(action.verb, Verb::Create | Verb::Adopt)),
-            made_as: before.as_ref().and_then(|before| before.body.made_as.clone()),
+            made_as: match ground.base() {
+                Some(body) => body.made_as.clone(),
+                None => self.tried_as(action, id).filter(|tried| *tried != id).cloned(),
+            },
             spec,
             output,
             host: action.host.clone(),
@@ -71,12 +75,27 @@ impl PlanWork {
         writes
     }
 
-    /// What is written when the making of a resource has failed, and nothing is there: what was recorded before it began.
-    pub(super) fn note_nothing_made(&self, index: u32) -> Vec<Write> {
+    /// What is written when the making of a resource has failed: where nothing is there, what was recorded before it
+    /// began; otherwise that it has begun.
+    pub(super) fn note_failed(&self, index: u32, open: Open) -> Vec<Write> {
         let (action, id) = self.action(index);
         let before = self.recorded_id(action, id);
-        let kept = self.around.recorded.get(before).filter(|record| !record.is_begun());
-        match kept.filter(|_| !is_second_half(&self.plan, action)) {
+        let recorded = self.around.recorded.get(before);
+        let is_begun_here = || {
+            let begun = recorded.filter(|record| record.is_begun()).and_then(|record| record.body().ok());
+            begun.is_some_and(|body| self.is_of_this_run(action, &body))
+        };
+        if !open.is_started && !is_begun_here() {
+            return Vec::new();
+        }
+        if !open.is_nothing_made {
+            // Of what must not be done twice, it is not noted when it begins: its doubt was.
+            let is_unnoted = action.crash == CrashClass::AtMostOnce;
+            return if is_unnoted { self.note_begun(index, open) } else { Vec::new() };
+        }
+        let ground = self.ground(action, id, open.spec.as_ref().unwrap_or(&action.spec));
+        let kept = recorded.filter(|record| !record.is_begun() && !matches!(ground, Ground::SecondHalf));
+        match kept {
             None => vec![Write::Delete(state_key(id))],
             Some(record) if before == id => vec![put(id, record.as_bytes())],
             Some(record) => vec![Write::Delete(state_key(id)), put(before, record.as_bytes())],

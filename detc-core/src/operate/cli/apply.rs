@@ -8,7 +8,7 @@ use super::error::Failed;
 use super::interrupt::Interrupts;
 use super::open::{Access, Session};
 use super::output::Output;
-use super::resume::{Came, GivesUp, OnlyIf, Resume};
+use super::resume::{Came, GiveUp, GivesUp, Resume};
 use super::{DONE, FAILED, INTERRUPTED, REFUSED, plan, progress};
 use crate::execute::Outcome;
 use crate::execute::journal::RunNumber;
@@ -43,9 +43,6 @@ pub(super) async fn run(session: Session, args: ApplyArgs, output: &Output) -> R
         return Err(session.foreign(path));
     }
     let interrupts = Interrupts::listen(output, "`apply` resumes the run.");
-    if args.abandon && saved.is_none() {
-        refuse_first(&manager, desired.as_ref(), &args, output).await?;
-    }
     let resume =
         Resume { desired: desired.as_ref(), saved: saved.as_ref().map(|saved| &saved.plan), args: &args };
     let (earlier, gives_up) = match resume.finish(&manager, &interrupts, output).await? {
@@ -73,27 +70,6 @@ pub(super) async fn run(session: Session, args: ApplyArgs, output: &Output) -> R
     Ok(code)
 }
 
-/// That a plan can be made and keeps the invariants, before an interrupted run is given up for it.
-async fn refuse_first(
-    manager: &Manager,
-    desired: Option<&Desired>,
-    args: &ApplyArgs,
-    output: &Output,
-) -> Result<(), Failed> {
-    let (Some(desired), Some(open)) = (desired, manager.interrupted().await?) else { return Ok(()) };
-    let mut looking = progress::looking(output);
-    let planned = manager.plan_with(desired, &plan::selection(args.select.clone()), &mut looking).await;
-    drop(looking);
-    let refused = match planned {
-        Ok(planned) => planned.refusal(),
-        Err(error) => Some(error),
-    };
-    let Some(refused) = refused.map(Failed::from) else { return Ok(()) };
-    let kept = format!("{} is not given up", open.number);
-    let hint = refused.hint.map_or_else(|| kept.clone(), |hint| format!("{hint}; {kept}"));
-    Err(Failed { hint: Some(hint), ..refused })
-}
-
 pub(super) async fn destroy(session: Session, args: DestroyArgs, output: &Output) -> Result<u8, Failed> {
     // To find out that there is nothing to destroy no store is made.
     let access = if session.has_store() { Access::Write } else { Access::Read };
@@ -101,7 +77,7 @@ pub(super) async fn destroy(session: Session, args: DestroyArgs, output: &Output
     let interrupts = Interrupts::listen(output, "`destroy` again removes what is left.");
     let gives_up = manager.interrupted().await?.map(|open| {
         let why = "everything is to be removed".to_owned();
-        Box::new(GivesUp { open, why, only_if: OnlyIf::Planned })
+        Box::new(GivesUp { open, why, when: GiveUp::Always })
     });
     let operator = Operator {
         manager: &manager,
@@ -159,7 +135,7 @@ impl Operator<'_> {
         let id = saved.id;
         let planned = match self.manager.prepare(saved, desired, &mut looking).await {
             Ok(planned) => planned,
-            Err(error) => return Err(self.done_before(id, error).await),
+            Err(error) => return Err(self.refused(self.done_before(id, error).await)),
         };
         drop(looking);
         match self.confirm_and_run(planned, Purpose::Desired).await? {
@@ -196,8 +172,8 @@ impl Operator<'_> {
             let planned = self.manager.plan_with(desired, selection, &mut looking).await;
             drop(looking);
             let planned = planned.map_err(|error| match purpose {
-                Purpose::Desired => error.into(),
-                Purpose::Destroy => undestroyed(error),
+                Purpose::Desired => self.refused(error.into()),
+                Purpose::Destroy => self.refused(undestroyed(error)),
             })?;
             let report = match self.confirm_and_run(planned, purpose).await? {
                 Applied::Undone(code) => return Ok(code),
@@ -221,7 +197,7 @@ impl Operator<'_> {
         if is_shown {
             output.text(&plan::text(&shown, purpose, output))?;
         }
-        if shown.is_empty() && self.gives_up.as_ref().is_some_and(|it| it.only_if == OnlyIf::Done) {
+        if shown.is_empty() && self.gives_up.as_ref().is_some_and(|it| it.when == GiveUp::WithWork) {
             self.gives_up = None;
         }
         if is_shown && shown.is_settled() && self.gives_up.is_none() {
@@ -235,6 +211,9 @@ impl Operator<'_> {
             output.text(&format!("Nothing {more}was changed.\n"))?;
             return Ok(Applied::Undone(REFUSED));
         }
+        if let Some(refusal) = planned.refusal() {
+            return Err(self.refused(refusal.into()));
+        }
         if let Some(gives_up) = self.gives_up.take() {
             gives_up.now(self.manager, output).await?;
             if is_shown && shown.is_settled() {
@@ -243,6 +222,14 @@ impl Operator<'_> {
         }
         let sink = progress::running(&shown, output, interrupts);
         Ok(Applied::Done(self.manager.apply_with(planned, sink, interrupts.stop()).await?))
+    }
+
+    /// An error before anything is done, with what became of the run that was to be given up: nothing.
+    fn refused(&self, error: Failed) -> Failed {
+        let Some(gives_up) = &self.gives_up else { return error };
+        let kept = format!("{} is not given up", gives_up.open.number);
+        let hint = error.hint.as_ref().map_or_else(|| kept.clone(), |hint| format!("{hint}; {kept}"));
+        Failed { hint: Some(hint), ..error }
     }
 
     /// What is asked before anything is done.

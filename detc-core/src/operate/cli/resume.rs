@@ -31,7 +31,7 @@ pub(super) enum Came {
     After {
         /// The runs that were finished before it.
         earlier: Vec<RunNumber>,
-        /// The run that it is to be given up for.
+        /// The run that is to be given up for it.
         gives_up: Option<Box<GivesUp>>,
     },
 }
@@ -49,16 +49,16 @@ pub(super) struct GivesUp {
     pub(super) open: RunHead,
     /// For what, in words.
     pub(super) why: String,
-    pub(super) only_if: OnlyIf,
+    pub(super) when: GiveUp,
 }
 
 /// When a run is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum OnlyIf {
+pub(super) enum GiveUp {
     /// When something else is done.
-    Done,
+    WithWork,
     /// Also when nothing else is left to do.
-    Planned,
+    Always,
 }
 
 impl GivesUp {
@@ -88,12 +88,12 @@ impl Resume<'_> {
             if !args.yes && !may_ask() {
                 return Err(unconfirmed(&format!("{number} was interrupted and would be given up")));
             }
-            let (why, only_if) = match args.abandon {
-                true => ("it was abandoned", OnlyIf::Planned),
-                false if is_partial => ("a part of the plan was applied", OnlyIf::Done),
-                false => ("another plan was applied", OnlyIf::Done),
+            let (why, when) = match args.abandon {
+                true => ("it is abandoned", GiveUp::Always),
+                false if is_partial => ("a part of the plan is applied instead", GiveUp::WithWork),
+                false => ("another plan is applied instead", GiveUp::WithWork),
             };
-            let gives_up = GivesUp { open, why: why.to_owned(), only_if };
+            let gives_up = GivesUp { open, why: why.to_owned(), when };
             // What is settled is in doubt only when that run has ended.
             if !args.settle.is_empty() {
                 gives_up.now(manager, output).await?;

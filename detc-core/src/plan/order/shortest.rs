@@ -78,12 +78,13 @@ mod tests {
 
     #[test]
     fn a_loop_that_nothing_shorter_is_found_for_in_time_is_told_all_the_same() {
-        let len = 3_000_u32;
-        let ring = (0..len).map(|at| (at, (at + 1) % len));
-        let before = Adjacency::new(len as usize + 1, ring.chain([(len, 0)]));
-        let stuck: Vec<u32> = (0..=len).rev().collect();
-        let found = shortest_loop(&before, &stuck);
-        assert_eq!(found.len(), len as usize);
+        // A ring, and before it, in the order of the search, all that only comes after it.
+        let (after, ring) = (3_000_u32, 3_000_u32);
+        let chain = (0..after).map(|at| (at, at + 1));
+        let ring = (0..ring).map(|at| (after + at, after + (at + 1) % ring));
+        let before = Adjacency::new(6_000, chain.chain(ring));
+        let found = shortest_loop(&before, &(0..6_000).collect::<Vec<u32>>());
+        assert_eq!(found.len(), 3_000);
     }
 
     #[test]

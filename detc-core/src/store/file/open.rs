@@ -74,7 +74,7 @@ pub(super) fn to_read(dir: PathBuf) -> Opener {
     let file = path.clone();
     let open = move || {
         let holder = place::share(&dir)?;
-        let database = match File::open(&file) {
+        let database = match holder.as_ref().map_or(Err(ErrorKind::NotFound.into()), |_| File::open(&file)) {
             Ok(file) => {
                 let overlay = Overlay::new(file).map_err(failure::io(WHAT))?;
                 if overlay.len().map_err(failure::io(WHAT))? == 0 {
@@ -82,7 +82,7 @@ pub(super) fn to_read(dir: PathBuf) -> Opener {
                 }
                 builder().create_with_backend(overlay)
             }
-            // There is none, or whoever makes it has not come to it.
+            // There is none; or whoever makes it has not come to it, or did so just now.
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 builder().create_with_backend(InMemoryBackend::new())
             }

@@ -61,18 +61,18 @@ pub(super) fn hold(dir: &Path) -> Result<File, Failure> {
     Ok(file)
 }
 
-/// Whether a store is there, or somebody is making one.
+/// Whether a store is there.
 pub(super) fn has_store(dir: &Path) -> bool {
-    dir.join("holder").exists() || dir.join("store.redb").exists()
+    dir.join("store.redb").exists()
 }
 
 /// Takes a share of the lock: others who only read may have one as well, and nobody writes meanwhile. Where there is no
 /// store, there is nothing to share, and nothing is made.
 pub(super) fn share(dir: &Path) -> Result<Option<File>, Failure> {
-    if dir.is_dir() && !has_store(dir) {
+    let path = dir.join("holder");
+    if dir.is_dir() && !has_store(dir) && !path.exists() {
         return Ok(None);
     }
-    let path = dir.join("holder");
     let open = File::open(&path).or_else(|error| match error.kind() {
         io::ErrorKind::NotFound => {
             File::options().create(true).truncate(false).read(true).write(true).open(&path)
