@@ -76,6 +76,9 @@ fn text_of(spec: &Value, contents: &Contents) -> Result<Option<String>, ActionEr
     Ok(content.and_then(|content| String::from_utf8(content.to_vec()).ok()))
 }
 
+/// Said of a file of which it can not be seen whether it is as it was left.
+const UNCOMPARED: &str = "its text is not compared: the template that it was rendered from is not at hand";
+
 /// Longest text that a plan shows when it drifted; of others it shows length and digest.
 const SHOWN_MAX: usize = 64 << 10;
 
@@ -251,8 +254,10 @@ impl Resource for FileSpec {
         if self.may_become_another(cx, field.as_ref()) {
             present = present.with_text(seen.text());
         }
-        if let Some((field, value)) = field {
-            present = present.with_field(field, value);
+        match field {
+            Some((field, value)) => present = present.with_field(field, value),
+            // Nobody is to take it for as it was left.
+            None => present = present.with_detail(UNCOMPARED),
         }
         Ok(Observation::Present(present))
     }

@@ -228,3 +228,19 @@ fn of_a_source_or_a_template_the_lines_that_change_are_shown() {
     place.write("s.in", [0xff, 0xfe]);
     place.fleet(&["plan"]).exits(0).shows("1 to update").hides("content");
 }
+
+#[test]
+fn status_says_where_a_text_is_not_compared_for_want_of_its_template() {
+    let place = Place::new();
+    place.write("t.in", "port={{ port }}\n");
+    let template = json!({ "source": "t.in", "vars": { "port": 80 } });
+    place.desire(&[json!({ "kind": "file", "name": "t", "path": place.text("t"), "template": template })]);
+    place.apply();
+    let uncompared = "its text is not compared: the template that it was rendered from is not at hand";
+    place.fleet(&["status"]).exits(0).shows("file/t  present").shows(uncompared);
+    place.fleet(&["-f", "detc.json", "status"]).exits(0).shows("file/t  present").hides(uncompared);
+    place.write("t", "port=81\n");
+    place.fleet(&["-f", "detc.json", "status"]).exits(0).shows("file/t  drifted");
+    place.write("t.in", "{{ port }}\n");
+    place.fleet(&["-f", "detc.json", "status"]).exits(0).shows("file/t  present").shows(uncompared);
+}
