@@ -40,7 +40,7 @@ async fn converge(manager: &Manager, desired: &Desired, stop: &StopHandle) -> Re
     let plan = planned.plan.clone();
     let progress: ProgressSink = Box::new(move |progress| {
         if let Progress::Ended { action, took, .. } = progress {
-            println!("  … {} after {} ms", plan.action_id(*action), took.as_millis());
+            println!("  {} has ended after {} ms", plan.action_id(*action), took.as_millis());
         }
     });
     let applied = manager.apply_with(planned, progress, stop.clone()).await?;

@@ -32,6 +32,7 @@ mod sort;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 pub use build::{Observed, PlanInput, build};
 pub(crate) use decide::basis;

@@ -107,8 +107,9 @@ pub struct KindTraits {
     pub sensitive: &'static [&'static str],
     /// Fields that name a file beside the desired state file; they are read as a [`Source`].
     pub sources: &'static [&'static str],
-    /// Checks what the spec makes of the files that it names, once all of it is known.
-    pub check_sources: Option<CheckSources>,
+    /// What text the spec and the files that it names come to: it is checked when the desired state is, and plans show how
+    /// [`Present::text`](crate::model::Present::text) becomes it.
+    pub text: Option<TextOf>,
     /// Whether it needs a host.
     pub host: HostNeed,
     /// What a change of the trigger token, or of a field, does to one that is running.
@@ -121,9 +122,18 @@ pub struct KindTraits {
     pub observed_by: ObservedBy,
 }
 
-/// Tells what is wrong with a complete spec and the contents of the files that it names, by their digests. What is not
-/// among these is left unchecked.
-pub type CheckSources = fn(&Value, &BTreeMap<Digest, Arc<[u8]>>) -> Result<(), ActionError>;
+/// How a kind makes a text of a complete spec and the files that it names.
+#[derive(Clone, Copy, Debug)]
+pub struct TextOf {
+    /// What the text is called in plans.
+    pub field: &'static str,
+    /// The text, of a spec and the contents of files by their digests; or what is wrong. `None`: what is needed is not among
+    /// these, or it is no text.
+    pub read: fn(&Value, &Contents) -> Result<Option<String>, ActionError>,
+}
+
+/// Contents of files, by their digests.
+pub type Contents = BTreeMap<Digest, Arc<[u8]>>;
 
 /// Who can tell what is there of a kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,15 +3,12 @@
 //! The content is given in the spec, read from a file beside the desired state file, or rendered from a template there. It
 //! is compared by digest; where a small text drifted, the plan shows it.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use detc_core::action::{ActionCx, ActionError, CrashClass, Footprint, Place};
 use detc_core::backend::HostError;
 use detc_core::backend::host::{FileKind, Host, Remove, Stat};
 use detc_core::model::{Digest, Observation, Present};
-use detc_core::resource::{HostNeed, InvalidField, KindTraits, Removed, Resource, Source};
+use detc_core::resource::{Contents, HostNeed, InvalidField, KindTraits, Removed, Resource, Source, TextOf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -69,15 +66,18 @@ impl TemplateSpec {
     }
 }
 
-/// That the template of a complete spec can be rendered.
-fn check_template(spec: &Value, contents: &BTreeMap<Digest, Arc<[u8]>>) -> Result<(), ActionError> {
-    let template = spec.get("template").and_then(|spec| TemplateSpec::deserialize(spec).ok());
-    let Some(template) = template else { return Ok(()) };
-    match contents.get(&template.source.digest) {
-        Some(content) => template.rendered_from(content).map(drop),
-        None => Ok(()),
+/// The text that a complete spec and the files beside it come to.
+fn text_of(spec: &Value, contents: &Contents) -> Result<Option<String>, ActionError> {
+    let Ok(spec) = FileSpec::deserialize(spec) else { return Ok(None) };
+    if let Some(template) = &spec.template {
+        return contents.get(&template.source.digest).map(|it| template.rendered_from(it)).transpose();
     }
+    let content = spec.source.and_then(|source| contents.get(&source.digest));
+    Ok(content.and_then(|content| String::from_utf8(content.to_vec()).ok()))
 }
+
+/// Said of a file of which it can not be seen whether it is as it was left.
+const UNCOMPARED: &str = "its text is not compared: the template that it was rendered from is not at hand";
 
 /// Longest text that a plan shows when it drifted; of others it shows length and digest.
 const SHOWN_MAX: usize = 64 << 10;
@@ -142,6 +142,17 @@ impl FileSpec {
         Some(("template", left.unwrap_or_else(|| seen.summary.clone().into())))
     }
 
+    /// Whether a plan can not tell from the spec that is looked at what text is there: it is another, or was made from a
+    /// file that is desired no more.
+    fn may_become_another(&self, cx: &ActionCx<'_>, seen: Option<&(&'static str, Value)>) -> bool {
+        let Some(source) = self.source.as_ref().or(self.template.as_ref().map(|it| &it.source)) else {
+            return false;
+        };
+        let named = || serde_json::to_value(self).expect("invariant: a spec is JSON");
+        let is_another = || seen.is_none_or(|(field, value)| named()[*field] != *value);
+        cx.has_contents() && (cx.blob(&source.digest).is_err() || is_another())
+    }
+
     async fn write(&self, cx: &ActionCx<'_>) -> Result<(), ActionError> {
         let content = self.wanted(cx)?;
         cx.host()?.write(&self.path, &content, &self.access().ownership()).await.map_err(
@@ -167,6 +178,12 @@ struct Seen {
 }
 
 impl Seen {
+    /// The text that it is, where a person would read it.
+    fn text(self) -> Option<String> {
+        const LEN_MAX: usize = 16 << 10;
+        (self.shown != self.summary && self.shown.len() <= LEN_MAX).then_some(self.shown)
+    }
+
     async fn look(host: &dyn Host, path: &str, stat: &Stat) -> Result<Option<Self>, HostError> {
         let without_content = |summary: String| Self { digest: None, shown: summary.clone(), summary };
         if stat.kind != FileKind::File {
@@ -198,7 +215,7 @@ impl Resource for FileSpec {
         let mut traits = KindTraits::default();
         traits.replace_on = &["path"];
         traits.sources = &["source", "template.source"];
-        traits.check_sources = Some(check_template);
+        traits.text = Some(TextOf { field: "content", read: text_of });
         traits.host = HostNeed::Required;
         traits
     }
@@ -233,8 +250,14 @@ impl Resource for FileSpec {
             return Ok(Observation::Absent);
         };
         let mut present = self.access().observe(&stat, Present::new());
-        if let Some((field, value)) = self.seen(cx, &seen) {
-            present = present.with_field(field, value);
+        let field = self.seen(cx, &seen);
+        if self.may_become_another(cx, field.as_ref()) {
+            present = present.with_text(seen.text());
+        }
+        match field {
+            Some((field, value)) => present = present.with_field(field, value),
+            // Nobody is to take it for as it was left.
+            None => present = present.with_detail(UNCOMPARED),
         }
         Ok(Observation::Present(present))
     }

@@ -123,6 +123,11 @@ impl<'a> ActionCx<'a> {
         self.parts.begun_before
     }
 
+    /// Whether contents of files are at hand: those that the desired state names, where there is one.
+    pub fn has_contents(&self) -> bool {
+        !self.parts.blobs.is_empty()
+    }
+
     /// The content of a file that the spec names.
     ///
     /// # Errors

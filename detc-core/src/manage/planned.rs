@@ -26,8 +26,8 @@ pub struct Planned {
 }
 
 impl Planned {
-    /// Why it would be refused: it could break an invariant.
-    pub(crate) fn refusal(&self) -> Option<ManageError> {
+    /// Why [`Manager::apply`] would refuse it: it could break an invariant.
+    pub fn refusal(&self) -> Option<ManageError> {
         broken(&self.plan)
     }
 }

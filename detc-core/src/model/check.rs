@@ -12,6 +12,7 @@ use super::{
 use crate::action::{Footprint, Place};
 use crate::resource::{ChangeEffect, HostNeed, KindFacts, LATER, Registry, nearest};
 
+mod fields;
 mod invariants;
 mod referred;
 
@@ -136,7 +137,8 @@ impl Desired {
         if is_wrong.contains(&true) || edges.is_err() || !invariants.is_empty() {
             let errors = self.resources.values().flat_map(|resource| {
                 let alone = self.check_one(resource, registry).err();
-                alone.into_iter().chain(self.dangling(resource, registry))
+                let more = alone.as_ref().map_or_else(Vec::new, |first| self.more(first, resource, registry));
+                alone.into_iter().chain(more).chain(self.dangling(resource, registry))
             });
             let errors = errors.chain(invariants);
             return Err(InvalidState::all(errors).expect("invariant: what is wrong once is wrong again"));
@@ -165,6 +167,19 @@ impl Desired {
             let error = hidden(resource, registry).hide(error);
             error.of(&resource.id).located(self, resource.origin)
         })
+    }
+
+    /// What is wrong with the fields of a resource, besides the `first`.
+    fn more(
+        &self,
+        first: &InvalidState,
+        resource: &DesiredResource,
+        registry: &Registry,
+    ) -> Vec<InvalidState> {
+        let hidden = hidden(resource, registry);
+        let told = |error| hidden.hide(error).of(&resource.id).located(self, resource.origin);
+        let wrong = fields::wrong_fields(resource, registry).into_iter().map(told);
+        wrong.filter(|error| error.message != first.message).collect()
     }
 
     /// The ids that a resource names and that are not there; but for those that would be, were a kind spelt right, which

@@ -33,6 +33,8 @@ pub struct Present {
     pub output: Option<Value>,
     /// The trigger token it was last restarted for, where it can be read off it.
     pub triggers: Option<String>,
+    /// The text that is there, where the fields only tell its digest: for people, and no part of what is compared.
+    pub text: Option<String>,
     /// Whether it works.
     pub health: Health,
     /// A remark for people.
@@ -66,6 +68,13 @@ impl Present {
     #[must_use]
     pub fn with_triggers(mut self, triggers: Option<String>) -> Self {
         self.triggers = triggers;
+        self
+    }
+
+    /// Sets the text that is there.
+    #[must_use]
+    pub fn with_text(mut self, text: Option<String>) -> Self {
+        self.text = text;
         self
     }
 

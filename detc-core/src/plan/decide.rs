@@ -2,6 +2,7 @@
 
 use super::order::Steps;
 use super::resolve::{Decided, Resolver};
+use super::texts::add_text;
 use super::{PlanError, PlanInput, PlannedAction, Recording, Verb};
 use crate::action::CrashClass;
 use crate::diff::{Change, ChangeKind, Differ, FieldChange, Reason, View, intent_digest, ours};
@@ -126,6 +127,7 @@ impl<'a> Decider<'a> {
             }
             return Ok(());
         }
+        add_text(&mut change, desired, &self.input, kind.facts(), (observed, body.as_ref()));
         let basis = basis(record, observed, desired.given_extra());
         let is_replaced = change.kind == ChangeKind::Replace;
         if is_replaced && (desired.extra().protect || body.as_ref().is_some_and(|body| body.protected())) {

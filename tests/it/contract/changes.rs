@@ -171,3 +171,76 @@ fn a_protected_resource_is_not_deleted() {
     place.fleet(&["destroy", "--yes"]).exits(0);
     assert!(!place.path("f").exists());
 }
+
+#[test]
+fn of_a_source_or_a_template_the_lines_that_change_are_shown() {
+    let place = Place::new();
+    let desire = |vars: &serde_json::Value, fields: &serde_json::Value| {
+        let file = |name: &str, from: (&str, serde_json::Value)| {
+            let mut file = json!({ "kind": "file", "name": name, "path": place.text(name) });
+            file[from.0] = from.1;
+            file.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+            file
+        };
+        let template = json!({ "source": "t.in", "vars": vars });
+        place.desire(&[file("s", ("source", json!("s.in"))), file("t", ("template", template))]);
+    };
+    let nothing = json!({});
+    place.write("s.in", "one\ntwo\nthree\n");
+    place.write("t.in", "port={{ port }}\nmode=fast\n");
+    desire(&json!({ "port": 80 }), &nothing);
+    place.apply();
+
+    place.write("s.in", "one\n2\nthree\n");
+    desire(&json!({ "port": 81 }), &nothing);
+    let lines = "content: 1 line out, 1 in\n        one\n      - two\n      + 2\n        three\n";
+    let rendered = "content: 1 line out, 1 in\n      - port=80\n      + port=81\n        mode=fast\n";
+    let plan =
+        place.fleet(&["plan"]).exits(0).shows(lines).shows(rendered).shows("template.vars.port: 80 → 81");
+    assert!(plan.out.contains("source.digest: "), "{}", plan.out);
+    let fields = place.fleet(&["--json", "plan"]).exits(0).json()["changes"][0]["fields"].clone();
+    assert_eq!(
+        fields[0],
+        json!({ "path": "content", "from": "one\ntwo\nthree\n", "to": "one\n2\nthree\n", "cause": "intent" })
+    );
+    place.apply();
+
+    // What drifted is told so, and a text of one line on its line.
+    place.write("s", "one\nII\nthree\n");
+    place.write("t", "gone");
+    place
+        .fleet(&["plan"])
+        .exits(0)
+        .shows("content: 1 line out, 1 in (drift)\n")
+        .shows("      - II\n")
+        .shows("      - gone\n");
+    place.apply();
+
+    // Not where something is sensitive, or was: the text may hold it.
+    let sensitive = json!({ "sensitive": ["mode"], "mode": "0600" });
+    for (content, fields) in [("first\nthen\n", sensitive), ("first\nlast\n", nothing)] {
+        place.write("s.in", content);
+        desire(&json!({ "port": content }), &fields);
+        place.fleet(&["plan"]).exits(0).shows("2 to update").hides("content").hides("- two");
+        place.apply();
+    }
+    // Nor what is no text.
+    place.write("s.in", [0xff, 0xfe]);
+    place.fleet(&["plan"]).exits(0).shows("1 to update").hides("content");
+}
+
+#[test]
+fn status_says_where_a_text_is_not_compared_for_want_of_its_template() {
+    let place = Place::new();
+    place.write("t.in", "port={{ port }}\n");
+    let template = json!({ "source": "t.in", "vars": { "port": 80 } });
+    place.desire(&[json!({ "kind": "file", "name": "t", "path": place.text("t"), "template": template })]);
+    place.apply();
+    let uncompared = "its text is not compared: the template that it was rendered from is not at hand";
+    place.fleet(&["status"]).exits(0).shows("file/t  present").shows(uncompared);
+    place.fleet(&["-f", "detc.json", "status"]).exits(0).shows("file/t  present").hides(uncompared);
+    place.write("t", "port=81\n");
+    place.fleet(&["-f", "detc.json", "status"]).exits(0).shows("file/t  drifted");
+    place.write("t.in", "{{ port }}\n");
+    place.fleet(&["-f", "detc.json", "status"]).exits(0).shows("file/t  present").shows(uncompared);
+}

@@ -175,6 +175,47 @@ fn a_template_that_can_not_be_rendered_is_found_before_anything_is_done() {
 }
 
 #[test]
+fn all_that_is_wrong_with_the_fields_of_a_resource_is_told_at_once() {
+    let told = |resource: &str| {
+        let ran = plan("s.json", &with(resource));
+        let errors = ran.err.lines().filter_map(|line| line.strip_prefix("error: s.json:3: "));
+        errors.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let process = r#"{"kind": "process", "name": "p", "host": "here", "command": "x y", "cwd": "/x", "dir": "rel", "env": {"A": 1, "B": true}, "health": {"http": "http://127.0.0.1:1/", "interval": 1, "timeout_ms": "1"}}"#;
+    assert_eq!(
+        told(process),
+        [
+            r#"process/p: `command` must be a list, not the text "x y": write ["x", "y"]"#,
+            "process/p: unknown field `cwd`: process has command, dir, env, health, log, stop, memory_mib",
+            r#"process/p: `env.A` must be text, not the number 1: write "1", with quotes"#,
+            "process/p: `env.B` must be text, not true: write it with quotes",
+            "process/p: `health`: unknown field `interval`: expected http, tcp, command, timeout_ms, interval_ms",
+            r#"process/p: `health.timeout_ms` must be a whole number, 0 or more, not the text "1": write 1, without quotes"#,
+            "process/p: `dir` must be an absolute path, not `rel`",
+        ]
+    );
+    let file =
+        r#"{"kind": "file", "name": "f", "mode": "999", "owner": 1, "content": 2, "sensitive": ["mode"]}"#;
+    assert_eq!(
+        told(file),
+        [
+            "file/f: a file lives on a host: `host` is missing",
+            r#"file/f: `content` must be text, not the number 2: write "2", with quotes"#,
+            r#"file/f: `owner` must be text, not the number 1: write "1", with quotes"#,
+            "file/f: `path` is missing",
+            r#"file/f: `mode` must be three or four octal digits, such as "0644", not "(sensitive)""#,
+        ]
+    );
+    assert_eq!(
+        told(r#"{"kind": "value", "name": "v", "inptu": 1, "output": 2}"#),
+        [
+            "value/v: unknown field `inptu`: did you mean `input`?",
+            "value/v: unknown field `output`: value has input"
+        ]
+    );
+}
+
+#[test]
 fn a_cycle_is_refused_and_told() {
     let one = r#"{"kind": "value", "name": "a", "input": 1, "after": ["value/b"]},"#;
     let other = r#"{"kind": "value", "name": "b", "input": {"from": "value/a", "output": "input"}}"#;

@@ -88,7 +88,7 @@ impl Desired {
         facts: &KindFacts,
         registry: &Registry,
     ) -> Result<(), InvalidState> {
-        let Some(check) = facts.traits.check_sources else { return Ok(()) };
+        let Some(text) = facts.traits.text else { return Ok(()) };
         let mut spec = resource.spec.value();
         let mut is_complete = true;
         substitute(&mut spec, &mut |reference| match self.known(reference, registry, HOPS_MAX) {
@@ -101,7 +101,7 @@ impl Desired {
         if !is_complete {
             return Ok(());
         }
-        check(&spec, &self.blobs).map_err(|error| {
+        (text.read)(&spec, &self.blobs).map(drop).map_err(|error| {
             let hint = error.hint().map(str::to_owned);
             InvalidState { hint, ..InvalidState::new(error.full_message()) }
         })
