@@ -6,6 +6,8 @@
 
 use std::fmt::{self, Display};
 
+mod calls;
+pub mod cluster;
 pub mod host;
 pub mod resource;
 pub mod store;

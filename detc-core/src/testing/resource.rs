@@ -51,14 +51,13 @@ use crate::backend::{Backends, Host, MemoryHost};
 use crate::model::Digest;
 use crate::resource::{Kind, Registry, Resource};
 
-mod calls;
 mod faults;
 mod laws;
 mod stage;
 #[cfg(test)]
 mod tests;
 
-pub use calls::{CallError, Calls};
+pub use super::calls::{CallError, Calls};
 
 /// What somebody else does to a resource, and what that is called.
 type Tamper = (&'static str, Arc<dyn Fn() + Send + Sync>);
@@ -183,6 +182,8 @@ async fn check_kind(kind: &dyn Kind, trial: &dyn Fn() -> Trial) -> Vec<Violation
     }
     found
 }
+
+pub(super) use laws::difference_of;
 
 /// Takes note of a broken law, once: its first case is the simplest.
 fn note(found: &mut Vec<Violation>, law: &'static str, detail: impl Into<String>) {

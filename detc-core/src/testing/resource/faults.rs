@@ -1,6 +1,5 @@
 //! The laws of a life in which one call goes wrong: whatever happens, it comes to what it comes to when nothing happens.
 
-use super::calls::Fault;
 use super::laws::{Life, Lived, difference_of, name};
 use super::stage::{Ended, Stage, Step};
 use super::{Trial, note};
@@ -8,6 +7,7 @@ use crate::action::{CrashClass, ErrorClass};
 use crate::model::Observation;
 use crate::resource::Kind;
 use crate::testing::Violation;
+use crate::testing::calls::Fault;
 
 pub(super) async fn check(
     kind: &dyn Kind,

@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use super::calls::Touched;
 use super::stage::{Ended, Stage, Step};
 use super::{Trial, note};
 use crate::action::{CrashClass, Footprint, Place};
@@ -10,6 +9,7 @@ use crate::execute::{Checked, Phase};
 use crate::model::{Doc, Observation};
 use crate::resource::{Kind, Removal, Removed};
 use crate::testing::Violation;
+use crate::testing::calls::Touched;
 
 /// A life in which nothing went wrong: what each step came to.
 #[derive(Debug)]
@@ -258,7 +258,7 @@ async fn removal_laws(
 }
 
 /// In what two worlds differ: the first lines that are not in both.
-pub(super) fn difference_of(before: &str, after: &str) -> String {
+pub(in crate::testing) fn difference_of(before: &str, after: &str) -> String {
     let missing = |all: &str, of: &str| {
         let lines: Vec<String> = of
             .lines()

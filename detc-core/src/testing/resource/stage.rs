@@ -1,21 +1,19 @@
 //! One world, and one resource that is looked at, made, changed and removed in it, as the engine would.
 
 use std::collections::BTreeMap;
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::Trial;
-use super::calls::{Calls, Fault, Watched};
 use crate::action::{ActionCx, ActionError, CrashClass, CxParts, Footprint};
 use crate::backend::{Backends, Host};
 use crate::execute::{Checked, Phase, judge};
 use crate::model::{Digest, Doc, Observation, RecordBody, ResourceId};
 use crate::resource::{Kind, Removed};
+use crate::testing::calls::{Calls, Fault, Watched};
 
 /// No call of a trial takes longer than this.
 const CALL_TIME_MAX: Duration = Duration::from_secs(60);
@@ -221,12 +219,10 @@ impl<'a> Stage<'a> {
 
     /// Drives a call until it ends, or until its caller is to be gone.
     async fn until_cut<T>(&self, call: Pin<Box<dyn Future<Output = T> + Send + '_>>) -> Result<T, Ended> {
-        let mut call = call;
-        let driven = poll_fn(|cx| match call.as_mut().poll(cx) {
-            Poll::Ready(done) => Poll::Ready(Ok(done)),
-            Poll::Pending if self.calls.is_cut() => Poll::Ready(Err(Ended::CutOff)),
-            Poll::Pending => Poll::Pending,
-        });
-        tokio::time::timeout(CALL_TIME_MAX, driven).await.unwrap_or(Err(Ended::Hangs))
+        match tokio::time::timeout(CALL_TIME_MAX, self.calls.until_cut(call)).await {
+            Ok(Some(done)) => Ok(done),
+            Ok(None) => Err(Ended::CutOff),
+            Err(_) => Err(Ended::Hangs),
+        }
     }
 }

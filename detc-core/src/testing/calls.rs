@@ -1,18 +1,22 @@
 //! The calls that a resource makes of its backend: they are written down, and one of them goes wrong.
 
 use std::fmt::{self, Display};
+use std::future::poll_fn;
 use std::io::ErrorKind;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 
 use async_trait::async_trait;
 use thiserror::Error;
+use tokio::sync::Notify;
 
 use crate::action::{ActionError, ErrorClass};
 use crate::backend::host::{Command, Host, HostError, Output, Ownership, Remove, Stat};
 
 /// How a call goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(in crate::testing) enum Fault {
     /// The caller is gone before it happens.
     CutBefore,
     /// The caller is gone when it has happened.
@@ -39,16 +43,17 @@ impl Display for Fault {
 
 /// A call as it was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Touched {
-    pub(super) what: &'static str,
-    pub(super) path: String,
+pub(in crate::testing) struct Touched {
+    pub(in crate::testing) what: &'static str,
+    pub(in crate::testing) path: String,
     /// Whether it can only be made to change something.
-    pub(super) changes: bool,
+    pub(in crate::testing) changes: bool,
 }
 
 impl Display for Touched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.what, self.path)
+        f.write_str(self.what)?;
+        if self.path.is_empty() { Ok(()) } else { write!(f, " {}", self.path) }
     }
 }
 
@@ -57,7 +62,6 @@ impl Display for Touched {
 struct Watch {
     touched: Vec<Touched>,
     fault: Option<(usize, Fault)>,
-    is_cut: bool,
 }
 
 /// The calls that a resource makes of a backend that is no host. The test double of the backend passes each call through
@@ -67,6 +71,7 @@ struct Watch {
 #[derive(Clone, Debug, Default)]
 pub struct Calls {
     watch: Arc<Mutex<Watch>>,
+    cut: Arc<Notify>,
 }
 
 /// A call went wrong, because it was to.
@@ -122,18 +127,46 @@ impl Calls {
     }
 
     /// From now on: nothing is written down yet, and the call of this index goes wrong so.
-    pub(super) fn begin(&self, fault: Option<(usize, Fault)>) {
+    pub(in crate::testing) fn begin(&self, fault: Option<(usize, Fault)>) {
         *self.lock() = Watch { fault, ..Watch::default() };
     }
 
     /// The calls since it began.
-    pub(super) fn touched(&self) -> Vec<Touched> {
+    pub(in crate::testing) fn touched(&self) -> Vec<Touched> {
         self.lock().touched.clone()
     }
 
-    /// Whether the caller is to be gone now.
-    pub(super) fn is_cut(&self) -> bool {
-        self.lock().is_cut
+    /// Makes a commit, at which the caller may be gone.
+    pub(in crate::testing) async fn commit<T>(&self, call: impl Future<Output = T> + Send) -> T {
+        match self.note(Touched { what: "commit", path: String::new(), changes: true }) {
+            Some(Fault::CutBefore) => {
+                self.cut().await;
+                call.await
+            }
+            Some(Fault::CutAfter) => {
+                let done = call.await;
+                self.cut().await;
+                done
+            }
+            Some(Fault::AnswerLost | Fault::Unreachable | Fault::Refused) | None => call.await,
+        }
+    }
+
+    /// Whether the fault has been met and has not passed.
+    pub(in crate::testing) fn is_faulty(&self) -> bool {
+        let watch = self.lock();
+        watch.fault.is_some_and(|(at, _)| watch.touched.len() > at)
+    }
+
+    /// Drives the caller until it ends, or is to be gone.
+    pub(in crate::testing) async fn until_cut<T>(&self, caller: impl Future<Output = T>) -> Option<T> {
+        let (mut caller, mut cut) = (pin!(caller), pin!(self.cut.notified()));
+        poll_fn(|cx| match (caller.as_mut().poll(cx), cut.as_mut().poll(cx)) {
+            (Poll::Ready(done), _) => Poll::Ready(Some(done)),
+            (Poll::Pending, Poll::Ready(())) => Poll::Ready(None),
+            (Poll::Pending, Poll::Pending) => Poll::Pending,
+        })
+        .await
     }
 
     fn note(&self, call: Touched) -> Option<Fault> {
@@ -147,7 +180,7 @@ impl Calls {
     }
 
     async fn cut(&self) {
-        self.lock().is_cut = true;
+        self.cut.notify_one();
         std::future::pending::<()>().await;
     }
 
@@ -175,13 +208,13 @@ impl Calls {
 
 /// A host whose calls are written down.
 #[derive(Debug)]
-pub(super) struct Watched {
+pub(in crate::testing) struct Watched {
     inner: Arc<dyn Host>,
     calls: Calls,
 }
 
 impl Watched {
-    pub(super) fn new(inner: Arc<dyn Host>, calls: Calls) -> Self {
+    pub(in crate::testing) fn new(inner: Arc<dyn Host>, calls: Calls) -> Self {
         Self { inner, calls }
     }
 
