@@ -83,17 +83,23 @@ impl CommandSpec {
         self.timeout_ms.map_or(TIMEOUT, Duration::from_millis)
     }
 
-    /// Whether it has been done; `None`: nothing tells.
-    async fn is_done(&self, cx: &ActionCx<'_>) -> Result<Option<bool>, ActionError> {
+    /// Whether it has been done.
+    async fn look(&self, cx: &ActionCx<'_>) -> Result<Observation, ActionError> {
         Ok(match (&self.creates, &self.unless) {
-            (Some(path), _) => Some(cx.host()?.stat(path).await?.is_some()),
+            (Some(path), _) => match cx.host()?.stat(path).await? {
+                Some(_) => Observation::Present(Present::new()),
+                None => Observation::Absent,
+            },
             (None, Some(unless)) => match cx.host()?.run(&self.command(unless)).await {
-                Ok(output) => Some(output.success()),
+                Ok(output) if output.success() => Observation::Present(Present::new()),
+                Ok(output) => Observation::Needed(format!("its `unless` ended with {}", output.status)),
                 // Its program, or the directory, may be what is yet to be made.
-                Err(HostError::NotFound { .. }) => Some(false),
+                Err(HostError::NotFound { path, .. }) => {
+                    Observation::Needed(format!("its `unless` can not be run: there is no {path}"))
+                }
                 Err(other) => return Err(other.into()),
             },
-            (None, None) => None,
+            (None, None) => Observation::Unobservable,
         })
     }
 
@@ -199,13 +205,12 @@ impl Resource for CommandSpec {
     }
 
     async fn observe(&self, cx: &ActionCx<'_>) -> Result<Observation, ActionError> {
-        Ok(match self.is_done(cx).await? {
-            Some(true) => Observation::Present(Present::new()),
-            Some(false) => Observation::Absent,
-            None => match orphan::find(cx, self.program()).await? {
+        Ok(match self.look(cx).await? {
+            Observation::Unobservable => match orphan::find(cx, self.program()).await? {
                 Some(orphan) => Observation::Unknown(orphan.still_runs()),
                 None => Observation::Unobservable,
             },
+            seen => seen,
         })
     }
 
@@ -214,7 +219,7 @@ impl Resource for CommandSpec {
         if let Some(orphan) = orphan::wait(cx, self.program(), self.timeout()).await? {
             return Err(ActionError::outcome_unknown(orphan.has_ended()));
         }
-        if cx.begun_before() && self.is_done(cx).await? == Some(true) {
+        if cx.begun_before() && matches!(self.look(cx).await?, Observation::Present(_)) {
             let message = format!("an earlier try of {} has done it meanwhile", cx.resource());
             return Err(ActionError::outcome_unknown(message));
         }

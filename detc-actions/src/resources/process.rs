@@ -164,7 +164,13 @@ impl Resource for ProcessSpec {
             {
                 return Err(Keeper::new(self, cx)?.gone(log_start).await);
             }
-            return Ok(Observation::Absent);
+            return Ok(match found.ended.filter(|_| cx.recorded().is_some()) {
+                Some(code) => {
+                    let how = start::exit_status(code);
+                    Observation::Needed(format!("it ended with {how}; all it said is in {}", files.log))
+                }
+                None => Observation::Absent,
+            });
         };
         let triggers = (!instance.triggers.is_empty()).then(|| instance.triggers.clone());
         let mut present =

@@ -11,6 +11,14 @@ fn mode(place: &Place, name: &str) -> u32 {
 }
 
 #[test]
+fn a_command_whose_guard_still_says_that_it_is_not_done_is_told_so() {
+    let place = Place::new();
+    let guarded = json!({ "kind": "command", "name": "c", "run": ["/bin/true"], "unless": ["/bin/sh", "-c", "exit 3"] });
+    place.desire(&[guarded]);
+    place.fleet(&["apply", "--yes"]).exits(1).shows("and it is not: its `unless` ended with exit code 3");
+}
+
+#[test]
 fn a_directory_makes_missing_parents_and_has_its_mode() {
     let place = Place::new();
     let desire = |mode: &str| {

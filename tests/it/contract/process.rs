@@ -92,6 +92,20 @@ fn a_process_that_died_is_drift_and_is_started_again() {
 }
 
 #[test]
+fn how_a_process_ended_is_told_where_it_is_missed() {
+    let place = Place::new();
+    place.desire(&[json!({
+        "kind": "process", "name": "web", "dir": place.text(""),
+        "command": ["/bin/sh", "-c", "until [ -e go ]; do sleep 0.02; done; exit 7"],
+    })]);
+    place.apply();
+    place.write("go", "");
+    place.wait_for_processes();
+    place.fleet(&["status"]).exits(0).shows("absent  it ended with exit code 7; all it said is in ");
+    place.fleet(&["plan"]).exits(0).shows("create process/web on here (it is needed: it ended with exit code 7; ");
+}
+
+#[test]
 fn a_process_ends_when_it_is_no_longer_desired() {
     let place = Place::new();
     desire(&place, "1", "a");

@@ -31,8 +31,11 @@ async fn a_test_tells_whether_it_is_done() {
     };
     let seen = unless(&["true"]).observe(&bench.cx()).await.unwrap();
     assert_eq!(seen, Observation::Present(Present::new()));
-    for argv in [&["false"], &["detc-no-such-program"]] {
-        assert_eq!(unless(argv).observe(&bench.cx()).await.unwrap(), Observation::Absent);
+    for (argv, why) in [
+        (&["false"], "its `unless` ended with exit code 1"),
+        (&["detc-no-such-program"], "its `unless` can not be run: there is no detc-no-such-program"),
+    ] {
+        assert_eq!(unless(argv).observe(&bench.cx()).await.unwrap(), Observation::Needed(why.to_owned()));
     }
     let seen = CommandSpec::new(["true"]).observe(&bench.cx()).await.unwrap();
     assert_eq!(seen, Observation::Unobservable);
