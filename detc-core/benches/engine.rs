@@ -74,6 +74,7 @@ fn stages(stages: usize, width: usize) -> Work {
         global: WIDTH.max(width),
         groups: Vec::new(),
         member: Vec::new(),
+        has_effect: Vec::new(),
     }
 }
 

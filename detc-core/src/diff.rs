@@ -111,6 +111,8 @@ pub enum Reason {
     Immutable(FieldPath),
     /// Only what is recorded of it changes: labels, order, protection.
     RecordOnly,
+    /// It is as it should be already, and is recorded otherwise: who made it so did not come to record it.
+    Overtaken,
     /// It was recorded under another id.
     Renamed(ResourceId),
     /// It is no longer in the desired state.
@@ -148,6 +150,7 @@ impl Display for Reason {
             Self::Late(id) => write!(f, "it needs a value of {id}, which changes"),
             Self::Immutable(field) => write!(f, "`{field}` can not change in place"),
             Self::RecordOnly => f.write_str("only what is recorded of it changes"),
+            Self::Overtaken => f.write_str("it is so already, and is recorded otherwise"),
             Self::Renamed(from) => write!(f, "it was {from}"),
             Self::NotDesired => f.write_str("it is no longer in the desired state"),
             Self::WasAdopted => {

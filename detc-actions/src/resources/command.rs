@@ -90,6 +90,11 @@ impl CommandSpec {
                 Some(_) => Observation::Present(Present::new()),
                 None => Observation::Absent,
             },
+            (None, Some(unless)) if unless.iter().any(|text| is_later(text)) => {
+                return Err(ActionError::permanent(
+                    "its `unless` needs a sensitive value that was not given",
+                ));
+            }
             (None, Some(unless)) => match cx.host()?.run(&self.command(unless)).await {
                 Ok(output) if output.success() => Observation::Present(Present::new()),
                 Ok(output) => Observation::Needed(format!("its `unless` ended with {}", output.status)),

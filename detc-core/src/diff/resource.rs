@@ -212,10 +212,14 @@ impl Differ<'_> {
             (ChangeKind::Replace, Reason::Immutable(field.path.clone()))
         } else if record.is_begun() {
             (ChangeKind::Adopt, Reason::Begun)
-        } else if !fields.is_empty() {
+        } else if !fields.is_empty() && (trigger.is_none() || !self.all_stay(&fields)) {
             (ChangeKind::Update, Self::cause(view, record, &fields))
         } else if let Some(ids) = trigger {
             (ChangeKind::Update, Reason::Trigger(ids))
+        } else if record.intent() != view.resolved.intent && recorded != wanted {
+            // What comes of it was not done yet: who restarts on it has to.
+            fields = compare(&recorded, &wanted, Cause::Intent);
+            (ChangeKind::Update, Reason::Overtaken)
         } else if let Some(from) = view.renamed_from {
             (ChangeKind::Update, Reason::Renamed(from.clone()))
         } else if record.intent() != view.resolved.intent
@@ -230,6 +234,12 @@ impl Differ<'_> {
         change.fields = fields.into();
         change.to = change.to.map(|_| Doc::new(&wanted));
         change
+    }
+
+    /// Whether a change of these fields alone restarts nothing.
+    fn all_stay(&self, fields: &[FieldChange]) -> bool {
+        let in_place = self.facts.traits.in_place;
+        fields.iter().all(|field| in_place.contains(&&*field.path.segments().swap_remove(0)))
     }
 
     /// Why fields differ. Where the desired state says what it said before, it is what it refers to that differs.

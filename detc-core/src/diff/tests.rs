@@ -109,7 +109,14 @@ fn every_view_has_its_change() {
         update: the desired state changed
         input.a 1 -> 2 (Intent)"#]],
     );
-    check(Some(&old), &present(&new), &new, &expect!["update: only what is recorded of it changes"]);
+    check(
+        Some(&old),
+        &present(&new),
+        &new,
+        &expect![[r#"
+        update: it is so already, and is recorded otherwise
+        input.a 1 -> 2 (Intent)"#]],
+    );
     check(
         Some(&old),
         &present(&json!({"a": 3, "b": 3})),

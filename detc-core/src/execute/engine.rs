@@ -28,6 +28,9 @@ pub struct Work {
     pub groups: Vec<usize>,
     /// For each action, its groups; empty: none has any.
     pub member: Vec<Box<[u32]>>,
+    /// For each action, whether it has an effect in the world; empty: none has any. Such a one is recorded as started only
+    /// when it will be applied at once: what was seen before is still so then, and a crash leaves few that had begun.
+    pub has_effect: Vec<bool>,
 }
 
 /// How often a failed call is tried again.
@@ -165,6 +168,7 @@ enum Next {
 #[derive(Debug)]
 pub struct Engine {
     crash: Vec<CrashClass>,
+    has_effect: Vec<bool>,
     dependents: Vec<Vec<u32>>,
     states: Vec<State>,
     /// How often each was applied.
@@ -204,6 +208,7 @@ impl Engine {
             priority,
             slots: Slots::new(work.global, &work.groups, work.member),
             crash: work.crash,
+            has_effect: work.has_effect,
             retry,
             journaled: 0,
             starting: std::collections::VecDeque::new(),
@@ -348,10 +353,10 @@ impl Engine {
         }
     }
 
-    /// An action that can not be probed after a crash is recorded as started only when it will be applied at once: the
-    /// fewer of them are in doubt at any moment, the better.
+    /// See [`Work::has_effect`]. What only is recorded is begun many at a time: their starts share commits.
     fn holds_slot_while_starting(&self, action: u32) -> bool {
         self.crash[action as usize] == CrashClass::AtMostOnce
+            || self.has_effect.get(action as usize).copied().unwrap_or_default()
     }
 
     fn checked(&mut self, action: u32, checked: Checked, commands: &mut Vec<Command>) {

@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::journal::{doubt_key, state_key};
 use super::{Applied, Checked, NodeEnd, Phase};
 use crate::action::{ActionError, CrashClass, ErrorClass};
-use crate::diff::{trigger_token, with_theirs};
-use crate::model::{Doc, Map, Observation, RecordBody, ResourceId, Set, substitute};
+use crate::diff::{ChangeKind, trigger_token, with_theirs};
+use crate::model::{Doc, Extra, Map, Observation, RecordBody, ResourceId, Set, substitute};
 use crate::plan::{Plan, PlannedAction, Verb};
 use crate::resource::Removed;
 use crate::store::Write;
@@ -59,6 +59,8 @@ pub struct PlanWork {
     around: Surroundings,
     /// The resources whose new records other actions need.
     needed: Set<ResourceId>,
+    /// For each replacement, the action that makes.
+    remade: Map<u32, u32>,
     state: Mutex<State>,
 }
 
@@ -113,8 +115,12 @@ impl PlanWork {
                 needed.extend(extra.restart_on.iter().cloned());
             }
         }
+        let is_replaced = |action: &PlannedAction| plan.change_of(action).kind == ChangeKind::Replace;
+        let remade = plan.actions.iter().enumerate();
+        let remade = remade.filter(|(_, action)| action.recording.is_some() && is_replaced(action));
+        let remade = remade.map(|(index, action)| (action.change, index as u32)).collect();
         let state = State { keys: (*around.keys).clone(), ..State::default() };
-        Self { plan, around, needed, state: Mutex::new(state) }
+        Self { plan, around, needed, remade, state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -123,6 +129,19 @@ impl PlanWork {
 
     fn action(&self, action: u32) -> (&PlannedAction, &ResourceId) {
         (&self.plan.actions[action as usize], self.plan.resource_of(action))
+    }
+
+    /// What is desired of the resource besides its spec, also while it is removed to be made anew; of what is no longer
+    /// desired, what was.
+    fn extra<'a>(&'a self, action: &'a PlannedAction, base: Option<&'a RecordBody>) -> Option<&'a Extra> {
+        let remade = || {
+            let index = self.remade.get(&action.change)?;
+            self.plan.actions[*index as usize].recording.as_ref()
+        };
+        match action.recording.as_ref().or_else(remade) {
+            Some(recording) => recording.extra.as_deref(),
+            None => base?.extra.as_deref(),
+        }
     }
 
     /// The spec with every reference resolved, sensitive values marked.
@@ -183,6 +202,7 @@ impl PlanWork {
             id,
             spec: &spec,
             ground: &ground,
+            extra: self.extra(action, ground.base()),
             token: token.as_deref(),
             key: key.as_str(),
             // The try that is verified has ended, and it began when no other was under way.
@@ -264,6 +284,7 @@ impl PlanWork {
             id,
             spec: &spec,
             ground: &ground,
+            extra: self.extra(action, ground.base()),
             token,
             key: key.as_str(),
             begun_before: open.begun_before,

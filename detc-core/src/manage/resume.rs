@@ -85,7 +85,7 @@ impl Manager {
 
     /// Goes on with the interrupted run `head`. Actions that had started are looked at before anything else; `desired`
     /// gives back the sensitive values and file contents that were not stored. When `desired` no longer asks for what is
-    /// left to do, the run is given up.
+    /// left to do, or the run was to keep invariants, it is given up, for the next plan to be made from what is there.
     ///
     /// # Errors
     /// [`ManageError::Busy`] while another run goes on; otherwise when the store fails.
@@ -130,6 +130,10 @@ impl Manager {
             && let Some(why) = self.no_longer_desired(&plan, &ended, given, &vault)
         {
             return self.give_up(head, &why).await;
+        }
+        // What has fallen over since may be what an invariant counts on: the rest is proven anew, from what is there.
+        if desired.is_some() && !plan.proofs.is_empty() {
+            return self.give_up(head, "it was proven for the world as it was then").await;
         }
         let started: Vec<u32> = started.into_iter().collect();
         let mut engine = Engine::new(self.work(&plan), self.options.retry);
@@ -186,7 +190,8 @@ impl Manager {
             return Some(format!("the declaration of host `{name}` has changed since"));
         }
         let mut is_left = vec![true; plan.actions.len()];
-        for (action, _) in ended {
+        // What has failed for what was desired then is tried again with what is desired now.
+        for (action, _) in ended.iter().filter(|(_, end)| !matches!(end, NodeEnd::Failed(_))) {
             is_left[*action as usize] = false;
         }
         let mut left = (0..plan.actions.len() as u32).filter(|action| is_left[*action as usize]);

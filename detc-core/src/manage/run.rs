@@ -237,6 +237,9 @@ impl Manager {
             global: limits.global,
             groups,
             member,
+            has_effect: (0..plan.actions.len() as u32)
+                .map(|index| !self.is_by_record(plan.resource_of(index)))
+                .collect(),
         }
     }
 

@@ -197,10 +197,12 @@ impl Vault {
         }
     }
 
-    /// Puts the values back where they are known, and a made-up text where not.
+    /// Puts the values back where they are known. Where not, the mark stays: whoever reads it makes a value up.
     pub(crate) fn open_or_make_up(&self, value: &mut Value) {
         if let Some(digest) = mark_of(value) {
-            *value = self.values.get(&digest).cloned().unwrap_or_else(|| Value::from(crate::resource::LATER));
+            if let Some(known) = self.values.get(&digest) {
+                *value = known.clone();
+            }
             return;
         }
         match value {
@@ -343,6 +345,16 @@ pub fn mark_of(value: &Value) -> Option<Digest> {
         return None;
     }
     object.get(MARK)?.as_str()?.parse().ok()
+}
+
+/// Whether a mark stands anywhere within `value`.
+pub(crate) fn holds_mark(value: &Value) -> bool {
+    mark_of(value).is_some()
+        || match value {
+            Value::Array(items) => items.iter().any(holds_mark),
+            Value::Object(object) => object.values().any(holds_mark),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+        }
 }
 
 /// Whether a mark stands anywhere within `text`, a document's canonical text.

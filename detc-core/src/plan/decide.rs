@@ -164,7 +164,8 @@ impl<'a> Decider<'a> {
         step.make(make);
         if let Some(body) = body {
             if is_replaced {
-                let verb = if is_foreign(kind, &body) { Verb::Forget } else { Verb::Delete };
+                let is_left = is_foreign(kind, &body) || kind.facts().traits.removal == Removal::Forget;
+                let verb = if is_left { Verb::Forget } else { Verb::Delete };
                 let basis = self::basis(record, observed, body.extra.as_deref());
                 let recorded_as = renamed_from.cloned();
                 step.remove(PlannedAction { recorded_as, ..removal(&body.spec, body.host, basis, verb) });
@@ -257,7 +258,7 @@ fn verb_of(change: &Change, facts: &KindFacts) -> Verb {
     let restarts =
         || facts.traits.change == ChangeEffect::Restart && change.fields.iter().any(|field| !stays(field));
     match (&change.reason, change.kind) {
-        (Reason::RecordOnly | Reason::Renamed(_), _) => Verb::Record,
+        (Reason::RecordOnly | Reason::Overtaken | Reason::Renamed(_), _) => Verb::Record,
         (Reason::Trigger(_), _) => Verb::Restart,
         (_, ChangeKind::Adopt) => Verb::Adopt,
         (_, ChangeKind::Update) if restarts() => Verb::Restart,

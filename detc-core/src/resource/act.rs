@@ -12,6 +12,7 @@ use super::late::{read_late, sample_of};
 use super::schema::{fields_of, schema_of};
 use super::{ChangeEffect, Kind, KindTraits, Removal, Removed};
 use crate::action::{Action, ActionCx, ActionError, Check, CrashClass, Footprint};
+use crate::model::secret::has_mark;
 use crate::model::{Doc, Observation, Present};
 
 /// The kind of an action: looking is `check`, making and changing is `apply`, and there is nothing to remove.
@@ -57,7 +58,7 @@ impl<A: Action> Kind for Step<A> {
     }
 
     fn inspect(&self, spec: &Doc, late: bool) -> Result<Footprint, String> {
-        if late {
+        if late || has_mark(spec.text()) {
             let early = read_late::<A>(&spec.value())
                 .map_err(|error| explain_late::<A>(&self.facts, spec, &error))?;
             // What it touches may not be known yet.

@@ -12,6 +12,7 @@ use super::late::{Late, read_late, sample_of};
 use super::schema::{fields_of, nearest, schema_of};
 use super::{KindTraits, Removed, Resource};
 use crate::action::{ActionCx, ActionError, CrashClass, Footprint};
+use crate::model::secret::{has_mark, holds_mark};
 use crate::model::words::in_words;
 use crate::model::{Digest, Doc, Observation};
 
@@ -73,7 +74,12 @@ impl<R: Resource> Typed<R> {
     }
 
     fn read(&self, spec: &Value, cx: &ActionCx<'_>) -> Result<R, ActionError> {
-        read_known(spec, &self.facts).map_err(|said| {
+        let known = read_known(spec, &self.facts).or_else(|said| {
+            // It is looked at, or removed, without a sensitive value: by what else is known of it.
+            let typed = if holds_mark(spec) { read_late(spec).ok().flatten() } else { None };
+            typed.ok_or(said)
+        });
+        known.map_err(|said| {
             ActionError::permanent(format!("the fields of {} do not fit its kind: {said}", cx.resource()))
         })
     }
@@ -111,7 +117,7 @@ impl<R: Resource> Kind for Typed<R> {
     }
 
     fn inspect(&self, spec: &Doc, late: bool) -> Result<Footprint, String> {
-        let typed = if late {
+        let typed = if late || has_mark(spec.text()) {
             match read_late::<R>(&spec.value())
                 .map_err(|error| explain_late::<R>(&self.facts, spec, &error))?
             {

@@ -1,5 +1,7 @@
 //! Reads a spec that is not complete: where a reference stands for a value, a value of the asked type is made up.
 //!
+//! The same where the mark of a sensitive value stands that this process was not given.
+//!
 //! So a spec's shape and its known fields are checked when it is written, not when the last value is known.
 
 use serde::Deserializer;
@@ -10,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::LATER;
 use crate::model::Reference;
+use crate::model::secret::mark_of;
 
 /// Reads a `T` from `value`. `Ok(None)`: a whole structure is known only later, so that nothing can be said yet.
 pub(super) fn read_late<T: DeserializeOwned>(value: &Value) -> Result<Option<T>, String> {
@@ -55,7 +58,7 @@ impl From<serde_json::Error> for LateError {
 macro_rules! made_up {
     ($($method:ident $visit:ident $value:expr;)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, LateError> {
-            if Reference::is_form(self.0) { visitor.$visit($value) } else { self.deserialize_any(visitor) }
+            if is_later(self.0) { visitor.$visit($value) } else { self.deserialize_any(visitor) }
         }
     )*};
 }
@@ -65,7 +68,7 @@ impl<'de> Deserializer<'de> for Late<'de> {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, LateError> {
         match self.0 {
-            value if Reference::is_form(value) => visitor.visit_str(LATER),
+            value if is_later(value) => visitor.visit_str(LATER),
             Value::Null => visitor.visit_unit(),
             Value::Bool(value) => visitor.visit_bool(*value),
             Value::Number(number) => Ok(number.deserialize_any(visitor)?),
@@ -108,10 +111,17 @@ impl<'de> Deserializer<'de> for Late<'de> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, LateError> {
+        if mark_of(self.0).is_some() {
+            // One of them: enough where none would be wrong.
+            return visitor.visit_seq(SeqDeserializer::new(std::iter::once(self)));
+        }
         self.unless_late()?.deserialize_any(visitor)
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, LateError> {
+        if mark_of(self.0).is_some() {
+            return visitor.visit_map(MapDeserializer::new(std::iter::empty::<(&str, Self)>()));
+        }
         self.unless_late()?.deserialize_any(visitor)
     }
 
@@ -130,6 +140,9 @@ impl<'de> Deserializer<'de> for Late<'de> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, LateError> {
+        if mark_of(self.0).is_some() {
+            return Err(LateError::TooEarly);
+        }
         let mut references = Vec::new();
         let any = crate::model::collect_references(self.0, &mut references);
         if any.is_ok() && !references.is_empty() {
@@ -143,9 +156,14 @@ impl<'de> Deserializer<'de> for Late<'de> {
     }
 }
 
+/// Whether a value is known only later, or is sensitive and was not given to this process.
+fn is_later(value: &Value) -> bool {
+    Reference::is_form(value) || mark_of(value).is_some()
+}
+
 impl Late<'_> {
     fn unless_late(self) -> Result<Self, LateError> {
-        if Reference::is_form(self.0) { Err(LateError::TooEarly) } else { Ok(self) }
+        if is_later(self.0) { Err(LateError::TooEarly) } else { Ok(self) }
     }
 }
 

@@ -273,3 +273,60 @@ fn what_is_gone_and_made_elsewhere_holds_no_directory() {
     assert!(!place.path("d").exists());
     assert_eq!(place.read("e"), "ours");
 }
+
+/// A process whose start takes a while, and `more` actions that could be at work meanwhile.
+fn slowly(place: &Place) -> Value {
+    json!({
+        "kind": "process", "name": "slow", "dir": place.text(""), "command": ["/bin/sleep", "1000"],
+        "health": { "command": ["/bin/sh", "-c", "until [ -e go ]; do sleep 0.02; done"], "timeout_ms": 60_000 },
+    })
+}
+
+#[test]
+fn nothing_begins_before_its_turn_and_what_somebody_makes_until_then_is_theirs() {
+    let place = Place::new();
+    let value = |name: &str| json!({ "kind": "value", "name": name, "input": 1, "after": ["process/slow"] });
+    place.desire(&[slowly(&place), value("a"), value("b"), file(&place, "f", "f")]);
+    let running = place.start(&["--parallel", "1", "apply", "--yes"]);
+    until("the process has started", || sleeps(&place).len() == 1);
+    place.write("f", "theirs");
+    place.write("go", "");
+    running.wait().exits(0).shows("adopt file/f");
+    place.fleet(&["destroy", "--yes"]).exits(0);
+    assert_eq!(place.read("f"), "ours", "it was shown, brought to what is desired, and is left");
+}
+
+#[test]
+fn what_was_to_be_adopted_and_is_made_is_detc_s_own() {
+    let place = Place::new();
+    let many = |name: &str| -> Vec<Value> {
+        (0..40).map(|n| file(&place, &format!("{name}{n}"), &format!("f{n}"))).collect()
+    };
+    place.desire(&many("a"));
+    place.apply();
+    place.desire(&many("b"));
+    let running = place.start(&["apply", "--yes"]);
+    running.saw(3, |line| line.contains("adopt:"));
+    running.kill();
+    place.apply();
+    place.fleet(&["destroy", "--yes"]).exits(0);
+    assert!((0..40).all(|n| !place.path(&format!("f{n}")).exists()));
+}
+
+#[test]
+fn a_run_that_kept_invariants_is_proven_anew_when_it_was_interrupted() {
+    let place = Place::new();
+    let slow = slowly(&place);
+    place.desire(&[slow]);
+    let mut all: Value = serde_json::from_str(&place.read("detc.json")).unwrap();
+    all["invariants"] = json!([{ "name": "few", "available": { "kind": "process" }, "at_most": 1 }]);
+    place.write("detc.json", all.to_string());
+    let running = place.start(&["apply", "--yes"]);
+    until("the process has started", || sleeps(&place).len() == 1);
+    assert!(running.kill().is_none());
+    place.write("go", "");
+    place.apply().shows("Proven: few").complains("run-1 is not gone on with: it was proven");
+    assert_eq!(sleeps(&place).len(), 1);
+    place.fleet(&["destroy", "--yes"]).exits(0);
+    assert!(sleeps(&place).is_empty());
+}

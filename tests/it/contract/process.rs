@@ -102,7 +102,10 @@ fn how_a_process_ended_is_told_where_it_is_missed() {
     place.write("go", "");
     place.wait_for_processes();
     place.fleet(&["status"]).exits(0).shows("absent  it ended with exit code 7; all it said is in ");
-    place.fleet(&["plan"]).exits(0).shows("create process/web on here (it is needed: it ended with exit code 7; ");
+    place
+        .fleet(&["plan"])
+        .exits(0)
+        .shows("create process/web on here (it is needed: it ended with exit code 7; ");
 }
 
 #[test]
@@ -222,4 +225,32 @@ fn a_change_that_restarts_is_called_so_and_one_that_does_not_is_not() {
         .shows("~ restart process/web")
         .shows("BROKEN: up: at least 1; now 1, and when");
     assert_eq!(daemons(&place), first);
+}
+
+#[test]
+fn what_was_changed_and_not_recorded_restarts_what_depends_on_it() {
+    let place = Place::new();
+    desire(&place, "1", "a");
+    place.apply();
+    until("it has started", || place.read("starts").lines().count() == 1);
+    // As a run that was killed just then leaves it.
+    place.write("conf", "2");
+    desire(&place, "2", "a");
+    place.apply();
+    until("it has started again", || place.read("starts").lines().count() == 2);
+    place.fleet(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
+fn a_change_that_stays_in_place_does_not_hide_a_restart() {
+    let place = Place::new();
+    desire(&place, "1", "a");
+    place.apply();
+    until("it has started", || place.read("starts").lines().count() == 1);
+    desire(&place, "2", "a");
+    let mut all: Value = serde_json::from_str(&place.read("detc.json")).unwrap();
+    all["resources"][2]["memory_mib"] = 7.into();
+    all["invariants"] = json!([{ "name": "up", "available": { "kind": "process" }, "at_least": 1 }]);
+    place.write("detc.json", all.to_string());
+    place.fleet(&["plan"]).exits(3).shows("restart");
 }

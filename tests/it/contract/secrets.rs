@@ -273,3 +273,47 @@ fn what_is_found_by_its_secrets_has_not_drifted_while_they_are_the_same() {
     let detail = status["resources"][0]["detail"].as_str().unwrap();
     assert!(detail.contains("a sensitive value is needed and was not stored"), "{detail}");
 }
+
+#[test]
+fn what_is_sensitive_hides_nothing_of_what_is_touched() {
+    let place = Place::new();
+    let folder = |of: &[&str]| json!({ "kind": "directory", "name": "d", "path": place.text("d"), "purge": true, "mode": "0755", "sensitive": of });
+    let kept = |of: &[&str]| json!({ "kind": "file", "name": "c", "path": place.text("d/c"), "content": "kept", "sensitive": of });
+    for (of_folder, of_file) in [(&[][..], &["content"][..]), (&["mode"], &[])] {
+        place.desire(&[folder(of_folder), kept(of_file)]);
+        place.apply();
+        place.desire(&[kept(of_file)]);
+        place.fleet(&["plan"]).exits(3).complains("file/c is in there and stays");
+    }
+}
+
+#[test]
+fn whatever_is_sensitive_can_be_removed_without_it() {
+    let place = Place::new();
+    let process = json!({
+        "kind": "process", "name": "p", "dir": place.text(""), "command": ["/bin/sleep", "1000"],
+        "env": { "PW": "correct horse" }, "sensitive": ["env"],
+    });
+    let listed = json!({ "kind": "process", "name": "q", "dir": place.text(""), "command": ["/bin/sleep", "1001"], "sensitive": ["command"] });
+    let numbered = json!({ "kind": "process", "name": "r", "dir": place.text(""), "command": ["/bin/sleep", "1002"], "memory_mib": 7, "sensitive": ["memory_mib"] });
+    place.desire(&[process, listed, numbered]);
+    place.apply();
+    assert!(!place.processes().is_empty());
+    place.fleet(&["destroy", "--yes"]).exits(0);
+    assert!(place.processes().is_empty());
+}
+
+#[test]
+fn a_field_is_no_longer_or_only_now_sensitive() {
+    let place = Place::new();
+    let file = |path: &str, content: &str, sensitive: &[&str]| json!({ "kind": "file", "name": "f", "path": place.text(path), "content": content, "sensitive": sensitive });
+    place.desire(&[file("a", "one", &["content"])]);
+    place.apply();
+    place.desire(&[file("a", "two", &[])]);
+    place.apply();
+    place.fleet(&["plan", "--detailed-exitcode"]).exits(0);
+    place.desire(&[file("b", "three", &["content"])]);
+    place.apply();
+    place.fleet(&["plan", "--detailed-exitcode"]).exits(0);
+    assert!(!place.path("a").exists());
+}

@@ -166,3 +166,25 @@ fn a_command_that_has_a_session_of_its_own_for_its_work_is_waited_for_while_it_w
     orphaned.let_go_during(&["apply", "--yes", "-v"]).exits(0);
     orphaned.was_done_once();
 }
+
+#[test]
+fn a_command_that_still_runs_is_waited_for_though_a_run_that_went_well_lies_between() {
+    for renamed in [false, true] {
+        let place = Place::new();
+        let [_, (field, value)] = guards(&place);
+        let orphaned = Orphaned::in_place(place, &json!({ field: value }));
+        let place = &orphaned.0;
+        let mut all: Value = serde_json::from_str(&place.read("detc.json")).unwrap();
+        let command = &mut all["resources"][0];
+        if renamed {
+            (command["name"], command["renamed_from"]) = ("other".into(), "command/c".into());
+        }
+        let file =
+            json!({ "kind": "file", "name": "f", "host": "here", "path": place.text("f"), "content": "x" });
+        all["resources"].as_array_mut().unwrap().push(file);
+        place.write("detc.json", all.to_string());
+        place.fleet(&["apply", "--yes", "--only", "file/f"]).exits(0);
+        orphaned.let_go_during(&["apply", "--yes", "-v"]).exits(0);
+        orphaned.was_done_once();
+    }
+}

@@ -109,6 +109,9 @@ pub(super) fn own(file: &File, mode: Option<u32>, ids: owner::Ids) -> io::Result
 }
 
 pub(super) fn remove(path: &str, how: Remove) -> io::Result<()> {
+    if how == Remove::File {
+        replace::clean_beside(Path::new(path))?;
+    }
     let is_dir = fs::symlink_metadata(path)?.is_dir();
     match (how, is_dir) {
         (Remove::File, true) => Err(io::Error::new(ErrorKind::InvalidInput, "it is a directory")),

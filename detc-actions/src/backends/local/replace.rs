@@ -52,6 +52,14 @@ pub(super) fn write(path: &str, content: &[u8], ownership: &Ownership, gate: &Ga
     File::open(dir)?.sync_all()
 }
 
+/// Removes what crashed writes of `target` left beside it.
+pub(super) fn clean_beside(target: &Path) -> io::Result<()> {
+    match (target.parent(), target.file_name()) {
+        (Some(dir), Some(name)) => remove_leftover(&dir.join(temporary_name(name))),
+        _ => Ok(()),
+    }
+}
+
 /// Removes what crashed writes left in `dir`.
 pub(super) fn clean(dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {

@@ -84,6 +84,8 @@ pub(super) struct Call<'a> {
     pub(super) id: &'a ResourceId,
     pub(super) spec: &'a Doc,
     pub(super) ground: &'a Ground,
+    /// What is desired of it besides its spec.
+    pub(super) extra: Option<&'a Extra>,
     pub(super) token: Option<&'a str>,
     pub(super) key: &'a str,
     /// Whether it was tried before and the end of that try is not known.
@@ -206,10 +208,8 @@ impl Surroundings {
 
     /// Looks at a resource. The observation has its sensitive values marked.
     pub(super) async fn observe(&self, call: &Call<'_>) -> Result<Observation, ActionError> {
-        let Call { action, id, spec, ground, token, .. } = *call;
+        let Call { action, id, spec, ground, extra, token, .. } = *call;
         let base = ground.base();
-        let extra = action.recording.as_ref().and_then(|recording| recording.extra.as_deref());
-        let extra = extra.or_else(|| base.and_then(|body| body.extra.as_deref()));
         self.look((id, action.host.as_ref()), spec, base, token, extra, call.tried()).await
     }
 
@@ -271,11 +271,20 @@ impl Surroundings {
     /// An observation with those fields marked whose values came from something sensitive: the spec says which.
     fn sealed_like(&self, observation: Observation, spec: &Doc, base: Option<&RecordBody>) -> Observation {
         let Observation::Present(mut present) = observation else { return observation };
+        let wanted = spec.value();
         for spec in std::iter::once(spec).chain(base.map(|body| &body.spec)) {
             if crate::model::secret::has_mark(spec.text())
                 && let Value::Object(pattern) = spec.value()
             {
                 let mut vault = self.vault.lock().unwrap_or_else(PoisonError::into_inner);
+                // What is there as it is written openly by now is no secret any more.
+                let open = wanted.as_object();
+                let is_open =
+                    |name: &String, field: &Value| open.and_then(|open| open.get(name)) == Some(field);
+                let pattern = pattern
+                    .into_iter()
+                    .filter(|(name, _)| present.fields.get(name).is_none_or(|field| !is_open(name, field)));
+                let pattern = pattern.collect();
                 vault.seal_fields_like(&mut present.fields, &pattern, &self.key);
             }
         }

@@ -45,12 +45,10 @@ impl PlanWork {
         let looked;
         let seen = match base {
             Some(base) if base.spec != *call.spec || base.host != action.host => {
-                let extra = action.recording.as_ref().and_then(|recording| recording.extra.as_deref());
-                let extra = extra.or(base.extra.as_deref());
                 let token = base.triggers.as_deref();
                 let place = (id, base.host.as_ref());
                 let spec = self.around.with_known(&base.spec, call.spec);
-                looked = self.around.look(place, &spec, Some(base), token, extra, Try::NONE).await?;
+                looked = self.around.look(place, &spec, Some(base), token, call.extra, Try::NONE).await?;
                 &looked
             }
             Some(_) | None => seen,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::PlanWork;
 use crate::action::CrashClass;
 use crate::diff::ChangeKind;
-use crate::model::{Doc, Record, RecordBody, ResourceId};
+use crate::model::{Doc, Observation, Record, RecordBody, ResourceId};
 use crate::plan::{Plan, PlannedAction, Verb};
 use crate::resource::{ObservedBy, Removal};
 
@@ -149,10 +149,16 @@ impl PlanWork {
     /// Whether an action makes something that was not there, and that would be nobody's if nothing was known of it.
     pub(super) fn is_made_anew(&self, index: u32) -> bool {
         let (action, id) = self.action(index);
-        if action.verb != Verb::Create || !self.is_thing(action, id) {
+        let open = self.state().open.get(&index).cloned().unwrap_or_default();
+        let makes = match (action.verb, &open.observed) {
+            (Verb::Create, _) => true,
+            // What was to be adopted is gone by now.
+            (Verb::Adopt, Some(Observation::Absent | Observation::Needed(_))) => true,
+            _ => false,
+        };
+        if !makes || !self.is_thing(action, id) {
             return false;
         }
-        let open = self.state().open.get(&index).cloned().unwrap_or_default();
         let ground = self.ground(action, id, open.spec.as_ref().unwrap_or(&action.spec));
         !self.has_found(action, id, &ground, open.found)
     }

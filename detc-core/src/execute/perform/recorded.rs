@@ -34,7 +34,10 @@ impl PlanWork {
         let mut output = output.unwrap_or(Value::Null);
         self.around.seal_output(id, recording.extra.as_deref(), &mut output);
         let changed = match (end, made) {
-            (NodeEnd::Satisfied, Some(body)) => body.changed.clone(),
+            // What is only recorded has changed all the same, where it was recorded otherwise.
+            (NodeEnd::Satisfied, Some(body)) if action.verb != Verb::Record || body.spec == spec => {
+                body.changed.clone()
+            }
             _ => format!("{}/{}", self.around.run, action.verb),
         };
         let was_adopted = made.is_some_and(|body| body.adopted);

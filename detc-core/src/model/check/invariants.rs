@@ -54,7 +54,11 @@ impl Desired {
                 continue;
             }
             let (is, hint) = match sum_of(resource, field) {
-                Sum::None | Sum::Number => continue,
+                Sum::None => continue,
+                Sum::Number if resource.extra().sensitive.iter().any(|path| path.covers(field)) => {
+                    ("sensitive", "take it out of `sensitive`: a sum tells it")
+                }
+                Sum::Number => continue,
                 Sum::Later => ("known only later", "write the number itself"),
                 Sum::Other => ("no whole number", "write a whole number of at most 64 bits"),
             };

@@ -82,6 +82,7 @@ fn past(reason: &Reason) -> String {
         }
         Reason::Late(id) => format!("it needed a value of {id}, which changed"),
         Reason::Immutable(field) => format!("`{field}` could not change in place"),
+        Reason::Overtaken => "it was so already, and recorded otherwise".to_owned(),
         Reason::RecordOnly => "only what is recorded of it changed".to_owned(),
         Reason::NotDesired => "it was no longer desired".to_owned(),
         Reason::WasAdopted => "it was there before detc and was left as it was".to_owned(),

@@ -212,7 +212,10 @@ impl<'a> Counted<'a> {
             None | Some(Observation::Unobservable | Observation::Unknown(_)) => true,
             Some(Observation::Absent | Observation::Needed(_)) => false,
             Some(Observation::Present(present)) => {
-                present.health != Health::Unhealthy || matches!(measure, Measure::Total { .. })
+                present.health != Health::Unhealthy
+                    || matches!(measure, Measure::Total { .. })
+                    // It may become healthy at any moment.
+                    || matches!(invariant.bound, InvariantBound::AtMost(_))
             }
         };
         if !is_there || !measure.selector().matches(self.id, self.host.as_ref(), &self.labels) {

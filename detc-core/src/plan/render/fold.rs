@@ -95,6 +95,7 @@ fn plainly_alike(a: &Change, b: &Change) -> bool {
                 | Reason::Drift
                 | Reason::IntentAndDrift
                 | Reason::RecordOnly
+                | Reason::Overtaken
                 | Reason::NotDesired
                 | Reason::WasAdopted
         )

@@ -84,7 +84,7 @@ fn the_cause_is_the_intent_or_drift_or_both() {
             update unit/both: the desired state changed, and it was changed behind detc's back [mode: "0600" -> "0644" drift] [text: "a" -> "b"]
             update unit/drift: drift: it was changed behind detc's back [mode: "0600" -> "0644" drift]
             update unit/intent: the desired state changed [mode: "0644" -> "0755"]
-            update unit/same: only what is recorded of it changes
+            update unit/same: it is so already, and is recorded otherwise [mode: "0644" -> "0755"]
             restart:unit/both
             restart:unit/drift
             restart:unit/intent
