@@ -23,6 +23,8 @@ mod judge;
 mod keys;
 mod recorded;
 
+use ground::Ground;
+
 pub use around::Surroundings;
 pub(crate) use around::Try;
 pub(crate) use judge::{how_to_settle, judge, judge_removed};
@@ -237,7 +239,11 @@ impl PlanWork {
             };
             judge(&spec, &observed, recorded, token.as_deref(), phase, action.crash)
         };
+        let is_begun = action.verb == Verb::Delete && matches!(ground, Ground::Begun(_));
         let checked = match checked {
+            Checked::Satisfied if is_begun && phase == Phase::First => {
+                Checked::Needed("its making may have left something".to_owned())
+            }
             Checked::Unknown(why) if phase == Phase::Settle && action.crash == CrashClass::AtMostOnce => {
                 Checked::Unknown(format!("{why}; {}", how_to_settle(id)))
             }

@@ -224,6 +224,8 @@ impl<'a> Decider<'a> {
         }
         let verb = match (kind.facts().traits.removal, observed) {
             _ if is_left => Verb::Forget,
+            // It is not there, and something of its making may be.
+            (Removal::Delete, Observation::Absent) if record.is_begun() => Verb::Delete,
             (Removal::Forget, _) | (Removal::Delete, Observation::Absent | Observation::Needed(_)) => {
                 Verb::Forget
             }

@@ -330,3 +330,19 @@ fn a_run_that_kept_invariants_is_proven_anew_when_it_was_interrupted() {
     place.fleet(&["destroy", "--yes"]).exits(0);
     assert!(sleeps(&place).is_empty());
 }
+
+#[test]
+fn nothing_is_left_of_a_file_that_was_cut_off_while_it_was_written() {
+    let place = Place::new();
+    let many: Vec<Value> = (0..300).map(|n| file(&place, &format!("f{n}"), &format!("w/f{n}"))).collect();
+    std::fs::create_dir(place.path("w")).unwrap();
+    for round in 0..5 {
+        place.desire(&many);
+        let running = place.start(&["apply", "--yes"]);
+        until("some are written", || std::fs::read_dir(place.path("w")).unwrap().count() > 30 * round);
+        running.kill();
+        place.fleet(&["destroy", "--yes"]).exits(0);
+        let left: Vec<_> = std::fs::read_dir(place.path("w")).unwrap().map(|it| it.unwrap().path()).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
