@@ -119,7 +119,15 @@ impl Differ<'_> {
             (Observation::Absent, None) | (Observation::Unobservable, None) => {
                 Ok(self.new_change(view, ChangeKind::Create, Reason::New))
             }
-            (Observation::Absent | Observation::Unobservable, Some(record)) if record.is_begun() => {
+            (Observation::Absent, Some(record)) if record.is_begun() => {
+                // Where it began something may be left of it.
+                let (kind, reason) = match self.moved(view, &record.body()?) {
+                    Some(field) => (ChangeKind::Replace, Reason::Immutable(field)),
+                    None => (ChangeKind::Create, Reason::New),
+                };
+                Ok(self.new_change(view, kind, reason))
+            }
+            (Observation::Unobservable, Some(record)) if record.is_begun() => {
                 Ok(self.new_change(view, ChangeKind::Create, Reason::New))
             }
             (Observation::Absent, Some(_)) => Ok(self.new_change(view, ChangeKind::Create, Reason::Gone)),
@@ -234,6 +242,19 @@ impl Differ<'_> {
         change.fields = fields.into();
         change.to = change.to.map(|_| Doc::new(&wanted));
         change
+    }
+
+    /// By which field it is to be at another place than the recorded one.
+    fn moved(&self, view: View<'_>, body: &RecordBody) -> Option<FieldPath> {
+        if view.desired.host != body.host {
+            return Some(FieldPath::from_segments(["host"]));
+        }
+        let (wanted, recorded) = (view.resolved.spec.value(), body.spec.value());
+        let differs = |field: &&&str| {
+            wanted.get(**field).unwrap_or(&Value::Null) != recorded.get(**field).unwrap_or(&Value::Null)
+        };
+        let field = self.facts.traits.replace_on.iter().find(differs)?;
+        Some(FieldPath::from_segments([*field]))
     }
 
     /// Whether a change of these fields alone restarts nothing.

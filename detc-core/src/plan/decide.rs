@@ -130,7 +130,11 @@ impl<'a> Decider<'a> {
         add_text(&mut change, desired, &self.input, kind.facts(), (observed, body.as_ref()));
         let basis = basis(record, observed, desired.given_extra());
         let is_replaced = change.kind == ChangeKind::Replace;
-        if is_replaced && (desired.extra().protect || body.as_ref().is_some_and(|body| body.protected())) {
+        let is_nothing = record.is_some_and(Record::is_begun) && matches!(observed, Observation::Absent);
+        if is_replaced
+            && !is_nothing
+            && (desired.extra().protect || body.as_ref().is_some_and(|body| body.protected()))
+        {
             return Err(protected(&change));
         }
         let spec = change.to.clone().expect("invariant: a change that makes something has a spec");
