@@ -65,10 +65,20 @@ fn endless() -> ProcessSpec {
     sh("echo hello from $0; while :; do sleep 0.05; done")
 }
 
-/// The numbers of all processes of [`endless`].
+/// The numbers of all processes of [`endless`], told from those that they fork and that have not become a program yet: each
+/// start is known by its own number.
 fn ours(daemon: &Daemon) -> Vec<u32> {
     let running = daemon.marked().into_iter();
-    running.filter(|(_, line)| line.starts_with("sh -c echo hello")).map(|(pid, _)| pid).collect()
+    running
+        .filter(|(pid, line)| line.starts_with("sh -c echo hello") && is_start(*pid))
+        .map(|(pid, _)| pid)
+        .collect()
+}
+
+/// Whether a process is the one that was started, by what it was given.
+fn is_start(pid: u32) -> bool {
+    let variables = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    variables.split(|byte| *byte == 0).any(|it| it == format!("{}_PID={pid}", mark::VARIABLE).as_bytes())
 }
 
 fn free_port() -> u16 {
