@@ -44,6 +44,9 @@ pub struct Tally {
     pub satisfied: usize,
     /// They failed.
     pub failed: usize,
+    /// Of those that failed: nobody knows whether their effect was brought about, and a person settles it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub in_doubt: usize,
     /// They were held back: what they were planned from was no longer so.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub held: usize,
@@ -60,7 +63,11 @@ impl Tally {
         match end {
             Some(NodeEnd::Done) => self.done += 1,
             Some(NodeEnd::Satisfied) => self.satisfied += 1,
-            Some(NodeEnd::Failed(_) | NodeEnd::InDoubt(_)) => self.failed += 1,
+            Some(NodeEnd::Failed(_)) => self.failed += 1,
+            Some(NodeEnd::InDoubt(_)) => {
+                self.failed += 1;
+                self.in_doubt += 1;
+            }
             Some(NodeEnd::Held(_)) => self.held += 1,
             Some(NodeEnd::NotReached(_)) | None => self.not_reached += 1,
         }

@@ -88,7 +88,18 @@ impl Display for ApplyReport {
                 if unknown > 0 {
                     write!(f, ", {unknown} resources unknown")?;
                 }
-                write!(f, ". {run}, {}. Apply again to do what is left.", spoken(self.report.took))
+                write!(f, ". {run}, {}. ", spoken(self.report.took))?;
+                // To apply again alone would do nothing about those, nor to what comes after them.
+                match tally.in_doubt {
+                    0 => f.write_str("Apply again to do what is left."),
+                    doubts => write!(
+                        f,
+                        "Find out whether {} in doubt {} done, and say so with `apply --settle`: that does what is \
+                         left, too.",
+                        if doubts == 1 { "the one" } else { "those" },
+                        if doubts == 1 { "was" } else { "were" }
+                    ),
+                }
             }
         }
     }

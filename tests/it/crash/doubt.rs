@@ -74,6 +74,24 @@ fn a_command_that_nothing_guards_and_that_detc_ended_is_in_doubt_for_that() {
 }
 
 #[test]
+fn the_result_of_a_run_says_to_settle_what_is_in_doubt_before_all_else() {
+    let place = Place::new();
+    let slow = json!({ "kind": "command", "name": "slow", "run": ["/bin/sleep", "600"], "timeout_ms": 100 });
+    place.desire(&[
+        slow,
+        json!({ "kind": "file", "name": "f", "path": place.text("f"), "content": "x", "after": ["command/slow"] }),
+    ]);
+    place
+        .fleet(&["apply", "--yes"])
+        .exits(1)
+        .shows("Failed: 0 done, 1 failed, 1 not reached. run-1, ")
+        .shows("Find out whether the one in doubt was done, and say so with `apply --settle`: that does what is left")
+        .hides("Apply again");
+    place.fleet(&["apply", "--yes", "--settle", "done=command/slow"]).exits(0);
+    assert_eq!(place.read("f"), "x");
+}
+
+#[test]
 fn a_guarded_command_that_is_to_run_once_more_is_in_doubt_after_a_kill_and_not_run_again() {
     let place = Place::new();
     let desire = |script: &str| {
