@@ -99,6 +99,8 @@ pub enum Reason {
     Begun,
     /// The desired state says other than it did.
     Intent,
+    /// The desired state says other than it did of these fields, and it is done once more for that.
+    Again(Vec<String>),
     /// The world is other than it was left.
     Drift,
     /// Both: the desired state changed, and the world drifted.
@@ -136,6 +138,13 @@ impl Display for Reason {
             Self::Found => f.write_str("it exists already and is not recorded"),
             Self::Begun => f.write_str("an earlier run had begun to make it"),
             Self::Intent => f.write_str("the desired state changed"),
+            Self::Again(fields) => {
+                f.write_str("it is done once more, since ")?;
+                for (index, field) in fields.iter().enumerate() {
+                    write!(f, "{}`{field}`", if index > 0 { ", " } else { "" })?;
+                }
+                f.write_str(" changed")
+            }
             Self::Drift => f.write_str("drift: it was changed behind detc's back"),
             Self::IntentAndDrift => {
                 f.write_str("the desired state changed, and it was changed behind detc's back")

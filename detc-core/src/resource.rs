@@ -114,7 +114,8 @@ pub struct KindTraits {
     pub host: HostNeed,
     /// What a change of the trigger token, or of a field, does to one that is running.
     pub change: ChangeEffect,
-    /// Fields whose change does not restart it, where `change` is [`ChangeEffect::Restart`].
+    /// Fields whose change does not restart it, where `change` is [`ChangeEffect::Restart`]. Where that is
+    /// [`ChangeEffect::Rerun`], a change of them is only recorded, and nothing is done once more.
     pub in_place: &'static [&'static str],
     /// What deleting means.
     pub removal: Removal,

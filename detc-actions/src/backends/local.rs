@@ -15,7 +15,6 @@ use detc_core::model::{HostName, HostSpec};
 use detc_core::resource::Connector;
 
 mod files;
-mod outlive;
 mod owner;
 mod replace;
 mod run;

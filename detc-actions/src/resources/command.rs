@@ -97,7 +97,7 @@ impl CommandSpec {
             }
             (None, Some(unless)) => match cx.host()?.run(&self.command(unless)).await {
                 Ok(output) if output.success() => Observation::Present(Present::new()),
-                Ok(output) => Observation::Needed(format!("its `unless` ended with {}", output.status)),
+                Ok(output) => Observation::Needed(says_no(unless, &output)),
                 // Its program, or the directory, may be what is yet to be made.
                 Err(HostError::NotFound { path, .. }) => {
                     Observation::Needed(format!("its `unless` can not be run: there is no {path}"))
@@ -111,7 +111,7 @@ impl CommandSpec {
     async fn execute(&self, cx: &ActionCx<'_>) -> Result<CommandOutput, ActionError> {
         let mut command = self.command(&self.run);
         command.env.insert(orphan::VARIABLE.to_owned(), orphan::mark(cx));
-        let command = command.outliving(orphan::kept(cx));
+        let command = command.outliving();
         let output = cx.host()?.run(&command).await.map_err(|error| self.not_run(cx, error))?;
         let ExitStatus::Code(code @ 0) = output.status else { return Err(self.failed(cx, &output)) };
         if let Some(path) = &self.creates
@@ -146,15 +146,29 @@ impl CommandSpec {
 
     fn failed(&self, cx: &ActionCx<'_>, output: &Output) -> ActionError {
         const LINES: usize = 20;
-        let said = if output.stderr.is_empty() { &output.stdout } else { &output.stderr };
-        let mut said = tail(said, LINES);
-        if output.truncated {
-            said.push('…');
-        }
+        let said = last_words(output, LINES);
         let program = self.program();
         let message = format!("`{program}` of {} ended with {}", cx.resource(), output.status);
         ActionError::permanent(if said.is_empty() { message } else { format!("{message}:\n{said}") })
     }
+}
+
+/// What an `unless` said that ended so.
+fn says_no(unless: &[String], output: &Output) -> String {
+    let program = unless.first().map_or("", String::as_str);
+    let why = format!("its `unless`, `{program}`, ended with {}", output.status);
+    let said = last_words(output, 1);
+    if said.is_empty() { why } else { format!("{why}: {said}") }
+}
+
+/// The last lines of what a command said: why it failed, where it told.
+fn last_words(output: &Output, lines: usize) -> String {
+    let said = if output.stderr.is_empty() { &output.stdout } else { &output.stderr };
+    let mut said = tail(said, lines);
+    if output.truncated {
+        said.push('…');
+    }
+    said
 }
 
 #[async_trait]
@@ -167,6 +181,7 @@ impl Resource for CommandSpec {
         let mut traits = KindTraits::default();
         traits.host = HostNeed::Required;
         traits.change = ChangeEffect::Rerun;
+        traits.in_place = &["timeout_ms"];
         traits.removal = Removal::Forget;
         traits
     }

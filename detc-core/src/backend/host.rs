@@ -8,7 +8,7 @@ mod command;
 mod error;
 mod file;
 
-pub use command::{Command, ExitStatus, Output};
+pub use command::{Command, End, ExitStatus, Output};
 pub use error::HostError;
 pub use file::{FileKind, Owner, Ownership, Remove, Stat};
 
@@ -29,7 +29,7 @@ pub use file::{FileKind, Owner, Ownership, Remove, Stat};
 #[async_trait]
 pub trait Host: Debug + Display + Send + Sync + 'static {
     /// Runs a command to its end and returns its status and output, whatever its status. Its end is when it has exited
-    /// and whoever inherited its outputs has closed them.
+    /// and whoever inherited its outputs has closed them; see [`End`] for one that does not wait for those.
     ///
     /// # Errors
     /// [`HostError::NotFound`] when the program or the working directory does not exist, [`HostError::TimedOut`] when the deadline passed (the

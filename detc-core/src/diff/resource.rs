@@ -221,7 +221,7 @@ impl Differ<'_> {
         } else if record.is_begun() {
             (ChangeKind::Adopt, Reason::Begun)
         } else if !fields.is_empty() && (trigger.is_none() || !self.all_stay(&fields)) {
-            (ChangeKind::Update, Self::cause(view, record, &fields))
+            (ChangeKind::Update, self.again(Self::cause(view, record, &fields), &fields))
         } else if let Some(ids) = trigger {
             (ChangeKind::Update, Reason::Trigger(ids))
         } else if record.intent() != view.resolved.intent && recorded != wanted {
@@ -261,6 +261,18 @@ impl Differ<'_> {
     fn all_stay(&self, fields: &[FieldChange]) -> bool {
         let in_place = self.facts.traits.in_place;
         fields.iter().all(|field| in_place.contains(&&*field.path.segments().swap_remove(0)))
+    }
+
+    /// `cause`, where it is to be said that it is done once more, or that it is not.
+    fn again(&self, cause: Reason, fields: &[FieldChange]) -> Reason {
+        if self.facts.traits.change != ChangeEffect::Rerun || cause != Reason::Intent {
+            return cause;
+        }
+        let mut names: Vec<String> =
+            fields.iter().map(|field| field.path.segments().swap_remove(0)).collect();
+        names.dedup();
+        names.retain(|name| !self.facts.traits.in_place.contains(&name.as_str()));
+        if names.is_empty() { Reason::RecordOnly } else { Reason::Again(names) }
     }
 
     /// Why fields differ. Where the desired state says what it said before, it is what it refers to that differs.

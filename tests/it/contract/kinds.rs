@@ -11,14 +11,6 @@ fn mode(place: &Place, name: &str) -> u32 {
 }
 
 #[test]
-fn a_command_whose_guard_still_says_that_it_is_not_done_is_told_so() {
-    let place = Place::new();
-    let guarded = json!({ "kind": "command", "name": "c", "run": ["/bin/true"], "unless": ["/bin/sh", "-c", "exit 3"] });
-    place.desire(&[guarded]);
-    place.fleet(&["apply", "--yes"]).exits(1).shows("and it is not: its `unless` ended with exit code 3");
-}
-
-#[test]
 fn a_directory_makes_missing_parents_and_has_its_mode() {
     let place = Place::new();
     let desire = |mode: &str| {
@@ -203,6 +195,54 @@ fn a_command_that_creates_is_run_until_its_path_is_there() {
     std::fs::remove_file(&made).unwrap();
     place.apply();
     assert_eq!(place.read("ledger"), "ran\nran\n");
+}
+
+#[test]
+fn a_guarded_command_is_run_again_when_what_it_runs_changes_and_the_plan_says_so() {
+    let place = Place::new();
+    let desire = |version: &str, timeout: u32, word: &str| {
+        place.desire(&[json!({
+            "kind": "command", "name": "c", "dir": place.text(""), "creates": place.text("made"), "timeout_ms": timeout,
+            "run": ["/bin/sh", "-c", "echo $0 $VERSION >> ran; : > made", word], "env": { "VERSION": version },
+        })]);
+    };
+    desire("1", 10_000, "a");
+    place.apply();
+    desire("2", 10_000, "a");
+    place
+        .fleet(&["plan"])
+        .exits(0)
+        .shows("~ update command/c on here (it is done once more, since `env` changed)");
+    place.apply();
+    desire("3", 20_000, "b");
+    place.fleet(&["plan"]).exits(0).shows("(it is done once more, since `env`, `run` changed)");
+    place.apply();
+    place.fleet(&["show", "run-3"]).exits(0).shows("it was done once more, since `env`, `run` changed");
+    desire("3", 30_000, "b");
+    place
+        .fleet(&["plan"])
+        .exits(0)
+        .shows("~ record command/c on here (only what is recorded of it changes)")
+        .shows("timeout_ms: 20000 → 30000")
+        .hides("a person has to look");
+    place.apply();
+    place.fleet(&["plan", "--detailed-exitcode"]).exits(0);
+    assert_eq!(place.read("ran"), "a 1\na 2\nb 3\n");
+}
+
+#[test]
+fn a_command_after_which_unless_still_fails_has_failed_with_what_that_said() {
+    let place = Place::new();
+    place.desire(&[json!({
+        "kind": "command", "name": "c", "run": ["/bin/true"],
+        "unless": ["/bin/sh", "-c", "echo no table >&2; exit 3"],
+    })]);
+    let why = "its `unless`, `/bin/sh`, ended with exit code 3: no table";
+    place.fleet(&["plan"]).exits(0).shows(&format!("+ create command/c on here (it is needed: {why})"));
+    place
+        .fleet(&["apply", "--yes"])
+        .exits(1)
+        .shows(&format!("✗ create:command/c: it says that it is done, and it is not: {why}"));
 }
 
 #[test]

@@ -141,10 +141,10 @@ fn an_unguarded_command_that_still_runs_is_named_and_not_run_again_even_where_a_
 
 #[test]
 fn a_daemon_that_a_command_left_behind_is_not_waited_for() {
-    // It holds none of the command's outputs, and leads no group, or a session that it made for itself.
-    for daemon in ["sleep 600", "setsid sleep 600"] {
+    // It leads no group, or a session that it made for itself, and then holds none of the command's outputs.
+    for daemon in ["sleep 600", "setsid sleep 600 </dev/null >/dev/null 2>&1"] {
         let place = Place::new();
-        let script = format!("{daemon} </dev/null >/dev/null 2>&1 & echo begun >> begun; exit 1");
+        let script = format!("{daemon} & echo begun >> begun; exit 1");
         place.desire(&[json!({
             "kind": "command", "name": "c", "dir": place.text(""), "creates": place.text("made"),
             "timeout_ms": 5000, "run": ["/bin/sh", "-c", script],

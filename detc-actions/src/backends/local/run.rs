@@ -8,14 +8,19 @@ use std::sync::Once;
 use std::time::Duration;
 
 use detc_core::backend::HostError;
-use detc_core::backend::host::{Command, ExitStatus, Output};
+use detc_core::backend::host::{Command, End, ExitStatus, Output};
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::pipe::Receiver;
 use tokio::process::{Child, ChildStdin};
 
-use super::{LocalHost, outlive, signals};
+use super::{LocalHost, signals};
+
+mod stand_in;
+
+use stand_in::StandIn;
 
 /// How long a command has, after its deadline, to clean up and go by itself: what databases and package managers need
 /// to put their locks away.
@@ -24,68 +29,101 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How often it is looked whether it has gone; only after a deadline.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-pub(super) async fn run(host: &LocalHost, command: &Command) -> Result<Output, HostError> {
-    match &command.outliving {
-        Some(kept) => outlive::run(host, command, kept).await,
-        None => run_plain(host, command).await,
-    }
-}
+/// How long what outlives its program (the `tee` of a process substitution) has to print the rest of what it was given.
+const LINGER: Duration = Duration::from_secs(1);
 
-pub(super) async fn run_plain(host: &LocalHost, command: &Command) -> Result<Output, HostError> {
-    let mut child = spawn(host, command).await?;
+pub(super) async fn run(host: &LocalHost, command: &Command) -> Result<Output, HostError> {
+    let failed = |error| HostError::of_io(host, command.program(), "run a command", error);
+    let Spawned { mut child, stdin, stdout, stderr, stand_in } = spawn(host, command).await?;
     // Dropped before `child`: while its leader is not waited for, the group's number is ours.
     let mut group = Group::of(&child);
-    let mut output = Output::default();
-    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let streams = async {
-        let (out, err, ()) = tokio::join!(
-            drain(stdout, command.output_max, &mut output.stdout),
-            drain(stderr, command.output_max, &mut output.stderr),
-            feed(stdin, &command.stdin),
-        );
-        Ok::<bool, io::Error>(out? | err?)
-    };
-    let ended = tokio::time::timeout(command.timeout, async {
-        let truncated = streams.await?;
-        Ok::<_, io::Error>((truncated, child.wait().await?))
+    let (mut out, mut err) = (Kept::new(command), Kept::new(command));
+    let mut streams = Box::pin(async {
+        let (out, err, ()) = tokio::join!(out.drain(stdout), err.drain(stderr), feed(stdin, &command.stdin));
+        out.and(err)
+    });
+    let mut is_closed = false;
+    let exited = tokio::time::timeout(command.timeout, async {
+        if command.end == End::WithItsProgram {
+            tokio::select! {
+                drained = &mut streams => drained?,
+                exited = child.wait() => return exited,
+            }
+        } else {
+            streams.as_mut().await?;
+        }
+        is_closed = true;
+        child.wait().await
     })
     .await;
-    match ended {
-        Ok(Ok((truncated, status))) => {
-            group.forget();
-            output.truncated = truncated;
-            output.status = exit_status(status);
-            Ok(output)
+    let Ok(exited) = exited else {
+        // What it still says while it cleans up is read as well: it is not to be stopped by that.
+        tokio::select! {
+            () = group.end() => {}
+            () = async { if !is_closed { let _lost = streams.await; } std::future::pending().await } => {}
         }
-        Ok(Err(error)) => Err(HostError::of_io(host, command.program(), "run a command", error)),
-        Err(_) => {
-            group.end().await;
-            Err(HostError::TimedOut {
-                host: host.to_string(),
-                command: command.program().to_owned(),
-                after: command.timeout,
-            })
-        }
+        return Err(HostError::TimedOut {
+            host: host.to_string(),
+            command: command.program().to_owned(),
+            after: command.timeout,
+        });
+    };
+    let exited = exited.map_err(failed)?;
+    group.forget();
+    if !is_closed && let Ok(drained) = tokio::time::timeout(LINGER, streams.as_mut()).await {
+        drained.map_err(failed)?;
+        is_closed = true;
     }
+    drop(streams);
+    // Where others still hold the outputs, what they print from now on is for the stand-in to read.
+    if is_closed && let Some(stand_in) = stand_in {
+        stand_in.dismiss();
+    }
+    let truncated = out.more || err.more;
+    Ok(Output { status: exit_status(exited), stdout: out.bytes, stderr: err.bytes, truncated })
 }
 
-async fn spawn(host: &LocalHost, command: &Command) -> Result<Child, HostError> {
+/// A command that runs.
+struct Spawned {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: Receiver,
+    stderr: Receiver,
+    stand_in: Option<StandIn>,
+}
+
+async fn spawn(host: &LocalHost, command: &Command) -> Result<Spawned, HostError> {
+    let failed = |error| HostError::of_io(host, command.program(), "run a command", error);
     static SIGNALS: Once = Once::new();
     SIGNALS.call_once(signals::keep_to_ourselves);
+    let (stdout, stdout_of_child) = io::pipe().map_err(failed)?;
+    let (stderr, stderr_of_child) = io::pipe().map_err(failed)?;
+    // Before the command: it is not there for a moment without.
+    let stand_in = match command.end {
+        End::WithItsProgram => StandIn::for_reader_of(&stdout, &stderr),
+        End::WithItsOutputs => None,
+    };
     let mut process = tokio::process::Command::new(command.program());
     process
         .args(&command.argv[1..])
         .envs(&command.env)
         .stdin(if command.stdin.is_empty() { Stdio::null() } else { Stdio::piped() })
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stdout(stdout_of_child)
+        .stderr(stderr_of_child)
         .process_group(0)
         .kill_on_drop(true);
     if let Some(dir) = &command.dir {
         process.current_dir(dir);
     }
-    /// A program that was written a moment ago may still be held open for writing by a child that another thread has
-    /// forked and that has not yet become its own program. That passes.
+    let mut child = spawn_when_free(&mut process).await.map_err(|error| explain(host, command, error))?;
+    let stdin = child.stdin.take();
+    let [stdout, stderr] = [stdout, stderr].map(|reader| Receiver::from_owned_fd(reader.into()));
+    Ok(Spawned { child, stdin, stdout: stdout.map_err(failed)?, stderr: stderr.map_err(failed)?, stand_in })
+}
+
+/// A program that was written a moment ago may still be held open for writing by a child that another thread has forked
+/// and that has not yet become its own program. That passes.
+async fn spawn_when_free(process: &mut tokio::process::Command) -> io::Result<Child> {
     const BUSY_TRIES_MAX: u32 = 50;
     let mut tries = 0;
     loop {
@@ -94,7 +132,7 @@ async fn spawn(host: &LocalHost, command: &Command) -> Result<Child, HostError> 
                 tries += 1;
                 tokio::time::sleep(LOOK_EVERY).await;
             }
-            spawned => return spawned.map_err(|error| explain(host, command, error)),
+            spawned => return spawned,
         }
     }
 }
@@ -109,19 +147,31 @@ fn explain(host: &LocalHost, command: &Command, error: io::Error) -> HostError {
     }
 }
 
-/// Reads to the end, keeps the first `max` bytes, says whether there were more.
-async fn drain(stream: Option<impl AsyncRead + Unpin>, max: usize, kept: &mut Vec<u8>) -> io::Result<bool> {
-    let Some(mut stream) = stream else { return Ok(false) };
-    let mut truncated = false;
-    let mut buffer = vec![0; 16 << 10];
-    loop {
-        let read = stream.read(&mut buffer).await?;
-        if read == 0 {
-            return Ok(truncated);
+/// The beginning of a stream.
+struct Kept {
+    bytes: Vec<u8>,
+    max: usize,
+    /// Whether there was more.
+    more: bool,
+}
+
+impl Kept {
+    fn new(command: &Command) -> Self {
+        Self { bytes: Vec::new(), max: command.output_max, more: false }
+    }
+
+    /// Reads to the end.
+    async fn drain(&mut self, mut stream: Receiver) -> io::Result<()> {
+        let mut buffer = vec![0; 16 << 10];
+        loop {
+            let read = stream.read(&mut buffer).await?;
+            if read == 0 {
+                return Ok(());
+            }
+            let room = read.min(self.max - self.bytes.len());
+            self.bytes.extend_from_slice(&buffer[..room]);
+            self.more |= room < read;
         }
-        let room = read.min(max - kept.len());
-        kept.extend_from_slice(&buffer[..room]);
-        truncated |= room < read;
     }
 }
 

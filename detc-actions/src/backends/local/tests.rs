@@ -168,6 +168,42 @@ async fn all_that_a_dropped_command_started_is_ended() {
 }
 
 #[tokio::test]
+async fn one_that_outlives_has_ended_when_its_program_has_and_what_it_left_behind_may_still_print() {
+    let (host, dir) = bench();
+    let (go, made) = (path(&dir, "go"), path(&dir, "made"));
+    let prints = "head -c 300000 /dev/zero && head -c 300000 /dev/zero >&2";
+    let script = format!(
+        "(until [ -e {go} ]; do sleep 0.02; done; {prints} && : > {made}) & echo begun; echo said >&2; exit 3"
+    );
+    let output = host.run(&sh(&script).outliving()).await.unwrap();
+    assert_eq!((output.stdout, output.stderr), (b"begun\n".to_vec(), b"said\n".to_vec()));
+    assert_eq!((output.status, output.truncated), (ExitStatus::Code(3), false));
+    fs::write(&go, "").unwrap();
+    eventually("it has printed", async || Path::new(&made).exists().then_some(())).await;
+}
+
+#[tokio::test]
+async fn what_one_that_outlives_is_about_to_print_when_it_ends_is_read() {
+    let (host, _dir) = bench();
+    let output = host.run(&sh("(sleep 0.1; echo late) & echo early").outliving()).await.unwrap();
+    assert_eq!(output.stdout, b"early\nlate\n");
+    let long = sh("head -c 300000 /dev/zero").outliving().with_output_max(1000);
+    let output = host.run(&long).await.unwrap();
+    assert_eq!((output.stdout.len(), output.truncated), (1000, true));
+}
+
+#[tokio::test]
+async fn what_a_command_prints_while_it_cleans_up_does_not_end_it() {
+    let (host, dir) = bench();
+    let cleaned = path(&dir, "cleaned");
+    let script = format!("trap 'head -c 300000 /dev/zero && : > {cleaned}; exit' TERM; sleep 600 & wait");
+    for command in [sh(&script), sh(&script).outliving()] {
+        host.run(&command.with_timeout(Duration::from_millis(300))).await.unwrap_err();
+        fs::remove_file(&cleaned).unwrap();
+    }
+}
+
+#[tokio::test]
 async fn at_the_deadline_a_command_may_clean_up_and_all_that_it_started_is_ended() {
     let (host, dir) = bench();
     let (file, cleaned) = (path(&dir, "pid"), path(&dir, "cleaned"));

@@ -4,11 +4,10 @@
 //! not tell of it. So it carries a mark in its environment, and a try after one whose end is not known looks for the mark
 //! first. A first try looks for nothing: reading every process's environment takes longer than most commands do.
 //!
-//! What carries the mark is still under way while detc itself would wait for it: when it leads a process group, as what a
-//! host runs does, or still holds an output. A daemon that a command left behind does neither. One that made itself the
-//! leader of a session (`setsid`) is meant to outlive the command, and counts only while it holds an output: as what a
-//! host runs in a session of its own does. Not found is what changes its user or its environment, and what runs where
-//! there is no `/proc`.
+//! What carries the mark is the program itself when it leads a process group, as what a host runs does: what that left in
+//! the background does not. The leader of a session (`setsid`) is meant to outlive the command, and counts only while it
+//! holds an output: as what a host runs in a session of its own does. Not found is what changes its user or its
+//! environment, and what runs where there is no `/proc`.
 
 use std::time::Duration;
 
@@ -38,7 +37,8 @@ for file in $(grep -lsF -- "DETC_COMMAND=$1" /proc/[0-9]*/environ); do
   stat=$(cat "/proc/$pid/stat" 2>/dev/null) || continue
   fields ${stat##*) }
   case $state in Z|X|x) continue ;; esac
-  if [ "$group" != "$pid" ] || [ "$session" = "$pid" ]; then
+  [ "$group" = "$pid" ] || continue
+  if [ "$session" = "$pid" ]; then
     case $(readlink "/proc/$pid/fd/1")$(readlink "/proc/$pid/fd/2") in *pipe:*|*socket:*) ;; *) continue ;; esac
   fi
   name=$(cat "/proc/$pid/comm" 2>/dev/null)
@@ -51,11 +51,6 @@ exit 0
 /// the id, for people.
 pub(super) fn mark(cx: &ActionCx<'_>) -> String {
     format!("{}:{}", marker(cx), cx.identity())
-}
-
-/// The folder in which what it prints is kept while it runs.
-pub(super) fn kept(cx: &ActionCx<'_>) -> String {
-    format!("{}/run/{}", cx.state_dir().trim_end_matches('/'), marker(cx))
 }
 
 fn marker(cx: &ActionCx<'_>) -> String {

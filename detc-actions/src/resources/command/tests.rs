@@ -32,7 +32,11 @@ async fn a_test_tells_whether_it_is_done() {
     let seen = unless(&["true"]).observe(&bench.cx()).await.unwrap();
     assert_eq!(seen, Observation::Present(Present::new()));
     for (argv, why) in [
-        (&["false"], "its `unless` ended with exit code 1"),
+        (&["false"][..], "its `unless`, `false`, ended with exit code 1"),
+        (
+            &["sh", "-c", "echo out; echo a >&2; echo the table is missing >&2; exit 3"],
+            "its `unless`, `sh`, ended with exit code 3: the table is missing",
+        ),
         (&["detc-no-such-program"], "its `unless` can not be run: there is no detc-no-such-program"),
     ] {
         assert_eq!(unless(argv).observe(&bench.cx()).await.unwrap(), Observation::Needed(why.to_owned()));

@@ -5,10 +5,11 @@
 //!      └──▶ runs otherwise, or left-overs ─▶ stop ─▶ start ─┘        └─▶ not in time: stop, fail with its last words
 //! ```
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
 use detc_core::action::{ActionCx, ActionError, ErrorClass};
-use detc_core::backend::host::Command;
+use detc_core::backend::host::{Command, Remove};
 use detc_core::backend::{Host, HostError};
 use detc_core::model::ResourceId;
 use tokio::time::Instant;
@@ -44,6 +45,11 @@ impl Files {
         }
         let log = spec.log.clone().unwrap_or_else(|| format!("{dir}/log/{}.log", log_name(cx, mark)));
         Ok(Self { record: format!("{dir}/process/{}", mark.marker), log })
+    }
+
+    /// What a start needs to come about.
+    pub(super) fn permit(&self) -> String {
+        format!("{}.permit", self.record)
     }
 }
 
@@ -108,9 +114,11 @@ impl<'a> Keeper<'a> {
 
     /// Ends the process, and what is left of earlier ones.
     ///
-    /// A start that was given up may go on while its parts are being ended, so it looks again until nothing is left.
+    /// A start that was given up may go on while its parts are being ended, so it looks again until nothing is left; what
+    /// such a look misses does not come about.
     pub(super) async fn clear(&self) -> Result<(), ActionError> {
         const LOOKS_MAX: u32 = 20;
+        self.host.remove(&self.files.permit(), Remove::File).await?;
         for _ in 0..LOOKS_MAX {
             let found = self.find().await?;
             if found.instance.is_none() && found.doubles.is_empty() && found.others.is_empty() {
@@ -150,7 +158,9 @@ impl<'a> Keeper<'a> {
             Some(stat) => stat.size,
             None => 0,
         };
-        let command = start::command(self.spec, &self.mark, &self.files, log_start);
+        let permit = format!("{:016x}", RandomState::new().hash_one(log_start));
+        self.host.write(&self.files.permit(), permit.as_bytes(), &Ownership::default()).await?;
+        let command = start::command(self.spec, &self.mark, &self.files, &permit, log_start);
         let output = self.host.run(&command).await.map_err(|error| self.not_started(error))?;
         if !output.success() {
             self.check_log_dir().await?;

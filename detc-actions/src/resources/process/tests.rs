@@ -147,6 +147,37 @@ fn end_file(daemon: &Daemon, spec: &ProcessSpec) -> String {
 }
 
 #[tokio::test]
+async fn a_start_that_goes_on_after_its_process_was_ended_does_not_come_about() {
+    let daemon = Daemon::new("a");
+    let (spec, cx) = (endless(), daemon.0.cx());
+    let first = daemon.create(&spec).await;
+    let Files { record, log } = Keeper::new(&spec, &cx).unwrap().files;
+    let files = Files { record, log };
+    let permit = fs::read_to_string(files.permit()).unwrap();
+    let mark = Mark::new(&cx, &spec.value());
+    let late = async |permit: &str| {
+        let start = start::command(&spec, &mark, &files, permit, 0);
+        assert!(cx.host().unwrap().run(&start).await.unwrap().success());
+        eventually("the start has gone its way", async || {
+            // The shell that waits for a process is all that is left of its start.
+            let of_starts = daemon.marked().into_values().filter(|line| line.contains("record=")).count();
+            (ours(&daemon).len() == of_starts).then_some(())
+        })
+        .await;
+        ours(&daemon)
+    };
+    // It was on its way when the next began, or when it was removed.
+    assert_eq!(late("an earlier one").await, [first.pid]);
+    spec.delete(&cx).await.unwrap();
+    assert_eq!(late(&permit).await, [0; 0]);
+    assert!(!fs::exists(end_file(&daemon, &spec)).unwrap());
+    // The same start with its permit does come about.
+    fs::write(files.permit(), "x").unwrap();
+    late("x").await;
+    eventually("it runs", async || ours(&daemon).first().copied()).await;
+}
+
+#[tokio::test]
 async fn many_start_at_once_on_a_host_that_takes_one_call_at_a_time() {
     use detc_core::backend::{Host, LimitedHost};
     use std::num::NonZeroUsize;

@@ -4,6 +4,18 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+/// When a command has ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum End {
+    /// When it has exited and whoever inherited its outputs has closed them. Its outputs are for whoever runs it: when that
+    /// is gone, its next line may end it.
+    #[default]
+    WithItsOutputs,
+    /// When its program has exited, though others may still hold its outputs. When whoever runs it is gone, it goes on: what
+    /// it prints, and what others print in its stead, is read, and dropped, for as long as there is any.
+    WithItsProgram,
+}
+
 /// A command: an argument vector and what surrounds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -18,10 +30,10 @@ pub struct Command {
     pub stdin: Vec<u8>,
     /// How long it may take.
     pub timeout: Duration,
-    /// A folder on the host for its outputs while it runs, where it is to go on unharmed when whoever runs it is gone.
-    pub outliving: Option<String>,
     /// How many bytes of each output stream are kept; more is read, dropped and said so in [`Output::truncated`].
     pub output_max: usize,
+    /// What becomes of it when whoever runs it is gone, and when it has exited before what it started.
+    pub end: End,
 }
 
 impl Command {
@@ -38,8 +50,8 @@ impl Command {
             dir: None,
             stdin: Vec::new(),
             timeout: Duration::from_secs(600),
-            outliving: None,
             output_max: 1 << 20,
+            end: End::WithItsOutputs,
         }
     }
 
@@ -71,19 +83,17 @@ impl Command {
         self
     }
 
-    /// Lets it go on unharmed when whoever runs it is gone (killed, or cut off): the host keeps its outputs in the folder
-    /// `dir`, which is this command's alone, made for it and removed after it. A host whose commands do so anyhow, or end
-    /// with their caller, leaves it aside.
-    #[must_use]
-    pub fn outliving(mut self, dir: impl Into<String>) -> Self {
-        self.outliving = Some(dir.into());
-        self
-    }
-
     /// Sets how many bytes of each output stream are kept.
     #[must_use]
     pub fn with_output_max(mut self, output_max: usize) -> Self {
         self.output_max = output_max;
+        self
+    }
+
+    /// Lets it go on when whoever runs it dies, and what it leaves in the background go on when it has exited.
+    #[must_use]
+    pub fn outliving(mut self) -> Self {
+        self.end = End::WithItsProgram;
         self
     }
 
@@ -111,10 +121,7 @@ impl Command {
         {
             return Err(format!("variable {name:?} can not be set"));
         }
-        for dir in [&self.dir, &self.outliving].into_iter().flatten() {
-            super::file::check_path(dir)?;
-        }
-        Ok(())
+        self.dir.as_deref().map_or(Ok(()), super::file::check_path)
     }
 }
 
