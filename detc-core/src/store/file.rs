@@ -34,7 +34,6 @@ mod queue;
 use caught::caught;
 #[cfg(feature = "cli")]
 pub(crate) use caught::tell_only_other_panics;
-use failure::Failure;
 use inner::Inner;
 use open::Opener;
 use queue::{Outcome, Work};
@@ -117,8 +116,8 @@ impl FileStore {
         let opened = loop {
             let opening = Arc::clone(&opener);
             match blocking(opener.path(), move || opening.open()).await? {
-                Err(Failure::HeldByReaders) if began.elapsed() < READERS_TIME_MAX => {
-                    tokio::time::sleep(READERS_LOOK_EVERY).await;
+                Err(failure) if opener.passes(&failure) && began.elapsed() < PATIENCE => {
+                    tokio::time::sleep(LOOK_EVERY).await;
                 }
                 opened => break opened.map_err(|failure| failure.at(opener.path()))?,
             }
@@ -136,11 +135,12 @@ impl FileStore {
     }
 }
 
-/// How long those who only read are waited for: a command reads what it needs at once, a second for a million records.
-const READERS_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long those are waited for who let go of a store soon: a command that only reads has what it needs at once, after a
+/// second for a million records; the lock of one that died is gone when the last that it was about to start has begun.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often it is looked whether they have gone.
-const READERS_LOOK_EVERY: Duration = Duration::from_millis(10);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Runs `work` where it may block.
 async fn blocking<T: Send + 'static>(

@@ -49,6 +49,28 @@ async fn a_store_is_held_by_one_opener_and_free_as_soon_as_it_is_dropped() {
 }
 
 #[tokio::test]
+async fn the_lock_that_outlasts_its_holder_by_a_moment_is_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(FileStore::open(dir.path()).await.unwrap());
+    let note = dir.path().join("holder");
+    let left = std::fs::read_to_string(&note).unwrap();
+    let mut dead = std::process::Command::new("true").spawn().unwrap();
+    dead.wait().unwrap();
+    let of_dead =
+        left.replace(&format!("process {} ", std::process::id()), &format!("process {} ", dead.id()));
+    assert_ne!(left, of_dead);
+    std::fs::write(&note, of_dead).unwrap();
+    let lock = std::fs::File::open(&note).unwrap();
+    lock.lock().unwrap();
+    let unlock = async {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        drop(lock);
+    };
+    let (store, ()) = tokio::join!(FileStore::open(dir.path()), unlock);
+    assert_eq!(put(&store.unwrap(), "k", "v").await, Revision(1));
+}
+
+#[tokio::test]
 async fn what_was_committed_is_there_when_the_store_opens_again() {
     let dir = tempfile::tempdir().unwrap();
     let deep = dir.path().join("not/there/yet");

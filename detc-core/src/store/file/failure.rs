@@ -15,8 +15,8 @@ use crate::store::StoreError;
 pub(super) enum Failure {
     /// Someone else holds the lock.
     Held,
-    /// Those who only read hold it: not for long.
-    HeldByReaders,
+    /// It is held, by such as let go of it soon.
+    HeldForAMoment(&'static str),
     /// No room is left.
     Full { kind: io::ErrorKind, said: String },
     /// What is in the file makes no sense.
@@ -76,9 +76,7 @@ impl Failure {
         let store = path.display().to_string();
         match self {
             Self::Held => StoreError::Held { store, holder: super::place::holder(path) },
-            Self::HeldByReaders => {
-                StoreError::Held { store, holder: "a command that only reads it".to_owned() }
-            }
+            Self::HeldForAMoment(holder) => StoreError::Held { store, holder: (*holder).to_owned() },
             Self::Full { kind, said } => {
                 StoreError::Full { store, source: io::Error::new(*kind, said.clone()) }
             }

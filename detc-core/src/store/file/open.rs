@@ -61,7 +61,11 @@ pub(super) fn at(dir: PathBuf) -> Opener {
         if !file.exists() {
             place::create(&dir, &file)?;
         }
-        let database = builder().open(&file).map_err(failure::of("opening it"))?;
+        let database = builder().open(&file).map_err(|error| match failure::of("opening it")(error) {
+            // Nobody else has the place: these are the last moments of one that had it.
+            Failure::Held => Failure::HeldForAMoment("a process that has just ended"),
+            failure => failure,
+        })?;
         Ok(Opened { database, holder: Some(holder) })
     };
     Opener { path, open: Box::new(open) }
@@ -115,6 +119,15 @@ impl Opener {
         let opened = (self.open)()?;
         let remembered = Remembered::read(&opened.database)?;
         Ok((opened, remembered))
+    }
+
+    /// Whether the failure to open it passes in a moment.
+    pub(super) fn passes(&self, failure: &Failure) -> bool {
+        match failure {
+            Failure::HeldForAMoment(_) => true,
+            Failure::Held => place::is_dead(&self.path),
+            _ => false,
+        }
     }
 }
 

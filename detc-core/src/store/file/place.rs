@@ -44,21 +44,39 @@ pub(super) fn hold(dir: &Path) -> Result<File, Failure> {
         // Whoever holds it shares it, if that is so: those who only read.
         Err(TryLockError::WouldBlock) => {
             return Err(match file.try_lock_shared() {
-                Ok(()) => Failure::HeldByReaders,
+                Ok(()) => Failure::HeldForAMoment("a command that only reads it"),
                 Err(error) => not_locked(error),
             });
         }
         Err(error) => return Err(not_locked(error)),
     }
+    let note = note(std::process::id()) + "\n";
+    // The note is a courtesy: a disk that is too full for it may still serve the store.
+    let _ = file.set_len(0).and_then(|()| file.write_all(note.as_bytes()));
+    Ok(file)
+}
+
+/// Who holds a store, in words.
+fn note(process: u32) -> String {
     let host = fs::read_to_string("/proc/sys/kernel/hostname")
         .ok()
         .or_else(|| std::env::var("HOSTNAME").ok())
         .or_else(|| std::env::var("COMPUTERNAME").ok());
-    let host = host.as_deref().map_or("an unnamed host", str::trim);
-    // The note is a courtesy: a disk that is too full for it may still serve the store.
-    let note = format!("process {} on {host}\n", std::process::id());
-    let _ = file.set_len(0).and_then(|()| file.write_all(note.as_bytes()));
-    Ok(file)
+    format!("process {process} on {}", host.as_deref().map_or("an unnamed host", str::trim))
+}
+
+/// Whether who left the note beside `path` has died on this machine, as far as that can be told. A lock may outlast it by a
+/// moment: what it was about to start has a share of all that it had open, until it has become a program.
+pub(super) fn is_dead(path: &Path) -> bool {
+    let left = holder(path);
+    let number = left.strip_prefix("process ").and_then(|rest| rest.split(' ').next()?.parse().ok());
+    let Some(number) = number.filter(|number| left == note(*number) && Path::new("/proc/self").exists())
+    else {
+        return false;
+    };
+    // The third field, behind a name that may hold anything. One that has ended and was not waited for is dead, too.
+    let stat = fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['Z', 'X']))
 }
 
 /// Whether a store is there.
