@@ -61,13 +61,18 @@ impl Wanted {
     }
 }
 
-/// The versions of the processes that run, one for each.
-fn running(place: &Place) -> Vec<String> {
+/// The versions of the processes that run, one for each. A fork that has not become a program yet is no second one: each is
+/// known by its own number, which detc gave it.
+fn running(place: &Place, wanted: &BTreeSet<String>) -> Vec<String> {
     let version = |pid: u32| {
         let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?;
         let args: Vec<&str> = line.split('\0').collect();
         let is_one = args.get(2).is_some_and(|script| script.starts_with("while :"));
-        is_one.then(|| args.get(3).map(ToString::to_string)).flatten()
+        let version = is_one.then(|| args.get(3).map(ToString::to_string)).flatten()?;
+        let variables = fs::read(format!("/proc/{pid}/environ")).ok()?;
+        let own = format!("DETC_PROCESS_PID={pid}");
+        let is_own = variables.split(|byte| *byte == 0).any(|it| it == own.as_bytes());
+        (is_own || !wanted.contains(&version)).then_some(version)
     };
     let mut versions: Vec<String> = place.processes().into_iter().filter_map(version).collect();
     versions.sort_unstable();
@@ -96,7 +101,7 @@ fn check(place: &Place, wanted: &Wanted) {
         files.remove(path.with_file_name(format!(".detc-new-{name:.32}")).to_str().unwrap());
     }
     assert_eq!((&dirs, &files), (&wanted.dirs, &wanted.files));
-    assert_eq!(running(place), wanted.processes.iter().cloned().collect::<Vec<_>>());
+    assert_eq!(running(place, &wanted.processes), wanted.processes.iter().cloned().collect::<Vec<_>>());
 }
 
 #[test]
