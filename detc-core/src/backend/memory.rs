@@ -34,6 +34,8 @@ pub struct MemoryHost {
 struct State {
     files: Files,
     faults: Faults,
+    /// How the files were before each change, where that is remembered.
+    past: Option<Vec<Files>>,
 }
 
 /// What came of a program: its output, and how long it took.
@@ -66,7 +68,7 @@ impl From<Output> for Ran {
 impl MemoryHost {
     /// An empty host: no files but `/`, no programs, no user but root.
     pub fn new(name: &str) -> Self {
-        let state = State { files: Files::new(), faults: Faults::default() };
+        let state = State { files: Files::new(), faults: Faults::default(), past: None };
         Self { name: name.into(), programs: BTreeMap::new(), state: Arc::new(Mutex::new(state)) }
     }
 
@@ -113,6 +115,41 @@ impl MemoryHost {
         self.lock().faults.fail_all(fault);
     }
 
+    /// Remembers from now on how its files were before each change that a call makes.
+    #[must_use]
+    pub fn remembering(self) -> Self {
+        self.lock().past = Some(Vec::new());
+        self
+    }
+
+    /// A host as this one was, so many changes ago, or when it began to remember: what is done to it changes nothing here.
+    #[must_use]
+    pub fn before(&self, changes: usize) -> Self {
+        let state = self.lock();
+        let past = state.past.as_deref().unwrap_or_default();
+        let files = match changes {
+            0 => &state.files,
+            _ => past.get(past.len().saturating_sub(changes)).unwrap_or(&state.files),
+        };
+        let state = State { files: files.clone(), faults: Faults::default(), past: None };
+        Self { state: Arc::new(Mutex::new(state)), ..self.clone() }
+    }
+
+    /// How often what is at each path has changed since it began to remember, but for what is at or below `except`.
+    pub fn changes(&self, except: &str) -> BTreeMap<String, usize> {
+        let state = self.lock();
+        let mut changes = BTreeMap::new();
+        let mut all = state.past.iter().flatten().chain([&state.files]);
+        let Some(mut before) = all.next() else { return changes };
+        for now in all {
+            for path in now.differences(before, except) {
+                *changes.entry(path).or_default() += 1;
+            }
+            before = now;
+        }
+        changes
+    }
+
     /// How many calls it has got.
     pub fn calls(&self) -> u64 {
         self.lock().faults.calls()
@@ -136,13 +173,24 @@ impl MemoryHost {
     ) -> Result<T, HostError> {
         let mut state = self.lock();
         let fault = state.faults.next();
+        let State { files, past, .. } = &mut *state;
+        let effect = |files: &mut Files| {
+            let before = past.as_ref().map(|_| files.clone());
+            let done = effect(files);
+            if let (Some(past), Some(before)) = (past.as_mut(), before)
+                && *files != before
+            {
+                past.push(before);
+            }
+            done
+        };
         match fault {
-            None => effect(&mut state.files),
+            None => effect(files),
             Some(HostFault::Unreachable) => {
                 Err(HostError::Unreachable { host: self.to_string(), what: "no route to host".to_owned() })
             }
             Some(HostFault::AnswerLost) => {
-                let _lost = effect(&mut state.files);
+                let _lost = effect(files);
                 Err(HostError::AnswerLost { host: self.to_string(), what: what.to_owned() })
             }
             Some(HostFault::Refused(kind)) => {

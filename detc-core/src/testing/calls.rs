@@ -1,21 +1,25 @@
 //! The calls that a resource makes of its backend: they are written down, and one of them goes wrong.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::future::poll_fn;
-use std::io::ErrorKind;
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
+use std::time::Duration;
 
-use async_trait::async_trait;
 use thiserror::Error;
 use tokio::sync::Notify;
 
 use crate::action::{ActionError, ErrorClass};
-use crate::backend::host::{Command, Host, HostError, Output, Ownership, Remove, Stat};
 
-/// How a call goes wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+mod host;
+
+pub(in crate::testing) use host::Watched;
+
+/// How a call goes wrong, or what happens to the manager at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::testing) enum Fault {
     /// The caller is gone before it happens.
     CutBefore,
@@ -27,6 +31,18 @@ pub(in crate::testing) enum Fault {
     Unreachable,
     /// The right to do it is missing.
     Refused,
+    /// There is no room for it, nor for what comes after it.
+    Full,
+    /// It takes so long that its caller gives it up.
+    Delayed,
+    /// It is made twice.
+    Doubled,
+    /// It is answered from how things were so many changes ago.
+    Stale(u8),
+    /// The manager does nothing any more, until another has long taken over; then it goes on.
+    Paused,
+    /// The clock of the manager jumps by so many hours.
+    Clock(i8),
 }
 
 impl Display for Fault {
@@ -37,8 +53,53 @@ impl Display for Fault {
             Self::AnswerLost => "lost the answer of",
             Self::Unreachable => "reached nothing any more from",
             Self::Refused => "was refused",
+            Self::Full => "had no room any more from",
+            Self::Delayed => "had to wait too long for",
+            Self::Doubled => "made twice",
+            Self::Stale(changes) => return write!(f, "was told how it was {changes} changes before, by"),
+            Self::Paused => "was paused until another had taken over, at",
+            Self::Clock(hours) => return write!(f, "had its clock moved by {hours} h at"),
         })
     }
+}
+
+impl Fault {
+    /// Whether it goes on for what comes after it.
+    fn lasts(self) -> bool {
+        matches!(self, Self::Unreachable | Self::Full)
+    }
+
+    /// Whether this can happen to such a call.
+    pub(in crate::testing) fn can_hit(self, call: &Touched) -> bool {
+        match (call.what, self) {
+            (_, Self::CutBefore | Self::CutAfter | Self::AnswerLost | Self::Clock(_)) => true,
+            (_, Self::Full) => call.changes,
+            // What a call that was on its way does to a host later, nothing can prevent.
+            (what, Self::Paused) => what == COMMIT,
+            (COMMIT, _) => false,
+            // What it does is not known to be the same when it is done twice.
+            (RUN | LOOK | CHANGE, Self::Doubled) => false,
+            (_, Self::Stale(_)) => matches!(call.what, STAT | READ),
+            (_, _) => true,
+        }
+    }
+}
+
+/// What calls do, where that makes a difference to what can go wrong with them.
+pub(in crate::testing) const COMMIT: &str = "commit";
+const RUN: &str = "run";
+const STAT: &str = "stat";
+const READ: &str = "read";
+const LOOK: &str = "look";
+const CHANGE: &str = "change";
+
+/// What goes wrong, by the index of the call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::testing) struct Script {
+    /// One that can not happen to its call happens to the next one that it can happen to.
+    pub(in crate::testing) faults: BTreeMap<usize, Fault>,
+    /// For how many calls a fault that lasts does so; it passes with its process, too.
+    pub(in crate::testing) outage: usize,
 }
 
 /// A call as it was made.
@@ -61,7 +122,48 @@ impl Display for Touched {
 #[derive(Debug, Default)]
 struct Watch {
     touched: Vec<Touched>,
-    fault: Option<(usize, Fault)>,
+    script: Script,
+    /// What goes on to go wrong, before the call of this index.
+    outage: Option<(usize, Fault)>,
+    /// What went wrong, at which call.
+    met: Vec<(usize, Fault)>,
+    /// How many of them were met before this process.
+    met_before: usize,
+    /// By how many hours the clock is wrong.
+    clock: i64,
+}
+
+/// Why a caller is not driven any further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::testing) enum Stopped {
+    /// It is gone.
+    Cut,
+    /// It is paused.
+    Paused,
+}
+
+/// Whether a process is paused.
+#[derive(Debug, Default)]
+pub(in crate::testing) struct Gate {
+    is_shut: AtomicBool,
+    opened: Notify,
+}
+
+impl Gate {
+    pub(in crate::testing) fn open(&self) {
+        self.is_shut.store(false, Ordering::Relaxed);
+        self.opened.notify_waiters();
+    }
+
+    pub(in crate::testing) async fn pass(&self) {
+        loop {
+            let opened = self.opened.notified();
+            if !self.is_shut.load(Ordering::Relaxed) {
+                return;
+            }
+            opened.await;
+        }
+    }
 }
 
 /// The calls that a resource makes of a backend that is no host. The test double of the backend passes each call through
@@ -72,6 +174,9 @@ struct Watch {
 pub struct Calls {
     watch: Arc<Mutex<Watch>>,
     cut: Arc<Notify>,
+    paused: Arc<Notify>,
+    /// Of the process whose calls these are.
+    gate: Arc<Gate>,
 }
 
 /// A call went wrong, because it was to.
@@ -87,6 +192,9 @@ pub enum CallError {
     /// The backend refused, and nothing happened.
     #[error("it was refused")]
     Refused,
+    /// There was no room, and nothing happened.
+    #[error("there was no room")]
+    Full,
 }
 
 impl From<CallError> for ActionError {
@@ -94,7 +202,7 @@ impl From<CallError> for ActionError {
         let class = match error {
             CallError::AnswerLost => ErrorClass::OutcomeUnknown,
             CallError::Unreachable => ErrorClass::Unreachable,
-            CallError::Refused => ErrorClass::Permanent,
+            CallError::Refused | CallError::Full => ErrorClass::Permanent,
         };
         Self::new(class, error.to_string())
     }
@@ -111,7 +219,7 @@ impl Calls {
     /// # Errors
     /// When it is to go wrong.
     pub async fn look<T>(&self, what: &str, call: impl Future<Output = T> + Send) -> Result<T, CallError> {
-        self.call(Touched { what: "look", path: what.to_owned(), changes: false }, call).await
+        self.call(Touched { what: LOOK, path: what.to_owned(), changes: false }, call).await
     }
 
     /// Makes a call that changes something, or may, called `what`: `put /flags/a`.
@@ -119,7 +227,7 @@ impl Calls {
     /// # Errors
     /// When it is to go wrong.
     pub async fn change<T>(&self, what: &str, call: impl Future<Output = T> + Send) -> Result<T, CallError> {
-        self.call(Touched { what: "change", path: what.to_owned(), changes: true }, call).await
+        self.call(Touched { what: CHANGE, path: what.to_owned(), changes: true }, call).await
     }
 
     fn lock(&self) -> MutexGuard<'_, Watch> {
@@ -128,7 +236,28 @@ impl Calls {
 
     /// From now on: nothing is written down yet, and the call of this index goes wrong so.
     pub(in crate::testing) fn begin(&self, fault: Option<(usize, Fault)>) {
-        *self.lock() = Watch { fault, ..Watch::default() };
+        self.play(Script { faults: fault.into_iter().collect(), outage: usize::MAX });
+    }
+
+    /// From now on: nothing is written down yet, and all this goes wrong.
+    pub(in crate::testing) fn play(&self, script: Script) {
+        *self.lock() = Watch { script, ..Watch::default() };
+    }
+
+    /// The same calls, made by a process with this gate; what lasts has passed.
+    pub(in crate::testing) fn of_process(&self, gate: &Arc<Gate>) -> Self {
+        let mut watch = self.lock();
+        watch.outage = None;
+        watch.met_before = watch.met.len();
+        Self { gate: gate.clone(), ..self.clone() }
+    }
+
+    /// Nothing goes wrong any more.
+    pub(in crate::testing) fn heal(&self) {
+        let mut watch = self.lock();
+        watch.script.faults.clear();
+        watch.outage = None;
+        watch.met_before = watch.met.len();
     }
 
     /// The calls since it began.
@@ -136,47 +265,76 @@ impl Calls {
         self.lock().touched.clone()
     }
 
-    /// Makes a commit, at which the caller may be gone.
-    pub(in crate::testing) async fn commit<T>(&self, call: impl Future<Output = T> + Send) -> T {
-        match self.note(Touched { what: "commit", path: String::new(), changes: true }) {
-            Some(Fault::CutBefore) => {
-                self.cut().await;
-                call.await
-            }
-            Some(Fault::CutAfter) => {
-                let done = call.await;
-                self.cut().await;
-                done
-            }
-            Some(Fault::AnswerLost | Fault::Unreachable | Fault::Refused) | None => call.await,
-        }
+    /// What went wrong since it began, at which call.
+    pub(in crate::testing) fn met(&self) -> Vec<(usize, Fault)> {
+        self.lock().met.clone()
     }
 
-    /// Whether the fault has been met and has not passed.
+    /// By how many hours the clock is wrong.
+    pub(in crate::testing) fn clock(&self) -> i64 {
+        self.lock().clock
+    }
+
+    /// Makes a commit, at which the caller may be gone.
+    pub(in crate::testing) async fn commit<T>(
+        &self,
+        call: impl Future<Output = T> + Send,
+    ) -> Result<T, CallError> {
+        self.call(Touched { what: COMMIT, path: String::new(), changes: true }, call).await
+    }
+
+    /// Passes when the process goes on.
+    pub(in crate::testing) async fn pass(&self) {
+        self.gate.pass().await;
+    }
+
+    /// Whether this process has met a fault.
     pub(in crate::testing) fn is_faulty(&self) -> bool {
         let watch = self.lock();
-        watch.fault.is_some_and(|(at, _)| watch.touched.len() > at)
+        watch.met.len() > watch.met_before
+    }
+
+    /// Drives the caller until it ends, or is to be gone or paused.
+    pub(in crate::testing) async fn until_stopped<T>(
+        &self,
+        mut caller: Pin<&mut (impl Future<Output = T> + ?Sized)>,
+    ) -> Result<T, Stopped> {
+        let (mut cut, mut paused) = (pin!(self.cut.notified()), pin!(self.paused.notified()));
+        poll_fn(|cx| {
+            if let Poll::Ready(done) = caller.as_mut().poll(cx) {
+                return Poll::Ready(Ok(done));
+            }
+            match (cut.as_mut().poll(cx), paused.as_mut().poll(cx)) {
+                (Poll::Ready(()), _) => Poll::Ready(Err(Stopped::Cut)),
+                (_, Poll::Ready(())) => Poll::Ready(Err(Stopped::Paused)),
+                (Poll::Pending, Poll::Pending) => Poll::Pending,
+            }
+        })
+        .await
     }
 
     /// Drives the caller until it ends, or is to be gone.
     pub(in crate::testing) async fn until_cut<T>(&self, caller: impl Future<Output = T>) -> Option<T> {
-        let (mut caller, mut cut) = (pin!(caller), pin!(self.cut.notified()));
-        poll_fn(|cx| match (caller.as_mut().poll(cx), cut.as_mut().poll(cx)) {
-            (Poll::Ready(done), _) => Poll::Ready(Some(done)),
-            (Poll::Pending, Poll::Ready(())) => Poll::Ready(None),
-            (Poll::Pending, Poll::Pending) => Poll::Pending,
-        })
-        .await
+        self.until_stopped(pin!(caller)).await.ok()
     }
 
     fn note(&self, call: Touched) -> Option<Fault> {
         let mut watch = self.lock();
         let index = watch.touched.len();
+        let due = watch.script.faults.range(..=index).find(|(_, fault)| fault.can_hit(&call));
+        let due = due.map(|(at, fault)| (*at, *fault));
+        let lasting = watch.outage.filter(|(until, fault)| index < *until && fault.can_hit(&call));
         watch.touched.push(call);
-        let (at, fault) = watch.fault?;
-        // A backend that is away stays away for the rest of it.
-        let is_hit = index == at || (fault == Fault::Unreachable && index > at);
-        is_hit.then_some(fault)
+        let Some((at, fault)) = due else { return lasting.map(|(_, fault)| fault) };
+        watch.script.faults.remove(&at);
+        watch.met.push((index, fault));
+        if fault.lasts() {
+            watch.outage = Some((index.saturating_add(watch.script.outage), fault));
+        }
+        if let Fault::Clock(hours) = fault {
+            watch.clock += i64::from(hours);
+        }
+        Some(fault)
     }
 
     async fn cut(&self) {
@@ -184,9 +342,24 @@ impl Calls {
         std::future::pending::<()>().await;
     }
 
+    async fn pause(&self) {
+        self.gate.is_shut.store(true, Ordering::Relaxed);
+        self.paused.notify_one();
+        self.gate.pass().await;
+    }
+
     async fn call<T>(&self, touched: Touched, call: impl Future<Output = T> + Send) -> Result<T, CallError> {
-        match self.note(touched) {
-            None => Ok(call.await),
+        let fault = self.note(touched);
+        self.call_with(fault, call).await
+    }
+
+    async fn call_with<T>(
+        &self,
+        fault: Option<Fault>,
+        call: impl Future<Output = T> + Send,
+    ) -> Result<T, CallError> {
+        match fault {
+            None | Some(Fault::Doubled | Fault::Stale(_) | Fault::Clock(_)) => Ok(call.await),
             Some(Fault::CutBefore) => {
                 self.cut().await;
                 Ok(call.await)
@@ -200,75 +373,20 @@ impl Calls {
                 call.await;
                 Err(CallError::AnswerLost)
             }
+            Some(Fault::Delayed) => {
+                tokio::time::sleep(DELAY).await;
+                Ok(call.await)
+            }
+            Some(Fault::Paused) => {
+                self.pause().await;
+                Ok(call.await)
+            }
             Some(Fault::Unreachable) => Err(CallError::Unreachable),
             Some(Fault::Refused) => Err(CallError::Refused),
+            Some(Fault::Full) => Err(CallError::Full),
         }
     }
 }
 
-/// A host whose calls are written down.
-#[derive(Debug)]
-pub(in crate::testing) struct Watched {
-    inner: Arc<dyn Host>,
-    calls: Calls,
-}
-
-impl Watched {
-    pub(in crate::testing) fn new(inner: Arc<dyn Host>, calls: Calls) -> Self {
-        Self { inner, calls }
-    }
-
-    async fn call<T, F: Future<Output = Result<T, HostError>> + Send>(
-        &self,
-        (what, path, changes): (&'static str, &str, bool),
-        call: F,
-    ) -> Result<T, HostError> {
-        let (host, words) = (self.to_string(), format!("{what} {path}"));
-        match self.calls.call(Touched { what, path: path.to_owned(), changes }, call).await {
-            Ok(done) => done,
-            Err(CallError::AnswerLost) => Err(HostError::AnswerLost { host, what: words }),
-            Err(CallError::Unreachable) => Err(HostError::Unreachable { host, what: "no answer".to_owned() }),
-            Err(CallError::Refused) => {
-                Err(HostError::Refused { host, what: words, source: ErrorKind::PermissionDenied.into() })
-            }
-        }
-    }
-}
-
-impl Display for Watched {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Display::fmt(&self.inner, f)
-    }
-}
-
-#[async_trait]
-impl Host for Watched {
-    async fn run(&self, command: &Command) -> Result<Output, HostError> {
-        let argv = command.argv.join(" ");
-        self.call(("run", &argv, false), self.inner.run(command)).await
-    }
-
-    async fn stat(&self, path: &str) -> Result<Option<Stat>, HostError> {
-        self.call(("stat", path, false), self.inner.stat(path)).await
-    }
-
-    async fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, HostError> {
-        self.call(("read", path, false), self.inner.read(path, limit)).await
-    }
-
-    async fn write(&self, path: &str, content: &[u8], ownership: &Ownership) -> Result<(), HostError> {
-        self.call(("write", path, true), self.inner.write(path, content, ownership)).await
-    }
-
-    async fn make_dir(&self, path: &str, ownership: &Ownership) -> Result<(), HostError> {
-        self.call(("make_dir", path, true), self.inner.make_dir(path, ownership)).await
-    }
-
-    async fn set_ownership(&self, path: &str, ownership: &Ownership) -> Result<(), HostError> {
-        self.call(("set_ownership", path, true), self.inner.set_ownership(path, ownership)).await
-    }
-
-    async fn remove(&self, path: &str, how: Remove) -> Result<(), HostError> {
-        self.call(("remove", path, true), self.inner.remove(path, how)).await
-    }
-}
+/// Longer than any call is waited for.
+const DELAY: Duration = Duration::from_secs(2 * 60 * 60);

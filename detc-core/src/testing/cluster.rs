@@ -25,22 +25,25 @@ use std::fmt::{self, Display};
 use std::sync::Arc;
 
 use super::Violation;
-use super::calls::{Calls, Fault, Touched};
-use crate::backend::{Host, MemoryHost};
+use super::calls::{Calls, Fault, Script};
+use crate::backend::MemoryHost;
 use crate::model::{Desired, HostName};
 use crate::resource::Registry;
 
 mod life;
+mod seeds;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod watched;
 
-use life::{Ended, Life};
+pub use seeds::check_seeds;
+use trial::Reference;
 
 /// What is to be brought about, in a world that begins anew for each life.
 pub struct Scenario {
     registry: Registry,
-    hosts: BTreeMap<HostName, Arc<dyn Host>>,
+    hosts: BTreeMap<HostName, MemoryHost>,
     states: Vec<Desired>,
     calls: Calls,
     worlds: Vec<Box<dyn Fn() -> String + Send + Sync>>,
@@ -61,11 +64,11 @@ impl Scenario {
     /// Adds a host, which every state has declared then. Its files are part of the world.
     #[must_use]
     pub fn with_host(mut self, name: &str, host: MemoryHost) -> Self {
-        let name = HostName::new(name);
+        let (host, name) = (host.remembering(), HostName::new(name));
         let (seen, of) = (host.clone(), name.clone());
         self.worlds
             .push(Box::new(move || format!("{of}\n{}", seen.with_files(|files| files.dump(STATE_DIR)))));
-        self.hosts.insert(name, Arc::new(host));
+        self.hosts.insert(name, host);
         self
     }
 
@@ -86,6 +89,15 @@ impl Scenario {
 
     fn world(&self) -> String {
         self.worlds.iter().map(|world| world()).collect()
+    }
+
+    /// How often what is at each path of each host has changed.
+    fn changes(&self) -> BTreeMap<String, usize> {
+        let of_host = |(name, host): (&HostName, &MemoryHost)| {
+            let name = name.clone();
+            host.changes(STATE_DIR).into_iter().map(move |(path, count)| (format!("{name}:{path}"), count))
+        };
+        self.hosts.iter().flat_map(of_host).collect()
     }
 }
 
@@ -155,80 +167,54 @@ impl Display for Checked {
 /// # Panics
 /// When a life without faults goes wrong: with what is broken then.
 pub async fn check_cluster(scenario: impl Fn() -> Scenario, faults: Faults) -> Checked {
-    let plain = scenario();
-    let life = Life::new(&plain).await;
-    let ended = life.live(None, None).await;
-    assert!(matches!(ended, Ended::Well), "without any fault: {}", ended.words());
-    let (calls, world) = (plain.calls.touched(), plain.world());
+    let reference = Reference::of(&scenario()).await;
+    let calls = &reference.calls;
     let cases: Vec<(usize, Fault)> = calls
         .iter()
         .enumerate()
-        .flat_map(|(at, call)| faults_of(call).iter().map(move |fault| (at, *fault)))
+        .flat_map(|(at, call)| {
+            SINGLE.into_iter().filter(|fault| fault.can_hit(call)).map(move |fault| (at, fault))
+        })
         .collect();
     let step = cases.len().div_ceil(faults.lives_max.max(1)).max(1);
     let mut checked =
         Checked { calls: calls.len(), lives: 0, lives_possible: cases.len(), violations: Vec::new() };
     for (at, fault) in cases.iter().step_by(step).copied() {
         checked.lives += 1;
-        let tried = scenario();
-        let life = Life::new(&tried).await;
         let second = match faults.twice {
             Twice::No => None,
             // Any will do that is another from life to life.
-            Twice::Yes => Some(1 + checked.lives * 7 % calls.len()),
+            Twice::Yes => Some((at + 2 + checked.lives * 7 % calls.len(), Fault::CutBefore)),
         };
-        let ended = life.live(Some((at, fault)), second).await;
-        let now = tried.world();
-        let story = || story(&calls, at, fault, second);
-        match ended {
-            Ended::Well if now == world => {}
-            Ended::Well => {
-                let detail = format!("{}: {}", story(), super::resource::difference_of(&world, &now));
-                note(
-                    &mut checked.violations,
-                    "whatever goes wrong, what is there in the end is what was asked for, once",
-                    detail,
-                );
-            }
-            ended => {
-                let detail = format!("{}: {}", story(), ended.words());
-                note(
-                    &mut checked.violations,
-                    "when faults have passed, what is asked for is reached, and stays",
-                    detail,
-                );
-            }
-        }
+        let script = Script { faults: [(at, fault)].into_iter().chain(second).collect(), outage: usize::MAX };
+        checked.note(reference.try_script(&scenario(), script).await);
     }
     checked
 }
 
-/// What can go wrong with a call.
-fn faults_of(call: &Touched) -> &'static [Fault] {
-    match call.what {
-        "commit" => &[Fault::CutBefore, Fault::CutAfter],
-        _ => &[Fault::CutBefore, Fault::CutAfter, Fault::AnswerLost, Fault::Unreachable],
-    }
-}
+/// What can go wrong once.
+const SINGLE: [Fault; 12] = [
+    Fault::CutBefore,
+    Fault::CutAfter,
+    Fault::AnswerLost,
+    Fault::Unreachable,
+    Fault::Refused,
+    Fault::Full,
+    Fault::Delayed,
+    Fault::Doubled,
+    Fault::Stale(1),
+    Fault::Paused,
+    Fault::Clock(24),
+    Fault::Clock(-24),
+];
 
-fn note(violations: &mut Vec<Violation>, law: &'static str, detail: String) {
-    if violations.iter().all(|violation| violation.law != law) {
-        violations.push(Violation { law, detail });
+impl Checked {
+    /// The first case of each law is kept.
+    fn note(&mut self, found: Option<Violation>) {
+        if let Some(found) = found
+            && self.violations.iter().all(|violation| violation.law != found.law)
+        {
+            self.violations.push(found);
+        }
     }
-}
-
-/// What happened, up to the fault.
-fn story(calls: &[Touched], at: usize, fault: Fault, second: Option<usize>) -> String {
-    const BEFORE_MAX: usize = 4;
-    let before: Vec<String> =
-        calls[at.saturating_sub(BEFORE_MAX)..at].iter().map(ToString::to_string).collect();
-    let mut text = format!("call {} of {}", at + 1, calls.len());
-    if !before.is_empty() {
-        text.push_str(&format!(" (after {})", before.join(", ")));
-    }
-    text.push_str(&format!(": it {fault} {}", calls[at]));
-    if let Some(second) = second {
-        text.push_str(&format!("; its successor died before its call {}", second + 1));
-    }
-    text
 }

@@ -13,7 +13,7 @@ use crate::backend::host::{FileKind, Owner, Ownership, Remove, Stat};
 const LINKS_MAX: usize = 40;
 
 /// A file tree in memory. Its calls fail as system calls would.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Files {
     /// By canonical path, without a trailing slash; the root is the empty path.
     nodes: BTreeMap<String, Node>,
@@ -21,7 +21,7 @@ pub struct Files {
     capacity: u64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Node {
     mode: u32,
     owner: u32,
@@ -29,11 +29,17 @@ struct Node {
     body: Body,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Body {
     File(Vec<u8>),
     Directory,
     Symlink(String),
+}
+
+/// Whether `path` is at or below `except`, or only leads there.
+fn leads_to(path: &str, except: &str) -> bool {
+    path.strip_prefix(except).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        || except.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'))
 }
 
 impl Files {
@@ -65,15 +71,19 @@ impl Files {
         self.below(path.trim_end_matches('/')).map(|(path, _)| path.clone()).collect()
     }
 
+    /// The paths at which this and `other` differ, but those at or below `except`.
+    pub(super) fn differences(&self, other: &Self, except: &str) -> Vec<String> {
+        let paths =
+            self.nodes.keys().chain(other.nodes.keys().filter(|path| !self.nodes.contains_key(*path)));
+        let differ =
+            |path: &&String| !leads_to(path, except) && self.nodes.get(*path) != other.nodes.get(*path);
+        paths.filter(differ).cloned().collect()
+    }
+
     /// All that there is, a line for each path, but what lies at or below `except`.
     pub fn dump(&self, except: &str) -> String {
-        let is_left_out = |path: &str| {
-            path.strip_prefix(except).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-                // What only leads there.
-                || except.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'))
-        };
         let mut text = String::new();
-        for (path, node) in self.nodes.iter().filter(|(path, _)| !is_left_out(path)) {
+        for (path, node) in self.nodes.iter().filter(|(path, _)| !leads_to(path, except)) {
             let what = match &node.body {
                 Body::File(content) => format!("{:?}", String::from_utf8_lossy(content)),
                 Body::Directory => "a directory".to_owned(),

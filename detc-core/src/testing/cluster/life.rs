@@ -1,9 +1,10 @@
 //! One life: each state is brought about, whatever goes wrong.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::watched::{Mortal, SCHEME, ToHosts};
+use super::watched::{Mortal, SCHEME, ToHosts, WrongClock};
 use super::{STATE_DIR, Scenario};
 use crate::execute::{Outcome, StopHandle, unseen};
 use crate::manage::{ManageError, Manager, ManagerOptions, Resumed};
@@ -11,7 +12,7 @@ use crate::model::{Desired, HostSpec};
 use crate::resource::Registry;
 use crate::store::Store;
 use crate::store::memory::MemoryStore;
-use crate::testing::calls::Fault;
+use crate::testing::calls::{Calls, Gate, Script, Stopped};
 
 /// After this the lease of a manager that died has run out.
 const SUCCESSION: Duration = Duration::from_secs(60);
@@ -44,15 +45,12 @@ impl Ended {
 /// A world, and what manages it.
 pub(super) struct Life<'a> {
     scenario: &'a Scenario,
-    registry: Registry,
     store: Arc<dyn Store>,
     states: Vec<Desired>,
 }
 
 impl<'a> Life<'a> {
-    pub(super) async fn new(scenario: &'a Scenario) -> Self {
-        let to_hosts = ToHosts { hosts: scenario.hosts.clone(), calls: scenario.calls.clone() };
-        let inner: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    pub(super) fn new(scenario: &'a Scenario) -> Self {
         let spec = || HostSpec { connect: SCHEME.to_owned(), ..HostSpec::local() };
         let declared = |mut state: Desired| {
             for name in scenario.hosts.keys() {
@@ -61,51 +59,70 @@ impl<'a> Life<'a> {
             state
         };
         Self {
-            registry: scenario.registry.clone().with_connector(to_hosts),
-            store: Arc::new(Mortal { inner, calls: scenario.calls.clone() }),
+            store: Arc::new(MemoryStore::new()),
             states: scenario.states.iter().cloned().map(declared).collect(),
             scenario,
         }
     }
 
-    /// Lives it, with this fault, and a death of the successor at its call of the index `second`.
-    pub(super) async fn live(&self, fault: Option<(usize, Fault)>, second: Option<usize>) -> Ended {
-        self.scenario.calls.begin(fault);
-        let mut at = 0;
-        let mut ended = self.go_on(&mut at).await;
-        if fault.is_some() && !matches!(ended, Some(Ended::Well)) {
-            if let Some(second) = second {
-                tokio::time::sleep(SUCCESSION).await;
-                self.scenario.calls.begin(Some((second, Fault::CutBefore)));
-                ended = self.go_on(&mut at).await;
+    /// Lives it, while all this goes wrong: when a process dies, or has failed, another goes on.
+    pub(super) async fn live(&self, script: Script) -> Ended {
+        let calls = &self.scenario.calls;
+        calls.play(script);
+        let at = Cell::new(0);
+        let mut paused = Vec::new();
+        loop {
+            let gate = Arc::new(Gate::default());
+            let own = calls.of_process(&gate);
+            let mut process = Box::pin(self.process(own, &at));
+            match calls.until_stopped(process.as_mut()).await {
+                Ok(Ended::Well) => break,
+                Ok(short) if !calls.is_faulty() => return short,
+                Ok(_) | Err(Stopped::Cut) => drop(process),
+                Err(Stopped::Paused) => paused.push((process, gate)),
             }
-            if !matches!(ended, Some(Ended::Well)) {
-                tokio::time::sleep(SUCCESSION).await;
-                self.scenario.calls.begin(None);
-                ended = self.go_on(&mut at).await;
-            }
+            tokio::time::sleep(SUCCESSION).await;
         }
-        ended.unwrap_or_else(|| Ended::Short(at, "the process died without a fault".to_owned()))
+        if paused.is_empty() {
+            return Ended::Well;
+        }
+        // What was paused goes on, and finds out; then somebody looks again.
+        calls.heal();
+        for (process, gate) in paused {
+            gate.open();
+            process.await;
+        }
+        tokio::time::sleep(SUCCESSION).await;
+        at.set(self.states.len().saturating_sub(1));
+        self.process(calls.of_process(&Arc::default()), &at).await
     }
 
-    /// One process, from the state of index `at` on. `None`: it died.
-    async fn go_on(&self, at: &mut usize) -> Option<Ended> {
-        let life = async {
-            while *at < self.states.len() {
-                if let Err(why) = self.reach(&self.states[*at]).await {
-                    return Ended::Short(*at, why);
-                }
-                *at += 1;
+    /// One process, from the state of index `at` on.
+    async fn process(&self, calls: Calls, at: &Cell<usize>) -> Ended {
+        let to_hosts = ToHosts { hosts: self.scenario.hosts.clone(), calls: calls.clone() };
+        let registry = self.scenario.registry.clone().with_connector(to_hosts);
+        let store: Arc<dyn Store> = Arc::new(Mortal { inner: self.store.clone(), calls: calls.clone() });
+        while at.get() < self.states.len() {
+            let now = at.get();
+            if let Err(why) = self.reach(&store, &registry, &calls, &self.states[now]).await {
+                return Ended::Short(now, why);
             }
-            Ended::Well
-        };
-        self.scenario.calls.until_cut(life).await
+            at.set(at.get().max(now + 1));
+        }
+        Ended::Well
     }
 
-    async fn reach(&self, state: &Desired) -> Result<(), String> {
+    async fn reach(
+        &self,
+        store: &Arc<dyn Store>,
+        registry: &Registry,
+        calls: &Calls,
+        state: &Desired,
+    ) -> Result<(), String> {
         let reaching = async {
-            let options = ManagerOptions::default().with_state_dir(STATE_DIR);
-            let manager = Manager::open(self.store.clone(), self.registry.clone(), options).await?;
+            let mut options = ManagerOptions::default().with_state_dir(STATE_DIR);
+            options.clock = Arc::new(WrongClock(calls.clone()));
+            let manager = Manager::open(store.clone(), registry.clone(), options).await?;
             let mut why = String::new();
             for _ in 0..TRIES_MAX {
                 why = match converge(&manager, state).await? {
@@ -115,7 +132,7 @@ impl<'a> Life<'a> {
                     }
                     Some(why) => why,
                 };
-                if self.scenario.calls.is_faulty() {
+                if calls.is_faulty() {
                     // It is for the one who comes after the faults.
                     break;
                 }

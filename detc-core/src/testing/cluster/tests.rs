@@ -142,3 +142,18 @@ async fn defects_of_kinds_are_found_in_the_world_that_they_leave() {
         assert!(found.contains("what was asked for, once") && found.contains(what), "{what}: {checked}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn it_comes_through_many_faults_at_once() {
+    let checked = check_seeds(|_| scenario::<SOUND>(), 0..300).await;
+    assert!(checked.violations.is_empty(), "{checked}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_tells_its_seed_and_the_fewest_faults_and_comes_again() {
+    let once = check_seeds(|_| scenario::<COUNTS_ITS_TRIES>(), 0..30).await;
+    let again = check_seeds(|_| scenario::<COUNTS_ITS_TRIES>(), 0..30).await;
+    assert_eq!(once.violations, again.violations);
+    let found = once.violations.first().map(|found| found.detail.clone()).unwrap_or_default();
+    assert!(found.starts_with("seed ") && found.matches("call ").count() == 1, "{once}");
+}

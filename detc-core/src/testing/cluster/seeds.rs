@@ -1,0 +1,94 @@
+//! Lives in which several things go wrong, drawn from a seed.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::trial::Reference;
+use super::{Checked, Scenario};
+use crate::testing::Violation;
+use crate::testing::calls::{Fault, Script};
+
+/// How much goes wrong in one life at most.
+const FAULTS_MAX: u64 = 6;
+
+/// For how many calls what lasts does so at most.
+const OUTAGE_MAX: u64 = 40;
+
+/// Lives one life for each of the seeds: the scenario is drawn by the caller, what goes wrong in it, and where, by this. A
+/// failure tells its seed, and the fewest of its faults with which it still fails. The same seed has the same life: run it on
+/// a runtime of one thread, with its time paused.
+///
+/// # Panics
+/// When a life without faults goes wrong: with what is broken then.
+pub async fn check_seeds(scenario: impl Fn(u64) -> Scenario, seeds: Range<u64>) -> Checked {
+    let mut checked = Checked { calls: 0, lives: 0, lives_possible: 0, violations: Vec::new() };
+    for seed in seeds {
+        let reference = Reference::of(&scenario(seed)).await;
+        checked.calls += reference.calls.len();
+        checked.lives += 1;
+        checked.lives_possible += 1;
+        let script = Random(seed).script(reference.calls.len());
+        if let Some(found) = reference.try_script(&scenario(seed), script.clone()).await {
+            let Violation { law, detail } = shrunk(&reference, &|| scenario(seed), script, found).await;
+            checked.note(Some(Violation { law, detail: format!("seed {seed}: {detail}") }));
+        }
+    }
+    checked
+}
+
+/// Leaves out one fault after the other, as long as the same law is broken without it.
+async fn shrunk(
+    reference: &Reference,
+    scenario: &impl Fn() -> Scenario,
+    mut script: Script,
+    mut found: Violation,
+) -> Violation {
+    for at in script.faults.clone().into_keys() {
+        let mut fewer = script.clone();
+        fewer.faults.remove(&at);
+        if let Some(still) = reference.try_script(&scenario(), fewer.clone()).await
+            && still.law == found.law
+        {
+            (script, found) = (fewer, still);
+        }
+    }
+    found
+}
+
+/// SplitMix64 (G. L. Steele, D. Lea, C. H. Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+
+    fn script(&mut self, calls: usize) -> Script {
+        // Some hit a successor.
+        let span = calls as u64 * 4 / 3 + 1;
+        let count = 1 + self.below(FAULTS_MAX);
+        let faults: BTreeMap<usize, Fault> =
+            (0..count).map(|_| (self.below(span) as usize, self.fault())).collect();
+        Script { faults, outage: 1 + self.below(OUTAGE_MAX) as usize }
+    }
+
+    fn fault(&mut self) -> Fault {
+        match self.below(11) {
+            0 => Fault::CutBefore,
+            1 => Fault::CutAfter,
+            2 => Fault::AnswerLost,
+            3 => Fault::Unreachable,
+            4 => Fault::Refused,
+            5 => Fault::Full,
+            6 => Fault::Delayed,
+            7 => Fault::Doubled,
+            8 => Fault::Stale(1 + self.below(8) as u8),
+            9 => Fault::Paused,
+            _ => Fault::Clock(self.below(97) as i8 - 48),
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! A life with faults, compared with one without.
+
+use std::collections::BTreeMap;
+
+use super::Scenario;
+use super::life::{Ended, Life};
+use crate::testing::Violation;
+use crate::testing::calls::{Fault, Script, Touched};
+
+/// What a life without faults was like.
+pub(super) struct Reference {
+    pub(super) calls: Vec<Touched>,
+    world: String,
+    changes: BTreeMap<String, usize>,
+}
+
+impl Reference {
+    /// # Panics
+    /// When it goes wrong without any fault.
+    pub(super) async fn of(scenario: &Scenario) -> Self {
+        let ended = Life::new(scenario).live(Script::default()).await;
+        assert!(matches!(ended, Ended::Well), "without any fault: {}", ended.words());
+        Self { calls: scenario.calls.touched(), world: scenario.world(), changes: scenario.changes() }
+    }
+
+    /// Lives `scenario`, anew, while all this goes wrong. What is broken then, if anything is.
+    pub(super) async fn try_script(&self, scenario: &Scenario, script: Script) -> Option<Violation> {
+        let ended = Life::new(scenario).live(script).await;
+        let (world, met) = (scenario.world(), scenario.calls.met());
+        let law = match &ended {
+            Ended::Well if world != self.world => {
+                "whatever goes wrong, what is there in the end is what was asked for, once"
+            }
+            Ended::Well if !may_do_again(&met) && scenario.changes() != self.changes => {
+                "whatever goes wrong, nothing is done that was done, and nothing that is not asked for"
+            }
+            Ended::Well => return None,
+            Ended::Short(..) => "when faults have passed, what is asked for is reached, and stays",
+        };
+        let what = match ended {
+            Ended::Well if world != self.world => {
+                crate::testing::resource::difference_of(&self.world, &world)
+            }
+            Ended::Well => difference(&self.changes, &scenario.changes()),
+            short => short.words(),
+        };
+        let detail = format!("{}: {what}", story(&scenario.calls.touched(), &met));
+        Some(Violation { law, detail })
+    }
+}
+
+/// Whether what has happened may be done again, or undone, for good reason: two were at it.
+fn may_do_again(met: &[(usize, Fault)]) -> bool {
+    met.iter().any(|(_, fault)| matches!(fault, Fault::Paused))
+}
+
+/// What happened, up to each fault.
+fn story(calls: &[Touched], met: &[(usize, Fault)]) -> String {
+    const BEFORE_MAX: usize = 4;
+    let mut told = 0;
+    let parts = met.iter().map(|&(at, fault)| {
+        let before: Vec<String> =
+            calls[at.saturating_sub(BEFORE_MAX).max(told)..at].iter().map(ToString::to_string).collect();
+        told = at + 1;
+        let after = if before.is_empty() { String::new() } else { format!(" (after {})", before.join(", ")) };
+        format!("call {}{after}: it {fault} {}", at + 1, calls[at])
+    });
+    parts.collect::<Vec<_>>().join("; ")
+}
+
+fn difference(expected: &BTreeMap<String, usize>, found: &BTreeMap<String, usize>) -> String {
+    let times = |of: &BTreeMap<String, usize>, path: &String| of.get(path).copied().unwrap_or_default();
+    let paths = expected.keys().chain(found.keys().filter(|path| !expected.contains_key(*path)));
+    let other = paths.filter(|path| times(expected, path) != times(found, path));
+    let told: Vec<String> = other
+        .map(|path| {
+            format!("{path} changed {} times instead of {}", times(found, path), times(expected, path))
+        })
+        .collect();
+    told.join(", ")
+}
