@@ -88,6 +88,9 @@ pub struct PlannedAction {
     pub(crate) recorded_as: Option<ResourceId>,
     /// How its outcome is found out after a crash.
     pub crash: CrashClass,
+    /// Whether all that is in it is removed with it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sweeps: bool,
     /// What is recorded beside the spec when it is done; `None` for a deletion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recording: Option<Box<Recording>>,

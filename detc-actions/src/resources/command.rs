@@ -112,7 +112,13 @@ impl CommandSpec {
         let mut command = self.command(&self.run);
         command.env.insert(orphan::VARIABLE.to_owned(), orphan::mark(cx));
         let command = command.outliving();
-        let output = cx.host()?.run(&command).await.map_err(|error| self.not_run(cx, error))?;
+        let output = match cx.host()?.run(&command).await {
+            Ok(output) => output,
+            Err(HostError::TimedOut { command, after, .. }) => {
+                return Err(self.out_of_time(cx, &command, after).await);
+            }
+            Err(error) => return Err(self.not_run(cx, error)),
+        };
         let ExitStatus::Code(code @ 0) = output.status else { return Err(self.failed(cx, &output)) };
         if let Some(path) = &self.creates
             && cx.host()?.stat(path).await?.is_none()
@@ -123,15 +129,21 @@ impl CommandSpec {
         Ok(CommandOutput { stdout: String::from_utf8_lossy(&output.stdout).into_owned(), code })
     }
 
+    /// It was ended, and is known to be: a guard that says no then says so for good, and it would only run into its time
+    /// again.
+    async fn out_of_time(&self, cx: &ActionCx<'_>, program: &str, after: Duration) -> ActionError {
+        let after = after.as_millis();
+        let message =
+            format!("`{program}` of {} was ended after its `timeout_ms`, {after} ms", cx.resource());
+        let error = match self.look(cx).await {
+            Ok(Observation::Absent | Observation::Needed(_)) => ActionError::permanent(message),
+            _ => ActionError::outcome_unknown(message),
+        };
+        error.with_hint("give it more time with `timeout_ms`, or find out what it waits for")
+    }
+
     fn not_run(&self, cx: &ActionCx<'_>, error: HostError) -> ActionError {
         match error {
-            HostError::TimedOut { command, after, .. } => {
-                let after = after.as_millis();
-                let message =
-                    format!("`{command}` of {} was ended after its `timeout_ms`, {after} ms", cx.resource());
-                ActionError::outcome_unknown(message)
-                    .with_hint("give it more time with `timeout_ms`, or find out what it waits for")
-            }
             HostError::NotFound { host, path } if self.dir.as_ref() == Some(&path) => {
                 missing_dir(cx.resource(), "be run", &path, &host)
             }

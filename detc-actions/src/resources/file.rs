@@ -257,7 +257,7 @@ impl Resource for FileSpec {
         match field {
             Some((field, value)) => present = present.with_field(field, value),
             // Nobody is to take it for as it was left.
-            None => present = present.with_detail(UNCOMPARED),
+            None => present = present.with_uncompared("template", UNCOMPARED),
         }
         Ok(Observation::Present(present))
     }

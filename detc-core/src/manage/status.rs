@@ -28,6 +28,9 @@ pub struct ResourceStatus {
     /// More, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// The fields of which it was not seen whether they are as they were left; `detail` says why not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub uncompared: Vec<String>,
 }
 
 /// Whether a resource is there, and as it was left.
@@ -107,6 +110,7 @@ impl Manager {
 
     fn status_of(&self, id: &ResourceId, observed: &Observation) -> Result<ResourceStatus, ManageError> {
         let (mut state, mut health, mut detail) = (StatusState::Present, Health::None, None);
+        let mut uncompared = Vec::new();
         match observed {
             Observation::Absent => {
                 state = StatusState::Absent;
@@ -133,6 +137,7 @@ impl Manager {
             Observation::Unobservable => {}
             Observation::Present(present) => {
                 (health, detail) = (present.health, present.detail.clone());
+                uncompared.clone_from(&present.uncompared);
                 let body = self.body(id)?.expect("invariant: it is recorded");
                 let token = body.triggers.as_deref();
                 let spec = with_theirs(&body.spec, present, body.extra.as_deref());
@@ -154,7 +159,7 @@ impl Manager {
                 }
             }
         }
-        Ok(ResourceStatus { resource: id.clone(), state, health, detail })
+        Ok(ResourceStatus { resource: id.clone(), state, health, detail, uncompared })
     }
 }
 
@@ -178,5 +183,5 @@ fn status_of_unrecorded(
             (StatusState::Absent, Health::None, "desired, and not made yet".to_owned())
         }
     };
-    ResourceStatus { resource: id.clone(), state, health, detail: Some(detail) }
+    ResourceStatus { resource: id.clone(), state, health, detail: Some(detail), uncompared: Vec::new() }
 }

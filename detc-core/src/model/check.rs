@@ -209,6 +209,10 @@ impl Desired {
 
     /// The resource, other than `not`, that was meant by this id, if one is near enough.
     fn near(&self, missing: &ResourceId, not: &ResourceId) -> Option<ResourceId> {
+        let renamed = |resource: &&DesiredResource| resource.extra().renamed_from.as_ref() == Some(missing);
+        if let Some(now) = self.resources.values().find(renamed) {
+            return Some(now.id.clone());
+        }
         let others = || self.resources.keys().filter(|id| *id != not);
         let alike = others().filter(|id| id.kind() == missing.kind()).map(ResourceId::name);
         match nearest(missing.name(), alike) {
@@ -246,6 +250,7 @@ impl Desired {
             }
             (Some(_), HostNeed::Required) | (None, HostNeed::None) => {}
         }
+        self.check_misread(resource)?;
         kind.inspect(&resource.spec, !resource.references.is_empty()).map_err(InvalidState::new)?;
         resource.references.iter().try_for_each(|reference| self.check_reference(reference, registry))?;
         self.check_referred(resource, &**kind, registry)?;
@@ -258,13 +263,7 @@ impl Desired {
                 facts.name
             )));
         }
-        if let Some(old) = extra.renamed_from.as_ref().filter(|old| self.resources.contains_key(*old)) {
-            let message = format!("`renamed_from` names {old}, which is still in the desired state");
-            return Err(InvalidState::new(message).with_hint(format!(
-                "remove {old} when {} is what it is called now, or remove `renamed_from` when both are wanted",
-                resource.id
-            )));
-        }
+        self.check_renamed(resource)?;
         let fields = extra.sensitive.iter().chain(extra.ownership.keys());
         for path in fields {
             let name = path.segments().swap_remove(0);

@@ -278,14 +278,22 @@ fn read_invariant(value: Value) -> Result<Invariant, InvalidState> {
             None => format!("unknown field `{unknown}`: expected {}", FIELDS.join(", ")),
         }));
     }
-    let one_of = |a: &str, b: &str| object.contains_key(a) != object.contains_key(b);
-    if !one_of("available", "total") {
-        return Err(error("expected one of `available` and `total`".to_owned()));
+    for [a, b] in [["available", "total"], ["at_least", "at_most"]] {
+        match (object.contains_key(a), object.contains_key(b)) {
+            (true, true) => {
+                return Err(error(format!("has `{a}` and `{b}`: expected one of them")));
+            }
+            (false, false) => return Err(error(format!("expected one of `{a}` and `{b}`"))),
+            (true, false) | (false, true) => {}
+        }
     }
-    if !one_of("at_least", "at_most") {
-        return Err(error("expected one of `at_least` and `at_most`".to_owned()));
+    match value.get("name") {
+        None => Err(error("`name` is missing".to_owned())),
+        Some(Value::String(_)) => {
+            serde_json::from_value(value).map_err(|cause| error(in_words(&cause.to_string())))
+        }
+        Some(other) => Err(error(format!("`name` must be text, not {other}: write it with quotes"))),
     }
-    serde_json::from_value(value).map_err(|cause| error(in_words(&cause.to_string())))
 }
 
 /// The line that each resource begins at.

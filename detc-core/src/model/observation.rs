@@ -39,6 +39,8 @@ pub struct Present {
     pub health: Health,
     /// A remark for people.
     pub detail: Option<String>,
+    /// The fields of which it could not be seen whether they are as they were left.
+    pub uncompared: Vec<String>,
 }
 
 impl Present {
@@ -83,6 +85,13 @@ impl Present {
     pub fn with_health(mut self, health: Health) -> Self {
         self.health = health;
         self
+    }
+
+    /// Adds a field of which it can not be seen now whether it is as it was left, with why not.
+    #[must_use]
+    pub fn with_uncompared(mut self, name: &str, why: impl Into<String>) -> Self {
+        self.uncompared.push(name.to_owned());
+        self.with_detail(why)
     }
 
     /// Sets a remark for people.

@@ -9,8 +9,7 @@ use crate::diff::{Change, ChangeKind, Differ, FieldChange, Reason, View, intent_
 use crate::model::parallel::in_parts;
 use crate::model::secret::Vault;
 use crate::model::{
-    DesiredResource, Digest, Doc, Extra, Hasher, HostName, Map, Observation, Record, RecordBody, RecordError,
-    ResourceId,
+    DesiredResource, Digest, Extra, Hasher, Map, Observation, Record, RecordBody, RecordError, ResourceId,
 };
 use crate::resource::{ChangeEffect, Kind, KindFacts, Removal};
 
@@ -162,6 +161,7 @@ impl<'a> Decider<'a> {
             basis,
             crash,
             recorded_as: None,
+            sweeps: false,
             recording: Some(Box::new(recording)),
         };
         let mut step = steps.add(Some(index), change);
@@ -172,7 +172,7 @@ impl<'a> Decider<'a> {
                 let verb = if is_left { Verb::Forget } else { Verb::Delete };
                 let basis = self::basis(record, observed, body.extra.as_deref());
                 let recorded_as = renamed_from.cloned();
-                step.remove(PlannedAction { recorded_as, ..removal(&body.spec, body.host, basis, verb) });
+                step.remove(PlannedAction { recorded_as, ..removal(kind, &body, basis, verb) });
             }
             step.was_after(body.after);
         }
@@ -237,12 +237,7 @@ impl<'a> Decider<'a> {
         };
         let mut step = steps.add(None, change);
         if is_deleted {
-            step.remove(removal(
-                &body.spec,
-                body.host,
-                basis(Some(record), observed, body.extra.as_deref()),
-                verb,
-            ));
+            step.remove(removal(&**kind, &body, basis(Some(record), observed, body.extra.as_deref()), verb));
         }
         step.was_after(body.after);
         Ok(())
@@ -273,15 +268,18 @@ fn verb_of(change: &Change, facts: &KindFacts) -> Verb {
     }
 }
 
-fn removal(spec: &Doc, host: Option<HostName>, basis: Digest, verb: Verb) -> PlannedAction {
+fn removal(kind: &dyn Kind, body: &RecordBody, basis: Digest, verb: Verb) -> PlannedAction {
+    let sweeps = verb == Verb::Delete
+        && kind.inspect(&body.spec, false).is_ok_and(|footprint| !footprint.sweeps.is_empty());
     PlannedAction {
         verb,
         change: 0,
         after: Box::default(),
-        host,
-        spec: spec.clone(),
+        host: body.host.clone(),
+        spec: body.spec.clone(),
         basis,
         crash: CrashClass::DeterministicName,
+        sweeps,
         recorded_as: None,
         recording: None,
     }

@@ -22,7 +22,11 @@ fn a_store_that_is_no_store_is_refused_with_its_name() {
     place.write("garbage/store.redb", "garbage");
     fs::create_dir(place.path("empty")).unwrap();
     place.write("empty/store.redb", "");
-    for store in ["file", "garbage", "empty", "file/below", "/proc/none"] {
+    for command in [&["apply", "--yes"][..], &["status"]] {
+        let ran = place.fleet(&[&["--store", "file"], command].concat()).exits(64);
+        ran.complains("the store file is a file, and not a folder");
+    }
+    for store in ["garbage", "empty", "file/below", "/proc/none"] {
         place.fleet(&["--store", store, "apply", "--yes"]).exits(1).complains(store).complains("hint");
     }
     place.fleet(&["--store", "garbage", "plan"]).exits(1).complains("restore").complains("end the processes");

@@ -231,7 +231,9 @@ fn what_leaves_a_purged_directory_under_a_new_name_does_not_hold_it() {
     let mut moved = file(&place, "e", "e");
     moved["renamed_from"] = "file/c".into();
     place.desire(&[moved]);
-    place.apply();
+    place
+        .apply()
+        .shows("- delete directory/d with all that is in it on here (it is no longer in the desired state");
     assert!(!place.path("d").exists());
     assert_eq!(place.read("e"), "ours");
 }

@@ -237,8 +237,13 @@ fn status_says_where_a_text_is_not_compared_for_want_of_its_template() {
     place.desire(&[json!({ "kind": "file", "name": "t", "path": place.text("t"), "template": template })]);
     place.apply();
     let uncompared = "its text is not compared: the template that it was rendered from is not at hand";
-    place.fleet(&["status"]).exits(0).shows("file/t  present").shows(uncompared);
-    place.fleet(&["-f", "detc.json", "status"]).exits(0).shows("file/t  present").hides(uncompared);
+    let status = place.fleet(&["status"]).exits(0).shows("file/t  present").shows(uncompared);
+    status.shows("0 of 1 resources are as they should be. 1 could not be compared as a whole.");
+    let status = place.fleet(&["--json", "status"]).exits(0).json();
+    assert_eq!(status["resources"][0]["uncompared"], json!(["template"]));
+    let status =
+        place.fleet(&["-f", "detc.json", "status"]).exits(0).shows("file/t  present").hides(uncompared);
+    status.shows("The only resource is as it should be.\n").hides("compared");
     place.write("t", "port=81\n");
     place.fleet(&["-f", "detc.json", "status"]).exits(0).shows("file/t  drifted");
     place.write("t.in", "{{ port }}\n");

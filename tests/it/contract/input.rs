@@ -407,6 +407,40 @@ fn a_rename_from_what_is_still_there_is_refused() {
 }
 
 #[test]
+fn a_rename_to_another_kind_is_refused_and_who_names_the_old_name_is_told_the_new_one() {
+    let (old, file) =
+        (r#""renamed_from": "value/old""#, r#""kind": "file", "host": "here", "path": "/x", "content": "x""#);
+    plan("s.json", &with(&format!(r#"{{{file}, "name": "new", {old}}}"#)))
+        .complains("s.json:3: file/new: `renamed_from` names value/old, which is of another kind")
+        .complains("remove `renamed_from`");
+    let new = format!(r#"{{"kind": "value", "name": "quite-another", "input": 1, {old}}},"#);
+    let after = r#"{"kind": "value", "name": "olt", "input": 1, "after": ["value/old"]}"#;
+    plan("s.json", &with(&format!("{new}\n{after}")))
+        .complains("s.json:4: value/olt: is after value/old, which is not in the desired state")
+        .complains("did you mean `value/quite-another`?");
+}
+
+#[test]
+fn what_names_a_resource_as_a_reference_does_and_is_none_is_refused() {
+    let with_input = |input: &str| {
+        with(&format!(
+            "{{\"kind\": \"value\", \"name\": \"v\", \"input\": 1}},\n{{\"kind\": \"value\", \"name\": \"w\", \"input\": {input}}}"
+        ))
+    };
+    for input in [r#"{"from": "value/v", "field": "input"}"#, r#"[{"a": {"from": "value/v"}}]"#] {
+        plan("s.json", &with_input(input))
+            .complains("s.json:4: value/w: {\"")
+            .complains("names value/v, and is no reference: it has no `output`")
+            .complains(r#"write { "from": "value/v", "output": … }, with one of its outputs or fields"#);
+    }
+    for data in [r#"{"from": "value/other", "field": "input"}"#, r#"{"from": "value/v", "to": 1, "by": 2}"#] {
+        let place = Place::new();
+        place.write("detc.json", with_input(data));
+        place.fleet(&["plan"]).exits(0);
+    }
+}
+
+#[test]
 fn what_is_sensitive_within_a_field_is_there() {
     let value = |input: &str, path: &str| {
         with(&format!(r#"{{"kind": "value", "name": "v", "input": {input}, "sensitive": ["{path}"]}}"#))

@@ -299,11 +299,15 @@ fn a_command_out_of_time_has_failed_and_leaves_no_process() {
     let place = Place::new();
     place.desire(&[json!({
         "kind": "command", "name": "slow", "timeout_ms": 100, "creates": place.text("never"),
-        "run": ["/bin/sh", "-c", "sleep 600 & wait", place.text("mark")],
+        "run": ["/bin/sh", "-c", "echo $0 >> runs; sleep 600 & wait", place.text("mark")], "dir": place.text(""),
     })]);
     let ran = place.fleet(&["--json", "apply", "--yes"]).exits(1);
-    assert!(ran.json()["failures"][0]["error"].as_str().unwrap().contains("100"), "{}", ran.out);
+    let error = "`/bin/sh` of command/slow was ended after its `timeout_ms`, 100 ms; give it more time with `timeout_ms`, or \
+                 find out what it waits for";
+    assert_eq!(ran.json()["failures"][0]["error"], error, "{}", ran.out);
     place.wait_for_processes();
+    // It would only run into its time again.
+    assert_eq!(place.read("runs").lines().count(), 1);
 }
 
 #[test]

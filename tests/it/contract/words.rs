@@ -274,6 +274,8 @@ fn a_graph_is_drawn_in_every_format() {
     well_formed(&svg);
     place.fleet(&["plan", "--out", "p"]).exits(0);
     assert_eq!(place.fleet(&["graph", "p", "--format", "svg"]).exits(0).out, svg);
+    let json = place.fleet(&["--json", "graph", "p"]).exits(0).json();
+    assert_eq!(json, json!({ "format": "detc.graph/1", "language": "dot", "graph": dot }));
 }
 
 /// That every tag of an XML text is closed by its own, and that no text holds a bare `<` or `&`.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::InvalidState;
-use crate::model::{Desired, DesiredResource, Doc, Reference, collect_references, substitute};
+use crate::model::{Desired, DesiredResource, Doc, Reference, ResourceId, collect_references, substitute};
 use crate::resource::value::ValueSpec;
 use crate::resource::{Kind, KindFacts, Registry, nearest};
 
@@ -44,6 +44,51 @@ impl Desired {
             Some(near) => error.with_hint(format!("did you mean `{near}`?")),
             None => error,
         })
+    }
+
+    /// That nothing in its spec names a resource as a reference does, and is none: it would be taken for data.
+    pub(super) fn check_misread(&self, resource: &DesiredResource) -> Result<(), InvalidState> {
+        if !resource.spec.text().contains("\"from\":") {
+            return Ok(());
+        }
+        let Some((value, id)) = self.misread(&resource.spec.value()) else { return Ok(()) };
+        let hint = format!(r#"write {{ "from": "{id}", "output": … }}, with one of its outputs or fields"#);
+        Err(InvalidState::new(format!("{value} names {id}, and is no reference: it has no `output`"))
+            .with_hint(hint))
+    }
+
+    fn misread(&self, value: &Value) -> Option<(Value, ResourceId)> {
+        let named = |object: &serde_json::Map<String, Value>| {
+            let id: ResourceId = object.get("from")?.as_str()?.parse().ok()?;
+            (object.len() <= 2 && self.resources.contains_key(&id)).then_some(id)
+        };
+        match value {
+            _ if Reference::is_form(value) => None,
+            Value::Object(object) => match named(object) {
+                Some(id) => Some((value.clone(), id)),
+                None => object.values().find_map(|value| self.misread(value)),
+            },
+            Value::Array(items) => items.iter().find_map(|value| self.misread(value)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+        }
+    }
+
+    /// That a resource which is called otherwise now is of the same kind, and that its earlier name is no longer in use.
+    pub(super) fn check_renamed(&self, resource: &DesiredResource) -> Result<(), InvalidState> {
+        let Some(old) = &resource.extra().renamed_from else { return Ok(()) };
+        if self.resources.contains_key(old) {
+            let message = format!("`renamed_from` names {old}, which is still in the desired state");
+            return Err(InvalidState::new(message).with_hint(format!(
+                "remove {old} when {} is what it is called now, or remove `renamed_from` when both are wanted",
+                resource.id
+            )));
+        }
+        if old.kind() != resource.id.kind() {
+            let message = format!("`renamed_from` names {old}, which is of another kind");
+            return Err(InvalidState::new(message)
+                .with_hint("what changes its kind is removed and made anew: remove `renamed_from`"));
+        }
+        Ok(())
     }
 
     /// That what its references stand for, as far as that is known, fits where they stand.

@@ -53,7 +53,10 @@ fn yaml(text: &str) -> Result<Converted, InvalidState> {
 
     use crate::model::StrictValue;
 
-    let outline: Outline<Spanned<StrictValue>> = serde_saphyr::from_str(text).map_err(|error| {
+    // As YAML 1.2 has it: `y`, `no` and `on` are texts.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    let read = serde_saphyr::from_str_with_options(text, options);
+    let outline: Outline<Spanned<StrictValue>> = read.map_err(|error: serde_saphyr::Error| {
         let line = error.location().map_or(0, |location| location.line() as u32);
         let message = error.to_string();
         let first = message.lines().next().unwrap_or_default();

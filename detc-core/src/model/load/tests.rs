@@ -186,7 +186,15 @@ fn syntax_kinds_hosts_ids_and_versions_are_checked() {
 fn an_invariant_is_read_strictly() {
     refuses(
         r#"{"version":1,"invariants":[{"name":"up","available":{},"at_least":1,"at_most":2}]}"#,
+        &expect!["fleet:1: invariant `up`: has `at_least` and `at_most`: expected one of them"],
+    );
+    refuses(
+        r#"{"version":1,"invariants":[{"name":"up","available":{}}]}"#,
         &expect!["fleet:1: invariant `up`: expected one of `at_least` and `at_most`"],
+    );
+    refuses(
+        r#"{"version":1,"invariants":[{"name":false,"available":{},"at_least":1}]}"#,
+        &expect!["fleet: invariant `without a name`: `name` must be text, not false: write it with quotes"],
     );
     refuses(
         r#"{"version":1,"invariants":[{"name":"up","available":{"kidn":"x"},"at_least":1}]}"#,
@@ -288,9 +296,17 @@ fn what_yaml_reads_otherwise_than_it_is_meant_is_told_with_what_to_write() {
         ]],
     );
     refuses(
-        &of("labels: { v: yes }"),
+        &of("labels: { v: true }"),
         &expect!["fleet:3: value/a: `labels.v` must be text, not true: write it with quotes"],
     );
+    refuses(
+        &of("protect: yes"),
+        &expect![[
+            r#"fleet:3: value/a: `protect` must be true or false, not the text "yes": write true, without quotes"#
+        ]],
+    );
+    let text = read(&of("labels: { v: y }"), Format::Yaml).unwrap();
+    assert_eq!(text.resources[0].extra().labels["v"], "y");
     refuses(
         &of("after: value/b"),
         &expect![[r#"fleet:3: value/a: `after` must be a list, not the text "value/b": write ["value/b"]"#]],

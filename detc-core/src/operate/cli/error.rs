@@ -135,6 +135,10 @@ impl From<PlanFileError> for Failed {
     }
 }
 
+/// What to do about a plan that could break an invariant.
+pub(super) const UNBROKEN: &str =
+    "change less at a time, order the changes with `after`, or change the invariant first";
+
 impl From<ManageError> for Failed {
     fn from(error: ManageError) -> Self {
         match error {
@@ -149,9 +153,7 @@ impl From<ManageError> for Failed {
                     None => failed,
                 }
             }
-            ManageError::Broken { .. } => Self::refused("invariant", error.to_string()).with_hint(
-                "change less at a time, order the changes with `after`, or change the invariant first",
-            ),
+            ManageError::Broken { .. } => Self::refused("invariant", error.to_string()).with_hint(UNBROKEN),
             ManageError::Unfinished(number) => Self::refused("unfinished", error.to_string())
                 .with_hint(format!("run `apply` to finish {number}, or `apply --abandon` to give it up")),
             ManageError::NoRun(_) => {

@@ -87,6 +87,10 @@ impl Session {
     /// Opens the store, with what is to be said of it.
     async fn opened(&self, access: Access) -> Result<(Manager, Option<String>), Failed> {
         let dir = &self.global.store;
+        if dir.exists() && !dir.is_dir() {
+            return Err(Failed::usage(format!("the store {} is a file, and not a folder", dir.display()))
+                .with_hint("name the folder of the store with `--store`, and the desired state with `-f`"));
+        }
         let is_new = !FileStore::exists(dir);
         let store: Arc<dyn Store> = match access {
             Access::Read | Access::Look if is_new => Arc::new(MemoryStore::new()),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::args::{PlanArgs, SelectArgs};
-use super::error::Failed;
+use super::error::{Failed, UNBROKEN};
 use super::open::{Access, Session};
 use super::output::Output;
 use super::{CHANGES, DONE, FAILED, REFUSED, progress};
@@ -29,6 +29,9 @@ pub(super) async fn run(session: Session, args: PlanArgs, output: &Output) -> Re
     tell_interrupted(&manager, output).await?;
     let unknown: Vec<&ResourceId> = plan.unknown().map(|change| &change.resource).collect();
     output.unseen(&unknown);
+    if plan.broken().is_some() {
+        output.say(&format!("This plan is refused: {UNBROKEN}."));
+    }
     let code = match (plan.broken(), unknown.len()) {
         (Some(_), _) => REFUSED,
         (None, 1..) => FAILED,

@@ -44,14 +44,16 @@ fn text(all: &[ResourceStatus], output: &Output) -> String {
     }
     let width = all.iter().map(|status| status.resource.as_str().chars().count()).max().unwrap_or(0).min(60);
     let mut text = String::new();
-    let mut well = 0;
+    let (mut well, mut uncompared) = (0, 0);
     for status in all {
         let good =
             status.state == StatusState::Present && matches!(status.health, Health::None | Health::Healthy);
-        well += usize::from(good);
+        let is_compared = status.uncompared.is_empty();
+        well += usize::from(good && is_compared);
+        uncompared += usize::from(good && !is_compared);
         // Hundreds of lines that say that all is well hide the one that does not.
         const SHOWN_MAX: usize = 200;
-        if good && all.len() > SHOWN_MAX && !output.verbose {
+        if good && is_compared && all.len() > SHOWN_MAX && !output.verbose {
             continue;
         }
         let state = match status.state {
@@ -72,10 +74,16 @@ fn text(all: &[ResourceStatus], output: &Output) -> String {
         text.push_str(&format!("{:width$}  {color}{state}{health}{reset}{detail}\n", status.resource));
     }
     text.push_str(&match (well, all.len()) {
-        (1, 1) => "The only resource is as it should be.\n".to_owned(),
-        (well, total) if well == total => format!("All {total} resources are as they should be.\n"),
-        (1, total) => format!("1 of {total} resources is as it should be.\n"),
-        (well, total) => format!("{well} of {total} resources are as they should be.\n"),
+        (1, 1) => "The only resource is as it should be.".to_owned(),
+        (well, total) if well == total => format!("All {total} resources are as they should be."),
+        (1, total) => format!("1 of {total} resources is as it should be."),
+        (well, total) => format!("{well} of {total} resources are as they should be."),
     });
+    match uncompared {
+        0 => {}
+        1 => text.push_str(" 1 could not be compared as a whole."),
+        many => text.push_str(&format!(" {many} could not be compared as a whole.")),
+    }
+    text.push('\n');
     text
 }

@@ -8,7 +8,7 @@ use super::fold::{Entry, label};
 use super::lines::{Line, compare};
 use super::summary::{Shown, fields, summary};
 use super::text::{Paint, Purpose, TextOptions};
-use super::value::{Own, is_hidden, short, shorten, visible};
+use super::value::{Own, is_hidden, pair, short, shorten, visible};
 use super::waits::{sources, waits};
 use super::{Lookup, counted, grouped, symbol};
 use crate::diff::{Cause, Change, ChangeKind, Reason};
@@ -51,12 +51,23 @@ impl Writer<'_> {
 
     fn one(&mut self, index: u32) {
         let change = self.lookup.change(index);
-        let title = format!("{}{}", change.resource, self.hosts(&[index]));
+        let title = format!("{}{}{}", change.resource, self.contents(&[index]), self.hosts(&[index]));
         let fields = fields(self.lookup, index);
-        let known_after: Vec<ResourceId> = fields.iter().flat_map(|field| sources(&field.to)).collect();
-        let after = waits(self.lookup, &[index], &known_after);
+        let after = waits(self.lookup, &[index], &self.told(&fields));
         self.title(index, &title, &self.reason(change), &after);
         self.fields(&fields, 1, INDENT);
+    }
+
+    /// What the lines of these fields say that it comes after.
+    fn told(&self, fields: &[Shown]) -> Vec<ResourceId> {
+        let room = self.room(fields, INDENT);
+        let of_field = |field: &Shown| {
+            let text = self.value(field, room);
+            let is_told =
+                move |id: &ResourceId| text.contains(&format!("(known after {})", self.lookup.source(id)));
+            sources(&field.to).into_iter().filter(is_told)
+        };
+        fields.iter().take(FIELDS_MAX).flat_map(of_field).collect()
     }
 
     fn like(&mut self, members: &[u32], except: &[u32]) {
@@ -87,8 +98,13 @@ impl Writer<'_> {
         let own = Own::new(&change.resource, self.lookup.host(first));
         let reason = self.reason(change);
         let reason = own.replace(&reason).unwrap_or(reason);
-        let title =
-            format!("{} {}{}", grouped(members.len()), label(self.lookup, members), self.hosts(members));
+        let title = format!(
+            "{} {}{}{}",
+            grouped(members.len()),
+            label(self.lookup, members),
+            self.contents(members),
+            self.hosts(members)
+        );
         self.title(first, &title, &reason, &waits(self.lookup, members, &[]));
         if members.len() <= COMPARED_MAX {
             let summary = summary(self.lookup, members);
@@ -122,6 +138,24 @@ impl Writer<'_> {
         }
     }
 
+    /// What is removed along with these.
+    fn contents(&self, members: &[u32]) -> String {
+        let actions = &self.lookup.plan.actions;
+        let sweeps = |member: &&u32| {
+            let Some(action) = self.lookup.action(**member) else { return false };
+            // What is made anew comes after its own removal.
+            let removal =
+                |index: &u32| actions[*index as usize].change == **member && actions[*index as usize].sweeps;
+            action.sweeps || action.after.iter().any(removal)
+        };
+        match members.iter().filter(sweeps).count() {
+            0 => String::new(),
+            1 if members.len() == 1 => " with all that is in it".to_owned(),
+            count if count == members.len() => " with all that is in them".to_owned(),
+            count => format!(" ({} of them with all that is in them)", grouped(count)),
+        }
+    }
+
     /// ` on h1`, ` on h1, h2`, ` on 5,000 hosts`; nothing where there is no host.
     fn hosts(&self, members: &[u32]) -> String {
         let mut hosts: Set<&HostName> = Set::default();
@@ -138,14 +172,12 @@ impl Writer<'_> {
 
     /// The lines of fields, of `of` changes shown as one.
     fn fields(&mut self, fields: &[Shown], of: usize, indent: &str) {
-        let widest = fields.iter().map(|field| field.path.chars().count()).max().unwrap_or_default();
-        let column = widest.min(NAME_MAX) + 1;
+        let (column, room) = (column(fields), self.room(fields, indent));
         for field in fields.iter().take(FIELDS_MAX) {
             let name = format!("{}:", visible(&field.path));
             if self.lines(field, &format!("{indent}{name}")) {
                 continue;
             }
-            let room = self.options.width.saturating_sub(indent.len() + column + 1).max(20);
             let mut text = self.value(field, room);
             if field.values > 1 {
                 text = format!("{} different values, such as {text}", grouped(field.values));
@@ -159,6 +191,11 @@ impl Writer<'_> {
         if fields.len() > FIELDS_MAX {
             let _ = writeln!(self.out, "{indent}… and {}", counted(fields.len() - FIELDS_MAX, "more field"));
         }
+    }
+
+    /// How much of a line is left for a value.
+    fn room(&self, fields: &[Shown], indent: &str) -> usize {
+        self.options.width.saturating_sub(indent.len() + column(fields) + 1).max(20)
     }
 
     fn drift(&self, field: &Shown) -> String {
@@ -175,7 +212,11 @@ impl Writer<'_> {
             return "(sensitive), another value".to_owned();
         }
         let side = (room.saturating_sub(3) / 2).max(10);
-        format!("{} → {}", self.side(from, side), self.side(&field.to, side))
+        let has_lines = |value: &Value| value.as_str().is_some_and(|text| text.lines().count() > 1);
+        if [from, &field.to].into_iter().any(|value| value.is_null() || has_lines(value)) {
+            return format!("{} → {}", self.side(from, side), self.side(&field.to, side));
+        }
+        pair(from, &field.to, self.lookup, side).join(" → ")
     }
 
     fn side(&self, value: &Value, room: usize) -> String {
@@ -242,6 +283,12 @@ impl Writer<'_> {
     pub(super) fn paint(&self, paint: Paint, text: &str) -> String {
         paint.apply(self.options.color, text)
     }
+}
+
+/// How wide the column of names is.
+fn column(fields: &[Shown]) -> usize {
+    let widest = fields.iter().map(|field| field.path.chars().count()).max().unwrap_or_default();
+    widest.min(NAME_MAX) + 1
 }
 
 /// The first change of an entry.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::Lookup;
 use super::value::Own;
+use super::waits::before;
 use crate::diff::{Cause, Change, ChangeKind, Reason};
 use crate::model::{Digest, Map, write_canonical};
 
@@ -36,9 +37,26 @@ pub(super) fn fold(lookup: &Lookup<'_>) -> Vec<Entry> {
         return one_by_one(lookup);
     }
     let classes = classes(lookup).into_values();
-    let mut entries: Vec<Entry> = classes.flat_map(|class| entries(lookup, class)).collect();
+    let entries = classes.flat_map(|class| entries(lookup, class));
+    let mut entries: Vec<Entry> = entries.flat_map(|entry| readable(lookup, entry)).collect();
     entries.sort_by_cached_key(|entry| entry.changes().map(|index| lookup.place(*index)).min());
     entries
+}
+
+/// Most changes of an entry that are shown by themselves again.
+const SPLIT_MAX: usize = 32;
+
+/// The entry; or each of its changes by itself where something comes after one of them and before another: as one they would
+/// read as a loop.
+fn readable(lookup: &Lookup<'_>, entry: Entry) -> Vec<Entry> {
+    let mut members: Vec<u32> = entry.changes().copied().collect();
+    members.sort_unstable();
+    let is_member = |change: &u32| members.binary_search(change).is_ok();
+    let is_between = |change: &u32| !is_member(change) && before(lookup, &[*change]).iter().any(is_member);
+    if members.len() < 2 || members.len() > SPLIT_MAX || !before(lookup, &members).iter().any(is_between) {
+        return vec![entry];
+    }
+    members.into_iter().map(Entry::One).collect()
 }
 
 /// Each change by itself, in the order in which they are done.

@@ -294,6 +294,9 @@ impl Display for Summary<'_> {
             (Verb::Delete, _) => write!(f, "delete {id}")?,
             (Verb::Forget, _) => write!(f, "drop the record of {id}")?,
         }
+        if self.action.sweeps {
+            f.write_str(" with all that is in it")?;
+        }
         match &self.action.host {
             Some(host) => write!(f, " on {host}"),
             None => Ok(()),

@@ -81,6 +81,28 @@ pub(super) fn short(value: &Value, lookup: &Lookup<'_>, width: usize) -> String 
     shorten(text, width)
 }
 
+/// Two values in at most about `width` characters each, cut where they differ: what is alike before that is left out where
+/// there is no room for all.
+pub(super) fn pair(from: &Value, to: &Value, lookup: &Lookup<'_>, width: usize) -> [String; 2] {
+    /// What differs only after more is shown from its beginning.
+    const COMPARED_MAX: usize = 16 << 10;
+    /// What is left of what is alike, so that it is seen where the difference lies.
+    const KEPT: usize = 8;
+    let texts = [from, to].map(|value| {
+        let mut text = String::new();
+        write(value, lookup, COMPARED_MAX, &mut text);
+        text
+    });
+    let alike = texts[0].chars().zip(texts[1].chars()).take_while(|(a, b)| a == b).count();
+    if texts.iter().all(|text| text.chars().count() <= width) || alike <= KEPT || alike + KEPT < width {
+        return texts.map(|text| shorten(text, width));
+    }
+    texts.map(|text| {
+        let rest: String = text.chars().skip(alike.saturating_sub(KEPT)).collect();
+        shorten(format!("…{rest}"), width)
+    })
+}
+
 /// The first `width` characters of `text`, the last of them `…` when there are more.
 pub(super) fn shorten(text: String, width: usize) -> String {
     if text.len() <= width {
@@ -217,5 +239,24 @@ mod tests {
         assert_eq!(short(&json!("x".repeat(1_000)), &lookup, 10), "\"xxxxxxxx…");
         assert_eq!(short(&json!("a\u{1b}[31m"), &lookup, 40), "\"a\\u{1b}[31m\"");
         assert_eq!(short(&json!({"a": [1, "b", null]}), &lookup, 40), "{a: [1, \"b\", null]}");
+    }
+
+    #[test]
+    fn of_two_long_values_that_is_shown_in_which_they_differ() {
+        let plan = crate::plan::tests::support::nothing();
+        let lookup = Lookup::new(&plan);
+        let server =
+            |port: &str| json!(["/usr/bin/python3", "-m", "http.server", port, "--bind", "127.0.0.1"]);
+        assert_eq!(
+            pair(&server("8081"), &server("8082"), &lookup, 30),
+            ["…r\", \"8081\", \"--bind\", \"127.0…", "…r\", \"8082\", \"--bind\", \"127.0…"]
+        );
+        assert_eq!(pair(&json!("a"), &json!("b"), &lookup, 30), ["\"a\"", "\"b\""]);
+        let long = "x".repeat(100);
+        assert_eq!(pair(&json!(long), &json!(format!("y{long}")), &lookup, 6), ["\"xxxx…", "\"yxxx…"]);
+        assert_eq!(
+            pair(&json!(long), &json!(format!("{long}y")), &lookup, 12),
+            ["…xxxxxxxx\"", "…xxxxxxxxy\""]
+        );
     }
 }

@@ -18,12 +18,7 @@ const COMPARED_MAX: usize = 16;
 /// What `members`, which are in order and shown as one, come after, each with a semicolon before it: `; after
 /// directory/a, 12 file/web-*/conf`. Those that are `told` otherwise are left out.
 pub(super) fn waits(lookup: &Lookup<'_>, members: &[u32], told: &[ResourceId]) -> String {
-    let mut before = Vec::new();
-    for member in members {
-        push_before(lookup, *member, &mut before);
-    }
-    before.sort_unstable();
-    before.dedup();
+    let mut before = before(lookup, members);
     let all = before.len();
     before.retain(|change| members.binary_search(change).is_err());
     let among_themselves = before.len() < all;
@@ -36,6 +31,17 @@ pub(super) fn waits(lookup: &Lookup<'_>, members: &[u32], told: &[ResourceId]) -
         text.push_str("; some after others of these");
     }
     text
+}
+
+/// The changes that these come directly after, in order.
+pub(super) fn before(lookup: &Lookup<'_>, members: &[u32]) -> Vec<u32> {
+    let mut before = Vec::new();
+    for member in members {
+        push_before(lookup, *member, &mut before);
+    }
+    before.sort_unstable();
+    before.dedup();
+    before
 }
 
 /// The changes that one comes directly after.

@@ -126,3 +126,39 @@ fn of_more_entries_than_are_shown_those_that_take_away_and_the_largest_are() {
     assert!(text.contains("- forget value/zz") && !text.contains("+ create call/c"), "{text}");
     assert!(text.contains("… and 22 more changes not shown here: create 1 call, update 21 unit."), "{text}");
 }
+
+#[test]
+fn changes_that_something_lies_between_are_not_shown_as_one() {
+    let site = ["a", "b", "c", "d"].map(|name| unit(&format!("site-{name}"), json!({})));
+    let [a, b, c, d] = site;
+    let wanted = [a, b, c, d.after(&id("call/web")), call("web").after(&id("unit/site-a"))];
+    let others = ["e", "f", "g", "h"].map(|name| value(name, json!(name)));
+    check(
+        &World::new().want(wanted.into_iter().chain(others)),
+        &TextOptions::default(),
+        expect![[r#"
+            + create unit/site-a on h1 (it is not there yet)
+            + create unit/site-b on h1 (it is not there yet)
+            + create unit/site-c on h1 (it is not there yet)
+            + create 4 value/* (it is not there yet)
+            + create call/web (it is not there yet; after unit/site-a)
+            + create unit/site-d on h1 (it is not there yet; after call/web)
+        "#]],
+    );
+}
+
+#[test]
+fn a_source_that_its_line_has_no_room_for_is_told_in_the_title() {
+    let late = from("unit/a", "pid");
+    let long = json!(["x".repeat(200), late]);
+    let world = World::new().want([unit("a", json!({})), value("b", long), value("c", json!(late))]);
+    check(
+        &world,
+        &TextOptions::default(),
+        expect![[r#"
+        + create unit/a on h1 (it is not there yet)
+        + create value/b (it is not there yet; after unit/a)
+        + create value/c (it is not there yet)
+    "#]],
+    );
+}
