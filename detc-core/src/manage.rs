@@ -32,6 +32,7 @@ mod lead;
 mod live;
 mod look;
 mod planned;
+mod prepare;
 mod records;
 mod report;
 mod resume;
@@ -166,6 +167,9 @@ pub enum ManageError {
         /// How, in words.
         story: String,
     },
+    /// A saved plan was not proven to keep an invariant that is to be kept by now: plan again.
+    #[error("the plan was not proven to keep the invariant `{0}` as it is now")]
+    Unproven(String),
     /// A saved plan needs sensitive values or file contents, which it does not hold: give the desired state with it.
     #[error("the plan does not hold the sensitive values and file contents of {0}: the desired state does")]
     NotKept(ResourceId),

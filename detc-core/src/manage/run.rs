@@ -103,7 +103,9 @@ impl Manager {
             note: None,
         };
         let mut writes = journal::begin(&head, &plan);
-        writes.push(records::put_hosts(&plan.hosts));
+        let mut hosts = records::hosts(&*self.store).await?;
+        hosts.extend(plan.hosts.iter().map(|(name, spec)| (name.clone(), spec.clone())));
+        writes.push(records::put_hosts(&hosts));
         writes.extend(keys);
         self.commit(writes).await?;
         let engine = Engine::new(self.work(&plan), self.options.retry);

@@ -133,14 +133,15 @@ impl Desired {
             range.into_iter().any(|index| self.check_one(&self.resources[index], registry).is_err())
         });
         let edges = declared_edges(self);
-        let invariants = self.check_invariants(registry);
-        if is_wrong.contains(&true) || edges.is_err() || !invariants.is_empty() {
+        let mut others = self.check_invariants(registry);
+        others.extend(self.check_renames());
+        if is_wrong.contains(&true) || edges.is_err() || !others.is_empty() {
             let errors = self.resources.values().flat_map(|resource| {
                 let alone = self.check_one(resource, registry).err();
                 let more = alone.as_ref().map_or_else(Vec::new, |first| self.more(first, resource, registry));
                 alone.into_iter().chain(more).chain(self.dangling(resource, registry))
             });
-            let errors = errors.chain(invariants);
+            let errors = errors.chain(others);
             return Err(InvalidState::all(errors).expect("invariant: what is wrong once is wrong again"));
         }
         let mut edges = edges.expect("invariant: it was looked at");

@@ -85,6 +85,20 @@ impl Plan {
         format!("when {}, it is {}{hopeless}", parts.join(" and "), found.value)
     }
 
+    /// The same plan, proven for the records and the world of `input`.
+    ///
+    /// # Errors
+    /// When a record is damaged.
+    pub(crate) fn proven_in(&self, input: &PlanInput<'_>) -> Result<Self, PlanError> {
+        let mut plan = self.clone();
+        let invariants: Vec<Invariant> = plan.proofs.iter().map(|proved| proved.invariant.clone()).collect();
+        for (proved, base) in plan.proofs.iter_mut().zip(Invariants::new(&invariants).bases(input)?) {
+            proved.base = base;
+        }
+        plan.prove();
+        Ok(plan)
+    }
+
     /// Proves the plan anew, after its actions have changed.
     pub(super) fn prove(&mut self) {
         if self.proofs.is_empty() {
@@ -209,7 +223,9 @@ impl Proved {
 
     /// Its value when the whole plan is done.
     pub fn after(&self) -> i64 {
-        self.base + self.effects.iter().map(|(_, start, end)| start + end).sum::<i64>()
+        let added = self.effects.iter().map(|(_, start, end)| i128::from(*start) + i128::from(*end));
+        let after = i128::from(self.base) + added.sum::<i128>();
+        i64::try_from(after).unwrap_or(if after < 0 { i64::MIN } else { i64::MAX })
     }
 
     /// The bound that the plan must keep: the invariant's, or the value before the plan where that is worse.
