@@ -26,7 +26,6 @@ pub struct ResourceStatus {
     /// Whether it works.
     pub health: Health,
     /// More, in words.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// The fields of which it was not seen whether they are as they were left; `detail` says why not.
     #[serde(skip_serializing_if = "Vec::is_empty")]
