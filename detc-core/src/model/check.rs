@@ -373,7 +373,7 @@ pub fn footprint_edges(desired: &Desired, registry: &Registry) -> Placed {
     let inspected = in_parts(desired.resources.len(), |range| {
         let inspect = |index: usize| {
             let resource = &desired.resources[index];
-            Some((index, resource, footprint_of(resource, registry)?))
+            Some((index, resource, footprint_of(resource, desired, registry)?))
         };
         range.filter_map(inspect).collect::<Vec<_>>()
     });
@@ -414,10 +414,18 @@ pub fn footprint_edges(desired: &Desired, registry: &Registry) -> Placed {
     placed
 }
 
-/// What a resource reads and writes, if it does.
-pub(crate) fn footprint_of(resource: &DesiredResource, registry: &Registry) -> Option<Footprint> {
+/// What a resource reads and writes, if it does, as far as that is known before anything is done.
+pub(crate) fn footprint_of(
+    resource: &DesiredResource,
+    desired: &Desired,
+    registry: &Registry,
+) -> Option<Footprint> {
     let kind = registry.kind(resource.id.kind())?;
-    let footprint = kind.inspect(&resource.spec, !resource.references.is_empty()).ok()?;
+    let footprint = match resource.references.is_empty() {
+        true => kind.inspect(&resource.spec, false),
+        false => kind.inspect(&desired.known_spec(resource, registry), true),
+    };
+    let footprint = footprint.ok()?;
     (!footprint.reads.is_empty() || !footprint.writes.is_empty()).then_some(footprint)
 }
 

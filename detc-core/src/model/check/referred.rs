@@ -171,6 +171,16 @@ impl Desired {
         })
     }
 
+    /// A spec, with what it takes from the fields of others, where those are known.
+    pub(super) fn known_spec(&self, resource: &DesiredResource, registry: &Registry) -> Doc {
+        let mut spec = resource.spec.value();
+        substitute(&mut spec, &mut |reference| match self.known(reference, registry, HOPS_MAX) {
+            Some(Known::Value(value)) => Some(value),
+            Some(Known::Like(_)) | None => None,
+        });
+        Doc::new(&spec)
+    }
+
     fn known(&self, reference: &Reference, registry: &Registry, hops: usize) -> Option<Known> {
         let from = self.resources.get(&reference.from)?;
         let facts = registry.kind(reference.from.kind())?.facts();
