@@ -265,7 +265,7 @@ fn a_place_that_another_resource_names_orders_and_has_one_writer() {
         plan.actions.iter().position(|action| plan.change_of(action).resource.as_str() == id).unwrap()
     };
     assert!(plan.actions[after("unit/z")].after.contains(&(after("unit/u") as u32)), "{}", steps(&plan));
-    let two = World::new().want(values.clone().into_iter().chain([by("u", "value/q"), by("v", "value/p")]));
+    let two = World::new().want(values.into_iter().chain([by("u", "value/q"), by("v", "value/p")]));
     let error = two.check().unwrap_err().to_string();
     assert!(error.contains("unit/u") && error.contains("unit/v") && error.contains("/a"), "{error}");
 }
@@ -279,9 +279,8 @@ fn a_planner_checks_those_that_take_a_value_when_it_changes() {
         by("u", "value/p"),
         by("v", "value/q"),
     ]);
-    let ground = (world.recorded.clone(), world.observed.clone());
-    let mut planner =
-        Planner::new(world.desired.clone(), ground, world.registry.clone(), MarkKey::new([7; 32]));
+    let ground = (world.recorded, world.observed);
+    let mut planner = Planner::new(world.desired, ground, world.registry, MarkKey::new([7; 32]));
     planner.plan().unwrap();
     let mut error = |input: Value| {
         planner.set(value("q", input));
