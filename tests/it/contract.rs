@@ -9,6 +9,7 @@ mod interrupt;
 mod invariants;
 mod kinds;
 mod moved;
+mod moves;
 mod output;
 mod owned;
 mod ownership;

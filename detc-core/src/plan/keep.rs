@@ -16,6 +16,7 @@ use super::{Plan, PlanError, PlanInput, PlannedAction};
 use crate::model::{Invariant, InvariantBound};
 
 mod effects;
+mod hopeless;
 
 /// An invariant, and the worst that can happen to it while a plan runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -163,7 +164,9 @@ impl Plan {
                 self.list_anew();
                 self.prove();
             }
-            Err(hopeless) => self.proofs[hopeless.question].hopeless = Some(hopeless.why.to_string()),
+            Err(hopeless) => {
+                self.proofs[hopeless.question].hopeless = Some(hopeless::words(self, &hopeless));
+            }
         }
     }
 

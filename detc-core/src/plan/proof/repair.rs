@@ -15,6 +15,7 @@
 
 mod cover;
 mod sequence;
+mod stuck;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ use thiserror::Error;
 
 use self::cover::cover;
 use self::sequence::{Found, sequence};
+pub use self::stuck::{Loosened, Stuck, Wait};
 use super::{Effect, Order, Question, Scale, prove_all};
 
 /// How much proving goes into leaving out edges again, in nodes and edges of the plan looked at: a tenth of a second. A cover along one sequence may order more than is needed; for small plans it is worth to try without.
@@ -65,13 +67,18 @@ pub enum Why {
         value: i64,
     },
     /// Every order breaks the bound on the way: each action that could go needs what another one holds.
-    #[error("whatever the order, it is broken on the way")]
-    OnTheWay,
+    #[error("whatever the order, it is broken on the way: {stuck}")]
+    OnTheWay {
+        /// Where it comes to a halt.
+        stuck: Stuck,
+    },
     /// There are orders for each broken bound, and none for all of them.
-    #[error("no order keeps it and the others at {others:?} too")]
+    #[error("no order keeps it and the others at {others:?} too: {stuck}")]
     Conflict {
         /// The places of the other broken questions, ascending.
         others: Vec<usize>,
+        /// Where it comes to a halt.
+        stuck: Stuck,
     },
     /// There may be an order; none was found with the work allowed.
     #[error("none was found after {steps} tries")]
@@ -107,7 +114,7 @@ pub fn repair(order: &Order, questions: &[Question<'_>]) -> Result<Vec<AddedEdge
     let all = asked(&broken);
     let sequence = match sequence(order, &all) {
         Found::Sequence(sequence) => sequence,
-        Found::None => return Err(culprit(order, questions, &broken)),
+        Found::None { done } => return Err(culprit(order, questions, &broken, &done)),
         Found::GaveUp { steps } => {
             let question = broken.first().copied().unwrap_or_default();
             return Err(Hopeless { question, why: Why::GaveUp { steps } });
@@ -136,16 +143,17 @@ fn possible(question: &Question<'_>) -> Result<(), Why> {
     if harm > scale.room { Err(Why::End { value: scale.value(harm) }) } else { Ok(()) }
 }
 
-/// The question to name when no sequence keeps all of the broken ones.
-fn culprit(order: &Order, questions: &[Question<'_>], broken: &[usize]) -> Hopeless {
-    let alone = |&question: &usize| matches!(sequence(order, &[questions[question]]), Found::None);
-    match broken.iter().copied().find(alone) {
-        Some(question) => Hopeless { question, why: Why::OnTheWay },
-        None => {
-            let others = broken.iter().skip(1).copied().collect();
-            Hopeless { question: broken.first().copied().unwrap_or_default(), why: Why::Conflict { others } }
+/// The question to name when no sequence keeps all of the broken ones. `done`: how far it goes with all of them.
+fn culprit(order: &Order, questions: &[Question<'_>], broken: &[usize], done: &[u32]) -> Hopeless {
+    for &question in broken {
+        if let Found::None { done } = sequence(order, &[questions[question]]) {
+            let stuck = Stuck::of(order, questions, (&[question], broken), &done);
+            return Hopeless { question, why: Why::OnTheWay { stuck } };
         }
     }
+    let others = broken.iter().skip(1).copied().collect();
+    let stuck = Stuck::of(order, questions, (broken, broken), done);
+    Hopeless { question: broken.first().copied().unwrap_or_default(), why: Why::Conflict { others, stuck } }
 }
 
 /// Leaves out edges without which all questions hold too, last ones first, as long as it costs little.

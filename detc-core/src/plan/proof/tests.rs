@@ -21,6 +21,14 @@ impl Case {
         Question { base: self.base, effects: &self.effects, bound: self.bound }
     }
 
+    /// Makes the bound looser by so much.
+    pub(super) fn loosen(&mut self, by: i64) {
+        self.bound = match self.bound {
+            InvariantBound::AtLeast(least) => InvariantBound::AtLeast(least - by),
+            InvariantBound::AtMost(most) => InvariantBound::AtMost(most + by),
+        };
+    }
+
     /// The value in the state of these started and ended actions, one bit an action; none for a state that is not
     /// closed.
     pub(super) fn value(&self, started: u32, ended: u32) -> Option<i64> {

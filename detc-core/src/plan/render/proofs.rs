@@ -5,16 +5,13 @@ use std::fmt::Write as _;
 use super::entry::Writer;
 use super::grouped;
 use super::text::Paint;
-use crate::model::{Invariant, InvariantBound, Measure};
+use crate::model::{Invariant, Measure};
 use crate::plan::{Plan, Proved};
 
 pub(super) fn proofs(writer: &mut Writer<'_>) {
     let plan = writer.lookup.plan;
     for (index, proved) in plan.proofs.iter().enumerate() {
-        let bound = match proved.invariant.bound {
-            InvariantBound::AtLeast(bound) => format!("at least {bound}"),
-            InvariantBound::AtMost(bound) => format!("at most {bound}"),
-        };
+        let bound = proved.invariant.bound;
         let (name, now) = (&proved.invariant.name, proved.base);
         let line = if !proved.holds {
             let story = plan.story(proved);

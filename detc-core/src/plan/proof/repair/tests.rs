@@ -68,6 +68,24 @@ impl Plan {
                 }))
     }
 
+    /// That what is said to help does, and the least of it; and that whoever is said to wait does so for a reason.
+    #[track_caller]
+    fn check_stuck(&self, stuck: &Stuck, is_asked: &dyn Fn(usize) -> bool) {
+        let with = |help: &Loosened, by: i64| {
+            let mut plan = self.clone();
+            plan.0[help.question].loosen(by);
+            plan
+        };
+        for help in &stuck.helps {
+            assert!(with(help, help.by).has_sequence(0), "{help:?} does not help");
+            assert!(!with(help, help.by - 1).has_sequence(0), "less than {help:?} helps");
+        }
+        assert!(!stuck.circle.is_empty(), "{self:?}");
+        for wait in &stuck.circle {
+            assert!(wait.question.is_none_or(is_asked), "{wait:?}");
+        }
+    }
+
     /// How many states it can be in.
     fn states(&self) -> u32 {
         let sets = 0..1_u32 << self.actions();
@@ -142,8 +160,12 @@ proptest! {
                         prop_assert_eq!(case.value(all, all), Some(value));
                         prop_assert!(case.breaks(value));
                     }
-                    Why::OnTheWay => prop_assert!(!plan.only(question).has_sequence(0)),
-                    Why::Conflict { others } => {
+                    Why::OnTheWay { stuck } => {
+                        prop_assert!(!plan.only(question).has_sequence(0));
+                        plan.check_stuck(&stuck, &|place| place == question);
+                    }
+                    Why::Conflict { others, stuck } => {
+                        plan.check_stuck(&stuck, &|place| place == question || others.contains(&place));
                         prop_assert!(!others.is_empty());
                         prop_assert!(!plan.has_sequence(0));
                         prop_assert!((0..plan.0.len()).all(|question| plan.only(question).has_sequence(0)));
@@ -216,7 +238,9 @@ fn two_that_must_swap_places_are_hopeless() {
     let first = [Effect { action: 0, start: 0, end: -4 }, Effect { action: 1, start: 4, end: 0 }];
     let second = [Effect { action: 1, start: 0, end: -4 }, Effect { action: 0, start: 4, end: 0 }];
     let ask = |effects| Question { base: 8, effects, bound: InvariantBound::AtMost(8) };
-    let expected = "no order can keep invariant 0: no order keeps it and the others at [1] too";
+    let expected = "no order can keep invariant 0: no order keeps it and the others at [1] too: in a circle, \
+                    0 waits for 1 (invariant 1), 1 waits for 0 (invariant 0); it could be done with at most 12 in \
+                    invariant 0, or at most 12 in invariant 1";
     check(2, &[], &[ask(&first), ask(&second)], expected);
     let room = Question { base: 4, ..ask(&second) };
     check(2, &[], &[ask(&first), room], "0 before 1");
@@ -231,5 +255,91 @@ fn what_is_broken_before_or_after_is_said_to_be() {
     check(1, &[], &[question], "no order can keep invariant 0: it is broken before the plan begins, with 9");
     let effects = [Effect { action: 0, start: 2, end: -2 }];
     let question = Question { base: 5, effects: &effects, bound: InvariantBound::AtMost(6) };
-    check(1, &[], &[question], "no order can keep invariant 0: whatever the order, it is broken on the way");
+    let expected = "no order can keep invariant 0: whatever the order, it is broken on the way: action 0 fits nowhere; it \
+                    could be done with at most 7 in invariant 0";
+    check(1, &[], &[question], expected);
+}
+
+/// Moves of one unit each, `from` and `to` as given: taken away first, then made, while at most one may be away.
+fn moves(
+    actions: &[(u32, u32)],
+    hosts: u32,
+    full: &[bool],
+) -> (Vec<(u32, u32)>, Vec<(i64, InvariantBound, Vec<Effect>)>) {
+    let mut asked: Vec<(i64, InvariantBound, Vec<Effect>)> = (0..hosts)
+        .map(|host| (i64::from(full[host as usize]), InvariantBound::AtMost(1), Vec::new()))
+        .collect();
+    let mut edges = Vec::new();
+    let all = actions.len() as i64;
+    asked.push((all, InvariantBound::AtLeast(all - 1), Vec::new()));
+    for (&(from, to), place) in actions.iter().zip(0_u32..) {
+        let (away, back) = (2 * place, 2 * place + 1);
+        edges.push((away, back));
+        asked[from as usize].2.push(Effect { action: away, start: 0, end: -1 });
+        asked[to as usize].2.push(Effect { action: back, start: 1, end: 0 });
+        asked[hosts as usize]
+            .2
+            .extend([Effect { action: away, start: -1, end: 0 }, Effect { action: back, start: 0, end: 1 }]);
+    }
+    (edges, asked)
+}
+
+fn ask(asked: &[(i64, InvariantBound, Vec<Effect>)]) -> Vec<Question<'_>> {
+    asked.iter().map(|(base, bound, effects)| Question { base: *base, effects, bound: *bound }).collect()
+}
+
+/// Numbers in an order that is none.
+fn mixed(count: u32) -> Vec<u32> {
+    let mut all: Vec<u32> = (0..count).collect();
+    all.sort_by_key(|&number| (number.wrapping_mul(2_654_435_761) >> 7, number));
+    all
+}
+
+#[test]
+fn a_chain_of_moves_into_full_places_is_ordered_from_its_free_end() {
+    for count in [10, 100, 1_000] {
+        for hosts in [(0..=count).collect::<Vec<u32>>(), (0..=count).rev().collect(), mixed(count + 1)] {
+            let chain: Vec<(u32, u32)> = hosts.windows(2).map(|pair| (pair[0], pair[1])).collect();
+            let mut full = vec![true; hosts.len()];
+            full[*hosts.last().unwrap() as usize] = false;
+            let (edges, asked) = moves(&chain, count + 1, &full);
+            let order = Order::new(2 * count, &edges).unwrap();
+            let added = repair(&order, &ask(&asked)).unwrap_or_else(|why| panic!("{count}: {why}"));
+            // Each but the last is taken away when the one that is in its way is back.
+            assert_eq!(added.len() as u32, count - 1);
+            assert!(added.iter().all(|edge| edge.before % 2 == 1 && edge.after % 2 == 0), "{added:?}");
+        }
+    }
+}
+
+#[test]
+fn several_chains_over_full_places_are_ordered_together() {
+    const CHAINS: u32 = 10;
+    const LENGTH: u32 = 20;
+    let hosts = mixed(CHAINS * (LENGTH + 1));
+    let chains: Vec<&[u32]> = hosts.chunks(LENGTH as usize + 1).collect();
+    let all: Vec<(u32, u32)> =
+        chains.iter().flat_map(|chain| chain.windows(2).map(|pair| (pair[0], pair[1]))).collect();
+    let mut full = vec![true; hosts.len()];
+    chains.iter().for_each(|chain| full[*chain.last().unwrap() as usize] = false);
+    let (edges, asked) = moves(&all, hosts.len() as u32, &full);
+    let order = Order::new(2 * all.len() as u32, &edges).unwrap();
+    let added = repair(&order, &ask(&asked)).unwrap_or_else(|why| panic!("{why}"));
+    assert!(!added.is_empty());
+}
+
+#[test]
+fn a_swap_in_a_circle_is_told_with_its_members_and_with_what_would_help() {
+    // Three in a circle of full places, and a chain with a free end beside them.
+    let actions = [(0, 1), (1, 2), (2, 0), (3, 4)];
+    let (edges, asked) = moves(&actions, 5, &[true, true, true, true, false]);
+    let order = Order::new(8, &edges).unwrap();
+    let Err(Hopeless { why: Why::Conflict { stuck, .. }, .. }) = repair(&order, &ask(&asked)) else {
+        panic!("no order can do that");
+    };
+    assert_eq!(
+        stuck.to_string(),
+        "in a circle, 0 waits for 2 (invariant 1), 2 waits for 4 (invariant 2), 4 waits for 0 (invariant 0); it could be done \
+         with at most 2 in invariant 0, or at most 2 in invariant 1, or at most 2 in invariant 2, or at least 2 in invariant 5"
+    );
 }
