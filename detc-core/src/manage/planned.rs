@@ -89,6 +89,8 @@ impl Manager {
         self.keep_secrets(&desired, &vault);
         let looks = self.looks(&desired, &vault)?;
         let mut around = self.surroundings(&desired, vault.clone());
+        // What it is made from, and is to be compared with when it is applied.
+        around.recorded = recorded.clone();
         let needed: BTreeSet<HostName> = looks.0.iter().filter_map(|look| look.host.clone()).collect();
         around.hosts = self.connect(&desired.hosts, &needed).await;
         let around = Arc::new(around);

@@ -175,6 +175,7 @@ impl Manager {
         drop(work);
         let len = if was_stale { usize::MAX } else { plan.actions.len() };
         self.refresh(len, || plan.touched()).await?;
+        self.stale.store(false, Ordering::SeqCst);
         if report.outcome != Outcome::Interrupted {
             self.look_again(&plan, again, removed, &mut report).await?;
         }

@@ -137,7 +137,12 @@ impl Manager {
             Observation::Present(present) => {
                 (health, detail) = (present.health, present.detail.clone());
                 uncompared.clone_from(&present.uncompared);
-                let body = self.body(id)?.expect("invariant: it is recorded");
+                // A run of this manager may have removed it since it was looked at.
+                let Some(body) = self.body(id)? else {
+                    let (state, health) = (StatusState::Absent, Health::None);
+                    let detail = Some("it was removed meanwhile".to_owned());
+                    return Ok(ResourceStatus { resource: id.clone(), state, health, detail, uncompared });
+                };
                 let token = body.triggers.as_deref();
                 let spec = with_theirs(&body.spec, present, body.extra.as_deref());
                 let body = RecordBody { spec: spec.into_owned(), ..body.clone() };

@@ -75,11 +75,11 @@ impl Desired {
         }
     }
 
-    /// That no two resources were called the same before.
-    pub(super) fn check_renames(&self) -> Vec<InvalidState> {
+    /// That no two of these resources were called the same before.
+    pub(super) fn check_renames(&self, renamed: impl Iterator<Item = usize>) -> Vec<InvalidState> {
         let mut now: Map<&ResourceId, &ResourceId> = Map::default();
         let mut errors = Vec::new();
-        for resource in self.resources.values() {
+        for resource in renamed.map(|index| &self.resources[index]) {
             let Some(old) = resource.given_extra().and_then(|extra| extra.renamed_from.as_ref()) else {
                 continue;
             };
