@@ -146,9 +146,9 @@ fn site() -> Arc<Site> {
     Arc::new(Site { door: Door::open(), has_begun, is_made })
 }
 
-async fn manager(store: &Arc<Slow>, site: &Arc<Site>) -> Arc<Manager> {
+async fn manager(store: &Arc<Slow>, site: &Arc<Site>) -> Manager {
     let registry = Registry::new().with_resource::<Long>().with_backend(site.clone());
-    Arc::new(Manager::open(store.clone(), registry, ManagerOptions::default()).await.unwrap())
+    Manager::open(store.clone(), registry, ManagerOptions::default()).await.unwrap()
 }
 
 fn value(input: u8) -> Desired {
@@ -166,23 +166,22 @@ async fn what_was_read_beside_a_run_is_not_taken_for_newer_than_what_the_run_has
     let manager = manager(&store, &site).await;
     let planned = manager.plan(&value(1)).await.unwrap();
     store.records.set(false);
-    let applying = tokio::spawn({
-        let manager = manager.clone();
-        async move { manager.apply(planned).await }
-    });
-    a_while().await;
-    store.answers.set(false);
-    let looking = tokio::spawn({
-        let manager = manager.clone();
-        async move { manager.status(None, &mut unseen()).await }
-    });
-    a_while().await;
-    // The answer of before is on its way, and the run comes to its end.
-    store.records.set(true);
-    a_while().await;
-    store.answers.set(true);
-    assert!(applying.await.unwrap().unwrap().into_result().is_ok());
-    looking.await.unwrap().unwrap();
+    let looking = async {
+        a_while().await;
+        store.answers.set(false);
+        manager.status(None, &mut unseen()).await
+    };
+    let meanwhile = async {
+        a_while().await;
+        a_while().await;
+        // The answer of before is on its way, and the run comes to its end.
+        store.records.set(true);
+        a_while().await;
+        store.answers.set(true);
+    };
+    let (applied, looked, ()) = tokio::join!(manager.apply(planned), looking, meanwhile);
+    assert!(applied.unwrap().into_result().is_ok());
+    looked.unwrap();
     let again = manager.plan(&value(1)).await.unwrap();
     assert!(again.plan.is_settled(), "{}", again.plan);
 }
@@ -195,18 +194,17 @@ async fn what_is_in_flight_when_the_store_fails_comes_to_its_end() {
     let desired = value(1).with(DesiredResource::new("l", &Long {}));
     let planned = manager.plan(&desired).await.unwrap();
     store.records.set(false);
-    let applying = tokio::spawn({
-        let manager = manager.clone();
-        async move { manager.apply(planned).await }
-    });
-    a_while().await;
-    assert!(site.has_begun.load(Ordering::Relaxed));
-    // What is recorded of the value finds no room.
-    store.is_full.store(true, Ordering::Relaxed);
-    store.records.set(true);
-    a_while().await;
-    site.door.set(true);
-    let error = applying.await.unwrap().unwrap_err();
+    let meanwhile = async {
+        a_while().await;
+        assert!(site.has_begun.load(Ordering::Relaxed));
+        // What is recorded of the value finds no room.
+        store.is_full.store(true, Ordering::Relaxed);
+        store.records.set(true);
+        a_while().await;
+        site.door.set(true);
+    };
+    let (applied, ()) = tokio::join!(manager.apply(planned), meanwhile);
+    let error = applied.unwrap_err();
     assert!(matches!(error, ManageError::Store(StoreError::Full { .. })), "{error}");
     assert!(site.is_made.load(Ordering::Relaxed));
 }
@@ -217,17 +215,17 @@ async fn nothing_of_a_run_is_given_up_or_settled_while_it_goes_on_nor_when_it_ha
     let manager = manager(&store, &site).await;
     let planned = manager.plan(&value(1)).await.unwrap();
     store.records.set(false);
-    let applying = tokio::spawn({
-        let manager = manager.clone();
-        async move { manager.apply(planned).await }
-    });
-    a_while().await;
-    let head = manager.interrupted().await.unwrap().expect("it is open while it goes on");
-    let settlement = Settlement::NotDone("value/v".parse().unwrap());
-    assert!(matches!(manager.give_up(head.clone(), "no").await, Err(ManageError::Busy)));
-    assert!(matches!(manager.settle(&settlement).await, Err(ManageError::Busy)));
-    store.records.set(true);
-    assert!(applying.await.unwrap().unwrap().into_result().is_ok());
+    let meanwhile = async {
+        a_while().await;
+        let head = manager.interrupted().await.unwrap().expect("it is open while it goes on");
+        let settlement = Settlement::NotDone("value/v".parse().unwrap());
+        assert!(matches!(manager.give_up(head.clone(), "no").await, Err(ManageError::Busy)));
+        assert!(matches!(manager.settle(&settlement).await, Err(ManageError::Busy)));
+        store.records.set(true);
+        head
+    };
+    let (applied, head) = tokio::join!(manager.apply(planned), meanwhile);
+    assert!(applied.unwrap().into_result().is_ok());
     for ended in [
         manager.give_up(head.clone(), "no").await.unwrap(),
         manager.resume(head, None, unseen(), StopHandle::new()).await.unwrap(),
