@@ -22,6 +22,7 @@ mod path;
 mod record;
 mod reference;
 pub mod secret;
+pub(crate) mod state;
 mod topology;
 pub(crate) mod words;
 
@@ -38,6 +39,7 @@ pub use observation::{Health, Observation, Present};
 pub use path::{FieldPath, InvalidPath};
 pub use record::{Record, RecordBody, RecordError, Recorded};
 pub use reference::{Reference, collect_references, substitute};
+pub use state::{Member, Predicate, Standing, State};
 pub(crate) use topology::Adjacency;
 pub use topology::{Cycle, Edge, EdgeKind, Topology, declared_edges};
 

@@ -13,7 +13,7 @@ use crate::model::secret::{Vault, has_mark};
 use crate::model::{
     Desired, DesiredResource, Doc, HostName, Observation, RecordBody, Reference, ResourceId, substitute,
 };
-use crate::plan::{self, Observed, Plan, PlanInput, Selection};
+use crate::plan::{self, BrokenInvariant, Observed, Plan, PlanInput, Selection};
 use crate::resource::ObservedBy;
 
 /// A plan with what is needed to apply it.
@@ -34,9 +34,11 @@ impl Planned {
 
 /// Why a plan that could break an invariant is refused.
 pub(super) fn broken(plan: &Plan) -> Option<ManageError> {
-    let broken = plan.broken()?;
-    let (name, story) = (broken.invariant.name.clone(), plan.story(broken));
-    Some(ManageError::Broken { name, story })
+    plan.broken().map(refused)
+}
+
+fn refused(BrokenInvariant { name, story, .. }: BrokenInvariant) -> ManageError {
+    ManageError::Broken { name, story }
 }
 
 /// An action of a saved plan that was derived from what is no longer so.
@@ -104,7 +106,7 @@ impl Manager {
             key: &self.key,
         };
         let plan = plan::build(&input, &mut vault.lock().unwrap_or_else(PoisonError::into_inner))?;
-        let plan = Arc::new(plan.select(selection)?);
+        let plan = Arc::new(plan.select_of(selection, &input)?);
         plan::check_swept(&plan, &desired, &recorded, &self.registry)?;
         let around = Arc::try_unwrap(around).unwrap_or_else(|shared| (*shared).clone());
         Ok(Planned { plan, around })
@@ -158,6 +160,16 @@ impl Manager {
             let extra = action.recording.as_ref().and_then(|recording| recording.extra.clone());
             looks.push(Look { id: id.clone(), host, spec, extra, base });
         }
+        if !self.registry.predicates().is_empty() {
+            // What is not touched counts as well, as it is now.
+            let looked_at: BTreeSet<ResourceId> = looks.iter().map(|look| look.id.clone()).collect();
+            for id in recorded.keys().filter(|id| !looked_at.contains(*id) && !observed.contains_key(*id)) {
+                if let Sight::Look(look) = self.sight(given, id, &vault)? {
+                    needed.extend(look.host.clone());
+                    looks.push(look);
+                }
+            }
+        }
         check_complete(&plan, &around)?;
         around.hosts = self.connect(&plan.hosts, &needed).await;
         around.state_dirs = self.state_dirs(&plan.hosts);
@@ -188,8 +200,21 @@ impl Manager {
         if !stale.is_empty() {
             return Err(ManageError::Stale(stale));
         }
+        self.ask_again(&plan, &observed)?;
         let around = Arc::try_unwrap(around).unwrap_or_else(|shared| (*shared).clone());
         Ok(Planned { plan: Arc::new(plan), around })
+    }
+
+    /// Asks the predicates of this program of a saved plan, from what there is now.
+    fn ask_again(&self, plan: &Plan, observed: &Observed) -> Result<(), ManageError> {
+        let known =
+            |name: &String| self.registry.predicates().iter().any(|predicate| predicate.name() == name);
+        if let Some(found) = plan.examined.iter().find(|found| !known(&found.name)) {
+            let story = "this program has no such predicate, so that it can not be asked again".to_owned();
+            return Err(ManageError::Broken { name: found.name.clone(), story });
+        }
+        let examined = plan::examine(plan, (&self.recorded(), observed), &self.registry)?;
+        plan.refuted(&examined).map_or(Ok(()), |broken| Err(refused(broken)))
     }
 
     /// Whether a saved plan can be applied only with the desired state: it has sensitive values or file contents, which are

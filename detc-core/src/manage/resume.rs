@@ -132,7 +132,7 @@ impl Manager {
             return self.give_up(head, &why).await;
         }
         // What has fallen over since may be what an invariant counts on: the rest is proven anew, from what is there.
-        if desired.is_some() && !plan.proofs.is_empty() {
+        if desired.is_some() && !(plan.proofs.is_empty() && plan.examined.is_empty()) {
             return self.give_up(head, "it was proven for the world as it was then").await;
         }
         let started: Vec<u32> = started.into_iter().collect();
