@@ -22,6 +22,7 @@ mod path;
 mod record;
 mod reference;
 pub mod secret;
+pub(crate) mod state;
 mod topology;
 pub(crate) mod words;
 
@@ -39,6 +40,7 @@ pub use path::{FieldPath, InvalidPath};
 pub use record::{Record, RecordBody, RecordError, Recorded};
 pub(crate) use reference::check_nesting;
 pub use reference::{NESTED_MAX, Reference, collect_references, substitute};
+pub use state::{Member, Predicate, Standing, State};
 pub(crate) use topology::{Adjacency, shortest_loop};
 pub use topology::{Cycle, Edge, EdgeKind, Topology, declared_edges};
 

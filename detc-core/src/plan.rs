@@ -20,6 +20,7 @@ use crate::model::{Digest, Doc, Extra, FieldPath, HostName, HostSpec, RecordErro
 
 mod build;
 mod decide;
+mod explore;
 pub mod file;
 mod keep;
 mod order;
@@ -37,7 +38,9 @@ mod texts;
 
 pub use build::{Observed, PlanInput, build};
 pub(crate) use decide::basis;
-pub use keep::{Counterexample, Proved};
+pub use explore::Count;
+pub(crate) use keep::examine;
+pub use keep::{BrokenInvariant, Counterexample, Drawn, Examined, Proved, Refuted};
 pub use planner::{Planner, PlannerError};
 pub use select::{Pattern, Selection};
 pub(crate) use sweep::check_swept;
@@ -62,6 +65,9 @@ pub struct Plan {
     /// For each invariant the worst that can happen to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub proofs: Vec<Proved>,
+    /// What was found of each predicate of the program.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub examined: Vec<Examined>,
     /// Order that was added so that an invariant holds: before, after, which of `proofs`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ordered: Vec<(u32, u32, u32)>,

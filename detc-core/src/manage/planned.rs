@@ -13,7 +13,7 @@ use crate::model::secret::{Vault, has_mark};
 use crate::model::{
     Desired, DesiredResource, Doc, HostName, Observation, RecordBody, Reference, ResourceId, substitute,
 };
-use crate::plan::{self, Observed, Plan, PlanInput, Selection};
+use crate::plan::{self, BrokenInvariant, Observed, Plan, PlanInput, Selection};
 use crate::resource::ObservedBy;
 
 /// A plan with what is needed to apply it.
@@ -34,9 +34,11 @@ impl Planned {
 
 /// Why a plan that could break an invariant is refused.
 pub(super) fn broken(plan: &Plan) -> Option<ManageError> {
-    let broken = plan.broken()?;
-    let (name, story) = (broken.invariant.name.clone(), plan.story(broken));
-    Some(ManageError::Broken { name, story })
+    plan.broken().map(refused)
+}
+
+pub(super) fn refused(BrokenInvariant { name, story, .. }: BrokenInvariant) -> ManageError {
+    ManageError::Broken { name, story }
 }
 
 /// An action of a saved plan that was derived from what is no longer so.
@@ -106,7 +108,7 @@ impl Manager {
             key: &self.key,
         };
         let plan = plan::build(&input, &mut vault.lock().unwrap_or_else(PoisonError::into_inner))?;
-        let plan = Arc::new(plan.select(selection)?);
+        let plan = Arc::new(plan.select_of(selection, &input)?);
         plan::check_swept(&plan, &desired, &recorded, &self.registry)?;
         let around = Arc::try_unwrap(around).unwrap_or_else(|shared| (*shared).clone());
         Ok(Planned { plan, around })

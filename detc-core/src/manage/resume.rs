@@ -137,7 +137,7 @@ impl Manager {
             return self.end_given_up(head, &why).await;
         }
         // What has fallen over since may be what an invariant counts on: the rest is proven anew, from what is there.
-        if !plan.proofs.is_empty() {
+        if !(plan.proofs.is_empty() && plan.examined.is_empty()) {
             return self.end_given_up(head, "it was proven for the world as it was then").await;
         }
         let started: Vec<u32> = started.into_iter().collect();

@@ -93,9 +93,11 @@ pub(super) fn finish(steps: Steps, input: &PlanInput<'_>) -> Result<Plan, PlanEr
         left_out: 0,
         actions,
         proofs: Vec::new(),
+        examined: Vec::new(),
         ordered: Vec::new(),
     };
     super::keep::add_proofs(&mut plan, input)?;
+    plan.examined = super::examine(&plan, (input.recorded, input.observed), input.registry)?;
     plan.seal();
     Ok(plan)
 }

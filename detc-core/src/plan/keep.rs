@@ -16,7 +16,11 @@ use super::{Plan, PlanError, PlanInput, PlannedAction};
 use crate::model::{Invariant, InvariantBound};
 
 mod effects;
+mod examine;
 mod hopeless;
+
+pub(crate) use self::examine::examine;
+pub use self::examine::{Drawn, Examined, Refuted};
 
 /// An invariant, and the worst that can happen to it while a plan runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,17 +58,50 @@ pub struct Counterexample {
     pub value: i64,
 }
 
+/// What a plan could break, so that it is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BrokenInvariant {
+    /// The invariant, or the predicate.
+    pub name: String,
+    /// How, in words.
+    pub story: String,
+}
+
 impl Plan {
-    /// The first invariant that this plan could break.
-    pub fn broken(&self) -> Option<&Proved> {
-        self.proofs.iter().find(|proved| !proved.holds)
+    /// The first invariant or predicate that this plan could break.
+    pub fn broken(&self) -> Option<BrokenInvariant> {
+        let proved = self.proofs.iter().find(|proved| !proved.holds);
+        let proved = proved
+            .map(|proved| BrokenInvariant { name: proved.invariant.name.clone(), story: self.story(proved) });
+        proved.or_else(|| self.refuted(&self.examined))
+    }
+
+    /// The first predicate of these that this plan could break.
+    pub(crate) fn refuted(&self, examined: &[Examined]) -> Option<BrokenInvariant> {
+        let found = examined.iter().find(|found| !found.holds)?;
+        Some(BrokenInvariant { name: found.name.clone(), story: self.story_of(found) })
     }
 
     /// A counter-example in words.
     pub fn story(&self, proved: &Proved) -> String {
         let Some(found) = &proved.counterexample else { return String::new() };
-        let (ended, open): (Vec<u32>, Vec<u32>) =
-            found.started.iter().partition(|action| found.ended.contains(action));
+        let hopeless =
+            proved.hopeless.as_ref().map(|why| format!("; no order helps: {why}")).unwrap_or_default();
+        format!("{}, it is {}{hopeless}", self.moment(&found.started, &found.ended), found.value)
+    }
+
+    /// The same of a predicate.
+    pub fn story_of(&self, examined: &Examined) -> String {
+        match &examined.counterexample {
+            Some(found) => format!("{}, {}", self.moment(&found.started, &found.ended), found.why),
+            None => "it does not hold in some state of the whole plan".to_owned(),
+        }
+    }
+
+    /// What has started and what has ended, in words.
+    fn moment(&self, started: &[u32], ended: &[u32]) -> String {
+        let (ended, open): (Vec<u32>, Vec<u32>) = started.iter().partition(|action| ended.contains(action));
         let named = |actions: &[u32]| {
             const SHOWN_MAX: usize = 5;
             let mut ids: Vec<String> =
@@ -81,9 +118,7 @@ impl Plan {
         if !ended.is_empty() {
             parts.push(format!("{} had ended", named(&ended)));
         }
-        let hopeless =
-            proved.hopeless.as_ref().map(|why| format!("; no order helps: {why}")).unwrap_or_default();
-        format!("when {}, it is {}{hopeless}", parts.join(" and "), found.value)
+        format!("when {}", parts.join(" and "))
     }
 
     /// The same plan, proven for the records and the world of `input`.

@@ -47,6 +47,9 @@ impl Plan {
         if !self.proofs.is_empty() {
             hasher.part_with(|out| write_json(&(&self.proofs, &self.ordered), out));
         }
+        if !self.examined.is_empty() {
+            hasher.part_with(|out| write_json(&self.examined, out));
+        }
         hasher.finish()
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 use std::str::FromStr;
 
-use super::{Plan, PlanError};
+use super::{Plan, PlanError, PlanInput, Refuted};
 use crate::model::ResourceId;
 
 /// Which part of a plan to keep.
@@ -106,6 +106,19 @@ impl Plan {
         Ok(self.keep(&kept, selection))
     }
 
+    /// The same of a plan that was built from `input`, whose predicates are asked again.
+    ///
+    /// # Errors
+    /// When a pattern matches no resource that changes.
+    pub(crate) fn select_of(self, selection: &Selection, input: &PlanInput<'_>) -> Result<Self, PlanError> {
+        let (whole, mut part) = (self.actions.len(), self.select(selection)?);
+        if part.actions.len() < whole && !part.examined.is_empty() {
+            part.examined = super::examine(&part, (input.recorded, input.observed), input.registry)?;
+            part.seal();
+        }
+        Ok(part)
+    }
+
     /// Marks everything that a marked action comes after, and the other half of a replacement.
     fn close_over_needs(&self, kept: &mut [bool]) {
         loop {
@@ -196,6 +209,16 @@ impl Plan {
                 let stays = kept[*action as usize];
                 *action = action_number[*action as usize];
                 stays
+            });
+        }
+        // What is reached by a part is reached by the whole: what held of that holds. A way to break it may be gone, and is
+        // looked for again where the plan is to be applied.
+        for found in &mut self.examined {
+            found.counterexample = found.counterexample.take().and_then(|refuted| {
+                let part = |actions: &[u32]| -> Option<Vec<u32>> {
+                    actions.iter().map(|&at| kept[at as usize].then(|| action_number[at as usize])).collect()
+                };
+                Some(Refuted { started: part(&refuted.started)?, ended: part(&refuted.ended)?, ..refuted })
             });
         }
         self.ordered.retain(|(before, after, _)| kept[*before as usize] && kept[*after as usize]);

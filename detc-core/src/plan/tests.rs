@@ -13,5 +13,6 @@ mod laws;
 mod moves;
 mod order;
 mod partial;
+mod predicates;
 mod text;
 mod waits;

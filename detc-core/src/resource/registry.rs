@@ -10,7 +10,7 @@ use super::erased::Typed;
 use super::value::ValueKind;
 use super::{Kind, Resource};
 use crate::backend::{Backends, Host, HostError};
-use crate::model::{HostName, HostSpec};
+use crate::model::{HostName, HostSpec, Predicate};
 
 /// Makes hosts of one sort from their specs.
 #[async_trait]
@@ -37,6 +37,7 @@ pub struct Registry {
     kinds: BTreeMap<&'static str, Arc<dyn Kind>>,
     connectors: BTreeMap<&'static str, Arc<dyn Connector>>,
     backends: Backends,
+    predicates: Vec<Predicate>,
 }
 
 impl Registry {
@@ -85,6 +86,23 @@ impl Registry {
         self
     }
 
+    /// Adds what must hold of every state of every plan, beside the invariants of the desired state.
+    ///
+    /// # Panics
+    /// When a predicate of that name is there already: nobody could tell which one is broken.
+    #[must_use]
+    pub fn with_predicate(mut self, predicate: Predicate) -> Self {
+        let is_new = self.predicates.iter().all(|known| known.name() != predicate.name());
+        assert!(is_new, "the predicate `{}` is registered twice", predicate.name());
+        self.predicates.push(predicate);
+        self
+    }
+
+    /// The predicates, in the order in which they were added.
+    pub fn predicates(&self) -> &[Predicate] {
+        &self.predicates
+    }
+
     /// The program's own backends.
     pub fn backends(&self) -> &Backends {
         &self.backends
@@ -117,6 +135,7 @@ impl Debug for Registry {
             .field("kinds", &self.kinds.keys())
             .field("connectors", &self.connectors.keys())
             .field("backends", &self.backends)
+            .field("predicates", &self.predicates)
             .finish()
     }
 }

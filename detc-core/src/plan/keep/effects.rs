@@ -15,7 +15,7 @@ use crate::model::{
     DesiredResource, Doc, FieldPath, Health, HostName, Invariant, InvariantBound, Map, Measure, Observation,
     Record, ResourceId,
 };
-use crate::resource::ChangeEffect;
+use crate::resource::{ChangeEffect, Registry};
 
 /// The invariants of a desired state, by the kinds that they are about.
 pub(super) struct Invariants<'a> {
@@ -164,16 +164,20 @@ fn effect(
     (before, after): (i64, i64),
     input: &PlanInput<'_>,
 ) -> (i64, i64) {
-    let effect = input.registry.kind(id.kind()).map(|kind| kind.facts().traits.change).unwrap_or_default();
-    let interrupted = effect == ChangeEffect::Restart
-        && matches!(action.verb, Verb::Restart | Verb::Adopt)
-        && matches!(invariant.measure, Measure::Available(_));
+    let interrupted =
+        is_interrupted(action, id, input.registry) && matches!(invariant.measure, Measure::Available(_));
     let between = match invariant.bound {
         InvariantBound::AtLeast(_) if interrupted => before.min(after).min(0),
         InvariantBound::AtLeast(_) => before.min(after),
         InvariantBound::AtMost(_) => before.max(after),
     };
     (between.saturating_sub(before), after.saturating_sub(between))
+}
+
+/// Whether what there is takes no part while the action goes on.
+pub(super) fn is_interrupted(action: &PlannedAction, id: &ResourceId, registry: &Registry) -> bool {
+    let effect = registry.kind(id.kind()).map(|kind| kind.facts().traits.change).unwrap_or_default();
+    effect == ChangeEffect::Restart && matches!(action.verb, Verb::Restart | Verb::Adopt)
 }
 
 impl<'a> Counted<'a> {

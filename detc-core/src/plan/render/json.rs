@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::Lookup;
 use crate::diff::{Cause, Change, ChangeKind, shown};
 use crate::model::{Doc, ResourceId};
-use crate::plan::{Plan, PlannedAction, Proved, Verb};
+use crate::plan::{Examined, Plan, PlannedAction, Proved, Verb};
 
 /// Writes `plan` for programs. `kept` are the ids of resources that are kept as they are, where they are to be listed;
 /// the plan itself knows only how many there are.
@@ -48,7 +48,10 @@ impl Serialize for Whole<'_> {
         map.serialize_entry("actions", &Listed(|| actions.clone()))?;
         map.serialize_entry(
             "proof",
-            &Listed(|| plan.proofs.iter().map(|proved| ProofJson { plan, proved })),
+            &Listed(|| {
+                let sums = plan.proofs.iter().map(|proved| Found::Sum(ProofJson { plan, proved }));
+                sums.chain(plan.examined.iter().map(|found| Found::States(examined(plan, found))))
+            }),
         )?;
         map.end()
     }
@@ -239,11 +242,10 @@ struct ProofJson<'a> {
 impl Serialize for ProofJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (plan, proved) = (self.plan, self.proved);
-        let ids = |actions: &[u32]| actions.iter().map(|action| plan.action_id(*action)).collect::<Vec<_>>();
         let counterexample = proved.counterexample.as_ref().map(|found| {
             json!({
-                "started": ids(&found.started),
-                "ended": ids(&found.ended),
+                "started": ids(plan, &found.started),
+                "ended": ids(plan, &found.ended),
                 "value": found.value,
                 "story": plan.story(proved),
             })
@@ -259,6 +261,50 @@ impl Serialize for ProofJson<'_> {
         map.serialize_entry("counterexample", &counterexample)?;
         map.end()
     }
+}
+
+/// What was proven of an invariant, or found of a predicate.
+enum Found<'a> {
+    Sum(ProofJson<'a>),
+    States(Value),
+}
+
+impl Serialize for Found<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Sum(proof) => proof.serialize(serializer),
+            Self::States(found) => found.serialize(serializer),
+        }
+    }
+}
+
+fn ids(plan: &Plan, actions: &[u32]) -> Vec<String> {
+    actions.iter().map(|action| plan.action_id(*action)).collect()
+}
+
+/// What was found of a predicate. It has no number: what is one of a sum is null here.
+fn examined(plan: &Plan, found: &Examined) -> Value {
+    let counterexample = found.counterexample.as_ref().map(|refuted| {
+        json!({
+            "started": ids(plan, &refuted.started),
+            "ended": ids(plan, &refuted.ended),
+            "value": null,
+            "story": plan.story_of(found),
+        })
+    });
+    json!({
+        "invariant": found.name,
+        "bound": null,
+        "base": null,
+        "worst": null,
+        "after": null,
+        "holds": found.holds,
+        "vacuous": found.vacuous,
+        "not_before": found.before,
+        "not_after": found.after,
+        "states": { "looked_at": found.looked_at, "of": found.states, "drawn": found.drawn },
+        "counterexample": counterexample,
+    })
 }
 
 /// [`Plan::action_id`], without a string in between.

@@ -6,7 +6,7 @@ use super::entry::Writer;
 use super::grouped;
 use super::text::Paint;
 use crate::model::{Invariant, Measure};
-use crate::plan::{Plan, Proved};
+use crate::plan::{Count, Drawn, Examined, Plan, Proved};
 
 pub(super) fn proofs(writer: &mut Writer<'_>) {
     let plan = writer.lookup.plan;
@@ -31,6 +31,47 @@ pub(super) fn proofs(writer: &mut Writer<'_>) {
             writer.paint(Paint::Drift, &line)
         };
         let _ = writeln!(writer.out, "{line}");
+    }
+    for found in &plan.examined {
+        let line = examined(writer, found);
+        let _ = writeln!(writer.out, "{line}");
+    }
+}
+
+/// What was found of a predicate, and by looking at what.
+fn examined(writer: &Writer<'_>, found: &Examined) -> String {
+    let (plan, name) = (writer.lookup.plan, &found.name);
+    if !found.holds {
+        return writer.paint(Paint::Unknown, &format!("BROKEN: {name}: {}.", plan.story_of(found)));
+    }
+    if found.vacuous {
+        return writer
+            .paint(Paint::Drift, &format!("Proves nothing: {name}: there is no resource that it is about."));
+    }
+    if let Some(before) = &found.before {
+        let end = match &found.after {
+            None => "it holds at the end".to_owned(),
+            Some(why) => format!("at the end {why}"),
+        };
+        return writer.paint(Paint::Drift, &format!("Does not hold yet: {name}: now {before}; {end}."));
+    }
+    let looked_at = grouped(found.looked_at as usize);
+    match (found.drawn, found.states) {
+        (None, _) if found.looked_at == 1 => {
+            format!("Proven: {name}: it holds now, and nothing that it is about changes.")
+        }
+        (None, _) => format!("Proven: {name}: it holds in all {looked_at} states."),
+        (Some(Drawn { runs, seed, .. }), states) => {
+            let of = match states {
+                Count::Exactly(states) => grouped(states as usize),
+                Count::AtLeast(states) => format!("{} or more", grouped(states as usize)),
+            };
+            let text = format!(
+                "Sampled, not proven: {name}: it holds in {looked_at} states of {of}, drawn in {} runs from seed {seed}.",
+                grouped(runs as usize)
+            );
+            writer.paint(Paint::Drift, &text)
+        }
     }
 }
 

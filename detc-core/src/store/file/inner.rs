@@ -153,7 +153,10 @@ impl Inner {
 
     /// Opens what this store has just let go of. Its lock is gone when the last process that was about to be started while it
     /// was held has begun.
-    #[allow(clippy::disallowed_methods, reason = "nothing tells when the lock is gone; this thread may block")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "nothing tells when the lock is gone; this thread may block"
+    )]
     fn open_again(&self) -> Result<(Opened, Remembered), Failure> {
         const TRIES_MAX: u32 = 100;
         const PAUSE: Duration = Duration::from_millis(10);

@@ -1,0 +1,327 @@
+//! What a program asks of each state by itself: every state is met, a way to break it is found and told, and what was only
+//! sampled is never called proven.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use expect_test::{Expect, expect};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::support::{World, id, unit, value};
+use crate::model::{DesiredResource, Observation, Predicate, Selector, Standing, State};
+use crate::plan::{Count, Pattern, Plan, Selection, Verb, render};
+
+fn kind(kind: &str) -> Selector {
+    Selector { kind: Some(kind.to_owned()), ..Selector::default() }
+}
+
+/// The new version is never up before its schema is.
+fn schema_first() -> Predicate {
+    Predicate::new("schema first", |state| {
+        if state.get("value/schema").is_some_and(|schema| schema.field("input") == Some(&json!(2))) {
+            return Ok(());
+        }
+        let is_new = |text: Option<&Value>| text.is_some_and(|text| text == "v2");
+        match state.resources().find(|it| it.id().kind() == "unit" && is_new(it.field("text"))) {
+            Some(new) => Err(format!("{} is new and the schema is old", new.id())),
+            None => Ok(()),
+        }
+    })
+}
+
+fn lines(plan: &Plan) -> String {
+    let text = plan.text(&Default::default());
+    let of_proof = |line: &&str| {
+        ["Proven: ", "BROKEN: ", "Sampled", "Does not hold", "Proves nothing"]
+            .iter()
+            .any(|it| line.contains(it))
+    };
+    text.lines().filter(of_proof).collect::<Vec<_>>().join("\n")
+}
+
+#[track_caller]
+fn check(world: &World, expected: Expect) {
+    expected.assert_eq(&lines(&world.plan()));
+}
+
+fn web(at: u32, version: &str) -> DesiredResource {
+    unit(&format!("web-{at}"), json!({ "text": version }))
+}
+
+fn roll(with_order: bool) -> World {
+    let mut world = World::new().having([value("schema", json!(1)), web(0, "v1"), web(1, "v1")]);
+    world.registry = world.registry.with_predicate(schema_first());
+    let web = |at| if with_order { web(at, "v2").after(&id("value/schema")) } else { web(at, "v2") };
+    world.want([value("schema", json!(2)), web(0), web(1)])
+}
+
+#[test]
+fn what_holds_in_every_state_is_proven_and_what_does_not_is_told_with_a_smallest_way() {
+    check(&roll(true), expect!["Proven: schema first: it holds in all 10 states."]);
+    check(
+        &roll(false),
+        expect![
+            "BROKEN: schema first: when restart:unit/web-0 had ended, unit/web-0 is new and the schema is old."
+        ],
+    );
+    let plan = roll(false).plan();
+    let broken = plan.broken().unwrap();
+    assert_eq!(broken.name, "schema first");
+    let refuted = plan.examined[0].counterexample.as_ref().unwrap();
+    assert_eq!((refuted.started.len(), refuted.ended.len()), (1, 1));
+}
+
+#[test]
+fn a_program_reads_verdict_states_and_counter_example_beside_those_of_sums() {
+    let plan = roll(false).plan();
+    let mut out = Vec::new();
+    render::json(&plan, &[], &mut out).unwrap();
+    let plan: Value = serde_json::from_slice(&out).unwrap();
+    expect![[r#"
+        [
+          {
+            "after": null,
+            "base": null,
+            "bound": null,
+            "counterexample": {
+              "ended": [
+                "restart:unit/web-0"
+              ],
+              "started": [
+                "restart:unit/web-0"
+              ],
+              "story": "when restart:unit/web-0 had ended, unit/web-0 is new and the schema is old",
+              "value": null
+            },
+            "holds": false,
+            "invariant": "schema first",
+            "not_after": null,
+            "not_before": null,
+            "states": {
+              "drawn": null,
+              "looked_at": 18,
+              "of": {
+                "exactly": 18
+              }
+            },
+            "vacuous": false,
+            "worst": null
+          }
+        ]"#]]
+    .assert_eq(&serde_json::to_string_pretty(&plan["proof"]).unwrap());
+}
+
+#[test]
+fn what_does_not_hold_before_is_told_and_refuses_nothing() {
+    let both = Predicate::new("both are up", |state| {
+        let up = state.resources().filter(|it| it.is_up()).count();
+        if up == 2 { Ok(()) } else { Err(format!("{up} are up")) }
+    });
+    let mut world = World::new();
+    world.registry = world.registry.with_predicate(both.about(kind("unit")));
+    check(
+        &world.clone().want([web(0, "v1"), web(1, "v1")]),
+        expect!["Does not hold yet: both are up: now 0 are up; it holds at the end."],
+    );
+    check(
+        &world.clone().want([web(0, "v1")]),
+        expect!["Does not hold yet: both are up: now 0 are up; at the end 1 are up."],
+    );
+    check(
+        &world.clone().want([value("v", json!(1))]),
+        expect!["Proves nothing: both are up: there is no resource that it is about."],
+    );
+    let has = world.having([web(0, "v1"), web(1, "v1")]);
+    check(&has, expect!["Proven: both are up: it holds now, and nothing that it is about changes."]);
+    // A restart takes it away for a moment.
+    check(
+        &has.clone().want([web(0, "v1"), web(1, "v2")]),
+        expect!["BROKEN: both are up: when restart:unit/web-1 had started, 1 are up."],
+    );
+    let seen = |health| {
+        let world = has.clone();
+        let Some(Observation::Present(present)) = world.observed.get("unit/web-0").cloned() else { panic!() };
+        world.see("unit/web-0", Observation::Present(present.with_health(health)))
+    };
+    check(
+        &seen(crate::model::Health::Unhealthy),
+        expect!["Does not hold yet: both are up: now 1 are up; at the end 1 are up."],
+    );
+    check(
+        &has.see("unit/web-0", Observation::Unknown("no way to it".to_owned())),
+        expect!["Does not hold yet: both are up: now 1 are up; at the end 1 are up."],
+    );
+}
+
+#[test]
+fn of_many_states_some_are_drawn_and_it_is_said_of_how_many() {
+    let few_away = |most: usize| {
+        let holds = move |state: &State<'_>| match state
+            .resources()
+            .filter(|it| it.standing() == Standing::Down)
+            .count()
+        {
+            away if away <= most => Ok(()),
+            away => Err(format!("{away} are away")),
+        };
+        Predicate::new("few are away", holds).about(kind("unit"))
+    };
+    let world = |most| {
+        let mut world = World::new().having((0..30).map(|at| web(at, "v1")));
+        world.registry = world.registry.with_predicate(few_away(most));
+        world.want((0..30).map(|at| web(at, "v2")))
+    };
+    // Only one of 3³⁰ states has all thirty away; it is looked for first.
+    let plan = world(30).plan();
+    assert_eq!(plan.examined[0].states, Count::Exactly(3_u64.pow(30)));
+    check(
+        &world(30),
+        expect![
+            "Sampled, not proven: few are away: it holds in 45,620 states of 205,891,132,094,649, drawn in 819 runs from seed 1."
+        ],
+    );
+    check(
+        &world(29),
+        expect![
+            "BROKEN: few are away: when restart:unit/web-0, restart:unit/web-1, restart:unit/web-10, restart:unit/web-11, restart:unit/web-12, 25 more had started, 30 are away."
+        ],
+    );
+    assert_eq!(world(29).plan(), world(29).plan(), "the same states are drawn");
+    check(
+        &world(3),
+        expect![
+            "BROKEN: few are away: when restart:unit/web-0, restart:unit/web-1, restart:unit/web-10, restart:unit/web-11 had started, 4 are away."
+        ],
+    );
+}
+
+#[test]
+fn a_predicate_about_few_of_a_large_plan_is_asked_of_all_its_states() {
+    let mut world =
+        World::new().having((0..2_000).map(|at| value(&format!("v{at}"), json!(1))).chain([web(0, "v1")]));
+    world.registry = world.registry.with_predicate(schema_first().about(kind("unit")));
+    // One after all the others: what comes between changes nothing that it is about.
+    let values = (0..2_000).map(|at| value(&format!("v{at}"), json!(2)));
+    let late = values.clone().fold(web(1, "v1"), |late, value| late.after(&value.id));
+    let plan = world.want(values.chain([web(0, "v1"), late])).plan();
+    assert_eq!(lines(&plan), "Proven: schema first: it holds in all 2 states.");
+}
+
+#[test]
+fn a_part_of_a_plan_keeps_what_holds_and_the_way_to_break_it_where_that_is_left() {
+    let only = |pattern: &str| Selection::all().only(pattern.parse::<Pattern>().unwrap());
+    let plan = roll(false).plan();
+    let part = plan.clone().select(&only("unit/web-0")).unwrap();
+    assert_eq!(lines(&part), lines(&plan), "what breaks it is left");
+    let other = plan.select(&only("unit/web-1")).unwrap();
+    assert!(!other.examined[0].holds && other.is_intact());
+    assert!(roll(true).plan().select(&only("unit/web-1")).unwrap().broken().is_none());
+}
+
+/// What a predicate sees of a state, as a text.
+fn text(state: &State<'_>) -> String {
+    let member = |it: crate::model::Member<'_>| {
+        format!("{} {:?} {:?} {:?}; ", it.id(), it.standing(), it.field("text"), it.label("l"))
+    };
+    state.resources().map(member).collect()
+}
+
+/// All texts that the states of a plan can have, by brute force: every set of started and ended actions that is closed, and
+/// whatever of each action that has started and not ended can be seen.
+fn by_brute_force(plan: &Plan, before: &BTreeMap<String, String>) -> BTreeSet<String> {
+    let count = plan.actions.len();
+    let mut texts = BTreeSet::new();
+    // Per action: not started, begun and nothing seen, away, seen done, ended.
+    for mut code in 0..5_usize.pow(count as u32) {
+        let stages: Vec<usize> = (0..count)
+            .map(|_| {
+                let stage = code % 5;
+                code /= 5;
+                stage
+            })
+            .collect();
+        let is_closed = |(action, stage): (usize, &usize)| {
+            *stage == 0 || plan.actions[action].after.iter().all(|before| stages[*before as usize] == 4)
+        };
+        if !stages.iter().enumerate().all(is_closed) {
+            continue;
+        }
+        let mut world = before.clone();
+        for (index, stage) in stages.iter().enumerate() {
+            let (action, id) = (&plan.actions[index], plan.resource_of(index as u32).to_string());
+            let label = action.recording.as_ref().and_then(|it| it.extra.as_ref()?.labels.get("l").cloned());
+            let spec = action.spec.value();
+            let told =
+                |standing: &str| format!("{id} {standing} {:?} {:?}; ", spec.get("text"), label.as_deref());
+            match (stage, action.verb) {
+                (0 | 1, _) => {}
+                (2, Verb::Restart) => {
+                    let away = world[&id].replace(" Up ", " Down ");
+                    world.insert(id, away);
+                }
+                (2, _) => {}
+                (_, verb) if verb.removes() => _ = world.remove(&id),
+                (_, _) => _ = world.insert(id.clone(), told("Up")),
+            }
+        }
+        texts.insert(world.into_values().collect());
+    }
+    texts
+}
+
+/// Up to five units, each with a version, a label and whom of the smaller ones it comes after.
+fn units() -> impl Strategy<Value = Vec<(u8, u8, Vec<u8>)>> {
+    prop::collection::vec((0_u8..3, 0_u8..2, prop::collection::vec(0_u8..5, 0..2)), 0..=4)
+}
+
+fn wanted(units: &[(u8, u8, Vec<u8>)]) -> Vec<DesiredResource> {
+    let unit = |(at, (version, label, after)): (usize, &(u8, u8, Vec<u8>))| {
+        let mut unit =
+            unit(&format!("u{at}"), json!({ "text": format!("v{version}") })).label("l", &label.to_string());
+        for before in after.iter().filter(|before| usize::from(**before) < at) {
+            unit = unit.after(&id(&format!("unit/u{before}")));
+        }
+        unit
+    };
+    units.iter().enumerate().map(unit).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn every_state_that_can_be_seen_is_asked_and_no_other(has in units(), wants in units()) {
+        let world = World::new().having(wanted(&has));
+        let seen: Arc<Mutex<BTreeSet<String>>> = Arc::default();
+        let states = seen.clone();
+        let all = Predicate::new("all", move |state| { states.lock().unwrap().insert(text(state)); Ok(()) });
+        let mut world = world.want(wanted(&wants));
+        world.registry = world.registry.with_predicate(all);
+        let plan = world.plan();
+        let before: BTreeMap<String, String> = wanted(&has).iter().map(|unit| {
+            let spec = unit.spec.value();
+            let label = unit.given_extra().and_then(|extra| extra.labels.get("l").map(String::as_str));
+            (unit.id.to_string(), format!("{} Up {:?} {label:?}; ", unit.id, spec.get("text")))
+        }).collect();
+        let expected = by_brute_force(&plan, &before);
+        prop_assert_eq!(&*seen.lock().unwrap(), &expected);
+        prop_assert_eq!(plan.examined[0].states, Count::Exactly(plan.examined[0].looked_at));
+
+        // And a predicate that forbids one of these states is broken by just that.
+        for forbidden in expected {
+            let is_base = forbidden == before.values().cloned().collect::<String>();
+            let never = forbidden.clone();
+            let not = Predicate::new("not", move |state| if text(state) == never { Err("it is".to_owned()) } else { Ok(()) });
+            let mut world = world.clone();
+            world.registry = super::support::World::new().registry.with_predicate(not);
+            let plan = world.plan();
+            prop_assert_eq!(plan.broken().is_some(), !is_base, "{}", forbidden);
+            if let Some(refuted) = &plan.examined[0].counterexample {
+                let is_ended = |at: &u32| refuted.ended.contains(at);
+                prop_assert!(refuted.started.iter().all(|at| plan.actions[*at as usize].after.iter().all(is_ended)));
+                prop_assert!(refuted.ended.iter().all(|at| refuted.started.contains(at)));
+            }
+        }
+    }
+}
