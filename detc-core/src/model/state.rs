@@ -93,6 +93,8 @@ pub struct State<'a> {
     pub(crate) slots: &'a [Slot],
     /// For each slot, which of its versions is there; [`NOTHING`] for none.
     pub(crate) now: &'a [u32],
+    /// For each slot, how many actions keep what is there from taking part.
+    pub(crate) away: &'a [u32],
 }
 
 /// No version.
@@ -120,7 +122,7 @@ pub(crate) struct Version {
 pub enum Standing {
     /// It is there, and was not seen to be unhealthy.
     Up,
-    /// It is there and takes no part: it is being restarted, or was seen to be unhealthy.
+    /// It is there and takes no part: it is being restarted, an action keeps it from it, or it was seen to be unhealthy.
     Down,
     /// It may be there or not: it could not be looked at, or its making had begun and nobody knows how far it came.
     Unknown,
@@ -131,24 +133,27 @@ pub enum Standing {
 pub struct Member<'a> {
     id: &'a ResourceId,
     version: &'a Version,
+    is_away: bool,
 }
 
 impl<'a> State<'a> {
     /// All resources that are there, or may be, ascending by id.
     pub fn resources(&self) -> impl Iterator<Item = Member<'a>> + use<'a> {
-        let (slots, now) = (self.slots, self.now);
-        slots.iter().zip(now).filter_map(|(slot, now)| member(slot, *now))
+        let state = *self;
+        (0..self.slots.len()).filter_map(move |at| state.member(at))
     }
 
     /// The resource of this id, if it is there or may be: `process/web-1`.
     pub fn get(&self, id: &str) -> Option<Member<'a>> {
         let at = self.slots.binary_search_by(|slot| slot.id.as_str().cmp(id)).ok()?;
-        member(&self.slots[at], self.now[at])
+        self.member(at)
     }
-}
 
-fn member(slot: &Slot, now: u32) -> Option<Member<'_>> {
-    (now != NOTHING).then(|| Member { id: &slot.id, version: &slot.versions[now as usize] })
+    fn member(&self, at: usize) -> Option<Member<'a>> {
+        let (slot, now) = (&self.slots[at], self.now[at]);
+        let is_away = self.away[at] > 0;
+        (now != NOTHING).then(|| Member { id: &slot.id, version: &slot.versions[now as usize], is_away })
+    }
 }
 
 impl<'a> Member<'a> {
@@ -175,7 +180,10 @@ impl<'a> Member<'a> {
 
     /// How it stands.
     pub fn standing(&self) -> Standing {
-        self.version.standing
+        match self.version.standing {
+            Standing::Up if self.is_away => Standing::Down,
+            standing => standing,
+        }
     }
 
     /// Whether it is surely there and takes part.

@@ -59,7 +59,12 @@ fn roll(with_order: bool) -> World {
 #[test]
 fn what_holds_in_every_state_is_proven_and_what_does_not_is_told_with_a_smallest_way() {
     check(&roll(true), expect!["Proven: schema first: it holds in all 10 states."]);
-    check(&roll(false), expect!["BROKEN: schema first: when restart:unit/web-0 had ended, unit/web-0 is new and the schema is old."]);
+    check(
+        &roll(false),
+        expect![
+            "BROKEN: schema first: when restart:unit/web-0 had ended, unit/web-0 is new and the schema is old."
+        ],
+    );
     let plan = roll(false).plan();
     let broken = plan.broken().unwrap();
     assert_eq!(broken.name, "schema first");
@@ -103,7 +108,8 @@ fn a_program_reads_verdict_states_and_counter_example_beside_those_of_sums() {
             "vacuous": false,
             "worst": null
           }
-        ]"#]].assert_eq(&serde_json::to_string_pretty(&plan["proof"]).unwrap());
+        ]"#]]
+    .assert_eq(&serde_json::to_string_pretty(&plan["proof"]).unwrap());
 }
 
 #[test]
@@ -114,20 +120,38 @@ fn what_does_not_hold_before_is_told_and_refuses_nothing() {
     });
     let mut world = World::new();
     world.registry = world.registry.with_predicate(both.about(kind("unit")));
-    check(&world.clone().want([web(0, "v1"), web(1, "v1")]), expect!["Does not hold yet: both are up: now 0 are up; it holds at the end."]);
-    check(&world.clone().want([web(0, "v1")]), expect!["Does not hold yet: both are up: now 0 are up; at the end 1 are up."]);
-    check(&world.clone().want([value("v", json!(1))]), expect!["Proves nothing: both are up: there is no resource that it is about."]);
+    check(
+        &world.clone().want([web(0, "v1"), web(1, "v1")]),
+        expect!["Does not hold yet: both are up: now 0 are up; it holds at the end."],
+    );
+    check(
+        &world.clone().want([web(0, "v1")]),
+        expect!["Does not hold yet: both are up: now 0 are up; at the end 1 are up."],
+    );
+    check(
+        &world.clone().want([value("v", json!(1))]),
+        expect!["Proves nothing: both are up: there is no resource that it is about."],
+    );
     let has = world.having([web(0, "v1"), web(1, "v1")]);
     check(&has, expect!["Proven: both are up: it holds now, and nothing that it is about changes."]);
     // A restart takes it away for a moment.
-    check(&has.clone().want([web(0, "v1"), web(1, "v2")]), expect!["BROKEN: both are up: when restart:unit/web-1 had started, 1 are up."]);
+    check(
+        &has.clone().want([web(0, "v1"), web(1, "v2")]),
+        expect!["BROKEN: both are up: when restart:unit/web-1 had started, 1 are up."],
+    );
     let seen = |health| {
         let world = has.clone();
         let Some(Observation::Present(present)) = world.observed.get("unit/web-0").cloned() else { panic!() };
         world.see("unit/web-0", Observation::Present(present.with_health(health)))
     };
-    check(&seen(crate::model::Health::Unhealthy), expect!["Does not hold yet: both are up: now 1 are up; at the end 1 are up."]);
-    check(&has.see("unit/web-0", Observation::Unknown("no way to it".to_owned())), expect!["Does not hold yet: both are up: now 1 are up; at the end 1 are up."]);
+    check(
+        &seen(crate::model::Health::Unhealthy),
+        expect!["Does not hold yet: both are up: now 1 are up; at the end 1 are up."],
+    );
+    check(
+        &has.see("unit/web-0", Observation::Unknown("no way to it".to_owned())),
+        expect!["Does not hold yet: both are up: now 1 are up; at the end 1 are up."],
+    );
 }
 
 #[test]
@@ -151,10 +175,25 @@ fn of_many_states_some_are_drawn_and_it_is_said_of_how_many() {
     // Only one of 3³⁰ states has all thirty away; it is looked for first.
     let plan = world(30).plan();
     assert_eq!(plan.examined[0].states, Count::Exactly(3_u64.pow(30)));
-    check(&world(30), expect!["Sampled, not proven: few are away: it holds in 45,620 states of 205,891,132,094,649, drawn in 819 runs from seed 1."]);
-    check(&world(29), expect!["BROKEN: few are away: when restart:unit/web-0, restart:unit/web-1, restart:unit/web-10, restart:unit/web-11, restart:unit/web-12, 25 more had started, 30 are away."]);
+    check(
+        &world(30),
+        expect![
+            "Sampled, not proven: few are away: it holds in 45,620 states of 205,891,132,094,649, drawn in 819 runs from seed 1."
+        ],
+    );
+    check(
+        &world(29),
+        expect![
+            "BROKEN: few are away: when restart:unit/web-0, restart:unit/web-1, restart:unit/web-10, restart:unit/web-11, restart:unit/web-12, 25 more had started, 30 are away."
+        ],
+    );
     assert_eq!(world(29).plan(), world(29).plan(), "the same states are drawn");
-    check(&world(3), expect!["BROKEN: few are away: when restart:unit/web-0, restart:unit/web-1, restart:unit/web-10, restart:unit/web-11 had started, 4 are away."]);
+    check(
+        &world(3),
+        expect![
+            "BROKEN: few are away: when restart:unit/web-0, restart:unit/web-1, restart:unit/web-10, restart:unit/web-11 had started, 4 are away."
+        ],
+    );
 }
 
 #[test]
