@@ -12,6 +12,7 @@ mod live;
 mod manager;
 mod needed;
 mod power_cut;
+mod predicates;
 mod schedule;
 mod second_look;
 mod store_conformance;

@@ -11,6 +11,7 @@ use super::{Running, fleet, until};
 
 pub(crate) struct Place {
     dir: TempDir,
+    program: &'static Path,
 }
 
 /// A `fleet` that has ended.
@@ -25,7 +26,12 @@ pub(crate) struct Ran {
 
 impl Place {
     pub(crate) fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        Self { dir: tempfile::tempdir().unwrap(), program: fleet() }
+    }
+
+    /// One in which another program is run, on the same command line.
+    pub(crate) fn of(program: &'static Path) -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), program }
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -67,7 +73,7 @@ impl Place {
 
     /// The program with these arguments, in this folder.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(fleet());
+        let mut command = Command::new(self.program);
         command.current_dir(self.dir()).args(args).env_remove("NO_COLOR").stdin(Stdio::null());
         command
     }
