@@ -14,9 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-#[cfg(feature = "cli")]
-use crate::execute::journal;
-use crate::execute::journal::{JournalError, RunNumber};
+use crate::execute::journal::{self, JournalError, RunNumber};
 use crate::execute::{DriverOptions, Limits, Retry};
 use crate::model::secret::MarkKey;
 use crate::model::{FieldPath, InvalidState, Record, Recorded, ResourceId, Set};
@@ -32,6 +30,7 @@ mod lead;
 mod live;
 mod look;
 mod planned;
+mod prepare;
 mod records;
 mod report;
 mod resume;
@@ -122,6 +121,8 @@ pub struct Manager {
     /// Whether a run goes on: one at a time, as its journal is the one that the next one would resume.
     running: AtomicBool,
     doubts: Mutex<BTreeMap<ResourceId, bytes::Bytes>>,
+    /// Held by whoever reads again what is recorded.
+    refreshing: tokio::sync::Mutex<()>,
 }
 
 impl std::fmt::Debug for Manager {
@@ -166,6 +167,9 @@ pub enum ManageError {
         /// How, in words.
         story: String,
     },
+    /// A saved plan was not proven to keep an invariant that is to be kept by now: plan again.
+    #[error("the plan was not proven to keep the invariant `{0}` as it is now")]
+    Unproven(String),
     /// A saved plan needs sensitive values or file contents, which it does not hold: give the desired state with it.
     #[error("the plan does not hold the sensitive values and file contents of {0}: the desired state does")]
     NotKept(ResourceId),
@@ -276,6 +280,7 @@ impl Manager {
             stale: AtomicBool::new(false),
             running: AtomicBool::new(false),
             doubts: Mutex::new(doubts),
+            refreshing: tokio::sync::Mutex::new(()),
         })
     }
 
@@ -318,20 +323,30 @@ impl Manager {
         }
     }
 
-    /// Reads everything again, if a run did not come to the end at which it is read.
+    /// Reads everything again, if a run did not come to the end at which it is read, or goes on.
     async fn catch_up(&self) -> Result<(), ManageError> {
         if self.stale.load(Ordering::SeqCst) {
+            if let Some(leadership) = &self.leadership {
+                // What a call has left behind that was dropped is written before this.
+                journal::commit_guarded(&*self.store, leadership.guard.clone(), Vec::new()).await?;
+            }
             self.refresh(usize::MAX, BTreeSet::new).await?;
+            // What a run that goes on writes next is not in there.
+            if !self.running.load(Ordering::SeqCst) {
+                self.stale.store(false, Ordering::SeqCst);
+            }
         }
         Ok(())
     }
 
-    /// Reads again what is recorded of `len` resources, and everything that is in doubt.
+    /// Reads again what is recorded of `len` resources, and everything that is in doubt. One after the other: what is read
+    /// first is never taken for newer.
     async fn refresh(
         &self,
         len: usize,
         ids: impl FnOnce() -> BTreeSet<ResourceId>,
     ) -> Result<(), ManageError> {
+        let _turn = self.refreshing.lock().await;
         // A record by itself costs as much to read as some dozens in a row.
         const EACH: usize = 32;
         if len.saturating_mul(EACH) > self.recorded().len() {
@@ -351,7 +366,6 @@ impl Manager {
         }
         let doubts = records::doubts(&*self.store).await?;
         *self.doubts.lock().unwrap_or_else(PoisonError::into_inner) = doubts;
-        self.stale.store(false, Ordering::SeqCst);
         Ok(())
     }
 

@@ -38,9 +38,10 @@ pub use id::{HostName, InvalidId, ResourceId};
 pub use observation::{Health, Observation, Present};
 pub use path::{FieldPath, InvalidPath};
 pub use record::{Record, RecordBody, RecordError, Recorded};
-pub use reference::{Reference, collect_references, substitute};
+pub(crate) use reference::check_nesting;
+pub use reference::{NESTED_MAX, Reference, collect_references, substitute};
 pub use state::{Member, Predicate, Standing, State};
-pub(crate) use topology::Adjacency;
+pub(crate) use topology::{Adjacency, shortest_loop};
 pub use topology::{Cycle, Edge, EdgeKind, Topology, declared_edges};
 
 /// A map keyed by strings that keeps insertion order: deterministic to iterate, fast to look up.

@@ -12,10 +12,11 @@ use std::fmt::{self, Display};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::action::{CrashClass, Place};
 use crate::diff::{Change, ChangeKind};
-use crate::model::{Digest, Doc, Extra, HostName, HostSpec, RecordError, ResourceId};
+use crate::model::{Digest, Doc, Extra, FieldPath, HostName, HostSpec, RecordError, ResourceId};
 
 mod build;
 mod decide;
@@ -132,6 +133,29 @@ pub struct Recording {
     /// The id it was recorded under until now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renamed_from: Option<ResourceId>,
+    /// What stands in its spec of other resources.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    // A pointer, as most have none, and there may be a million.
+    pub uses: Option<Box<Vec<Used>>>,
+}
+
+/// A recorded value of one resource that stands in the spec of another, by its digest; a sensitive one by that of its mark.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Used {
+    /// Whose value it is.
+    pub from: ResourceId,
+    /// Which output, or field.
+    pub output: FieldPath,
+    /// The digest of the value.
+    pub value: Digest,
+}
+
+impl Used {
+    /// The value of `output` that is recorded of `from`.
+    pub(crate) fn new(from: &ResourceId, output: &FieldPath, value: Option<&Value>) -> Self {
+        let value = value.map_or(Digest::NONE, |value| Doc::new(value).digest());
+        Self { from: from.clone(), output: output.clone(), value }
+    }
 }
 
 /// What an action does to its resource.

@@ -24,7 +24,7 @@ pub enum ErrorClass {
     Transient,
     /// It will not go better by itself: stop what depends on it.
     Permanent,
-    /// The host or service could not be reached, nothing happened: try again, with backoff, then treat as unknown.
+    /// The host or service could not be reached, nothing happened: try again, with backoff, and fail in the end.
     Unreachable,
     /// It may have happened: look, before anything else is done.
     OutcomeUnknown,

@@ -165,7 +165,8 @@ impl Driver {
     /// Cancellation: a dropped run leaves what a crash leaves; it can be resumed.
     ///
     /// # Errors
-    /// When the journal can not be written: nothing more was begun, and the run can be resumed.
+    /// When the journal can not be written: nothing more was begun, what was in flight has come to its end, and the run can
+    /// be resumed.
     pub async fn run(mut self, engine: Engine, first: Vec<Command>) -> Result<RunReport, StoreError> {
         let began = Instant::now();
         let ended = engine.ends().flatten().count();
@@ -183,13 +184,25 @@ impl Driver {
             began: began.checked_sub(self.elapsed).unwrap_or(began),
             engine,
         };
+        if let Err(error) = self.go(&mut state, first).await {
+            // What is cut off half done may look as if it were done, so it is waited for.
+            while state.calls.join_next().await.is_some() {}
+            return Err(error);
+        }
+        let mut report = RunReport::new(state.engine.ends(), began.elapsed());
+        report.remarks = state.remarks;
+        (self.sink)(&Progress::Over { outcome: report.outcome });
+        Ok(report)
+    }
+
+    async fn go(&mut self, state: &mut Run, first: Vec<Command>) -> Result<(), StoreError> {
         let mut commands = first;
         if self.stop.is_stopped() {
             state.stopping = true;
             state.engine.step(Event::Stop, &mut commands);
         }
         state.engine.begin(&mut commands);
-        self.perform(&mut state, &mut commands);
+        self.perform(state, &mut commands);
         let mut stop = self.stop.0.subscribe();
         loop {
             let mut turn = 0;
@@ -198,36 +211,32 @@ impl Driver {
                 if turn % TURN == 0 {
                     tokio::task::yield_now().await;
                 }
-                self.notice_stop(&mut state);
+                self.notice_stop(state);
                 state.engine.step(event, &mut commands);
-                self.perform(&mut state, &mut commands);
+                self.perform(state, &mut commands);
                 if state.batch.bytes >= BATCH_MAX {
-                    self.start_commit(&mut state)?;
+                    self.start_commit(state)?;
                 }
             }
-            self.start_commit(&mut state)?;
+            self.start_commit(state)?;
             if !state.events.is_empty() {
                 continue;
             }
             if state.finishing && !state.committing && state.batch.upto == 0 {
-                break;
+                return Ok(());
             }
             tokio::select! {
                 biased;
                 happened = state.calls.join_next(), if !state.calls.is_empty() => {
                     let happened = happened.expect("invariant: there is a call in flight");
-                    self.take(&mut state, happened.expect("invariant: a call does not panic"))?;
+                    self.take(state, happened.expect("invariant: a call does not panic"))?;
                     while let Some(more) = state.calls.try_join_next() {
-                        self.take(&mut state, more.expect("invariant: a call does not panic"))?;
+                        self.take(state, more.expect("invariant: a call does not panic"))?;
                     }
                 }
-                _ = stop.wait_for(|stop| *stop), if !state.stopping => self.notice_stop(&mut state),
+                _ = stop.wait_for(|stop| *stop), if !state.stopping => self.notice_stop(state),
             }
         }
-        let mut report = RunReport::new(state.engine.ends(), began.elapsed());
-        report.remarks = state.remarks;
-        (self.sink)(&Progress::Over { outcome: report.outcome });
-        Ok(report)
     }
 
     fn notice_stop(&mut self, state: &mut Run) {

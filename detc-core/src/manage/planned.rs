@@ -34,11 +34,8 @@ impl Planned {
 
 /// Why a plan that could break an invariant is refused.
 pub(super) fn broken(plan: &Plan) -> Option<ManageError> {
-    plan.broken().map(refused)
-}
-
-fn refused(BrokenInvariant { name, story, .. }: BrokenInvariant) -> ManageError {
-    ManageError::Broken { name, story }
+    let BrokenInvariant { name, story, .. } = plan.broken()?;
+    Some(ManageError::Broken { name, story })
 }
 
 /// An action of a saved plan that was derived from what is no longer so.
@@ -91,6 +88,8 @@ impl Manager {
         self.keep_secrets(&desired, &vault);
         let looks = self.looks(&desired, &vault)?;
         let mut around = self.surroundings(&desired, vault.clone());
+        // What it is made from, and is to be compared with when it is applied.
+        around.recorded = recorded.clone();
         let needed: BTreeSet<HostName> = looks.0.iter().filter_map(|look| look.host.clone()).collect();
         around.hosts = self.connect(&desired.hosts, &needed).await;
         let around = Arc::new(around);
@@ -110,111 +109,6 @@ impl Manager {
         plan::check_swept(&plan, &desired, &recorded, &self.registry)?;
         let around = Arc::try_unwrap(around).unwrap_or_else(|shared| (*shared).clone());
         Ok(Planned { plan, around })
-    }
-
-    /// Makes a saved plan ready to be applied, if everything that it was derived from is still so. With the desired state
-    /// it is checked against that as well, and sensitive values come from there.
-    ///
-    /// # Errors
-    /// [`ManageError::Stale`] with the actions whose ground has moved.
-    pub async fn prepare(
-        &self,
-        plan: Plan,
-        desired: Option<&Desired>,
-        sink: &mut ProgressSink,
-    ) -> Result<Planned, ManageError> {
-        self.catch_up().await?;
-        let vault = Arc::new(Mutex::new(Vault::new()));
-        let empty = Desired::new();
-        if let Some(desired) = desired {
-            desired.check(&self.registry)?;
-        }
-        let given = desired.unwrap_or(&empty);
-        plan::check_swept(&plan, given, &self.recorded(), &self.registry)?;
-        let mut around = self.surroundings(given, vault.clone());
-        let mut needed: BTreeSet<HostName> =
-            plan.actions.iter().filter_map(|action| action.host.clone()).collect();
-        let recorded = self.recorded();
-        let mut looks = Vec::new();
-        let mut observed = Observed::default();
-        self.keep_secrets(given, &vault);
-        for (index, action) in plan.actions.iter().enumerate() {
-            let id = plan.resource_of(index as u32);
-            let base = self.body_as(base_id(action, id), id)?;
-            let by_record = self.is_by_record(id);
-            if by_record || observed.contains_key(id) {
-                continue;
-            }
-            let (spec, host) = match &base {
-                Some(body) => {
-                    let vault = vault.lock().unwrap_or_else(PoisonError::into_inner);
-                    (vault.with_known(&body.spec, &action.spec), body.host.clone())
-                }
-                None if has_references(&action.spec) => {
-                    observed.insert(id.clone(), Observation::Absent);
-                    continue;
-                }
-                None => (action.spec.clone(), action.host.clone()),
-            };
-            needed.extend(host.clone());
-            let extra = action.recording.as_ref().and_then(|recording| recording.extra.clone());
-            looks.push(Look { id: id.clone(), host, spec, extra, base });
-        }
-        if !self.registry.predicates().is_empty() {
-            // What is not touched counts as well, as it is now.
-            let looked_at: BTreeSet<ResourceId> = looks.iter().map(|look| look.id.clone()).collect();
-            for id in recorded.keys().filter(|id| !looked_at.contains(*id) && !observed.contains_key(*id)) {
-                if let Sight::Look(look) = self.sight(given, id, &vault)? {
-                    needed.extend(look.host.clone());
-                    looks.push(look);
-                }
-            }
-        }
-        check_complete(&plan, &around)?;
-        around.hosts = self.connect(&plan.hosts, &needed).await;
-        around.state_dirs = self.state_dirs(&plan.hosts);
-        let around = Arc::new(around);
-        look_at_all(&around, looks, &mut observed, sink).await;
-        let mut stale = Vec::new();
-        for (index, action) in plan.actions.iter().enumerate() {
-            let id = plan.resource_of(index as u32);
-            let seen = observed.get(id).unwrap_or(&Observation::Unobservable);
-            let record = recorded.get(base_id(action, id));
-            let body = self.body(base_id(action, id))?;
-            let extra = match &action.recording {
-                Some(recording) => recording.extra.as_deref(),
-                None => body.as_ref().and_then(|body| body.extra.as_deref()),
-            };
-            let moved = if plan::basis(record, seen, extra) != action.basis {
-                Some("what was recorded or observed of it has changed")
-            } else if desired.is_some() && !self.is_still_desired(&plan, index as u32, given, &vault) {
-                Some("the desired state of it has changed")
-            } else {
-                None
-            };
-            if let Some(what) = moved {
-                let action = plan.action_id(index as u32);
-                stale.push(StaleAction { action, resource: id.clone(), what: what.to_owned() });
-            }
-        }
-        if !stale.is_empty() {
-            return Err(ManageError::Stale(stale));
-        }
-        self.ask_again(&plan, &observed)?;
-        let around = Arc::try_unwrap(around).unwrap_or_else(|shared| (*shared).clone());
-        Ok(Planned { plan: Arc::new(plan), around })
-    }
-
-    /// Asks the predicates of this program of a saved plan, from what there is now.
-    fn ask_again(&self, plan: &Plan, observed: &Observed) -> Result<(), ManageError> {
-        let known =
-            |name: &String| self.registry.predicates().iter().any(|predicate| predicate.name() == name);
-        if let Some(found) = plan.examined.iter().find(|found| !known(&found.name)) {
-            let story = "this program has no such predicate, so that it can not be asked again".to_owned();
-            return Err(ManageError::Broken { name: found.name.clone(), story });
-        }
-        let examined = plan::examine(plan, (&self.recorded(), observed), &self.registry)?;
-        plan.refuted(&examined).map_or(Ok(()), |broken| Err(refused(broken)))
     }
 
     /// Whether a saved plan can be applied only with the desired state: it has sensitive values or file contents, which are
@@ -295,7 +189,11 @@ impl Manager {
     }
 
     /// What is recorded under an id, of the resource whose id is `id` now: it goes on by the one that it was made under.
-    fn body_as(&self, recorded: &ResourceId, id: &ResourceId) -> Result<Option<RecordBody>, ManageError> {
+    pub(super) fn body_as(
+        &self,
+        recorded: &ResourceId,
+        id: &ResourceId,
+    ) -> Result<Option<RecordBody>, ManageError> {
         let mut body = self.body(recorded)?;
         if let Some(body) = body.as_mut().filter(|body| recorded != id && body.made_as.is_none()) {
             body.made_as = Some(recorded.clone());
@@ -472,7 +370,7 @@ pub(super) fn base_id<'a>(action: &'a plan::PlannedAction, id: &'a ResourceId) -
 }
 
 /// That what the plan needs and does not hold is there: half of a plan is worse than none.
-fn check_complete(plan: &Plan, around: &Surroundings) -> Result<(), ManageError> {
+pub(super) fn check_complete(plan: &Plan, around: &Surroundings) -> Result<(), ManageError> {
     for (index, action) in plan.actions.iter().enumerate() {
         let id = plan.resource_of(index as u32);
         let is_made = !action.verb.removes() && action.verb != plan::Verb::Record;
@@ -483,7 +381,7 @@ fn check_complete(plan: &Plan, around: &Surroundings) -> Result<(), ManageError>
     Ok(())
 }
 
-fn has_references(spec: &Doc) -> bool {
+pub(super) fn has_references(spec: &Doc) -> bool {
     spec.text().contains("\"from\":")
 }
 

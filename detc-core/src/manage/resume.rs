@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::{self, Display};
 use std::str::FromStr;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -99,18 +100,22 @@ impl Manager {
         let number = head.number;
         let _place = self.take_place()?;
         self.catch_up().await?;
+        // Somebody else may have gone on with it, or given it up, since it was asked for.
+        let Some(head) = self.interrupted().await?.filter(|open| open.number == number) else {
+            return Ok(Resumed::Superseded(number, "it has ended meanwhile".to_owned()));
+        };
         let KeptRun { plan, log, batches } = match self.read_run(number).await? {
             Ok(kept) => kept,
-            Err(why) => return self.give_up(head, &why).await,
+            Err(why) => return self.end_given_up(head, &why).await,
         };
         if let Some(why) = self.unknown_kind(&plan) {
-            return self.give_up(head, &why).await;
+            return self.end_given_up(head, &why).await;
         }
         let (mut ended, mut started, mut elapsed) = (Vec::new(), BTreeSet::new(), 0);
         for entry in log {
             elapsed = elapsed.max(entry.at);
             if entry.action as usize >= plan.actions.len() {
-                return self.give_up(head, "its log names an action that its plan does not have").await;
+                return self.end_given_up(head, "its log names an action that its plan does not have").await;
             }
             match entry.what.end() {
                 None => {
@@ -129,11 +134,11 @@ impl Manager {
         if desired.is_some()
             && let Some(why) = self.no_longer_desired(&plan, &ended, given, &vault)
         {
-            return self.give_up(head, &why).await;
+            return self.end_given_up(head, &why).await;
         }
         // What has fallen over since may be what an invariant counts on: the rest is proven anew, from what is there.
-        if desired.is_some() && !(plan.proofs.is_empty() && plan.examined.is_empty()) {
-            return self.give_up(head, "it was proven for the world as it was then").await;
+        if !(plan.proofs.is_empty() && plan.examined.is_empty()) {
+            return self.end_given_up(head, "it was proven for the world as it was then").await;
         }
         let started: Vec<u32> = started.into_iter().collect();
         let mut engine = Engine::new(self.work(&plan), self.options.retry);
@@ -215,11 +220,24 @@ impl Manager {
         })
     }
 
-    /// Gives an interrupted run up: what it had done is recorded already, and the rest is observed and planned anew.
+    /// Gives an interrupted run up: what it had done is recorded already, and the rest is observed and planned anew. Of one
+    /// that has ended meanwhile nothing is changed.
+    ///
+    /// Cancellation: it is given up, or it is not.
     ///
     /// # Errors
-    /// When the store fails.
-    pub async fn give_up(&self, mut head: RunHead, why: &str) -> Result<Resumed, ManageError> {
+    /// [`ManageError::Busy`] while a run of this manager goes on, [`ManageError::ReadOnly`] without the lead; otherwise when
+    /// the store fails.
+    pub async fn give_up(&self, head: RunHead, why: &str) -> Result<Resumed, ManageError> {
+        let _place = self.take_place()?;
+        self.catch_up().await?;
+        match self.interrupted().await?.filter(|open| open.number == head.number) {
+            Some(head) => self.end_given_up(head, why).await,
+            None => Ok(Resumed::Superseded(head.number, "it has ended meanwhile".to_owned())),
+        }
+    }
+
+    async fn end_given_up(&self, mut head: RunHead, why: &str) -> Result<Resumed, ManageError> {
         let number = head.number;
         if let Ok((log, _)) = journal::log(&*self.store, number).await {
             head.tally = crate::execute::Tally::default();
@@ -242,9 +260,13 @@ impl Manager {
     /// Takes note of what a person found out about an action that was in doubt. That one was not done also drops its
     /// idempotency key: the next try has another.
     ///
+    /// Cancellation: it is settled, or it is not; what is recorded is read again before it is used.
+    ///
     /// # Errors
-    /// [`ManageError::NoDoubt`] when nothing is.
+    /// [`ManageError::NoDoubt`] when nothing is, [`ManageError::Busy`] while a run of this manager goes on: it may be about to
+    /// settle that itself; [`ManageError::ReadOnly`] without the lead; otherwise when the store fails.
     pub async fn settle(&self, settlement: &Settlement) -> Result<(), ManageError> {
+        let _place = self.take_place()?;
         self.catch_up().await?;
         let (Settlement::Done(id) | Settlement::NotDone(id)) = settlement;
         let doubts = self.doubts();
@@ -261,8 +283,11 @@ impl Manager {
             }
         };
         writes.extend(has_key.then(|| Write::Delete(tried_key(id))));
+        self.stale.store(true, Ordering::SeqCst);
         self.commit(writes).await?;
-        self.refresh(1, || BTreeSet::from([id.clone()])).await
+        self.refresh(1, || BTreeSet::from([id.clone()])).await?;
+        self.stale.store(false, Ordering::SeqCst);
+        Ok(())
     }
 
     /// All runs that are kept, newest first; one that has not ended with what its log tells of it.

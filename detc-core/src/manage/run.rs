@@ -103,7 +103,9 @@ impl Manager {
             note: None,
         };
         let mut writes = journal::begin(&head, &plan);
-        writes.push(records::put_hosts(&plan.hosts));
+        let mut hosts = records::hosts(&*self.store).await?;
+        hosts.extend(plan.hosts.iter().map(|(name, spec)| (name.clone(), spec.clone())));
+        writes.push(records::put_hosts(&hosts));
         writes.extend(keys);
         self.commit(writes).await?;
         let engine = Engine::new(self.work(&plan), self.options.retry);
@@ -173,6 +175,7 @@ impl Manager {
         drop(work);
         let len = if was_stale { usize::MAX } else { plan.actions.len() };
         self.refresh(len, || plan.touched()).await?;
+        self.stale.store(false, Ordering::SeqCst);
         if report.outcome != Outcome::Interrupted {
             self.look_again(&plan, again, removed, &mut report).await?;
         }

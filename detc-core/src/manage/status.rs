@@ -26,7 +26,6 @@ pub struct ResourceStatus {
     /// Whether it works.
     pub health: Health,
     /// More, in words.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// The fields of which it was not seen whether they are as they were left; `detail` says why not.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -138,7 +137,12 @@ impl Manager {
             Observation::Present(present) => {
                 (health, detail) = (present.health, present.detail.clone());
                 uncompared.clone_from(&present.uncompared);
-                let body = self.body(id)?.expect("invariant: it is recorded");
+                // A run of this manager may have removed it since it was looked at.
+                let Some(body) = self.body(id)? else {
+                    let (state, health) = (StatusState::Absent, Health::None);
+                    let detail = Some("it was removed meanwhile".to_owned());
+                    return Ok(ResourceStatus { resource: id.clone(), state, health, detail, uncompared });
+                };
                 let token = body.triggers.as_deref();
                 let spec = with_theirs(&body.spec, present, body.extra.as_deref());
                 let body = RecordBody { spec: spec.into_owned(), ..body.clone() };

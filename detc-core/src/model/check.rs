@@ -6,8 +6,8 @@ use std::fmt;
 use super::hide::Hidden;
 use super::parallel::in_parts;
 use super::{
-    Desired, DesiredResource, Edge, EdgeKind, FieldPath, HostName, HostSpec, Origin, Reference, ResourceId,
-    Topology, declared_edges,
+    Desired, DesiredResource, Edge, EdgeKind, FieldPath, HostName, HostSpec, Origin, ResourceId, Topology,
+    declared_edges,
 };
 use crate::action::{Footprint, Place};
 use crate::resource::{ChangeEffect, HostNeed, KindFacts, LATER, Registry, nearest};
@@ -129,18 +129,26 @@ impl Desired {
     /// two unordered writers of one place.
     pub fn check(&self, registry: &Registry) -> Result<Topology, InvalidState> {
         self.check_hosts(registry)?;
-        let is_wrong = in_parts(self.resources.len(), |range| {
-            range.into_iter().any(|index| self.check_one(&self.resources[index], registry).is_err())
+        let parts = in_parts(self.resources.len(), |range| {
+            let is_renamed = |index: &usize| {
+                self.resources[*index].given_extra().is_some_and(|extra| extra.renamed_from.is_some())
+            };
+            let renamed: Vec<usize> = range.clone().filter(is_renamed).collect();
+            let is_wrong =
+                range.into_iter().any(|index| self.check_one(&self.resources[index], registry).is_err());
+            (is_wrong, renamed)
         });
+        let is_wrong = parts.iter().any(|(is_wrong, _)| *is_wrong);
         let edges = declared_edges(self);
-        let invariants = self.check_invariants(registry);
-        if is_wrong.contains(&true) || edges.is_err() || !invariants.is_empty() {
+        let mut others = self.check_invariants(registry);
+        others.extend(self.check_renames(parts.into_iter().flat_map(|(_, renamed)| renamed)));
+        if is_wrong || edges.is_err() || !others.is_empty() {
             let errors = self.resources.values().flat_map(|resource| {
                 let alone = self.check_one(resource, registry).err();
                 let more = alone.as_ref().map_or_else(Vec::new, |first| self.more(first, resource, registry));
                 alone.into_iter().chain(more).chain(self.dangling(resource, registry))
             });
-            let errors = errors.chain(invariants);
+            let errors = errors.chain(others);
             return Err(InvalidState::all(errors).expect("invariant: what is wrong once is wrong again"));
         }
         let mut edges = edges.expect("invariant: it was looked at");
@@ -274,7 +282,7 @@ impl Desired {
                 return Err(no_such_field(&path.to_string(), &name, facts));
             }
         }
-        check_parts(resource, &extra.sensitive)
+        fields::check_parts(resource, &extra.sensitive)
     }
 
     fn host_names(&self) -> String {
@@ -301,32 +309,6 @@ pub(super) fn hidden(resource: &DesiredResource, registry: &Registry) -> Hidden 
 /// A place that two resources touch, unless it is sensitive for one of them.
 fn said_of(place: &Place, by: [&DesiredResource; 2], registry: &Registry) -> String {
     by.iter().fold(place.to_string(), |said, resource| hidden(resource, registry).hide_text(&said))
-}
-
-/// That what is sensitive within a field is there: a slip of the pen would show it.
-fn check_parts(resource: &DesiredResource, sensitive: &[FieldPath]) -> Result<(), InvalidState> {
-    let within: Vec<(&FieldPath, Vec<String>)> =
-        sensitive.iter().map(|path| (path, path.segments())).filter(|(_, names)| names.len() > 1).collect();
-    if within.is_empty() {
-        return Ok(());
-    }
-    let spec = resource.spec.value();
-    for (path, names) in within {
-        let Some(mut part) = spec.get(&names[0]) else { continue };
-        for name in &names[1..] {
-            let Some(object) = part.as_object().filter(|_| !Reference::is_form(part)) else { break };
-            let Some(inner) = object.get(name) else {
-                let error =
-                    InvalidState::new(format!("`sensitive` names `{path}`, and there is no `{name}`"));
-                return Err(match nearest(name, object.keys().map(String::as_str)) {
-                    Some(near) => error.with_hint(format!("did you mean `{near}`?")),
-                    None => error.with_hint("correct it, or remove it"),
-                });
-            };
-            part = inner;
-        }
-    }
-    Ok(())
 }
 
 /// That neither a field nor an output is called so.
@@ -372,7 +354,7 @@ pub fn footprint_edges(desired: &Desired, registry: &Registry) -> Placed {
     let inspected = in_parts(desired.resources.len(), |range| {
         let inspect = |index: usize| {
             let resource = &desired.resources[index];
-            Some((index, resource, footprint_of(resource, registry)?))
+            Some((index, resource, footprint_of(resource, desired, registry)?))
         };
         range.filter_map(inspect).collect::<Vec<_>>()
     });
@@ -413,10 +395,18 @@ pub fn footprint_edges(desired: &Desired, registry: &Registry) -> Placed {
     placed
 }
 
-/// What a resource reads and writes, if it does.
-pub(crate) fn footprint_of(resource: &DesiredResource, registry: &Registry) -> Option<Footprint> {
+/// What a resource reads and writes, if it does, as far as that is known before anything is done.
+pub(crate) fn footprint_of(
+    resource: &DesiredResource,
+    desired: &Desired,
+    registry: &Registry,
+) -> Option<Footprint> {
     let kind = registry.kind(resource.id.kind())?;
-    let footprint = kind.inspect(&resource.spec, !resource.references.is_empty()).ok()?;
+    let footprint = match resource.references.is_empty() {
+        true => kind.inspect(&resource.spec, false),
+        false => kind.inspect(&desired.known_spec(resource, registry), true),
+    };
+    let footprint = footprint.ok()?;
     (!footprint.reads.is_empty() || !footprint.writes.is_empty()).then_some(footprint)
 }
 

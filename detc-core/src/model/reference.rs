@@ -61,11 +61,37 @@ impl Reference {
     }
 }
 
+/// How deep values may be nested: half of what is read as JSON, so that what they are kept in can be read again.
+pub const NESTED_MAX: usize = 64;
+
+/// That a value is not nested too deeply to be kept.
+///
+/// # Errors
+/// When it is.
+pub(crate) fn check_nesting(value: &Value) -> Result<(), String> {
+    fn is_within(value: &Value, levels: usize) -> bool {
+        match value {
+            Value::Array(items) => levels > 0 && items.iter().all(|item| is_within(item, levels - 1)),
+            Value::Object(object) => levels > 0 && object.values().all(|item| is_within(item, levels - 1)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+        }
+    }
+    match is_within(value, NESTED_MAX) {
+        true => Ok(()),
+        false => Err(format!("is nested too deeply: more than {NESTED_MAX} levels")),
+    }
+}
+
 /// All references within `value`, in document order, each once.
 ///
 /// # Errors
-/// When one has a wrong id or path, or a field's name is misspelt.
+/// When one has a wrong id or path, a field's name is misspelt, or it is nested deeper than [`NESTED_MAX`].
 pub fn collect_references(value: &Value, found: &mut Vec<Reference>) -> Result<(), String> {
+    check_nesting(value)?;
+    collect(value, found)
+}
+
+fn collect(value: &Value, found: &mut Vec<Reference>) -> Result<(), String> {
     if let Some(reference) = Reference::read(value)? {
         if !found.contains(&reference) {
             found.push(reference);
@@ -76,8 +102,8 @@ pub fn collect_references(value: &Value, found: &mut Vec<Reference>) -> Result<(
         return Err(slip);
     }
     match value {
-        Value::Array(items) => items.iter().try_for_each(|item| collect_references(item, found)),
-        Value::Object(object) => object.values().try_for_each(|item| collect_references(item, found)),
+        Value::Array(items) => items.iter().try_for_each(|item| collect(item, found)),
+        Value::Object(object) => object.values().try_for_each(|item| collect(item, found)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
     }
 }

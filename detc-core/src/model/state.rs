@@ -36,8 +36,11 @@ use super::{Doc, FieldPath, HostName, ResourceId, Selector};
 pub struct Predicate {
     name: String,
     about: Selector,
-    holds: Arc<dyn Fn(&State<'_>) -> Result<(), String> + Send + Sync>,
+    holds: Arc<Holds>,
 }
+
+/// What is asked of a state; why not, in words.
+type Holds = dyn Fn(&State<'_>) -> Result<(), String> + Send + Sync;
 
 impl Predicate {
     /// A predicate of this name, about everything.

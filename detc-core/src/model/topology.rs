@@ -5,6 +5,10 @@ use std::fmt::{self, Display};
 use super::parallel::in_parts;
 use super::{Desired, Map, ResourceId};
 
+mod shortest;
+
+pub(crate) use shortest::shortest_loop;
+
 /// The order among the resources of a [`Desired`], as indices into its `resources`.
 #[derive(Clone, Debug, Default)]
 pub struct Topology {
@@ -118,7 +122,8 @@ impl Topology {
         }
         let topology = Self { dependencies, order };
         if topology.order.len() < len {
-            let loop_ = shortest_loop(&topology, &waiting);
+            let stuck: Vec<u32> = (0..len as u32).filter(|index| waiting[*index as usize] > 0).collect();
+            let loop_ = shortest_loop(&topology.dependencies, &stuck);
             let id = |index: &u32| {
                 resources
                     .get_index(*index as usize)
@@ -204,43 +209,6 @@ impl Adjacency {
     }
 }
 
-/// The shortest loop through any of the first resources that never became ready: breadth first from each.
-fn shortest_loop(topology: &Topology, waiting: &[u32]) -> Vec<u32> {
-    /// How many starting points are tried: a loop is an error to be shown, and the shortest of these is short enough.
-    const STARTS_MAX: usize = 2_000;
-    let mut best: Vec<u32> = Vec::new();
-    let stuck = (0..waiting.len() as u32).filter(|index| waiting[*index as usize] > 0);
-    for start in stuck.take(STARTS_MAX) {
-        let mut from: Map<u32, u32> = Map::default();
-        let mut queue = std::collections::VecDeque::from([start]);
-        'search: while let Some(index) = queue.pop_front() {
-            for dependency in topology.dependencies(index) {
-                if *dependency == start {
-                    let mut path = vec![index];
-                    while let Some(previous) =
-                        path.last().filter(|last| **last != start).map(|last| from[last])
-                    {
-                        path.push(previous);
-                    }
-                    path.reverse();
-                    if best.is_empty() || path.len() < best.len() {
-                        best = path;
-                    }
-                    break 'search;
-                }
-                if waiting[*dependency as usize] > 0 && !from.contains_key(dependency) {
-                    from.insert(*dependency, index);
-                    queue.push_back(*dependency);
-                }
-            }
-        }
-        if best.len() == 1 {
-            break;
-        }
-    }
-    best
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -255,6 +223,13 @@ mod tests {
             .map(|&(dependent, dependency)| Edge { dependent, dependency, kind: EdgeKind::After })
             .collect();
         Topology::new(&resources, &edges)
+    }
+
+    #[test]
+    fn a_loop_is_told_behind_however_many_that_only_come_after_it() {
+        let after: Vec<(u32, u32)> = (0..2_500).map(|index| (index, 2_500)).collect();
+        let error = topology(2_502, &[&after[..], &[(2_500, 2_501), (2_501, 2_500)]].concat()).unwrap_err();
+        assert_eq!(error.to_string(), "value/v2500 → value/v2501 → value/v2500");
     }
 
     #[test]

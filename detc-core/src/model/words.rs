@@ -134,7 +134,7 @@ fn syntax(message: &str) -> String {
         }
         "trailing comma" => "no comma may stand before the closing bracket",
         "trailing characters" => "something follows the end of the document",
-        "recursion limit exceeded" => "is nested too deeply: more than 127 levels",
+        "recursion limit exceeded" => "is nested too deeply: more than 64 levels",
         "number out of range" => "the number is too large to be kept: write it as text",
         _ if message.starts_with("control character") => {
             "a text holds a line break or another control character: write `\\n` for a line break"

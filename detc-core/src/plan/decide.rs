@@ -3,13 +3,14 @@
 use super::order::Steps;
 use super::resolve::{Decided, Resolver};
 use super::texts::add_text;
-use super::{PlanError, PlanInput, PlannedAction, Recording, Verb};
+use super::{PlanError, PlanInput, PlannedAction, Recording, Used, Verb};
 use crate::action::CrashClass;
 use crate::diff::{Change, ChangeKind, Differ, FieldChange, Reason, View, intent_digest, ours};
 use crate::model::parallel::in_parts;
-use crate::model::secret::Vault;
+use crate::model::secret::{Vault, has_mark};
 use crate::model::{
-    DesiredResource, Digest, Extra, Hasher, Map, Observation, Record, RecordBody, RecordError, ResourceId,
+    DesiredResource, Digest, Doc, Extra, Hasher, Map, Observation, Record, RecordBody, RecordError,
+    ResourceId, collect_references,
 };
 use crate::resource::{ChangeEffect, Kind, KindFacts, Removal};
 
@@ -138,7 +139,10 @@ impl<'a> Decider<'a> {
         }
         let spec = change.to.clone().expect("invariant: a change that makes something has a spec");
         let late = !desired.references.is_empty() && spec.text().contains("\"from\":");
-        let declared = kind.inspect(&spec, late).map(|footprint| footprint.crash);
+        // What is sensitive is known where it is desired.
+        let told = if has_mark(spec.text()) { &desired.spec } else { &spec };
+        let declared =
+            kind.inspect(told, late || told.text().contains("\"from\":")).map(|footprint| footprint.crash);
         let crash = match declared.unwrap_or(CrashClass::DeterministicName) {
             // Whoever remembers the key of a try does it no second time: nothing has to be seen for that.
             CrashClass::IdempotencyKey => CrashClass::IdempotencyKey,
@@ -151,6 +155,7 @@ impl<'a> Decider<'a> {
             after: self.recorded_after(index, desired),
             extra: desired.given_extra().cloned().map(Box::new),
             renamed_from: renamed_from.cloned(),
+            uses: self.uses(desired, &spec)?,
         };
         let make = PlannedAction {
             verb: verb_of(&change, kind.facts()),
@@ -177,6 +182,25 @@ impl<'a> Decider<'a> {
             step.was_after(body.after);
         }
         Ok(())
+    }
+
+    /// What stands in `spec` of other resources that stay as they are recorded.
+    #[expect(clippy::box_collection, reason = "most have none, and there may be a million")]
+    fn uses(&self, desired: &DesiredResource, spec: &Doc) -> Result<Option<Box<Vec<Used>>>, PlanError> {
+        let mut late = Vec::new();
+        if spec.text().contains("\"from\":") {
+            let _never = collect_references(&spec.value(), &mut late);
+        }
+        let mut uses = Vec::new();
+        for reference in desired.references.iter().filter(|reference| !late.contains(reference)) {
+            let index = self.input.desired.resources.get_index_of(&reference.from);
+            let stays = |index: usize| self.decided.kind(index as u32) == ChangeKind::Keep;
+            let record = self.input.recorded.get(&reference.from).filter(|_| index.is_some_and(stays));
+            let Some(record) = record else { continue };
+            let body = record.body().map_err(|source| damaged(&reference.from, source))?;
+            uses.push(Used::new(&reference.from, &reference.output, body.lookup(&reference.output).as_ref()));
+        }
+        Ok((!uses.is_empty()).then(|| Box::new(uses)))
     }
 
     fn unknown_dependency(&self, index: u32) -> Option<ResourceId> {

@@ -74,13 +74,10 @@ impl Plan {
         let proved = self.proofs.iter().find(|proved| !proved.holds);
         let proved = proved
             .map(|proved| BrokenInvariant { name: proved.invariant.name.clone(), story: self.story(proved) });
-        proved.or_else(|| self.refuted(&self.examined))
-    }
-
-    /// The first predicate of these that this plan could break.
-    pub(crate) fn refuted(&self, examined: &[Examined]) -> Option<BrokenInvariant> {
-        let found = examined.iter().find(|found| !found.holds)?;
-        Some(BrokenInvariant { name: found.name.clone(), story: self.story_of(found) })
+        proved.or_else(|| {
+            let found = self.examined.iter().find(|found| !found.holds)?;
+            Some(BrokenInvariant { name: found.name.clone(), story: self.story_of(found) })
+        })
     }
 
     /// A counter-example in words.
@@ -119,6 +116,21 @@ impl Plan {
             parts.push(format!("{} had ended", named(&ended)));
         }
         format!("when {}", parts.join(" and "))
+    }
+
+    /// The same plan, proven for the records and the world of `input`.
+    ///
+    /// # Errors
+    /// When a record is damaged.
+    pub(crate) fn proven_in(&self, input: &PlanInput<'_>) -> Result<Self, PlanError> {
+        let mut plan = self.clone();
+        let invariants: Vec<Invariant> = plan.proofs.iter().map(|proved| proved.invariant.clone()).collect();
+        for (proved, base) in plan.proofs.iter_mut().zip(Invariants::new(&invariants).bases(input)?) {
+            proved.base = base;
+        }
+        plan.prove();
+        plan.examined = examine(&plan, (input.recorded, input.observed), input.registry)?;
+        Ok(plan)
     }
 
     /// Proves the plan anew, after its actions have changed.
@@ -247,7 +259,9 @@ impl Proved {
 
     /// Its value when the whole plan is done.
     pub fn after(&self) -> i64 {
-        self.base + self.effects.iter().map(|(_, start, end)| start + end).sum::<i64>()
+        let added = self.effects.iter().map(|(_, start, end)| i128::from(*start) + i128::from(*end));
+        let after = i128::from(self.base) + added.sum::<i128>();
+        i64::try_from(after).unwrap_or(if after < 0 { i64::MIN } else { i64::MAX })
     }
 
     /// The bound that the plan must keep: the invariant's, or the value before the plan where that is worse.

@@ -6,14 +6,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use self::shortest::shortest_loop;
 use self::through::Through;
 use super::{PlanError, PlanInput, PlannedAction, sort};
 use crate::action::Place;
 use crate::diff::{Change, ChangeKind, Reason};
-use crate::model::{Adjacency, HostName, Map, ResourceId};
+use crate::model::{Adjacency, HostName, Map, ResourceId, shortest_loop};
 
-mod shortest;
 mod through;
 
 /// Changes with the actions that they take, in any order.

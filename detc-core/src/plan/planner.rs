@@ -17,6 +17,7 @@ use super::decide::{Decider, renames, settled};
 use super::order::Steps;
 use super::resolve::Decided;
 use super::{Observed, Plan, PlanError, PlanInput};
+use crate::action::Place;
 use crate::diff::ChangeKind;
 use crate::model::secret::{MarkKey, Vault};
 use crate::model::{
@@ -127,11 +128,19 @@ impl Planner {
         let known = self.desired.resources.get_full(&resource.id);
         match known.map(|(index, _, known)| (index as u32, self.is_related_alike(known, &resource))) {
             Some((index, true)) => {
+                let readers = if self.pending.all { None } else { self.readers(index) };
+                let places = |planner: &Self| {
+                    let places = |index: &u32| planner.places(&planner.desired.resources[*index as usize]);
+                    readers.iter().flatten().map(places).collect::<Vec<_>>()
+                };
+                let before = places(self);
                 self.desired.resources[index as usize] = resource;
-                if !self.pending.all {
-                    self.pending.unchecked.insert(index);
-                    self.touch(index);
+                if readers.is_none() || places(self) != before {
+                    self.pending.all = true;
+                    return;
                 }
+                self.pending.unchecked.extend(readers.into_iter().flatten().chain([index]));
+                self.touch(index);
             }
             Some((_, false)) | None => {
                 self.desired.resources.insert(resource.id.clone(), resource);
@@ -208,16 +217,34 @@ impl Planner {
 
     /// Whether one resource may take the other's place without any change of order.
     fn is_related_alike(&self, old: &DesiredResource, new: &DesiredResource) -> bool {
-        let places = |resource: &DesiredResource| {
-            footprint_of(resource, &self.registry)
-                .map(|touched| (touched.reads, touched.writes, touched.owns))
-        };
         old.dependencies() == new.dependencies()
             && old.references == new.references
             && old.host == new.host
             && old.extra().restart_on == new.extra().restart_on
             && old.extra().renamed_from == new.extra().renamed_from
-            && places(old) == places(new)
+            && self.places(old) == self.places(new)
+    }
+
+    /// What a resource touches.
+    fn places(&self, resource: &DesiredResource) -> Option<[Vec<Place>; 3]> {
+        footprint_of(resource, &self.desired, &self.registry)
+            .map(|touched| [touched.reads, touched.writes, touched.owns])
+    }
+
+    /// Those that take a value from the one at `index`, at once or through others; `None` when they are many.
+    fn readers(&self, index: u32) -> Option<Vec<u32>> {
+        /// Looking at more takes as long as looking at all.
+        const READERS_MAX: usize = 1_000;
+        let mut readers: BTreeSet<u32> = BTreeSet::new();
+        let mut next = vec![index];
+        while let Some(index) = next.pop() {
+            let new = self.kept.needers.of(index).iter().filter(|needer| readers.insert(**needer));
+            next.extend(new);
+            if readers.len() > READERS_MAX {
+                return None;
+            }
+        }
+        Some(readers.into_iter().collect())
     }
 
     fn touch_id(&mut self, id: &ResourceId) {

@@ -78,6 +78,9 @@ fn digest_action(action: &PlannedAction, parts: &mut Hasher) {
         for before in &action.after {
             out.extend_from_slice(&before.to_le_bytes());
         }
+        if action.sweeps {
+            out.push(1);
+        }
     });
     // Each part is framed, and what is not there is told from what is empty.
     let host = action.host.as_ref().map_or("", HostName::as_str);
@@ -93,6 +96,9 @@ fn digest_action(action: &PlannedAction, parts: &mut Hasher) {
     if !recording.after.is_empty() || recording.extra.is_some() || recording.renamed_from.is_some() {
         parts
             .part_with(|out| write_json(&(&recording.after, &recording.extra, &recording.renamed_from), out));
+    }
+    if let Some(uses) = &recording.uses {
+        parts.part_with(|out| write_json(uses, out));
     }
 }
 

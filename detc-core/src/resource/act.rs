@@ -7,11 +7,11 @@ use std::marker::PhantomData;
 use async_trait::async_trait;
 use serde_json::Value;
 
-use super::erased::{KindFacts, explain, explain_late, read_known};
-use super::late::{read_late, sample_of};
+use super::erased::{KindFacts, explain, explain_late, read_known, said, unknown_yet};
+use super::late::{make_up, read_late, sample_of};
 use super::schema::{fields_of, schema_of};
 use super::{ChangeEffect, Kind, KindTraits, Removal, Removed};
-use crate::action::{Action, ActionCx, ActionError, Check, CrashClass, Footprint};
+use crate::action::{Action, ActionCx, ActionError, Check, Footprint};
 use crate::model::secret::has_mark;
 use crate::model::{Doc, Observation, Present};
 
@@ -40,8 +40,7 @@ impl<A: Action> Step<A> {
     }
 
     async fn apply(&self, fields: &Value, cx: &ActionCx<'_>) -> Result<Value, ActionError> {
-        let output = self.read(fields)?.apply(cx).await?;
-        Ok(serde_json::to_value(output).expect("invariant: outputs are JSON"))
+        said(A::KIND, &self.read(fields)?.apply(cx).await?)
     }
 }
 
@@ -61,8 +60,7 @@ impl<A: Action> Kind for Step<A> {
         if late || has_mark(spec.text()) {
             let early = read_late::<A>(&spec.value())
                 .map_err(|error| explain_late::<A>(&self.facts, spec, &error))?;
-            // What it touches may not be known yet.
-            let unknown = || Footprint::new(CrashClass::DeterministicName).touching_more();
+            let unknown = || unknown_yet(make_up::<A>(&spec.value()).map(|action| action.footprint()));
             return Ok(early.map_or_else(unknown, |action| action.footprint()));
         }
         spec.parse::<A>()
@@ -93,5 +91,70 @@ impl<A: Action> Kind for Step<A> {
 
     async fn delete(&self, _: &Value, _: &ActionCx<'_>) -> Result<Removed, ActionError> {
         Ok(Removed::Gone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::{Deserialize, Serialize};
+    use serde_json::json;
+
+    use super::*;
+    use crate::action::CrashClass;
+
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Pay {
+        account: Account,
+        #[serde(default)]
+        by: Way,
+    }
+
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Account {
+        number: u64,
+    }
+
+    #[derive(Debug, Default, Serialize, Deserialize)]
+    enum Way {
+        #[default]
+        Wire,
+        Card {
+            number: u64,
+        },
+    }
+
+    #[async_trait]
+    impl Action for Pay {
+        const KIND: &'static str = "pay";
+        type Output = ();
+
+        fn footprint(&self) -> Footprint {
+            Footprint::new(match self.by {
+                Way::Wire => CrashClass::IdempotencyKey,
+                Way::Card { .. } => CrashClass::AtMostOnce,
+            })
+        }
+
+        async fn check(&self, _: &ActionCx<'_>) -> Result<Check<()>, ActionError> {
+            Ok(Check::Unknown("nothing tells".into()))
+        }
+
+        async fn apply(&self, _: &ActionCx<'_>) -> Result<(), ActionError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn how_an_outcome_is_found_out_is_known_though_a_structure_is_late_or_sensitive_and_never_guessed() {
+        let class = |fields: Value| Step::<Pay>::new().inspect(&Doc::new(&fields), true).unwrap().crash;
+        for account in [
+            json!({"from": "value/a", "output": "input"}),
+            json!({"$sensitive": crate::model::Digest::of(b"x")}),
+        ] {
+            assert_eq!(class(json!({ "account": account })), CrashClass::IdempotencyKey);
+            let by_card = json!({ "account": account, "by": { "Card": { "number": 1 } } });
+            assert_eq!(class(by_card), CrashClass::AtMostOnce);
+            assert_eq!(class(json!({ "account": { "number": 1 }, "by": account })), CrashClass::AtMostOnce);
+        }
     }
 }

@@ -4,17 +4,18 @@ use std::fmt::{self, Debug};
 use std::marker::PhantomData;
 
 use async_trait::async_trait;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::Path;
 
-use super::late::{Late, read_late, sample_of};
+use super::late::{Late, make_up, read_late, sample_of};
 use super::schema::{fields_of, nearest, schema_of};
 use super::{KindTraits, Removed, Resource};
 use crate::action::{ActionCx, ActionError, CrashClass, Footprint};
 use crate::model::secret::{has_mark, holds_mark};
 use crate::model::words::in_words;
-use crate::model::{Digest, Doc, Observation};
+use crate::model::{Digest, Doc, Observation, check_nesting};
 
 /// A kind of resources with its type forgotten. Specs come as documents; they are read into the type where they are used.
 #[async_trait]
@@ -97,10 +98,7 @@ impl<R: Resource> Typed<R> {
     }
 
     fn output(&self, output: &R::Output) -> Result<Value, ActionError> {
-        serde_json::to_value(output).map_err(|error| {
-            ActionError::permanent(format!("the output of {} can not be said in JSON", R::KIND))
-                .with_source(error)
-        })
+        said(R::KIND, output)
     }
 }
 
@@ -122,8 +120,10 @@ impl<R: Resource> Kind for Typed<R> {
                 .map_err(|error| explain_late::<R>(&self.facts, spec, &error))?
             {
                 Some(typed) => typed,
-                // What it touches is not known yet.
-                None => return Ok(Footprint::new(CrashClass::DeterministicName).touching_more()),
+                None => {
+                    let like = make_up::<R>(&spec.value()).and_then(|spec| spec.inspect().ok());
+                    return Ok(unknown_yet(like));
+                }
             }
         } else {
             spec.parse::<R>().map_err(|error| explain::<R>(&self.facts, spec, &error))?
@@ -148,6 +148,21 @@ impl<R: Resource> Kind for Typed<R> {
     }
 }
 
+/// An output, as it is kept.
+pub(super) fn said<T: Serialize + ?Sized>(kind: &str, output: &T) -> Result<Value, ActionError> {
+    let value = serde_json::to_value(output).map_err(|error| {
+        ActionError::permanent(format!("the output of {kind} can not be said in JSON")).with_source(error)
+    })?;
+    check_nesting(&value).map_err(|said| ActionError::permanent(format!("the output of {kind} {said}")))?;
+    Ok(value)
+}
+
+/// What is known of what a spec touches of which whole structures are known only later, from some spec that it might be: how
+/// its outcome is found out. Where not even that is known, it is not taken for done nor for undone by itself.
+pub(super) fn unknown_yet(like: Option<Footprint>) -> Footprint {
+    Footprint::new(like.map_or(CrashClass::AtMostOnce, |like| like.crash)).touching_more()
+}
+
 /// Reads a spec that is complete; or says in words what is wrong with it, and with which field.
 pub(super) fn read_known<T: DeserializeOwned>(spec: &Value, facts: &KindFacts) -> Result<T, String> {
     serde_path_to_error::deserialize(spec)
@@ -168,7 +183,7 @@ pub(super) fn explain<T: DeserializeOwned>(
 /// The same of a spec that is not complete.
 pub(super) fn explain_late<T: DeserializeOwned>(facts: &KindFacts, spec: &Doc, error: &str) -> String {
     let value = spec.value();
-    let again = serde_path_to_error::deserialize::<_, T>(Late(&value));
+    let again = serde_path_to_error::deserialize::<_, T>(Late::new(&value));
     about(facts, again.err().as_ref().map(serde_path_to_error::Error::path), error)
 }
 

@@ -16,12 +16,21 @@ use crate::model::secret::mark_of;
 
 /// Reads a `T` from `value`. `Ok(None)`: a whole structure is known only later, so that nothing can be said yet.
 pub(super) fn read_late<T: DeserializeOwned>(value: &Value) -> Result<Option<T>, String> {
-    match T::deserialize(Late(value)) {
+    match T::deserialize(Late::new(value)) {
         Ok(spec) => Ok(Some(spec)),
         Err(LateError::TooEarly) => Ok(None),
         Err(LateError::Wrong(message)) => Err(message),
     }
 }
+
+/// Reads a `T` from `value`, with structures made up, too: some value of the type, of which nothing follows for the one that
+/// comes. `None` where none could be made up.
+pub(super) fn make_up<T: DeserializeOwned>(value: &Value) -> Option<T> {
+    T::deserialize(Late { value, levels: Some(LEVELS_MAX) }).ok()
+}
+
+/// How deep structures are made up: types may hold themselves.
+const LEVELS_MAX: u8 = 8;
 
 /// A value of the type with these fields, made up; `None` where that takes more than numbers, texts and the like.
 pub(super) fn sample_of<T: Serialize + DeserializeOwned>(fields: &[&str]) -> Option<Value> {
@@ -32,7 +41,11 @@ pub(super) fn sample_of<T: Serialize + DeserializeOwned>(fields: &[&str]) -> Opt
 
 /// A value in which a reference may stand for any other.
 #[derive(Clone, Copy)]
-pub(super) struct Late<'a>(pub(super) &'a Value);
+pub(super) struct Late<'a> {
+    value: &'a Value,
+    /// How many more levels of structures are made up; `None`: no structure is.
+    levels: Option<u8>,
+}
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LateError {
@@ -58,7 +71,7 @@ impl From<serde_json::Error> for LateError {
 macro_rules! made_up {
     ($($method:ident $visit:ident $value:expr;)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, LateError> {
-            if is_later(self.0) { visitor.$visit($value) } else { self.deserialize_any(visitor) }
+            if is_later(self.value) { visitor.$visit($value) } else { self.deserialize_any(visitor) }
         }
     )*};
 }
@@ -67,15 +80,17 @@ impl<'de> Deserializer<'de> for Late<'de> {
     type Error = LateError;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, LateError> {
-        match self.0 {
+        match self.value {
             value if is_later(value) => visitor.visit_str(LATER),
             Value::Null => visitor.visit_unit(),
             Value::Bool(value) => visitor.visit_bool(*value),
             Value::Number(number) => Ok(number.deserialize_any(visitor)?),
             Value::String(text) => visitor.visit_str(text),
-            Value::Array(items) => visitor.visit_seq(SeqDeserializer::new(items.iter().map(Late))),
+            Value::Array(items) => {
+                visitor.visit_seq(SeqDeserializer::new(items.iter().map(|item| self.of(item))))
+            }
             Value::Object(object) => visitor.visit_map(MapDeserializer::new(
-                object.iter().map(|(key, value)| (key.as_str(), Late(value))),
+                object.iter().map(|(key, value)| (key.as_str(), self.of(value))),
             )),
         }
     }
@@ -99,7 +114,8 @@ impl<'de> Deserializer<'de> for Late<'de> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, LateError> {
-        if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
+        let is_too_deep = self.levels == Some(0) && is_later(self.value);
+        if self.value.is_null() || is_too_deep { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -111,7 +127,7 @@ impl<'de> Deserializer<'de> for Late<'de> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, LateError> {
-        if mark_of(self.0).is_some() {
+        if mark_of(self.value).is_some() {
             // One of them: enough where none would be wrong.
             return visitor.visit_seq(SeqDeserializer::new(std::iter::once(self)));
         }
@@ -119,7 +135,7 @@ impl<'de> Deserializer<'de> for Late<'de> {
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, LateError> {
-        if mark_of(self.0).is_some() {
+        if mark_of(self.value).is_some() {
             return visitor.visit_map(MapDeserializer::new(std::iter::empty::<(&str, Self)>()));
         }
         self.unless_late()?.deserialize_any(visitor)
@@ -128,10 +144,26 @@ impl<'de> Deserializer<'de> for Late<'de> {
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
-        _: &'static [&'static str],
+        fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, LateError> {
-        self.unless_late()?.deserialize_any(visitor)
+        match self.levels {
+            Some(levels) if is_later(self.value) => {
+                let levels = Some(levels.checked_sub(1).ok_or(LateError::TooEarly)?);
+                let within = Late { levels, ..self };
+                visitor.visit_map(MapDeserializer::new(fields.iter().map(|name| (*name, within))))
+            }
+            _ => self.unless_late()?.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, LateError> {
+        match self.levels {
+            Some(_) if is_later(self.value) => {
+                visitor.visit_seq(SeqDeserializer::new(std::iter::repeat_n(self, len)))
+            }
+            _ => self.unless_late()?.deserialize_any(visitor),
+        }
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -140,19 +172,19 @@ impl<'de> Deserializer<'de> for Late<'de> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, LateError> {
-        if mark_of(self.0).is_some() {
+        if mark_of(self.value).is_some() {
             return Err(LateError::TooEarly);
         }
         let mut references = Vec::new();
-        let any = crate::model::collect_references(self.0, &mut references);
+        let any = crate::model::collect_references(self.value, &mut references);
         if any.is_ok() && !references.is_empty() {
             return Err(LateError::TooEarly);
         }
-        Ok(self.0.deserialize_enum(name, variants, visitor)?)
+        Ok(self.value.deserialize_enum(name, variants, visitor)?)
     }
 
     serde::forward_to_deserialize_any! {
-        char bytes byte_buf unit unit_struct tuple tuple_struct identifier ignored_any
+        char bytes byte_buf unit unit_struct tuple_struct identifier ignored_any
     }
 }
 
@@ -161,9 +193,17 @@ fn is_later(value: &Value) -> bool {
     Reference::is_form(value) || mark_of(value).is_some()
 }
 
-impl Late<'_> {
+impl<'a> Late<'a> {
+    pub(super) fn new(value: &'a Value) -> Self {
+        Self { value, levels: None }
+    }
+
+    fn of<'b>(self, value: &'b Value) -> Late<'b> {
+        Late { value, levels: self.levels }
+    }
+
     fn unless_late(self) -> Result<Self, LateError> {
-        if is_later(self.0) { Err(LateError::TooEarly) } else { Ok(self) }
+        if is_later(self.value) { Err(LateError::TooEarly) } else { Ok(self) }
     }
 }
 
@@ -214,6 +254,20 @@ mod tests {
     #[test]
     fn a_structure_that_is_known_later_is_left_for_later() {
         assert_eq!(read_late::<Spec>(&json!({"path": "/", "nested": later("a")})), Ok(None));
+    }
+
+    #[test]
+    fn structures_are_made_up_where_that_is_asked_for() {
+        let made: Spec = make_up(&json!({"path": "/", "nested": later("a")})).unwrap();
+        assert_eq!(made.nested, Some(Nested { a: false }));
+        #[derive(Debug, serde::Deserialize)]
+        struct Chain {
+            next: Option<Box<Chain>>,
+        }
+        let chain: Chain = make_up(&later("a")).unwrap();
+        let links = std::iter::successors(Some(&chain), |link| link.next.as_deref());
+        assert_eq!(links.count(), usize::from(LEVELS_MAX));
+        assert_eq!(make_up::<(u8, String)>(&later("a")), Some((1, LATER.to_owned())));
     }
 
     #[test]

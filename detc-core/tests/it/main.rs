@@ -10,6 +10,7 @@ mod golden;
 mod idempotency;
 mod live;
 mod manager;
+mod meanwhile;
 mod needed;
 mod power_cut;
 mod predicates;

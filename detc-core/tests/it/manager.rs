@@ -10,8 +10,9 @@ use detc_core::diff::ChangeKind;
 use detc_core::execute::journal::{Entry, What};
 use detc_core::execute::{Outcome, StopHandle, unseen};
 use detc_core::manage::{ManageError, Manager, ManagerOptions, Resumed, Settlement};
-use detc_core::model::{Desired, DesiredResource, HostSpec};
-use detc_core::resource::{Registry, value::ValueSpec};
+use detc_core::model::{Desired, DesiredResource, HostSpec, Observation};
+use detc_core::resource::value::ValueSpec;
+use detc_core::resource::{InvalidField, KindTraits, Registry, Removed, Resource};
 use detc_core::store::memory::MemoryStore;
 use detc_core::store::{KeyRange, Store, StoreError, Transaction, read_all};
 use serde::{Deserialize, Serialize};
@@ -172,25 +173,69 @@ async fn a_stopped_run_is_resumed_where_it_stopped() {
     assert_eq!(world.lines().await.len(), 9);
 }
 
+/// What a newer version calls a line: it has a field that the older one did not have.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewerLine {
+    text: String,
+    #[serde(default)]
+    colour: Option<String>,
+}
+
+#[async_trait]
+impl Resource for NewerLine {
+    const KIND: &'static str = "line";
+    type Output = ();
+
+    fn traits() -> KindTraits {
+        Line::traits()
+    }
+
+    fn inspect(&self) -> Result<Footprint, InvalidField> {
+        Line::new(&self.text).inspect()
+    }
+
+    async fn observe(&self, cx: &ActionCx<'_>) -> Result<Observation, ActionError> {
+        Line::new(&self.text).observe(cx).await
+    }
+
+    async fn create(&self, cx: &ActionCx<'_>) -> Result<(), ActionError> {
+        Line::new(&self.text).create(cx).await
+    }
+
+    async fn update(&self, cx: &ActionCx<'_>) -> Result<(), ActionError> {
+        self.create(cx).await
+    }
+
+    async fn delete(&self, cx: &ActionCx<'_>) -> Result<Removed, ActionError> {
+        Line::new(&self.text).delete(cx).await
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_version_with_other_kinds_gives_an_older_run_up_and_plans_anew() {
-    let (world, store) = (World::new(), memory());
-    let manager = world.manager(&store).await;
-    let stop = StopHandle::new();
-    stop.stop();
-    let planned = manager.plan(&lines(3)).await.unwrap();
-    let stopped = manager.apply_with(planned, unseen(), stop).await.unwrap();
-    assert!(stopped.into_result().is_err());
-    manager.close().await.unwrap();
-    let newer = Manager::open(store, Registry::new(), ManagerOptions::default()).await.unwrap();
-    let open = newer.interrupted().await.unwrap().unwrap();
-    let resumed = newer.resume(open, None, unseen(), StopHandle::new()).await.unwrap();
-    assert!(
-        matches!(&resumed, Resumed::Superseded(_, why) if why == "this program has no kind `line`"),
-        "{resumed:?}"
-    );
-    assert_eq!(newer.history().await.unwrap()[0].note.as_deref(), Some("this program has no kind `line`"));
-    assert!(newer.interrupted().await.unwrap().is_none());
+    for (registry, says) in [
+        (Registry::new(), "this program has no kind `line`"),
+        (
+            Registry::new().with_resource::<NewerLine>(),
+            "this program's `line` has other fields than the one it was planned with",
+        ),
+    ] {
+        let (world, store) = (World::new(), memory());
+        let manager = world.manager(&store).await;
+        let stop = StopHandle::new();
+        stop.stop();
+        let planned = manager.plan(&lines(3)).await.unwrap();
+        let stopped = manager.apply_with(planned, unseen(), stop).await.unwrap();
+        assert!(stopped.into_result().is_err());
+        manager.close().await.unwrap();
+        let newer = Manager::open(store, registry, ManagerOptions::default()).await.unwrap();
+        let open = newer.interrupted().await.unwrap().unwrap();
+        let resumed = newer.resume(open, None, unseen(), StopHandle::new()).await.unwrap();
+        assert!(matches!(&resumed, Resumed::Superseded(_, why) if why == says), "{resumed:?}");
+        assert_eq!(newer.history().await.unwrap()[0].note.as_deref(), Some(says));
+        assert!(newer.interrupted().await.unwrap().is_none());
+    }
 }
 
 /// A step that is no resource: it counts in the ledger how often it was done.

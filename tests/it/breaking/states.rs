@@ -18,9 +18,27 @@ fn value(input: &str) -> String {
 }
 
 #[test]
+fn what_is_as_deep_as_it_may_be_is_kept_and_removed_again() {
+    let place = Place::new();
+    let deep = |word: &str| "[".repeat(64) + word + &"]".repeat(64);
+    place.write("detc.json", value(&deep("1")));
+    place.apply();
+    place.write("detc.json", value(&deep("2")));
+    place.fleet(&["plan", "--out", "p"]).exits(0);
+    place.fleet(&["apply", "p", "--yes"]).exits(0);
+    place.fleet(&["show", "run-2"]).exits(0);
+    place.fleet(&["destroy", "--yes"]).exits(0);
+}
+
+#[test]
 fn what_is_too_deep_too_long_or_too_much_is_refused() {
     let deep = "[".repeat(100_000) + &"]".repeat(100_000);
     plan("s.json", value(&deep)).complains("nested too deeply");
+    for levels in [65, 120, 125, 126, 127, 128] {
+        let deep = "[".repeat(levels) + &"]".repeat(levels);
+        plan("s.json", value(&deep))
+            .complains("s.json:1: value/v: `input`: is nested too deeply: more than 64 levels");
+    }
     plan("s.yaml", format!("version: 1\nresources:\n- {{kind: value, name: v, input: {deep}}}\n"));
     plan("s.toml", format!("version = 1\n[[resources]]\nkind = \"value\"\nname = \"v\"\ninput = {deep}\n"));
     let long = value("1").replace("\"v\"", &format!("\"{}\"", "a".repeat(2_000_000)));

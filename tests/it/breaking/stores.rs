@@ -34,6 +34,19 @@ fn a_store_that_is_no_store_is_refused_with_its_name() {
 }
 
 #[test]
+fn a_store_that_may_not_be_looked_at_is_not_taken_for_none() {
+    let place = one_file();
+    // A loop of links: who runs as root may look everywhere else.
+    std::os::unix::fs::symlink("loop", place.path("loop")).unwrap();
+    for command in [&["status"][..], &["plan"], &["destroy", "--yes"], &["apply", "--yes"]] {
+        let ran = place.fleet(&[&["--store", "loop"], command].concat());
+        assert_eq!(ran.code, Some(1), "{command:?}: {ran:?}");
+        ran.complains("loop");
+    }
+    assert!(!place.path("f").exists());
+}
+
+#[test]
 fn damage_anywhere_in_a_store_is_an_error_or_harmless_and_never_a_panic() {
     let place = one_file();
     place.apply();

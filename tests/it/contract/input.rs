@@ -413,6 +413,9 @@ fn a_rename_to_another_kind_is_refused_and_who_names_the_old_name_is_told_the_ne
     plan("s.json", &with(&format!(r#"{{{file}, "name": "new", {old}}}"#)))
         .complains("s.json:3: file/new: `renamed_from` names value/old, which is of another kind")
         .complains("remove `renamed_from`");
+    let twice = |name: &str| format!(r#"{{"kind": "value", "name": "{name}", "input": 1, {old}}}"#);
+    plan("s.json", &with(&format!("{},\n{}", twice("b"), twice("c"))))
+        .complains("s.json:4: value/c: `renamed_from` names value/old, which value/b was called as well");
     let new = format!(r#"{{"kind": "value", "name": "quite-another", "input": 1, {old}}},"#);
     let after = r#"{"kind": "value", "name": "olt", "input": 1, "after": ["value/old"]}"#;
     plan("s.json", &with(&format!("{new}\n{after}")))

@@ -14,10 +14,15 @@ fn daemon(place: &Place) -> Value {
 
 /// The processes of the daemon itself, without the shell that waits for its end.
 fn daemons(place: &Place) -> Vec<u32> {
-    let is_daemon = |pid: &u32| {
-        std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"sleep\0"))
+    called(place, "sleep\0")
+}
+
+/// The processes on this folder whose command line begins so.
+fn called(place: &Place, begin: &str) -> Vec<u32> {
+    let is_called = |pid: &u32| {
+        std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(begin.as_bytes()))
     };
-    place.processes().into_iter().filter(is_daemon).collect()
+    place.processes().into_iter().filter(is_called).collect()
 }
 
 fn desire(place: &Place, conf: &str, other: &str) {
@@ -253,4 +258,30 @@ fn a_change_that_stays_in_place_does_not_hide_a_restart() {
     all["invariants"] = json!([{ "name": "up", "available": { "kind": "process" }, "at_least": 1 }]);
     place.write("detc.json", all.to_string());
     place.fleet(&["plan"]).exits(3).shows("restart");
+}
+
+#[test]
+fn what_is_not_to_restart_it_any_more_does_not_count_though_it_restarted_on_it_before_a_kill() {
+    let place = Place::new();
+    let desire = |content: &str, version: u32, restart_on: &[&str]| {
+        place.desire(&[
+            json!({ "kind": "file", "name": "f", "path": place.text("f"), "content": content }),
+            json!({ "kind": "process", "name": "p", "dir": place.text(""), "restart_on": restart_on,
+                    "command": ["sleep", format!("60{version}")], "stop": { "grace_ms": 100 },
+                    "health": { "command": ["test", "-e", place.text("ok")], "interval_ms": 20 } }),
+        ]);
+    };
+    place.write("ok", "");
+    desire("1", 0, &["file/f"]);
+    place.apply();
+    std::fs::remove_file(place.path("ok")).unwrap();
+    desire("2", 1, &["file/f"]);
+    let running = place.start(&["apply", "--yes"]);
+    until("the new one runs", || !called(&place, "sleep\x00601\0").is_empty());
+    running.kill();
+    place.write("ok", "");
+    desire("2", 1, &[]);
+    place.apply();
+    place.fleet(&["status"]).exits(0).shows("All 2 resources are as they should be.");
+    place.fleet(&["plan", "--detailed-exitcode"]).exits(0);
 }

@@ -120,3 +120,69 @@ fn a_saved_plan_says_with_which_words_it_is_applied() {
     place.fleet(&["apply", "-f", "detc.json", "my plan", "--yes"]).exits(0);
     assert_eq!(place.read("f"), "of a source");
 }
+
+/// Three files of which two have to be there, one of which is to be made elsewhere, as a plan says that is saved.
+fn proven(at_least: u32, moved_to: &str) -> Place {
+    let place = Place::new();
+    let desire = |moved: &str, at_least: u32| {
+        let file = |name: &str, at: &str| json!({ "kind": "file", "name": name, "host": "here", "path": place.text(at), "content": "" });
+        let state = json!({
+            "version": 1, "hosts": { "here": { "connect": "local" } },
+            "resources": [file("a", "a"), file("b", "b"), file("c", moved)],
+            "invariants": [{ "name": "enough", "available": { "kind": "file" }, "at_least": at_least }],
+        });
+        place.write("detc.json", state.to_string());
+    };
+    desire("c", 2);
+    place.apply();
+    desire(moved_to, 2);
+    place.fleet(&["plan", "--out", "p"]).exits(0).shows("Proven: enough");
+    desire(moved_to, at_least);
+    place
+}
+
+#[test]
+fn a_saved_plan_is_proven_anew_for_the_world_as_it_is() {
+    let place = proven(2, "d");
+    std::fs::remove_file(place.path("a")).unwrap();
+    let ran = place.fleet(&["apply", "p", "--yes"]).exits(3);
+    ran.complains("this plan could break the invariant `enough`: when ").complains("it is 1");
+    assert!(place.path("c").exists() && !place.path("d").exists());
+    place.write("a", "");
+    place.fleet(&["apply", "p", "--yes"]).exits(0);
+    assert!(!place.path("c").exists() && place.path("d").exists());
+}
+
+#[test]
+fn a_saved_plan_is_refused_where_the_desired_state_asks_for_more_than_it_was_proven_to_keep() {
+    let place = proven(3, "d");
+    let ran = place.fleet(&["-f", "detc.json", "apply", "p", "--yes"]).exits(3);
+    ran.complains("the plan was not proven to keep the invariant `enough` as it is now");
+    assert!(!place.path("d").exists());
+}
+
+#[test]
+fn a_saved_plan_is_refused_when_a_value_that_it_uses_is_another_by_now() {
+    let place = Place::new();
+    let desire = |input: &str, mode: &str| {
+        place.desire(&[
+            json!({ "kind": "value", "name": "v", "input": input }),
+            json!({ "kind": "file", "name": "f", "path": place.text("f"), "mode": mode,
+                    "content": { "from": "value/v", "output": "input" } }),
+        ]);
+    };
+    desire("one", "0644");
+    place.apply();
+    desire("one", "0600");
+    place.fleet(&["plan", "--out", "p"]).exits(0);
+    desire("two", "0644");
+    place.fleet(&["apply", "--yes", "--only", "value/v"]).exits(0);
+    place
+        .fleet(&["apply", "p", "--yes"])
+        .exits(3)
+        .complains("stale")
+        .complains("a value of value/v that it uses has changed");
+    desire("one", "0600");
+    place.fleet(&["apply", "--yes", "--only", "value/v"]).exits(0);
+    place.fleet(&["apply", "p", "--yes"]).exits(0);
+}

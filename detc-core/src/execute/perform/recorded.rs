@@ -40,6 +40,11 @@ impl PlanWork {
             }
             _ => format!("{}/{}", self.around.run, action.verb),
         };
+        // What it is not to restart on any more, it may have restarted on after it was recorded.
+        let carried = match &observed {
+            Observation::Present(present) => present.triggers.clone(),
+            _ => None,
+        };
         let was_adopted = made.is_some_and(|body| body.adopted);
         let body = RecordBody {
             adopted: has_found || (was_adopted && !matches!(action.verb, Verb::Create | Verb::Adopt)),
@@ -52,7 +57,7 @@ impl PlanWork {
             host: action.host.clone(),
             after: recording.after.clone(),
             extra: recording.extra.clone(),
-            triggers: open.triggers.or_else(|| made.and_then(|body| body.triggers.clone())),
+            triggers: open.triggers.or(carried).or_else(|| made.and_then(|body| body.triggers.clone())),
             changed,
             schema: kind.map(|kind| kind.facts().schema.short()).unwrap_or_default(),
         };

@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 
 use super::InvalidState;
-use crate::model::{DesiredResource, Doc, FieldPath};
-use crate::resource::Registry;
+use crate::model::{DesiredResource, Doc, FieldPath, Reference};
+use crate::resource::{Registry, nearest};
 
 /// How many are told of one resource: as many as one mends before the next try.
 const TOLD_MAX: usize = 10;
@@ -98,4 +98,30 @@ fn put(spec: &mut Value, at: &FieldPath, value: Value) -> bool {
         return std::mem::replace(part, value.clone()) != value;
     }
     parent(spec, at).is_some_and(|(object, name)| object.insert(name, value).is_none())
+}
+
+/// That what is sensitive within a field is there: a slip of the pen would show it.
+pub(super) fn check_parts(resource: &DesiredResource, sensitive: &[FieldPath]) -> Result<(), InvalidState> {
+    let within: Vec<(&FieldPath, Vec<String>)> =
+        sensitive.iter().map(|path| (path, path.segments())).filter(|(_, names)| names.len() > 1).collect();
+    if within.is_empty() {
+        return Ok(());
+    }
+    let spec = resource.spec.value();
+    for (path, names) in within {
+        let Some(mut part) = spec.get(&names[0]) else { continue };
+        for name in &names[1..] {
+            let Some(object) = part.as_object().filter(|_| !Reference::is_form(part)) else { break };
+            let Some(inner) = object.get(name) else {
+                let error =
+                    InvalidState::new(format!("`sensitive` names `{path}`, and there is no `{name}`"));
+                return Err(match nearest(name, object.keys().map(String::as_str)) {
+                    Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+                    None => error.with_hint("correct it, or remove it"),
+                });
+            };
+            part = inner;
+        }
+    }
+    Ok(())
 }

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::InvalidState;
-use crate::model::{Desired, DesiredResource, Doc, Reference, ResourceId, collect_references, substitute};
+use crate::model::{
+    Desired, DesiredResource, Doc, Map, Reference, ResourceId, collect_references, substitute,
+};
 use crate::resource::value::ValueSpec;
 use crate::resource::{Kind, KindFacts, Registry, nearest};
 
@@ -71,6 +73,23 @@ impl Desired {
             Value::Array(items) => items.iter().find_map(|value| self.misread(value)),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
         }
+    }
+
+    /// That no two of these resources were called the same before.
+    pub(super) fn check_renames(&self, renamed: impl Iterator<Item = usize>) -> Vec<InvalidState> {
+        let mut now: Map<&ResourceId, &ResourceId> = Map::default();
+        let mut errors = Vec::new();
+        for resource in renamed.map(|index| &self.resources[index]) {
+            let Some(old) = resource.given_extra().and_then(|extra| extra.renamed_from.as_ref()) else {
+                continue;
+            };
+            if let Some(first) = now.insert(old, &resource.id) {
+                let message = format!("`renamed_from` names {old}, which {first} was called as well");
+                let error = InvalidState::new(message).with_hint("leave it to the one that is called so now");
+                errors.push(error.of(&resource.id).located(self, resource.origin));
+            }
+        }
+        errors
     }
 
     /// That a resource which is called otherwise now is of the same kind, and that its earlier name is no longer in use.
@@ -150,6 +169,16 @@ impl Desired {
             let hint = error.hint().map(str::to_owned);
             InvalidState { hint, ..InvalidState::new(error.full_message()) }
         })
+    }
+
+    /// A spec, with what it takes from the fields of others, where those are known.
+    pub(super) fn known_spec(&self, resource: &DesiredResource, registry: &Registry) -> Doc {
+        let mut spec = resource.spec.value();
+        substitute(&mut spec, &mut |reference| match self.known(reference, registry, HOPS_MAX) {
+            Some(Known::Value(value)) => Some(value),
+            Some(Known::Like(_)) | None => None,
+        });
+        Doc::new(&spec)
     }
 
     fn known(&self, reference: &Reference, registry: &Registry, hops: usize) -> Option<Known> {

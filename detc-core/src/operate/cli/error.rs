@@ -154,6 +154,8 @@ impl From<ManageError> for Failed {
                 }
             }
             ManageError::Broken { .. } => Self::refused("invariant", error.to_string()).with_hint(UNBROKEN),
+            ManageError::Unproven(_) => Self::refused("stale", error.to_string())
+                .with_hint("run `plan --out` again and review the new plan"),
             ManageError::Unfinished(number) => Self::refused("unfinished", error.to_string())
                 .with_hint(format!("run `apply` to finish {number}, or `apply --abandon` to give it up")),
             ManageError::NoRun(_) => {

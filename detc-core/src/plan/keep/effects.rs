@@ -75,13 +75,17 @@ impl<'a> Invariants<'a> {
                 }
                 let counted = Counted::recorded(id, record, input)?;
                 for at in self.about(id.kind()) {
-                    sums[at] += counted.amount(&self.all[at]);
+                    let sum: &mut i64 = &mut sums[at];
+                    *sum = sum.saturating_add(counted.amount(&self.all[at]));
                 }
             }
             Ok(sums)
         });
         for part in parts {
-            bases.iter_mut().zip(part?).for_each(|(base, sum)| *base += sum);
+            bases
+                .iter_mut()
+                .zip(part?)
+                .for_each(|(base, sum): (&mut i64, i64)| *base = base.saturating_add(sum));
         }
         Ok(bases)
     }
@@ -215,7 +219,7 @@ fn effect(invariant: &Invariant, (before, after): (i64, i64), is_interrupted: bo
         InvariantBound::AtLeast(_) => before.min(after),
         InvariantBound::AtMost(_) => before.max(after),
     };
-    (between - before, after - between)
+    (between.saturating_sub(before), after.saturating_sub(between))
 }
 
 /// What an action states of the time while it goes on.
@@ -270,20 +274,19 @@ impl<'a> Counted<'a> {
 
     /// What it counts for. A field that is not there, or is no whole number, counts for nothing.
     ///
-    /// What may be there or not, since its making had begun, counts as the worse of both.
+    /// What may be there or not, since its making had begun or it can not be seen now, counts as the worse of both.
     fn amount(&self, invariant: &Invariant) -> i64 {
         let measure = &invariant.measure;
+        // It may be there, or become healthy, at any moment.
+        let if_doubtful = matches!(invariant.bound, InvariantBound::AtMost(_));
         let is_there = match self.seen {
-            None | Some(Observation::Unobservable | Observation::Unknown(_)) if self.is_begun => {
-                matches!(invariant.bound, InvariantBound::AtMost(_))
-            }
-            None | Some(Observation::Unobservable | Observation::Unknown(_)) => true,
+            None | Some(Observation::Unobservable) => if_doubtful || !self.is_begun,
+            Some(Observation::Unknown(_)) => if_doubtful,
             Some(Observation::Absent | Observation::Needed(_)) => false,
             Some(Observation::Present(present)) => {
-                present.health != Health::Unhealthy
+                if_doubtful
+                    || matches!(present.health, Health::Healthy | Health::None)
                     || matches!(measure, Measure::Total { .. })
-                    // It may become healthy at any moment.
-                    || matches!(invariant.bound, InvariantBound::AtMost(_))
             }
         };
         if !is_there || !measure.selector().matches(self.id, self.host.as_ref(), &self.labels) {

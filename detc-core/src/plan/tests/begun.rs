@@ -5,13 +5,19 @@ use serde_json::json;
 use super::support::{World, id, unit};
 use crate::model::{Invariant, InvariantBound, Measure, Observation, Record, Selector};
 
-/// A unit whose making had begun, on a host that does not answer.
+/// A unit on a host that does not answer.
+fn unseen() -> World {
+    let world = World::new().having([unit("a", json!({ "replicas": 2 }))]);
+    world.see("unit/a", Observation::Unknown("no answer".to_owned()))
+}
+
+/// The same, of which the making had begun.
 fn begun_and_unseen() -> World {
-    let mut world = World::new().having([unit("a", json!({ "replicas": 2 }))]);
+    let mut world = unseen();
     let record = &world.recorded[&id("unit/a")];
     let begun = Record::begun(record.relations(), record.seen(), &record.body().unwrap());
     world.recorded.insert(id("unit/a"), begun);
-    world.see("unit/a", Observation::Unknown("no answer".to_owned()))
+    world
 }
 
 #[test]
@@ -24,11 +30,12 @@ fn what_may_be_there_or_not_counts_as_the_worse_of_both() {
         (total(), InvariantBound::AtLeast(2), 0),
         (total(), InvariantBound::AtMost(2), 2),
     ] {
-        let mut world = begun_and_unseen();
-        let name = "bound".to_owned();
-        world.desired = world.desired.invariant(Invariant { name, measure, bound });
-        let plan = world.plan();
-        assert_eq!(plan.proofs[0].base, base, "{:?}", plan.proofs[0]);
+        for mut world in [unseen(), begun_and_unseen()] {
+            let (name, measure) = ("bound".to_owned(), measure.clone());
+            world.desired = world.desired.invariant(Invariant { name, measure, bound });
+            let plan = world.plan();
+            assert_eq!(plan.proofs[0].base, base, "{:?}", plan.proofs[0]);
+        }
     }
 }
 
@@ -49,4 +56,7 @@ fn what_is_replaced_under_a_new_name_is_removed_by_its_old_one() {
     let mut altered = plan.clone();
     altered.actions.iter_mut().for_each(|action| action.recorded_as = None);
     assert!(plan.is_intact() && !altered.is_intact());
+    let mut altered = plan.clone();
+    altered.actions.iter_mut().for_each(|action| action.sweeps = true);
+    assert!(!altered.is_intact());
 }

@@ -4,7 +4,9 @@ use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 
 use super::support::{World, changes, from, id, steps, unit, value, without_id};
+use crate::model::secret::MarkKey;
 use crate::model::{DesiredResource, Observation, Present};
+use crate::plan::Planner;
 use crate::plan::render::TextOptions;
 
 #[track_caller]
@@ -250,4 +252,44 @@ fn a_label_or_a_new_name_of_what_it_restarts_on_restarts_nothing() {
     let plan = world.plan();
     world.apply(&plan);
     settled(&world);
+}
+
+#[test]
+fn a_place_that_another_resource_names_orders_and_has_one_writer() {
+    let by = |name: &str, of: &str| unit(name, json!({ "path": from(of, "input") }));
+    let values = [value("p", json!("/a")), value("q", json!(from("value/p", "input")))];
+    let reader = unit("z", json!({ "path": "/z", "reads": "/a" }));
+    let world = World::new().want(values.clone().into_iter().chain([by("u", "value/q"), reader]));
+    let plan = world.plan();
+    let after = |id: &str| {
+        plan.actions.iter().position(|action| plan.change_of(action).resource.as_str() == id).unwrap()
+    };
+    assert!(plan.actions[after("unit/z")].after.contains(&(after("unit/u") as u32)), "{}", steps(&plan));
+    let two = World::new().want(values.into_iter().chain([by("u", "value/q"), by("v", "value/p")]));
+    let error = two.check().unwrap_err().to_string();
+    assert!(error.contains("unit/u") && error.contains("unit/v") && error.contains("/a"), "{error}");
+}
+
+#[test]
+fn a_planner_checks_those_that_take_a_value_when_it_changes() {
+    let by = |name: &str, of: &str| unit(name, json!({ "path": from(of, "input") }));
+    let world = World::new().want([
+        value("p", json!("/a")),
+        value("q", json!("/b")),
+        by("u", "value/p"),
+        by("v", "value/q"),
+    ]);
+    let ground = (world.recorded, world.observed);
+    let mut planner = Planner::new(world.desired, ground, world.registry, MarkKey::new([7; 32]));
+    planner.plan().unwrap();
+    let mut error = |input: Value| {
+        planner.set(value("q", input));
+        planner.plan().map(drop).map_err(|error| error.to_string())
+    };
+    let two_writers = error(json!("/a")).unwrap_err();
+    assert!(two_writers.contains("unit/u") && two_writers.contains("unit/v"), "{two_writers}");
+    assert_eq!(error(json!("/c")), Ok(()));
+    let relative = error(json!("c")).unwrap_err();
+    assert!(relative.contains("unit/v") && relative.contains("must be absolute"), "{relative}");
+    assert_eq!(error(json!("/d")), Ok(()));
 }

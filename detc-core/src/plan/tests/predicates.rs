@@ -214,7 +214,7 @@ fn a_part_of_a_plan_keeps_what_holds_and_the_way_to_break_it_where_that_is_left(
     let plan = roll(false).plan();
     let part = plan.clone().select(&only("unit/web-0")).unwrap();
     assert_eq!(lines(&part), lines(&plan), "what breaks it is left");
-    let other = plan.clone().select(&only("unit/web-1")).unwrap();
+    let other = plan.select(&only("unit/web-1")).unwrap();
     assert!(!other.examined[0].holds && other.is_intact());
     assert!(roll(true).plan().select(&only("unit/web-1")).unwrap().broken().is_none());
 }

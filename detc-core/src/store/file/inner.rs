@@ -139,7 +139,7 @@ impl Inner {
         let again =
             Failure::Unavailable { what: "opening it again", said: "it did not come to an end".into() };
         *access = Access::Broken(again);
-        match self.opener.open() {
+        match self.open_again() {
             Ok((opened, remembered)) => {
                 *access = Access::Open(opened);
                 Ok(remembered.revision)
@@ -147,6 +147,27 @@ impl Inner {
             Err(failure) => {
                 *access = Access::Broken(failure.clone());
                 Err(failure)
+            }
+        }
+    }
+
+    /// Opens what this store has just let go of. Its lock is gone when the last process that was about to be started while it
+    /// was held has begun.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "nothing tells when the lock is gone; this thread may block"
+    )]
+    fn open_again(&self) -> Result<(Opened, Remembered), Failure> {
+        const TRIES_MAX: u32 = 100;
+        const PAUSE: Duration = Duration::from_millis(10);
+        let mut tries = 0;
+        loop {
+            match self.opener.open() {
+                Err(Failure::Held | Failure::HeldForAMoment(_)) if tries < TRIES_MAX => {
+                    tries += 1;
+                    std::thread::sleep(PAUSE);
+                }
+                opened => return opened,
             }
         }
     }

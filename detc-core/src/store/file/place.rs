@@ -79,9 +79,9 @@ pub(super) fn is_dead(path: &Path) -> bool {
     stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['Z', 'X']))
 }
 
-/// Whether a store is there.
+/// Whether a store is there, or may be: who may not look finds out why when it is opened.
 pub(super) fn has_store(dir: &Path) -> bool {
-    dir.join("store.redb").exists()
+    dir.join("store.redb").try_exists().unwrap_or(true)
 }
 
 /// Takes a share of the lock: others who only read may have one as well, and nobody writes meanwhile. Where there is no

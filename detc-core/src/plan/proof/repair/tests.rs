@@ -260,12 +260,11 @@ fn what_is_broken_before_or_after_is_said_to_be() {
     check(1, &[], &[question], expected);
 }
 
+/// The edges of a plan, and what is asked of it.
+type Asked = (Vec<(u32, u32)>, Vec<(i64, InvariantBound, Vec<Effect>)>);
+
 /// Moves of one unit each, `from` and `to` as given: taken away first, then made, while at most one may be away.
-fn moves(
-    actions: &[(u32, u32)],
-    hosts: u32,
-    full: &[bool],
-) -> (Vec<(u32, u32)>, Vec<(i64, InvariantBound, Vec<Effect>)>) {
+fn moves(actions: &[(u32, u32)], hosts: u32, full: &[bool]) -> Asked {
     let mut asked: Vec<(i64, InvariantBound, Vec<Effect>)> = (0..hosts)
         .map(|host| (i64::from(full[host as usize]), InvariantBound::AtMost(1), Vec::new()))
         .collect();

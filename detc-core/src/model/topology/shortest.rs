@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use crate::model::{Adjacency, Map, Set};
+use super::Adjacency;
+use crate::model::{Map, Set};
 
 /// How many steps are taken in all to find a shorter one: a loop is an error to be shown, and the shortest that is found
 /// within these is short enough.
@@ -11,7 +12,7 @@ const STEPS_MAX: usize = 4_000_000;
 /// The shortest loop through any of the first of `stuck`, each of which is on a loop or after one: each member comes after
 /// the next, and the last after the first. The search is breadth first, from each of them, and no further than the shortest
 /// so far.
-pub(super) fn shortest_loop(before: &Adjacency, stuck: &[u32]) -> Vec<u32> {
+pub(crate) fn shortest_loop(before: &Adjacency, stuck: &[u32]) -> Vec<u32> {
     let all: Set<u32> = stuck.iter().copied().collect();
     let Some(on_one) = stuck.first().map(|first| on_a_loop(before, &all, *first)) else { return Vec::new() };
     let mut steps = usize::MAX;
