@@ -10,3 +10,4 @@ mod embedding;
 mod modules;
 mod support;
 mod tutorial;
+mod zoo;
