@@ -50,7 +50,9 @@ fn every_defect_of_the_zoos_is_listed_with_its_law_and_no_other() {
             assert!(is_caught, "{row:?} is not what {place} asserts");
         }
         let (before, after) = pattern.split_once("IDENT").unwrap();
-        let is_one = |rest: &str| rest.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_').starts_with(after);
+        let is_one = |rest: &str| {
+            rest.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_').starts_with(after)
+        };
         let count = match suite {
             "resource, action" => asserted.matches(" => \"").count(),
             "manager" => asserted.matches(" => ONCE,").count() + asserted.matches(" => AGAIN,").count(),

@@ -31,7 +31,13 @@ impl Place {
 
     /// One in which another program is run, on the same command line.
     pub(crate) fn of(program: &'static Path) -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), program }
+        Self::new().running(program)
+    }
+
+    /// The same one, in which this program is run from now on.
+    pub(crate) fn running(mut self, program: &'static Path) -> Self {
+        self.program = program;
+        self
     }
 
     pub(crate) fn dir(&self) -> &Path {
