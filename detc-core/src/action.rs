@@ -16,7 +16,7 @@ mod footprint;
 
 pub use cx::{ActionCx, CxParts};
 pub use error::{ActionError, ErrorClass};
-pub use footprint::{CrashClass, Footprint, Place};
+pub use footprint::{CrashClass, Footprint, Meanwhile, Place};
 
 /// A typed, idempotent step.
 ///
@@ -37,7 +37,7 @@ pub trait Action: Debug + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// What dependants may use.
     type Output: Serialize + DeserializeOwned + Debug + Send + Sync + 'static;
 
-    /// What it reads and writes, and how its outcome can be found out after a crash.
+    /// What it reads and writes, how its outcome can be found out after a crash, and what it does to invariants meanwhile.
     fn footprint(&self) -> Footprint;
 
     /// Looks whether the effect is there. Changes nothing.

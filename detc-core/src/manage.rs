@@ -14,9 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-#[cfg(feature = "cli")]
-use crate::execute::journal;
-use crate::execute::journal::{JournalError, RunNumber};
+use crate::execute::journal::{self, JournalError, RunNumber};
 use crate::execute::{DriverOptions, Limits, Retry};
 use crate::model::secret::MarkKey;
 use crate::model::{FieldPath, InvalidState, Record, Recorded, ResourceId, Set};

@@ -52,7 +52,8 @@ pub trait Resource: Debug + Serialize + DeserializeOwned + Send + Sync + 'static
     where
         Self: Sized;
 
-    /// Checks what types can not say, and tells what the spec touches.
+    /// Checks what types can not say, and tells what the spec touches, and what making or changing it does to invariants
+    /// [meanwhile](Footprint::meanwhile).
     ///
     /// A text that is known only later reads [`LATER`] here: leave it unchecked.
     ///

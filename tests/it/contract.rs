@@ -13,6 +13,7 @@ mod moves;
 mod output;
 mod owned;
 mod ownership;
+mod predicates;
 mod process;
 mod readers;
 mod saved;

@@ -8,5 +8,7 @@ mod contract;
 mod crash;
 mod embedding;
 mod modules;
+mod proofs;
 mod support;
 mod tutorial;
+mod zoo;

@@ -5,6 +5,8 @@ use std::fmt::{self, Display};
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::{FieldPath, ResourceId};
+
 /// What an action reads and writes, and how its outcome is found out after a crash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -25,8 +27,29 @@ pub struct Footprint {
     /// having changed, as it may be what changed it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub more: bool,
+    /// What it does to invariants while it goes on, beyond what follows from its change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub meanwhile: Vec<Meanwhile>,
     /// How its outcome is found out after a crash.
     pub crash: CrashClass,
+}
+
+/// What making or changing something does to invariants, from its start to its end. The proof takes it for certain, and the
+/// conformance suite sees whether it is so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Meanwhile {
+    /// So much more of a field is in use: a dump on the disk, a second process beside the first. It counts in every invariant
+    /// that sums this field of the resource that is made or changed, and in none that does not select that.
+    Takes {
+        /// The field that is summed.
+        field: FieldPath,
+        /// How much more.
+        amount: i64,
+    },
+    /// This resource takes no part: a drain, a migration under a lock. Its own id: that is taken away and given back.
+    Suspends(ResourceId),
 }
 
 impl Footprint {
@@ -38,6 +61,7 @@ impl Footprint {
             owns: Vec::new(),
             sweeps: Vec::new(),
             more: false,
+            meanwhile: Vec::new(),
             crash,
         }
     }
@@ -67,6 +91,20 @@ impl Footprint {
     #[must_use]
     pub fn sweeping(mut self, place: Place) -> Self {
         self.sweeps.push(place);
+        self
+    }
+
+    /// Says that so much more of a summed field is in use while it goes on.
+    #[must_use]
+    pub fn taking(mut self, field: FieldPath, amount: i64) -> Self {
+        self.meanwhile.push(Meanwhile::Takes { field, amount });
+        self
+    }
+
+    /// Says that a resource takes no part while it goes on.
+    #[must_use]
+    pub fn suspending(mut self, id: ResourceId) -> Self {
+        self.meanwhile.push(Meanwhile::Suspends(id));
         self
     }
 

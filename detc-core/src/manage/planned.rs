@@ -34,11 +34,8 @@ impl Planned {
 
 /// Why a plan that could break an invariant is refused.
 pub(super) fn broken(plan: &Plan) -> Option<ManageError> {
-    plan.broken().map(refused)
-}
-
-pub(super) fn refused(BrokenInvariant { name, story, .. }: BrokenInvariant) -> ManageError {
-    ManageError::Broken { name, story }
+    let BrokenInvariant { name, story, .. } = plan.broken()?;
+    Some(ManageError::Broken { name, story })
 }
 
 /// An action of a saved plan that was derived from what is no longer so.

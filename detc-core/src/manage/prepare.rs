@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::look::{Look, look_at_all};
-use super::planned::{Planned, Sight, StaleAction, base_id, broken, check_complete, has_references, refused};
+use super::planned::{Planned, StaleAction, base_id, broken, check_complete, has_references};
 use super::{ManageError, Manager};
 use crate::execute::ProgressSink;
 use crate::model::secret::Vault;
-use crate::model::{Desired, HostName, Observation, ResourceId, Set, Topology};
+use crate::model::{Desired, HostName, Observation, Predicate, ResourceId, Set, Topology};
 use crate::plan::{self, Observed, Plan, PlanInput, PlannedAction};
 
 impl Manager {
@@ -65,15 +65,6 @@ impl Manager {
             looks.push(Look { id: id.clone(), host, spec, extra, base });
         }
         looks.extend(self.looks_of_counted(&plan, &looks)?);
-        if !self.registry.predicates().is_empty() {
-            // What is not touched counts as well, as it is now.
-            let looked_at: BTreeSet<ResourceId> = looks.iter().map(|look| look.id.clone()).collect();
-            for id in recorded.keys().filter(|id| !looked_at.contains(*id) && !observed.contains_key(*id)) {
-                if let Sight::Look(look) = self.sight(given, id, &vault)? {
-                    looks.push(look);
-                }
-            }
-        }
         needed.extend(looks.iter().filter_map(|look| look.host.clone()));
         check_complete(&plan, &around)?;
         around.hosts = self.connect(&plan.hosts, &needed).await;
@@ -108,15 +99,15 @@ impl Manager {
             return Err(ManageError::Stale(stale));
         }
         self.check_proven(&plan, desired, &observed)?;
-        self.ask_again(&plan, &observed)?;
         let around = Arc::try_unwrap(around).unwrap_or_else(|shared| (*shared).clone());
         Ok(Planned { plan: Arc::new(plan), around })
     }
 
-    /// The looks at all else that the invariants of a plan count.
+    /// The looks at all else that the invariants of a plan count, and that predicates are about.
     fn looks_of_counted(&self, plan: &Plan, looks: &[Look]) -> Result<Vec<Look>, ManageError> {
-        let selectors: Vec<_> =
-            plan.proofs.iter().map(|proved| proved.invariant.measure.selector()).collect();
+        let asked = self.registry.predicates().iter().map(Predicate::selector);
+        let summed = plan.proofs.iter().map(|proved| proved.invariant.measure.selector());
+        let selectors: Vec<_> = summed.chain(asked).collect();
         let looked: Set<&ResourceId> = looks.iter().map(|look| &look.id).collect();
         let mut more = Vec::new();
         for id in self.recorded().keys() {
@@ -149,18 +140,6 @@ impl Manager {
         Ok(None)
     }
 
-    /// Asks the predicates of this program of a saved plan, from what there is now.
-    fn ask_again(&self, plan: &Plan, observed: &Observed) -> Result<(), ManageError> {
-        let known =
-            |name: &String| self.registry.predicates().iter().any(|predicate| predicate.name() == name);
-        if let Some(found) = plan.examined.iter().find(|found| !known(&found.name)) {
-            let story = "this program has no such predicate, so that it can not be asked again".to_owned();
-            return Err(ManageError::Broken { name: found.name.clone(), story });
-        }
-        let examined = plan::examine(plan, (&self.recorded(), observed), &self.registry)?;
-        plan.refuted(&examined).map_or(Ok(()), |broken| Err(refused(broken)))
-    }
-
     /// That a plan keeps what it was proven to keep in the world as it is now, and all that is to be kept by now.
     fn check_proven(
         &self,
@@ -176,7 +155,13 @@ impl Manager {
         if let Some(new) = wanted.find(|invariant| is_proven(&invariant.name) == Some(false)) {
             return Err(ManageError::Unproven(new.name.clone()));
         }
-        if plan.proofs.is_empty() {
+        let predicates = self.registry.predicates();
+        let is_known = |name: &str| predicates.iter().any(|predicate| predicate.name() == name);
+        if let Some(found) = plan.examined.iter().find(|found| !is_known(&found.name)) {
+            let story = "this program has no such predicate, so that it can not be asked again".to_owned();
+            return Err(ManageError::Broken { name: found.name.clone(), story });
+        }
+        if plan.proofs.is_empty() && predicates.is_empty() {
             return Ok(());
         }
         let input = PlanInput {

@@ -22,9 +22,6 @@ use serde_json::Value;
 
 use super::{Doc, FieldPath, HostName, ResourceId, Selector};
 
-/// Whether it holds of a state; otherwise why not.
-type Holds = dyn Fn(&State<'_>) -> Result<(), String> + Send + Sync;
-
 /// What must hold of every state of every change, and is no sum: a function of a program, with a name.
 ///
 /// A [`Registry`](crate::resource::Registry::with_predicate) has it, because it is code: a saved plan has its name and what
@@ -41,6 +38,9 @@ pub struct Predicate {
     about: Selector,
     holds: Arc<Holds>,
 }
+
+/// What is asked of a state; why not, in words.
+type Holds = dyn Fn(&State<'_>) -> Result<(), String> + Send + Sync;
 
 impl Predicate {
     /// A predicate of this name, about everything.
@@ -96,6 +96,8 @@ pub struct State<'a> {
     pub(crate) slots: &'a [Slot],
     /// For each slot, which of its versions is there; [`NOTHING`] for none.
     pub(crate) now: &'a [u32],
+    /// For each slot, how many actions keep what is there from taking part.
+    pub(crate) away: &'a [u32],
 }
 
 /// No version.
@@ -123,7 +125,7 @@ pub(crate) struct Version {
 pub enum Standing {
     /// It is there, and was not seen to be unhealthy.
     Up,
-    /// It is there and takes no part: it is being restarted, or was seen to be unhealthy.
+    /// It is there and takes no part: it is being restarted, an action keeps it from it, or it was seen to be unhealthy.
     Down,
     /// It may be there or not: it could not be looked at, or its making had begun and nobody knows how far it came.
     Unknown,
@@ -134,24 +136,27 @@ pub enum Standing {
 pub struct Member<'a> {
     id: &'a ResourceId,
     version: &'a Version,
+    is_away: bool,
 }
 
 impl<'a> State<'a> {
     /// All resources that are there, or may be, ascending by id.
     pub fn resources(&self) -> impl Iterator<Item = Member<'a>> + use<'a> {
-        let (slots, now) = (self.slots, self.now);
-        slots.iter().zip(now).filter_map(|(slot, now)| member(slot, *now))
+        let state = *self;
+        (0..self.slots.len()).filter_map(move |at| state.member(at))
     }
 
     /// The resource of this id, if it is there or may be: `process/web-1`.
     pub fn get(&self, id: &str) -> Option<Member<'a>> {
         let at = self.slots.binary_search_by(|slot| slot.id.as_str().cmp(id)).ok()?;
-        member(&self.slots[at], self.now[at])
+        self.member(at)
     }
-}
 
-fn member(slot: &Slot, now: u32) -> Option<Member<'_>> {
-    (now != NOTHING).then(|| Member { id: &slot.id, version: &slot.versions[now as usize] })
+    fn member(&self, at: usize) -> Option<Member<'a>> {
+        let (slot, now) = (&self.slots[at], self.now[at]);
+        let is_away = self.away[at] > 0;
+        (now != NOTHING).then(|| Member { id: &slot.id, version: &slot.versions[now as usize], is_away })
+    }
 }
 
 impl<'a> Member<'a> {
@@ -178,7 +183,10 @@ impl<'a> Member<'a> {
 
     /// How it stands.
     pub fn standing(&self) -> Standing {
-        self.version.standing
+        match self.version.standing {
+            Standing::Up if self.is_away => Standing::Down,
+            standing => standing,
+        }
     }
 
     /// Whether it is surely there and takes part.

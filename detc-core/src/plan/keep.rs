@@ -74,13 +74,10 @@ impl Plan {
         let proved = self.proofs.iter().find(|proved| !proved.holds);
         let proved = proved
             .map(|proved| BrokenInvariant { name: proved.invariant.name.clone(), story: self.story(proved) });
-        proved.or_else(|| self.refuted(&self.examined))
-    }
-
-    /// The first predicate of these that this plan could break.
-    pub(crate) fn refuted(&self, examined: &[Examined]) -> Option<BrokenInvariant> {
-        let found = examined.iter().find(|found| !found.holds)?;
-        Some(BrokenInvariant { name: found.name.clone(), story: self.story_of(found) })
+        proved.or_else(|| {
+            let found = self.examined.iter().find(|found| !found.holds)?;
+            Some(BrokenInvariant { name: found.name.clone(), story: self.story_of(found) })
+        })
     }
 
     /// A counter-example in words.
@@ -132,6 +129,7 @@ impl Plan {
             proved.base = base;
         }
         plan.prove();
+        plan.examined = examine(&plan, (input.recorded, input.observed), input.registry)?;
         Ok(plan)
     }
 

@@ -10,6 +10,7 @@ mod graph;
 mod json;
 mod late;
 mod laws;
+mod meanwhile;
 mod moves;
 mod order;
 mod partial;

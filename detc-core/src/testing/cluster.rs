@@ -3,7 +3,8 @@
 //! [`check_cluster`] lives the life of a [`Scenario`] without faults, and takes note of each call that is made of a host and of
 //! each commit to the store. Then it lives it again for each of these: the process dies before it, or after it; its answer is
 //! lost; from there on the hosts are away. The fault passes, a successor goes on, and what there is in the end has to be what
-//! there is when nothing happens, with nothing left to do: nothing lost, nothing doubled, nothing left behind.
+//! there is when nothing happens, with nothing left to do: nothing lost, nothing doubled, nothing left behind. A manager that is
+//! not detc's own is tried in the same way: [`Scenario::managed_by`].
 //!
 //! ```
 //! # use detc_core::testing::cluster::{Faults, Scenario, check_cluster};
@@ -24,11 +25,14 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::sync::Arc;
 
+use async_trait::async_trait;
+
 use super::Violation;
 use super::calls::{Calls, Fault, Script};
 use crate::backend::MemoryHost;
 use crate::model::{Desired, HostName};
 use crate::resource::Registry;
+use crate::store::Store;
 
 mod life;
 mod seeds;
@@ -47,6 +51,25 @@ pub struct Scenario {
     states: Vec<Desired>,
     calls: Calls,
     worlds: Vec<Box<dyn Fn() -> String + Send + Sync>>,
+    manager: Option<Box<dyn Manages>>,
+}
+
+/// A manager under test that is not detc's own [`Manager`](crate::manage::Manager).
+#[async_trait]
+pub trait Manages: Send + Sync {
+    /// What one process does to bring `state` about, and to find out that it is. What an earlier one has left, which died or
+    /// failed, is in `store`; hosts are connected with the registry's connector of their scheme.
+    ///
+    /// Cancellation: a call that is dropped is a process that died.
+    ///
+    /// # Errors
+    /// Why `state` is not reached. Another process goes on, if something went wrong; otherwise a law is broken.
+    async fn bring_about(
+        &self,
+        store: &Arc<dyn Store>,
+        registry: &Registry,
+        state: &Desired,
+    ) -> Result<(), String>;
 }
 
 impl Scenario {
@@ -58,6 +81,7 @@ impl Scenario {
             states: states.into_iter().collect(),
             calls: Calls::new(),
             worlds: Vec::new(),
+            manager: None,
         }
     }
 
@@ -84,6 +108,13 @@ impl Scenario {
         self.registry = self.registry.with_backend(backend);
         self.calls = calls;
         self.worlds.push(Box::new(world));
+        self
+    }
+
+    /// Has the states brought about by another manager than detc's own.
+    #[must_use]
+    pub fn managed_by(mut self, manager: impl Manages + 'static) -> Self {
+        self.manager = Some(Box::new(manager));
         self
     }
 

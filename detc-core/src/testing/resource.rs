@@ -2,7 +2,9 @@
 //!
 //! It brings a resource about in a world that is empty of it, changes it, and removes it; has it done twice; cuts it off
 //! before and after each call of its host; loses each answer; takes the host away from each look; and lets somebody else
-//! change it behind its back. Whatever happens, what is there in the end has to be what is there when nothing happens.
+//! change it behind its back. Whatever happens, what is there in the end has to be what is there when nothing happens. After
+//! each call of a change it looks whether what the kind states of invariants is so: what is changed in place stays there, and no
+//! more is taken than was said.
 //!
 //! ```
 //! # use detc_core::testing::resource::{Trial, check_action};
@@ -48,11 +50,12 @@ use serde_json::Value;
 use super::Violation;
 use crate::action::Action;
 use crate::backend::{Backends, Host, MemoryHost};
-use crate::model::Digest;
+use crate::model::{Digest, FieldPath, ResourceId};
 use crate::resource::{Kind, Registry, Resource};
 
 mod faults;
 mod laws;
+mod meanwhile;
 mod stage;
 #[cfg(test)]
 mod tests;
@@ -61,6 +64,12 @@ pub use super::calls::{CallError, Calls};
 
 /// What somebody else does to a resource, and what that is called.
 type Tamper = (&'static str, Arc<dyn Fn() + Send + Sync>);
+
+/// How much of a field is in use in the world.
+type Sum = (FieldPath, Box<dyn Fn() -> i64 + Send + Sync>);
+
+/// Whether another resource takes part.
+type Other = (ResourceId, Box<dyn Fn() -> bool + Send + Sync>);
 
 /// A world in which a resource is tried, and what it is tried with.
 pub struct Trial {
@@ -72,6 +81,8 @@ pub struct Trial {
     state_dir: String,
     blobs: BTreeMap<Digest, Arc<[u8]>>,
     tampers: Vec<Tamper>,
+    sums: Vec<Sum>,
+    others: Vec<Other>,
 }
 
 impl Trial {
@@ -104,6 +115,8 @@ impl Trial {
             state_dir: "/var/lib/detc-trial".to_owned(),
             blobs: BTreeMap::new(),
             tampers: Vec::new(),
+            sums: Vec::new(),
+            others: Vec::new(),
         }
     }
 
@@ -142,6 +155,26 @@ impl Trial {
         self.tampers.push((when, Arc::new(tamper)));
         self
     }
+
+    /// Measures how much of `field`, which invariants sum, is in use in the world. It has to be what the specs say, and while
+    /// something is made or changed no more than [is stated](crate::action::Footprint::taking).
+    #[must_use]
+    pub fn measuring(mut self, field: FieldPath, in_use: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
+        self.sums.push((field, Box::new(in_use)));
+        self
+    }
+
+    /// Watches whether another resource takes part in the world. It has to, but where
+    /// [it is stated](crate::action::Footprint::suspending) that it does not.
+    #[must_use]
+    pub fn watching(
+        mut self,
+        other: ResourceId,
+        takes_part: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.others.push((other, Box::new(takes_part)));
+        self
+    }
 }
 
 impl fmt::Debug for Trial {
@@ -178,6 +211,7 @@ async fn check_kind(kind: &dyn Kind, trial: &dyn Fn() -> Trial) -> Vec<Violation
     let told = laws::check(kind, trial, &mut found).await;
     // What breaks when nothing goes wrong has to be mended first: every fault would only tell of it again.
     if let Some(life) = told.filter(|_| found.is_empty()) {
+        meanwhile::check(kind, trial, &life, &mut found).await;
         faults::check(kind, trial, &life, &mut found).await;
     }
     found

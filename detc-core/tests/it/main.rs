@@ -13,6 +13,7 @@ mod manager;
 mod meanwhile;
 mod needed;
 mod power_cut;
+mod predicates;
 mod schedule;
 mod second_look;
 mod store_conformance;

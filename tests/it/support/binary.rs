@@ -10,25 +10,33 @@ use std::time::SystemTime;
 /// The path of `fleet`, built in the profile of these tests.
 pub(crate) fn fleet() -> &'static Path {
     static FLEET: OnceLock<PathBuf> = OnceLock::new();
-    FLEET.get_or_init(|| {
-        let tests = std::env::current_exe().unwrap();
-        let profile = tests.parent().and_then(Path::parent).unwrap();
-        let fleet = profile.join("examples/fleet");
-        if !is_fresh(&fleet) {
-            build(profile);
-        }
-        assert!(fleet.is_file(), "{} is not there, though it was built", fleet.display());
-        fleet
-    })
+    FLEET.get_or_init(|| example("fleet"))
+}
+
+/// The path of `guarded`, which has an invariant of its own.
+pub(crate) fn guarded() -> &'static Path {
+    static GUARDED: OnceLock<PathBuf> = OnceLock::new();
+    GUARDED.get_or_init(|| example("guarded"))
+}
+
+fn example(name: &str) -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    let profile = tests.parent().and_then(Path::parent).unwrap();
+    let program = profile.join("examples").join(name);
+    if !is_fresh(&program) {
+        build(profile, name);
+    }
+    assert!(program.is_file(), "{} is not there, though it was built", program.display());
+    program
 }
 
 fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-fn build(profile: &Path) {
+fn build(profile: &Path, name: &str) {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(workspace()).args(["build", "--quiet", "-p", "detc-examples", "--example", "fleet"]);
+    cargo.current_dir(workspace()).args(["build", "--quiet", "-p", "detc-examples", "--example", name]);
     cargo.arg("--target-dir").arg(profile.parent().unwrap());
     match profile.file_name().and_then(|name| name.to_str()).unwrap() {
         "debug" => {}
@@ -37,13 +45,14 @@ fn build(profile: &Path) {
         }
     }
     let built = cargo.output().unwrap();
-    assert!(built.status.success(), "fleet does not build:\n{}", String::from_utf8_lossy(&built.stderr));
+    assert!(built.status.success(), "{name} does not build:\n{}", String::from_utf8_lossy(&built.stderr));
 }
 
 /// Whether everything that cargo says it was built from is older.
-fn is_fresh(fleet: &Path) -> bool {
+fn is_fresh(program: &Path) -> bool {
     let changed = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified()).ok();
-    let (Some(built), Ok(sources)) = (changed(fleet), fs::read_to_string(fleet.with_extension("d"))) else {
+    let (Some(built), Ok(sources)) = (changed(program), fs::read_to_string(program.with_extension("d")))
+    else {
         return false;
     };
     let older = |path: &Path| changed(path).is_some_and(|at: SystemTime| at <= built);

@@ -11,6 +11,7 @@ use super::{Running, fleet, until};
 
 pub(crate) struct Place {
     dir: TempDir,
+    program: &'static Path,
 }
 
 /// A `fleet` that has ended.
@@ -25,7 +26,18 @@ pub(crate) struct Ran {
 
 impl Place {
     pub(crate) fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        Self { dir: tempfile::tempdir().unwrap(), program: fleet() }
+    }
+
+    /// One in which another program is run, on the same command line.
+    pub(crate) fn of(program: &'static Path) -> Self {
+        Self::new().running(program)
+    }
+
+    /// The same one, in which this program is run from now on.
+    pub(crate) fn running(mut self, program: &'static Path) -> Self {
+        self.program = program;
+        self
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -67,7 +79,7 @@ impl Place {
 
     /// The program with these arguments, in this folder.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(fleet());
+        let mut command = Command::new(self.program);
         command.current_dir(self.dir()).args(args).env_remove("NO_COLOR").stdin(Stdio::null());
         command
     }

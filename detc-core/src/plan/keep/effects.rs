@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::super::{Plan, PlanError, PlanInput, PlannedAction, Verb};
+use crate::action::Meanwhile;
 use crate::diff::ChangeKind;
 use crate::model::parallel::in_parts;
 use crate::model::{
@@ -121,22 +122,76 @@ impl<'a> Invariants<'a> {
         }
         for (index, action) in plan.actions.iter().enumerate() {
             let id = &plan.change_of(action).resource;
-            if self.about(id.kind()).next().is_none() {
+            let meanwhile = meanwhile(action, id, input.registry);
+            if self.about(id.kind()).next().is_none() && meanwhile.is_empty() {
                 continue;
             }
-            let (before, after) = ends(action, plan, input)?;
+            let ends = ends(action, plan, input)?;
+            let is_interrupted = is_interrupted(action, id, &meanwhile, input.registry);
+            let mut of_action: BTreeMap<usize, (i64, i64)> = BTreeMap::new();
             for at in self.about(id.kind()) {
-                let invariant = &self.all[at];
                 let amount = |counted: &Option<Counted<'_>>| {
-                    counted.as_ref().map_or(0, |counted| counted.amount(invariant))
+                    counted.as_ref().map_or(0, |counted| counted.amount(&self.all[at]))
                 };
-                let (start, end) = effect(invariant, action, id, (amount(&before), amount(&after)), input);
-                if (start, end) != (0, 0) {
-                    effects[at].push((index as u32, start, end));
-                }
+                let ends = (amount(&ends.0), amount(&ends.1));
+                of_action.insert(at, effect(&self.all[at], ends, is_interrupted));
+            }
+            for stated in &meanwhile {
+                self.add_stated(stated, (id, &ends), input, &mut of_action)?;
+            }
+            for (at, (start, end)) in of_action.into_iter().filter(|(_, effect)| *effect != (0, 0)) {
+                effects[at].push((index as u32, start, end));
             }
         }
         Ok(effects)
+    }
+
+    /// Adds what an action states of the time while it goes on, where that does harm.
+    fn add_stated(
+        &self,
+        stated: &Meanwhile,
+        (id, (before, after)): (&ResourceId, &(Option<Counted<'_>>, Option<Counted<'_>>)),
+        input: &PlanInput<'_>,
+        effects: &mut BTreeMap<usize, (i64, i64)>,
+    ) -> Result<(), PlanError> {
+        let mut add = |at: usize, amount: i64| {
+            let harm = match self.all[at].bound {
+                InvariantBound::AtLeast(_) => amount.min(0),
+                InvariantBound::AtMost(_) => amount.max(0),
+            };
+            let (start, end) = effects.entry(at).or_default();
+            (*start, *end) = (start.saturating_add(harm), end.saturating_sub(harm));
+        };
+        match stated {
+            Meanwhile::Takes { field, amount } => {
+                for at in self.about(id.kind()) {
+                    let Measure::Total { field: summed, of } = &self.all[at].measure else { continue };
+                    let is_selected = |counted: &&Counted<'_>| {
+                        of.matches(counted.id, counted.host.as_ref(), &counted.labels)
+                    };
+                    if summed == field && before.iter().chain(after).any(|counted| is_selected(&counted)) {
+                        add(at, *amount);
+                    }
+                }
+            }
+            // What an action does to its own resource is part of its effect.
+            Meanwhile::Suspends(other) if other == id => {}
+            Meanwhile::Suspends(other) => {
+                let recorded = input.recorded.get(other);
+                let recorded = recorded.map(|record| Counted::recorded(other, record, input)).transpose()?;
+                let desired = input.desired.resources.get(other);
+                let desired = desired.map(|desired| Counted::desired(other, desired, desired.spec.clone()));
+                for at in self.about(other.kind()) {
+                    let counts = |counted: &Counted<'_>| counted.amount(&self.all[at]) > 0;
+                    if matches!(self.all[at].measure, Measure::Available(_))
+                        && (recorded.as_ref().is_some_and(counts) || desired.as_ref().is_some_and(counts))
+                    {
+                        add(at, -1);
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -157,27 +212,36 @@ fn ends<'a>(
 }
 
 /// What an action adds to an invariant's value at its start and at its end.
-fn effect(
-    invariant: &Invariant,
-    action: &PlannedAction,
-    id: &ResourceId,
-    (before, after): (i64, i64),
-    input: &PlanInput<'_>,
-) -> (i64, i64) {
-    let interrupted =
-        is_interrupted(action, id, input.registry) && matches!(invariant.measure, Measure::Available(_));
+fn effect(invariant: &Invariant, (before, after): (i64, i64), is_interrupted: bool) -> (i64, i64) {
+    let is_away = is_interrupted && matches!(invariant.measure, Measure::Available(_));
     let between = match invariant.bound {
-        InvariantBound::AtLeast(_) if interrupted => before.min(after).min(0),
+        InvariantBound::AtLeast(_) if is_away => before.min(after).min(0),
         InvariantBound::AtLeast(_) => before.min(after),
         InvariantBound::AtMost(_) => before.max(after),
     };
     (between.saturating_sub(before), after.saturating_sub(between))
 }
 
+/// What an action states of the time while it goes on.
+pub(super) fn meanwhile(action: &PlannedAction, id: &ResourceId, registry: &Registry) -> Vec<Meanwhile> {
+    if matches!(action.verb, Verb::Record | Verb::Delete | Verb::Forget) {
+        return Vec::new();
+    }
+    let is_late = action.spec.text().contains("\"from\":");
+    let footprint = registry.kind(id.kind()).and_then(|kind| kind.inspect(&action.spec, is_late).ok());
+    footprint.map(|footprint| footprint.meanwhile).unwrap_or_default()
+}
+
 /// Whether what there is takes no part while the action goes on.
-pub(super) fn is_interrupted(action: &PlannedAction, id: &ResourceId, registry: &Registry) -> bool {
+pub(super) fn is_interrupted(
+    action: &PlannedAction,
+    id: &ResourceId,
+    meanwhile: &[Meanwhile],
+    registry: &Registry,
+) -> bool {
     let effect = registry.kind(id.kind()).map(|kind| kind.facts().traits.change).unwrap_or_default();
-    effect == ChangeEffect::Restart && matches!(action.verb, Verb::Restart | Verb::Adopt)
+    let is_restart = effect == ChangeEffect::Restart && matches!(action.verb, Verb::Restart | Verb::Adopt);
+    is_restart || meanwhile.iter().any(|stated| matches!(stated, Meanwhile::Suspends(other) if other == id))
 }
 
 impl<'a> Counted<'a> {

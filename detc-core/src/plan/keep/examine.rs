@@ -164,13 +164,13 @@ impl<'a> World<'a> {
 
     /// Asks in the state in which these events, ascending, have occurred.
     fn ask(&self, events: &[u32]) -> Result<(), String> {
-        let mut now = self.base.clone();
+        let (mut now, mut away) = (self.base.clone(), vec![0; self.base.len()]);
         for event in events {
-            for &(slot, version) in &self.events[*event as usize].changes {
-                now[slot as usize] = version;
-            }
+            let event = &self.events[*event as usize];
+            event.changes.iter().for_each(|&(slot, version)| now[slot as usize] = version);
+            event.away.iter().for_each(|&(slot, by)| count(&mut away[slot as usize], by));
         }
-        self.predicate.holds_in(&State { slots: &self.slots, now: &now })
+        self.predicate.holds_in(&State { slots: &self.slots, now: &now, away: &away })
     }
 
     /// Leaves out latest events without which it does not hold either.
@@ -217,6 +217,7 @@ impl<'a> World<'a> {
 struct Look<'a> {
     world: &'a World<'a>,
     now: Vec<u32>,
+    away: Vec<u32>,
     occurred: Vec<u32>,
     /// What was at the slots that the events have changed.
     undo: Vec<(u32, u32)>,
@@ -235,6 +236,7 @@ impl<'a> Look<'a> {
         Self {
             world,
             now: world.base.clone(),
+            away: vec![0; world.base.len()],
             occurred: Vec::new(),
             undo: Vec::new(),
             is_drawn: false,
@@ -248,24 +250,27 @@ impl<'a> Look<'a> {
 
 impl Walk for Look<'_> {
     fn occur(&mut self, event: u32) {
-        for &(slot, version) in &self.world.events[event as usize].changes {
+        let changed = &self.world.events[event as usize];
+        for &(slot, version) in &changed.changes {
             let was = std::mem::replace(&mut self.now[slot as usize], version);
             self.undo.push((slot, was));
         }
+        changed.away.iter().for_each(|&(slot, by)| count(&mut self.away[slot as usize], by));
         self.occurred.push(event);
-        if !self.world.events[event as usize].changes.is_empty() {
+        if changed.does != Does::Neither {
             self.set ^= number(event);
         }
     }
 
     fn undo(&mut self, event: u32) {
-        let changes = &self.world.events[event as usize].changes;
-        for _ in changes {
+        let changed = &self.world.events[event as usize];
+        changed.away.iter().for_each(|&(slot, by)| count(&mut self.away[slot as usize], -by));
+        for _ in &changed.changes {
             let (slot, was) = self.undo.pop().expect("invariant: what is undone has occurred");
             self.now[slot as usize] = was;
         }
         self.occurred.pop();
-        if !changes.is_empty() {
+        if changed.does != Does::Neither {
             self.set ^= number(event);
         }
     }
@@ -276,11 +281,15 @@ impl Walk for Look<'_> {
         }
         self.states += 1;
         let is_smaller = self.broken.as_ref().is_none_or(|broken| self.occurred.len() < broken.len());
-        let state = State { slots: &self.world.slots, now: &self.now };
+        let state = State { slots: &self.world.slots, now: &self.now, away: &self.away };
         if is_smaller && self.world.predicate.holds_in(&state).is_err() {
             self.broken = Some(self.occurred.clone());
         }
     }
+}
+
+fn count(count: &mut u32, by: i32) {
+    *count = count.checked_add_signed(by).expect("invariant: what is given back was taken");
 }
 
 /// A number for each event that looks like any other.

@@ -21,6 +21,16 @@ impl Case {
         Question { base: self.base, effects: &self.effects, bound: self.bound }
     }
 
+    /// A case of these parts.
+    pub(super) fn new(
+        actions: u32,
+        edges: &[(u32, u32)],
+        (base, bound): (i64, InvariantBound),
+        effects: Vec<Effect>,
+    ) -> Self {
+        Self { actions, edges: edges.to_vec(), base, effects, bound }
+    }
+
     /// Makes the bound looser by so much.
     pub(super) fn loosen(&mut self, by: i64) {
         self.bound = match self.bound {

@@ -259,6 +259,12 @@ impl Serialize for ProofJson<'_> {
         map.serialize_entry("holds", &proved.holds)?;
         map.serialize_entry("vacuous", &proved.vacuous)?;
         map.serialize_entry("counterexample", &counterexample)?;
+        let own = plan.proofs.iter().position(|other| std::ptr::eq(other, proved));
+        let added = plan.ordered.iter().filter(|(_, _, proof)| own == Some(*proof as usize));
+        let added = added.map(|(before, after, _)| {
+            json!({ "before": plan.action_id(*before), "after": plan.action_id(*after) })
+        });
+        map.serialize_entry("added", &Listed(|| added.clone()))?;
         map.end()
     }
 }

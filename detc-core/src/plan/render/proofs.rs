@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::entry::Writer;
 use super::grouped;
-use super::text::Paint;
+use super::text::{Detail, Paint};
 use crate::model::{Invariant, Measure};
 use crate::plan::{Count, Drawn, Examined, Plan, Proved};
 
@@ -31,10 +31,30 @@ pub(super) fn proofs(writer: &mut Writer<'_>) {
             writer.paint(Paint::Drift, &line)
         };
         let _ = writeln!(writer.out, "{line}");
+        added(writer, index);
     }
     for found in &plan.examined {
         let line = examined(writer, found);
         let _ = writeln!(writer.out, "{line}");
+    }
+}
+
+/// The waits that were added for the sake of an invariant; all of them where all is shown.
+fn added(writer: &mut Writer<'_>, index: usize) {
+    const SHOWN_MAX: usize = 3;
+    let plan = writer.lookup.plan;
+    let waits: Vec<&(u32, u32, u32)> = plan.ordered.iter().filter(|wait| wait.2 as usize == index).collect();
+    let shown = match writer.options.detail {
+        Detail::Full => waits.len(),
+        Detail::Folded if waits.len() <= SHOWN_MAX + 1 => waits.len(),
+        Detail::Folded => SHOWN_MAX,
+    };
+    for (before, after, _) in &waits[..shown] {
+        let (after, before) = (plan.action_id(*after), plan.action_id(*before));
+        let _ = writeln!(writer.out, "  {after} waits for {before}");
+    }
+    if shown < waits.len() {
+        let _ = writeln!(writer.out, "  … and {} more", grouped(waits.len() - shown));
     }
 }
 

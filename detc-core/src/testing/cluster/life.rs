@@ -119,6 +119,12 @@ impl<'a> Life<'a> {
         calls: &Calls,
         state: &Desired,
     ) -> Result<(), String> {
+        if let Some(manager) = &self.scenario.manager {
+            let reaching = manager.bring_about(store, registry, state);
+            return tokio::time::timeout(STATE_TIME_MAX, reaching)
+                .await
+                .unwrap_or_else(|_| Err("it takes for ever".to_owned()));
+        }
         let reaching = async {
             let mut options = ManagerOptions::default().with_state_dir(STATE_DIR);
             options.clock = Arc::new(WrongClock(calls.clone()));

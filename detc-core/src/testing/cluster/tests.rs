@@ -10,6 +10,8 @@ use crate::backend::host::{Ownership, Remove};
 use crate::model::{DesiredResource, Observation, Present};
 use crate::resource::{HostNeed, InvalidField, KindTraits, Removed, Resource};
 
+mod managers;
+
 const SOUND: u8 = 0;
 const COUNTS_ITS_TRIES: u8 = 1;
 const SAYS_ABSENT_ON_ERROR: u8 = 2;

@@ -59,7 +59,7 @@ impl Ended {
 /// A world in the midst of a trial.
 pub(super) struct Stage<'a> {
     pub(super) kind: &'a dyn Kind,
-    id: ResourceId,
+    pub(super) id: ResourceId,
     pub(super) trial: Trial,
     pub(super) calls: Calls,
     host: Option<Arc<dyn Host>>,

@@ -32,6 +32,13 @@ const IS_THERE_AT_ONCE: u8 = 17;
 const KEEPS_WHAT_WAS_TAMPERED_WITH: u8 = 18;
 const REFUSES_ITS_OWN: u8 = 19;
 const NEVER_SUCCEEDS: u8 = 20;
+const IS_GONE_WHILE_CHANGED: u8 = 21;
+const TAKES_MORE_MEANWHILE: u8 = 22;
+const STOPS_ANOTHER_MEANWHILE: u8 = 23;
+const KEEPS_ANOTHER_STOPPED: u8 = 24;
+
+/// Of another resource, which takes part as long as this is there.
+const SERVED: &str = "/served";
 
 /// A note: a file with a text, and an index in which it stands.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -49,6 +56,10 @@ struct Len {
 impl<const DEFECT: u8> Note<DEFECT> {
     fn index(&self) -> String {
         format!("{}.index", self.path)
+    }
+
+    fn copy(&self) -> String {
+        format!("{}.copy", self.path)
     }
 
     async fn write(&self, cx: &ActionCx<'_>, path: &str, text: &str) -> Result<(), ActionError> {
@@ -91,6 +102,16 @@ impl<const DEFECT: u8> Resource for Note<DEFECT> {
         let footprint = Footprint::new(CrashClass::DeterministicName).owning(Place::path(&self.path));
         Ok(match DEFECT {
             WRITES_ELSEWHERE => footprint,
+            TAKES_MORE_MEANWHILE => {
+                footprint.owning(Place::path(&self.index())).owning(Place::path(&self.copy()))
+            }
+            STOPS_ANOTHER_MEANWHILE => {
+                footprint.owning(Place::path(&self.index())).writing(Place::path(SERVED))
+            }
+            KEEPS_ANOTHER_STOPPED => {
+                let footprint = footprint.owning(Place::path(&self.index())).writing(Place::path(SERVED));
+                footprint.suspending("value/served".parse().unwrap())
+            }
             _ => footprint.owning(Place::path(&self.index())),
         })
     }
@@ -138,6 +159,9 @@ impl<const DEFECT: u8> Resource for Note<DEFECT> {
                 host.make_dir(&format!("{}.index", lock), &Ownership::default()).await?;
             }
             NEVER_SUCCEEDS => return Err(ActionError::transient("not today")),
+            // A second copy, while the first is written.
+            TAKES_MORE_MEANWHILE => self.write(cx, &self.copy(), &self.text).await?,
+            STOPS_ANOTHER_MEANWHILE | KEEPS_ANOTHER_STOPPED => host.remove(SERVED, Remove::File).await?,
             _ => {}
         }
         let text = match (DEFECT, before) {
@@ -147,6 +171,11 @@ impl<const DEFECT: u8> Resource for Note<DEFECT> {
         };
         self.write(cx, &self.path, &text).await?;
         self.write(cx, &self.index(), "1").await?;
+        match DEFECT {
+            TAKES_MORE_MEANWHILE => host.remove(&self.copy(), Remove::File).await?,
+            STOPS_ANOTHER_MEANWHILE => self.write(cx, SERVED, "").await?,
+            _ => {}
+        }
         let drift = usize::from(DEFECT == MAKES_UP_ITS_OUTPUT);
         Ok(Len { len: text.len() + drift })
     }
@@ -154,6 +183,10 @@ impl<const DEFECT: u8> Resource for Note<DEFECT> {
     async fn update(&self, cx: &ActionCx<'_>) -> Result<Len, ActionError> {
         match DEFECT {
             CHANGES_NOTHING => Ok(Len { len: self.text.len() }),
+            IS_GONE_WHILE_CHANGED => {
+                self.delete(cx).await?;
+                self.create(cx).await
+            }
             // Only making it is defective.
             APPENDS | REFUSES_WHAT_IS_THERE | LEAVES_ITS_LOCK => {
                 let sound = Note::<SOUND> { path: self.path.clone(), text: self.text.clone() };
@@ -172,17 +205,28 @@ impl<const DEFECT: u8> Resource for Note<DEFECT> {
             host.remove(&self.index(), Remove::File).await?;
         }
         host.remove(&self.path, Remove::File).await?;
+        if DEFECT == KEEPS_ANOTHER_STOPPED {
+            self.write(cx, SERVED, "").await?;
+        }
         Ok(Removed::Gone)
     }
 }
 
 fn trial() -> Trial {
     let host = MemoryHost::new("m");
-    let tampered = host.clone();
+    host.with_files(|files| files.write(SERVED, b"", &Ownership::default())).unwrap();
+    let (tampered, measured, watched) = (host.clone(), host.clone(), host.clone());
     let specs = ["one", "another"].map(|text| json!({ "path": "/note", "text": text }));
-    Trial::in_memory(host, specs).tampered("somebody writes to it", move || {
-        tampered.with_files(|files| files.write("/note", b"scribbled", &Ownership::default())).unwrap();
-    })
+    Trial::in_memory(host, specs)
+        .tampered("somebody writes to it", move || {
+            tampered.with_files(|files| files.write("/note", b"scribbled", &Ownership::default())).unwrap();
+        })
+        .measuring("copies".parse().unwrap(), move || {
+            measured.with_files(|files| i64::from(files.stat("/note.copy").is_ok()))
+        })
+        .watching("value/served".parse().unwrap(), move || {
+            watched.with_files(|files| files.stat(SERVED).is_ok())
+        })
 }
 
 async fn laws_broken_by<const DEFECT: u8>() -> Vec<String> {
@@ -224,6 +268,10 @@ async fn each_defect_breaks_the_law_that_is_about_it() {
         KEEPS_WHAT_WAS_TAMPERED_WITH => "what was made is there, and as the spec says",
         REFUSES_ITS_OWN => "a spec that is right is accepted",
         NEVER_SUCCEEDS => "what can be made or changed is made or changed",
+        IS_GONE_WHILE_CHANGED => "what is changed in place stays there",
+        TAKES_MORE_MEANWHILE => "what is taken while something is made or changed is stated",
+        STOPS_ANOTHER_MEANWHILE => "what is kept from taking part is stated",
+        KEEPS_ANOTHER_STOPPED => "what was taken meanwhile is given back",
     }
 }
 

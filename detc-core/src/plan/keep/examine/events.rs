@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 
 use super::super::super::explore::Does;
 use super::super::super::{Observed, Plan, PlanError, PlannedAction, Verb};
-use super::super::effects::is_interrupted;
+use super::super::effects::{is_interrupted, meanwhile};
+use crate::action::Meanwhile;
 use crate::model::state::{NOTHING, Slot, Standing, Version};
 use crate::model::{Health, Observation, Record, Recorded, ResourceId, Selector};
 use crate::resource::Registry;
@@ -33,6 +34,8 @@ pub(super) struct Event {
     pub(super) is_last: bool,
     /// The new version at each of these slots.
     pub(super) changes: Vec<(u32, u32)>,
+    /// How many more keep what is at these slots from taking part.
+    pub(super) away: Vec<(u32, i32)>,
     pub(super) does: Does,
 }
 
@@ -42,8 +45,14 @@ struct Slots {
     by_id: BTreeMap<ResourceId, Vec<Version>>,
 }
 
-/// The changes of an action, by id, and the version then.
-type Step = Vec<(ResourceId, Option<usize>)>;
+/// What a part of an action changes.
+#[derive(Default)]
+struct Step {
+    /// By id, the version then.
+    changes: Vec<(ResourceId, Option<usize>)>,
+    /// What takes no part from then on, and what does again.
+    away: Vec<(ResourceId, i32)>,
+}
 
 impl Slots {
     fn add(&mut self, id: &ResourceId, version: Version) -> usize {
@@ -72,31 +81,48 @@ impl Events {
         }
         let base = now.clone();
         let mut steps: Vec<Vec<Step>> = Vec::with_capacity(plan.actions.len());
+        let mut suspended: Vec<Vec<ResourceId>> = Vec::with_capacity(plan.actions.len());
         for (index, action) in plan.actions.iter().enumerate() {
             let id = plan.resource_of(index as u32);
+            let meanwhile = meanwhile(action, id, registry);
             let of_action = if is_kind(id) || action.renamed_from().is_some_and(is_kind) {
-                let is_restarted = is_interrupted(action, id, registry);
+                let is_restarted = is_interrupted(action, id, &meanwhile, registry);
                 steps_of(action, id, is_restarted, about, (&mut slots, &mut now))
             } else {
                 Vec::new()
             };
             steps.push(of_action);
+            suspended.push(
+                meanwhile
+                    .into_iter()
+                    .filter_map(|stated| match stated {
+                        Meanwhile::Suspends(other) if other != *id => Some(other),
+                        _ => None,
+                    })
+                    .collect(),
+            );
         }
         let place: BTreeMap<&ResourceId, u32> = slots.by_id.keys().zip(0..).collect();
         let number = |version: Option<usize>| version.map_or(NOTHING, |version| version as u32);
         let mut base_now = vec![NOTHING; slots.by_id.len()];
         base.iter().for_each(|(id, version)| base_now[place[id] as usize] = *version as u32);
+        for (steps, others) in steps.iter_mut().zip(&mut suspended) {
+            others.retain(|other| place.contains_key(other));
+            suspend(steps, others);
+        }
         let (has_idle, before) = order_of(plan, &steps);
         let mut events = Vec::with_capacity(before.len());
         for (action, steps) in (0_u32..).zip(&steps) {
             if steps.is_empty() && has_idle {
-                events.push(Event { action, is_last: true, changes: Vec::new(), does: Does::Neither });
+                let (changes, away) = (Vec::new(), Vec::new());
+                events.push(Event { action, is_last: true, changes, away, does: Does::Neither });
             }
-            for (step, changes) in steps.iter().enumerate() {
+            for (step, Step { changes, away }) in steps.iter().enumerate() {
                 let takes = step + 1 < steps.len() || changes.iter().any(|(_, version)| version.is_none());
                 let changes = changes.iter().map(|(id, version)| (place[id], number(*version))).collect();
+                let away = away.iter().map(|(id, by)| (place[id], *by)).collect();
                 let does = if takes { Does::TakesAway } else { Does::Makes };
-                events.push(Event { action, is_last: step + 1 == steps.len(), changes, does });
+                events.push(Event { action, is_last: step + 1 == steps.len(), changes, away, does });
             }
         }
         let slots = slots.by_id.into_iter().map(|(id, versions)| Slot { id, versions }).collect();
@@ -136,7 +162,7 @@ fn steps_of(
     let mut steps: Vec<Step> = Vec::new();
     if let Some(before) = before.clone().filter(|_| is_restarted) {
         let away = slots.add(from, Version { standing: Standing::Down, ..before });
-        steps.push(vec![(from.clone(), Some(away))]);
+        steps.push(Step { changes: vec![(from.clone(), Some(away))], ..Step::default() });
     }
     let extra = action.recording.as_ref().and_then(|recording| recording.extra.as_ref());
     let labels = extra.map(|extra| extra.labels.clone()).unwrap_or_default();
@@ -152,7 +178,7 @@ fn steps_of(
         },
         fields: OnceLock::new(),
     });
-    let mut last: Step = Vec::new();
+    let mut last = Vec::new();
     match (before, made) {
         (Some(before), Some(made)) if from == id && steps.is_empty() && before.is_like(&made) => {}
         (None, None) => {}
@@ -172,9 +198,22 @@ fn steps_of(
         }
     }
     if !last.is_empty() {
-        steps.push(last);
+        steps.push(Step { changes: last, ..Step::default() });
     }
     steps
+}
+
+/// Keeps others from taking part, from the first to the last of an action's steps.
+fn suspend(steps: &mut Vec<Step>, others: &[ResourceId]) {
+    if others.is_empty() {
+        return;
+    }
+    while steps.len() < 2 {
+        steps.insert(0, Step::default());
+    }
+    let away = |by: i32| others.iter().map(move |other| (other.clone(), by));
+    steps.first_mut().into_iter().for_each(|step| step.away.extend(away(1)));
+    steps.last_mut().into_iter().for_each(|step| step.away.extend(away(-1)));
 }
 
 /// What each event comes after: the last events before it, through actions that have none. Where these are too many waits,

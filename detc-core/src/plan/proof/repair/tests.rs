@@ -177,27 +177,81 @@ proptest! {
     }
 }
 
+/// How much of what the best edges leave the repaired plans have.
+#[derive(Debug, Default)]
+struct Left {
+    plans: u32,
+    /// How many states they can be in, and with the best edges.
+    states: (u32, u32),
+    /// How long their longest chains are, and with the best edges.
+    length: (u32, u32),
+}
+
+impl Left {
+    /// Takes a plan in, if it can be repaired and has to be.
+    fn add(&mut self, plan: &Plan) {
+        let Ok(added) = repair(&plan.order(), &plan.questions()) else { return };
+        if added.is_empty() {
+            return;
+        }
+        let (after, best) = (plan.with(added.iter().map(|edge| (edge.before, edge.after))), plan.best());
+        self.plans += 1;
+        self.states = (self.states.0 + after.states(), self.states.1 + best.0);
+        self.length = (self.length.0 + after.length().expect("an order"), self.length.1 + best.1);
+    }
+
+    fn report(&self, shape: &str) {
+        let percent = |(own, best): (u32, u32)| f64::from(own) * 100.0 / f64::from(best);
+        println!(
+            "{shape}: {} plans; states {} of {} ({:.1} %); longest chains {} for {} ({:.1} %)",
+            self.plans,
+            self.states.0,
+            self.states.1,
+            percent(self.states),
+            self.length.0,
+            self.length.1,
+            percent(self.length),
+        );
+    }
+}
+
+/// `cargo test -p detc-core --lib parallelism -- --nocapture` reports the figures of `docs/performance.md`.
 #[test]
 fn repairs_leave_nearly_as_much_parallelism_as_the_best_ones() {
     let mut runner = TestRunner::deterministic();
-    let (mut repaired, mut states, mut most, mut length, mut least) = (0, 0, 0, 0, 0);
-    while repaired < 60 {
-        let plan = plans(4..=4).new_tree(&mut runner).expect("a plan").current();
-        let Ok(added) = repair(&plan.order(), &plan.questions()) else { continue };
-        if added.is_empty() {
-            continue;
-        }
-        repaired += 1;
-        let after = plan.with(added.iter().map(|edge| (edge.before, edge.after)));
-        let best = plan.best();
-        states += after.states();
-        most += best.0;
-        length += after.length().expect("an order");
-        least += best.1;
+    let mut random = Left::default();
+    while random.plans < 60 {
+        random.add(&plans(4..=4).new_tree(&mut runner).expect("a plan").current());
     }
-    println!("of {repaired} repaired plans: states {states} of {most}, longest chains {length} for {least}");
-    assert!(states * 100 >= most * 95, "reachable states: {states} of {most}");
-    assert!(length * 100 <= least * 103, "longest chains: {length} for {least}");
+    random.report("random, 4 actions");
+    assert!(random.states.0 * 100 >= random.states.1 * 95, "{random:?}");
+    assert!(random.length.0 * 100 <= random.length.1 * 103, "{random:?}");
+
+    let mut restarts = Left::default();
+    for kept in 1..=3 {
+        let effects = (0..4).map(|action| Effect { action, start: -1, end: 1 }).collect();
+        restarts.add(&Plan(vec![Case::new(4, &[], (4, InvariantBound::AtLeast(kept)), effects)]));
+    }
+    restarts.report("4 restarts, of which 3, 2, 1 may be away");
+    assert_eq!(
+        (restarts.plans, restarts.states.0, restarts.length.0),
+        (3, restarts.states.1, restarts.length.1)
+    );
+
+    // Two moves, each taken away before it is made, over hosts of which one is free, and one may be away.
+    let mut two_moves = Left::default();
+    for hosts in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
+        let mut full = [true; 3];
+        full[hosts[2] as usize] = false;
+        let (edges, asked) = moves(&[(hosts[0], hosts[1]), (hosts[1], hosts[2])], 3, &full);
+        let case = |(base, bound, effects)| Case::new(4, &edges, (base, bound), effects);
+        two_moves.add(&Plan(asked.into_iter().map(case).collect()));
+    }
+    two_moves.report("2 moves over full places");
+    assert_eq!(
+        (two_moves.plans, two_moves.states.0, two_moves.length.0),
+        (3, two_moves.states.1, two_moves.length.1)
+    );
 }
 
 #[track_caller]

@@ -1,0 +1,124 @@
+//! What authors state of the time while an action goes on counts in the proof, and orders actions.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use expect_test::expect;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::support::{World, steps, unit};
+use crate::action::{Action, ActionCx, ActionError, Check, CrashClass, Footprint};
+use crate::model::{
+    DesiredResource, Invariant, InvariantBound, Measure, Predicate, ResourceId, Selector, Standing,
+};
+use crate::plan::render;
+
+/// Dumps a database: it needs room for a second copy, and what it dumps takes no part.
+#[derive(Debug, Serialize, Deserialize)]
+struct Dump {
+    mib: i64,
+    scratch_mib: i64,
+    of: Option<ResourceId>,
+}
+
+#[async_trait]
+impl Action for Dump {
+    const KIND: &'static str = "dump";
+    type Output = ();
+
+    fn footprint(&self) -> Footprint {
+        let footprint =
+            Footprint::new(CrashClass::DeterministicName).taking("mib".parse().unwrap(), self.scratch_mib);
+        match &self.of {
+            Some(of) => footprint.suspending(of.clone()),
+            None => footprint,
+        }
+    }
+
+    async fn check(&self, _: &ActionCx<'_>) -> Result<Check<()>, ActionError> {
+        unreachable!("plans are pure")
+    }
+
+    async fn apply(&self, _: &ActionCx<'_>) -> Result<(), ActionError> {
+        unreachable!("plans are pure")
+    }
+}
+
+fn dump(name: &str, mib: i64, of: Option<&str>) -> DesiredResource {
+    DesiredResource::from_value("dump", name, &json!({ "mib": mib, "scratch_mib": 5, "of": of })).unwrap()
+}
+
+fn of_kind(kind: &str) -> Selector {
+    Selector { kind: Some(kind.to_owned()), labels: BTreeMap::new(), ..Selector::default() }
+}
+
+fn at_most(most: i64) -> Invariant {
+    let measure = Measure::Total { field: "mib".parse().unwrap(), of: of_kind("dump") };
+    Invariant { name: "room".to_owned(), measure, bound: InvariantBound::AtMost(most) }
+}
+
+fn at_least(least: i64) -> Invariant {
+    let measure = Measure::Available(of_kind("unit"));
+    Invariant { name: "units".to_owned(), measure, bound: InvariantBound::AtLeast(least) }
+}
+
+fn world() -> World {
+    let mut world = World::new();
+    world.registry = world.registry.with_action::<Dump>();
+    world
+}
+
+#[test]
+fn what_an_action_takes_while_it_goes_on_counts_and_is_waited_for() {
+    let worst = |most: i64| {
+        let mut world = world().want([dump("a", 10, None), dump("b", 10, None)]);
+        world.desired = world.desired.invariant(at_most(most));
+        let plan = world.plan();
+        (plan.proofs[0].holds, plan.proofs[0].worst, plan.ordered.len())
+    };
+    assert_eq!(worst(30), (true, 30, 0), "10 and 5, twice");
+    assert_eq!(worst(25), (true, 25, 1), "one after the other, so that only one has its second copy");
+    assert_eq!(worst(24), (false, 30, 0));
+}
+
+#[test]
+fn what_is_kept_from_taking_part_is_not_available_and_said_in_json() {
+    let units = || ["web-0", "web-1"].map(|name| unit(name, json!({})));
+    let dumps = [dump("a", 1, Some("unit/web-0")), dump("b", 1, Some("unit/web-1"))];
+    let mut world = world().having(units()).want(units().into_iter().chain(dumps));
+    let few = Predicate::new("one is up", |state| match state.resources().find(|it| it.is_up()) {
+        Some(_) => Ok(()),
+        None => {
+            let down = state.resources().filter(|it| it.standing() == Standing::Down).count();
+            Err(format!("{down} take no part"))
+        }
+    });
+    world.registry = world.registry.with_predicate(few.about(of_kind("unit")));
+    let refused = world.plan().broken().unwrap();
+    expect!["when create:dump/a, create:dump/b had started, 2 take no part"].assert_eq(&refused.story);
+
+    world.desired = world.desired.invariant(at_least(1));
+    let plan = world.plan();
+    assert!(plan.broken().is_none(), "{plan}");
+    expect![[r#"
+        create:dump/a
+        create:dump/b <- create:dump/a
+    "#]]
+    .assert_eq(&steps(&plan));
+    let mut out = Vec::new();
+    render::json(&plan, &[], &mut out).unwrap();
+    let json: Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!(json["actions"][1]["effects"], json!([{ "invariant": "units", "start": -1, "end": 1 }]));
+    assert_eq!(json["proof"][0]["worst"], 1);
+}
+
+#[test]
+fn what_suspends_itself_is_away_while_it_is_changed() {
+    let itself = |mib| dump("a", mib, Some("dump/a"));
+    let mut world = world().having([itself(1)]).want([itself(2)]);
+    let one = Invariant { measure: Measure::Available(of_kind("dump")), ..at_least(1) };
+    world.desired = world.desired.invariant(one);
+    let plan = world.plan();
+    assert_eq!((plan.proofs[0].holds, plan.proofs[0].worst), (false, 0));
+}
