@@ -23,6 +23,7 @@ mod record;
 mod reference;
 pub mod secret;
 pub(crate) mod state;
+mod texts;
 mod topology;
 pub(crate) mod words;
 

@@ -10,6 +10,7 @@ use std::fmt::{self, Debug};
 
 use serde_json::{Map, Value};
 
+use super::texts::{LEN_MIN, Texts};
 use super::{Digest, Doc, FieldPath, Reference};
 
 const MARK: &str = "$sensitive";
@@ -40,6 +41,7 @@ impl Debug for MarkKey {
 #[derive(Clone, Default)]
 pub struct Vault {
     values: BTreeMap<Digest, Value>,
+    texts: Texts,
 }
 
 impl Vault {
@@ -129,12 +131,10 @@ impl Vault {
 
     /// Marks every text of `value` that holds a sensitive text. Short ones, which occur by chance, do not count.
     pub(crate) fn seal_tainted(&mut self, value: &mut Value, key: &MarkKey) {
-        const LEN_MIN: usize = 8;
+        const TAINTS_MIN: usize = 8;
         match value {
             Value::String(text) => {
-                let mut found = Vec::new();
-                self.values.values().for_each(|secret| find_secrets(secret, text, &mut found));
-                if found.iter().any(|secret| secret.len() >= LEN_MIN) {
+                if self.texts.found_in(text).any(|found| found.len() >= TAINTS_MIN) {
                     self.seal_whole(value, key);
                 }
             }
@@ -156,6 +156,7 @@ impl Vault {
         let plain = part.take();
         let digest = Digest::keyed(&key.0, Doc::new(&plain).text().as_bytes());
         *part = Value::Object(Map::from_iter([(MARK.to_owned(), Value::String(digest.to_string()))]));
+        each_part(&plain, &mut |part| self.texts.insert(part));
         self.values.insert(digest, plain);
     }
 
@@ -244,14 +245,7 @@ impl Vault {
         if self.values.is_empty() {
             return text.to_owned();
         }
-        let text = self.scrub_cuts(text);
-        let mut found = Vec::new();
-        for value in self.values.values() {
-            find_secrets(value, &text, &mut found);
-        }
-        // The longest first: a secret may begin with another.
-        found.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
-        found.iter().fold(text, |text, secret| text.replace(secret, "(sensitive)"))
+        self.texts.replace(&self.scrub_cuts(text), "(sensitive)")
     }
 
     /// `text` with what is left of sensitive strings before and after each cut replaced.
@@ -280,19 +274,16 @@ impl Vault {
 /// What stands in the place of the rest of a text that was cut.
 const CUT: &str = "…";
 
-/// Shorter strings stand in a text by chance.
-const SCRUBBED_MIN: usize = 4;
-
 /// How many bytes at the end of `text` are the beginning of `secret`.
 fn beginning_at_end(text: &str, secret: &str) -> usize {
-    let ends = secret.char_indices().map(|(at, _)| at).filter(|at| (SCRUBBED_MIN..=text.len()).contains(at));
+    let ends = secret.char_indices().map(|(at, _)| at).filter(|at| (LEN_MIN..=text.len()).contains(at));
     ends.rev().find(|at| text.ends_with(&secret[..*at])).unwrap_or_default()
 }
 
 /// How many bytes at the beginning of `text` are the end of `secret`.
 fn end_at_beginning(text: &str, secret: &str) -> usize {
     let lengths = secret.char_indices().map(|(at, _)| secret.len() - at);
-    let mut lengths = lengths.filter(|len| (SCRUBBED_MIN..=text.len()).contains(len));
+    let mut lengths = lengths.filter(|len| (LEN_MIN..=text.len()).contains(len));
     lengths.find(|len| text.starts_with(&secret[secret.len() - len..])).unwrap_or_default()
 }
 
@@ -307,15 +298,6 @@ fn each_part<'v>(value: &'v Value, see: &mut impl FnMut(&'v str)) {
         Value::Object(object) => object.values().for_each(|item| each_part(item, see)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
-}
-
-/// The parts of `value` that are in `text`.
-fn find_secrets<'v>(value: &'v Value, text: &str, found: &mut Vec<&'v str>) {
-    each_part(value, &mut |part| {
-        if part.len() >= SCRUBBED_MIN && text.contains(part) {
-            found.push(part);
-        }
-    });
 }
 
 fn holds_reference(value: &Value) -> bool {
