@@ -474,3 +474,11 @@ fn a_desired_state_is_a_regular_file() {
         .exits(64)
         .complains("s.json: can not be read: it is no regular file");
 }
+
+#[test]
+fn a_path_that_no_host_can_have_is_refused() {
+    let long = "/a".repeat(2049);
+    let file =
+        |path: &str| json!({ "kind": "file", "name": "f", "host": "here", "path": path, "content": "" });
+    plan("long.json", &with(&file(&long).to_string())).complains("more than 4096 bytes").complains("file/f");
+}
