@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::execute::journal::{self, JournalError, RunNumber};
@@ -114,7 +114,7 @@ pub struct Manager {
     options: ManagerOptions,
     scope: String,
     key: MarkKey,
-    leadership: Option<lead::Leadership>,
+    leadership: Mutex<Option<lead::Leadership>>,
     recorded: Mutex<Arc<Recorded>>,
     /// Whether a run wrote records that may not have been read again: it failed, or its call was dropped.
     stale: AtomicBool,
@@ -212,7 +212,7 @@ impl Manager {
         registry: Registry,
         options: ManagerOptions,
     ) -> Result<Self, ManageError> {
-        let leadership = lead::take(&store, &options).await?;
+        let leadership = lead::take(&store, &options, None).await?;
         let lease = leadership.lease;
         let opened = Self::open_with(store.clone(), registry, options, Some(leadership)).await;
         if opened.is_err() {
@@ -275,7 +275,7 @@ impl Manager {
             options,
             scope: identity.scope,
             key: identity.key,
-            leadership,
+            leadership: Mutex::new(leadership),
             recorded: Mutex::new(Arc::new(recorded)),
             stale: AtomicBool::new(false),
             running: AtomicBool::new(false),
@@ -294,8 +294,9 @@ impl Manager {
     /// # Errors
     /// When the store fails; the lease then runs out by itself.
     pub async fn close(self) -> Result<(), ManageError> {
-        match &self.leadership {
-            Some(leadership) => Ok(self.store.revoke(leadership.lease).await?),
+        let lease = self.leadership().as_ref().map(|leadership| leadership.lease);
+        match lease {
+            Some(lease) => Ok(self.store.revoke(lease).await?),
             None => Ok(()),
         }
     }
@@ -323,12 +324,17 @@ impl Manager {
         }
     }
 
-    /// Reads everything again, if a run did not come to the end at which it is read, or goes on.
+    fn leadership(&self) -> MutexGuard<'_, Option<lead::Leadership>> {
+        self.leadership.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leads, if it did. Reads everything again, if a run did not come to the end at which it is read, or goes on.
     async fn catch_up(&self) -> Result<(), ManageError> {
+        self.lead_again().await?;
         if self.stale.load(Ordering::SeqCst) {
-            if let Some(leadership) = &self.leadership {
+            if let Ok(guard) = self.guard() {
                 // What a call has left behind that was dropped is written before this.
-                journal::commit_guarded(&*self.store, leadership.guard.clone(), Vec::new()).await?;
+                journal::commit_guarded(&*self.store, guard, Vec::new()).await?;
             }
             self.refresh(usize::MAX, BTreeSet::new).await?;
             // What a run that goes on writes next is not in there.
@@ -371,7 +377,7 @@ impl Manager {
 
     /// What must hold for every write: that this manager leads.
     fn guard(&self) -> Result<Vec<Compare>, ManageError> {
-        self.leadership.as_ref().map(|leadership| leadership.guard.clone()).ok_or(ManageError::ReadOnly)
+        self.leadership().as_ref().map(lead::Leadership::guard).ok_or(ManageError::ReadOnly)
     }
 
     /// What is in doubt, and was not there before it was tried.

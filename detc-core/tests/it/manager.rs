@@ -84,13 +84,34 @@ async fn a_second_manager_is_refused_while_the_first_lives_and_takes_over_when_i
 async fn a_manager_that_lost_the_lead_writes_nothing_more() {
     let (world, store) = (World::new(), memory());
     let first = world.manager(&store).await;
+    let planned = first.plan(&lines(3)).await.unwrap();
     store.transact(Transaction::new().delete("meta/leader")).await.unwrap();
     let second = world.manager(&store).await;
-    let planned = first.plan(&lines(3)).await.unwrap();
     let error = first.apply(planned).await.expect_err("its epoch is over");
+    assert!(matches!(error, ManageError::Store(StoreError::Held { .. })), "{error}");
+    let error = first.plan(&lines(3)).await.expect_err("what it has read is another's by now");
     assert!(matches!(error, ManageError::Store(StoreError::Held { .. })), "{error}");
     assert!(world.lines().await.is_empty(), "nothing was done by the one who does not lead");
     assert_eq!(converge(&second, &lines(3)).await, Outcome::Done);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_manager_whose_lease_ran_out_leads_again_unless_somebody_else_did() {
+    let (world, store) = (World::new(), memory());
+    let first = world.manager(&store).await;
+    let planned = first.plan(&lines(3)).await.unwrap();
+    store.transact(Transaction::new().delete("meta/leader")).await.unwrap();
+    assert_eq!(first.apply(planned).await.unwrap().report.outcome, Outcome::Done);
+    let refused = Manager::open(store.clone(), world.registry(), ManagerOptions::default()).await;
+    assert!(refused.is_err(), "it leads");
+    // What another one has brought about meanwhile, which has gone by now, is not to be undone by one that was away.
+    store.transact(Transaction::new().delete("meta/leader")).await.unwrap();
+    let second = world.manager(&store).await;
+    assert_eq!(converge(&second, &lines(2)).await, Outcome::Done);
+    second.close().await.unwrap();
+    let error = first.plan(&lines(3)).await.expect_err("somebody else has led");
+    assert!(matches!(error, ManageError::Store(StoreError::Held { .. })), "{error}");
+    assert_eq!(world.lines().await, ["l0", "l1"]);
 }
 
 #[tokio::test(start_paused = true)]
