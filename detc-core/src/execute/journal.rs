@@ -279,9 +279,13 @@ pub async fn plan(store: &dyn Store, number: RunNumber) -> Result<Option<Plan>, 
     for entry in entries {
         text.extend_from_slice(&entry.value);
     }
-    serde_json::from_slice(&text)
-        .map(Some)
-        .map_err(|error| JournalError::NotUnderstood { number, what: format!("its plan: {error}") })
+    let not_understood =
+        |what: String| JournalError::NotUnderstood { number, what: format!("its plan: {what}") };
+    let plan: Plan = serde_json::from_slice(&text).map_err(|error| not_understood(error.to_string()))?;
+    match plan.is_ordered() {
+        true => Ok(Some(plan)),
+        false => Err(not_understood("an action comes after one that is not before it".to_owned())),
+    }
 }
 
 /// The log of a run, in order, and how many values it is kept in.

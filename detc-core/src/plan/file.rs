@@ -136,12 +136,8 @@ pub fn open(path: &Path) -> Result<SavedPlan, PlanFileError> {
         let what = format!("its format is `{}`, expected `{FORMAT}`", loaded.format);
         return Err(PlanFileError::Format { path: name, what });
     }
-    let ordered = loaded.plan.actions.iter().enumerate().all(|(at, action)| {
-        (action.change as usize) < loaded.plan.changes.len()
-            && action.after.iter().all(|before| (*before as usize) < at)
-    });
     let sealed = loaded.seal == Some(seal(&loaded.plan, &loaded.store));
-    if !ordered || !sealed || !loaded.plan.is_intact() {
+    if !loaded.plan.is_ordered() || !sealed || !loaded.plan.is_intact() {
         return Err(PlanFileError::Altered { path: name });
     }
     Ok(SavedPlan { plan: loaded.plan, store: loaded.store })

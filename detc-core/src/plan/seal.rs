@@ -17,6 +17,19 @@ impl Plan {
         self.id == self.digest()
     }
 
+    /// Whether all that its actions name is there, each before what comes after it.
+    pub(crate) fn is_ordered(&self) -> bool {
+        let proofs = self.proofs.len();
+        let is_one = |action: &u32| (*action as usize) < self.actions.len();
+        self.actions.iter().enumerate().all(|(at, action)| {
+            (action.change as usize) < self.changes.len()
+                && action.after.iter().all(|before| (*before as usize) < at)
+        }) && self
+            .ordered
+            .iter()
+            .all(|(before, after, proof)| is_one(before) && is_one(after) && (*proof as usize) < proofs)
+    }
+
     fn digest(&self) -> Digest {
         let mut hasher = Hasher::new("detc.plan/1");
         let counts = [
