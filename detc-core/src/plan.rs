@@ -301,6 +301,14 @@ pub enum PlanError {
     /// The order of what is removed and what is made has a loop: the shortest, each one after the next.
     #[error("the plan has a loop: {0}")]
     Loop(String),
+    /// So many changes wait for so many others that the plan would not fit into memory.
+    #[error("the plan has too many edges to be held: {resource} alone waits for {waits} others")]
+    TooManyEdges {
+        /// A resource whose change waits for many others.
+        resource: ResourceId,
+        /// For how many.
+        waits: usize,
+    },
     /// A record can not be read.
     #[error("the record of {resource} can not be read")]
     Record {

@@ -130,8 +130,9 @@ impl RunReport {
             }
         }
         for (action, because) in &cut_off {
-            if let Some(failure) = failures.iter_mut().find(|failure| failure.action == *because) {
-                failure.unreached.push(*action);
+            // They are in the order of the actions.
+            if let Ok(at) = failures.binary_search_by_key(because, |failure| failure.action) {
+                failures[at].unreached.push(*action);
             }
         }
         let outcome = if open {

@@ -37,6 +37,10 @@ struct Step {
 
 const NONE: u32 = u32::MAX;
 
+/// The most edges of a plan: some two gigabytes while it is made. A million resources, each of which comes after dozens, have
+/// fewer; `n` changes that all come before `m` others, through one that is kept, have `n·m`.
+const EDGES_MAX: usize = if cfg!(test) { 200_000 } else { 50_000_000 };
+
 impl Steps {
     /// No steps, with room for `len` of one action each.
     pub(super) fn with_capacity(len: usize) -> Self {
@@ -88,7 +92,7 @@ impl Steps {
         sort::permute(&mut self.steps, order);
         self.hold_back_removals();
         let mut graph = Graph::new(self, input);
-        graph.makes_after_dependencies();
+        graph.makes_after_dependencies()?;
         graph.removals_after_dependents();
         graph.places_are_freed_first();
         graph.list()
@@ -220,7 +224,7 @@ impl<'a> Graph<'a> {
     }
 
     /// What is made comes after what it depends on, through anything that is kept in between.
-    fn makes_after_dependencies(&mut self) {
+    fn makes_after_dependencies(&mut self) -> Result<(), PlanError> {
         let topology = self.input.topology;
         let changing = self.steps.iter().filter(|step| step.index != NONE).count();
         let mut through = Through::new(topology);
@@ -238,7 +242,12 @@ impl<'a> Graph<'a> {
                 let step = self.step_of.get(*dependency).expect("invariant: it changes");
                 self.edge(self.steps[step as usize].make, make);
             }
+            if self.edges.len() > EDGES_MAX {
+                let resource = self.changes[at].resource.clone();
+                return Err(PlanError::TooManyEdges { resource, waits: found.len() });
+            }
         }
+        Ok(())
     }
 
     /// What is removed goes after everything that depended on it: removed as well, or changed so that it does no more.

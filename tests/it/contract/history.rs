@@ -51,3 +51,24 @@ fn history_counts_as_the_result_of_the_run_did() {
     running.wait().exits(1).shows("Failed: 2 done, 1 failed, 0 not reached.");
     place.fleet(&["history"]).exits(0).shows("2 of 3 done, 1 of them as before, 1 failed  ");
 }
+
+#[test]
+fn a_long_chain_is_shown_no_further_in_than_can_be_read() {
+    let place = Place::new();
+    let link = |at: u32| match at {
+        0 => json!({ "kind": "value", "name": "v0", "input": 0 }),
+        _ => {
+            json!({ "kind": "value", "name": format!("v{at}"), "input": at, "after": [format!("value/v{}", at - 1)] })
+        }
+    };
+    let links: Vec<Value> = (0..40).map(link).collect();
+    place.write("detc.json", json!({ "version": 1, "resources": links }).to_string());
+    place.fleet(&["apply", "--yes"]).exits(0);
+    let (deepest, further) = (" ".repeat(60), " ".repeat(61));
+    place
+        .fleet(&["show", "run-1"])
+        .exits(0)
+        .shows(&format!("\n{deepest}✓ create:value/v29 "))
+        .shows(&format!("\n{deepest}[40] ✓ create:value/v39 "))
+        .hides(&further);
+}

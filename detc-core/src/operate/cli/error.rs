@@ -114,6 +114,9 @@ impl From<PlanError> for Failed {
                 .with_hint("run `plan` without `--only` and `--except` to see what changes"),
             PlanError::Loop(_) => Self::refused("loop", message)
                 .with_hint("apply in two steps: with `--except` for some of these, and then all"),
+            PlanError::TooManyEdges { resource, .. } => Self::refused("too_many_edges", message)
+                .of(resource)
+                .with_hint("apply what it waits for by itself first: `--only KIND/NAME`, a pattern with `*`"),
             PlanError::Record { resource, .. } => Self::world(message).of(resource),
         }
     }

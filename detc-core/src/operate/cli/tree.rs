@@ -22,14 +22,20 @@ pub(super) fn tree(plan: &Plan, times: &BTreeMap<u32, Times>) -> String {
     let mut stack: Vec<(u32, usize)> =
         children.remove(&None).unwrap_or_default().into_iter().rev().map(|root| (root, 1)).collect();
     while let Some((index, depth)) = stack.pop() {
-        push(plan, index, times.get(&index), depth * 2, &mut text);
+        push(plan, index, times.get(&index), depth, &mut text);
         let below = children.remove(&Some(index)).unwrap_or_default();
         stack.extend(below.into_iter().rev().map(|child| (child, depth + 1)));
     }
     text
 }
 
-fn push(plan: &Plan, index: u32, times: Option<&Times>, indent: usize, text: &mut String) {
+/// What is deeper than this stands this deep, with its depth before it: on any screen, lines further in can not be read, and
+/// a chain would take the square of its length.
+const DEPTH_MAX: usize = 30;
+
+fn push(plan: &Plan, index: u32, times: Option<&Times>, depth: usize, text: &mut String) {
+    let indent = depth.min(DEPTH_MAX) * 2;
+    let deeper = if depth > DEPTH_MAX { format!("[{depth}] ") } else { String::new() };
     let (mark, outcome, error) = match times {
         Some(Times { ended: Some((_, what)), .. }) => word(what),
         Some(Times { started: Some(_), .. }) => word(&What::Started),
@@ -50,7 +56,7 @@ fn push(plan: &Plan, index: u32, times: Option<&Times>, indent: usize, text: &mu
     };
     let because = past(&plan.change_of(&plan.actions[index as usize]).reason);
     let id = plan.action_id(index);
-    text.push_str(&format!("{:indent$}{mark} {id} ({}): {outcome}{time}\n", "", plain(&because)));
+    text.push_str(&format!("{:indent$}{deeper}{mark} {id} ({}): {outcome}{time}\n", "", plain(&because)));
     for line in error.iter().flat_map(|error| error.lines()) {
         text.push_str(format!("{:indent$}    {}", "", plain(line)).trim_end());
         text.push('\n');

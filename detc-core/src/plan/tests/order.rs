@@ -221,3 +221,19 @@ fn a_thing_that_is_gone_frees_its_record_only() {
     "#]],
     );
 }
+
+#[test]
+fn a_plan_that_would_not_fit_into_memory_is_refused() {
+    let many = |step: u32| {
+        let first = (0..500).map(move |at| value(&format!("first-{at}"), json!(step)));
+        let mut gate = value("gate", json!(1));
+        for at in 0..500 {
+            gate = gate.after(&id(&format!("value/first-{at}")));
+        }
+        let then = (0..500).map(move |at| value(&format!("then-{at}"), json!(step)).after(&id("value/gate")));
+        first.chain([gate]).chain(then).collect::<Vec<_>>()
+    };
+    let error = World::new().having(many(1)).want(many(2)).try_plan().unwrap_err();
+    expect!["the plan has too many edges to be held: value/then-459 alone waits for 500 others"]
+        .assert_eq(&error.to_string());
+}
