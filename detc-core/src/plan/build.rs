@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 
 use super::decide::{Decider, renames, settled};
+use super::keep::Sums;
 use super::order::Steps;
 use super::resolve::Decided;
 use super::{Plan, PlanError};
@@ -64,11 +65,11 @@ pub fn build(input: &PlanInput<'_>, vault: &mut Vault) -> Result<Plan, PlanError
             }
         }
     }
-    finish(steps, input)
+    finish(steps, input, &Sums::of(&input.desired.invariants, input)?)
 }
 
 /// Makes a plan of all steps that are to be taken.
-pub(super) fn finish(steps: Steps, input: &PlanInput<'_>) -> Result<Plan, PlanError> {
+pub(super) fn finish(steps: Steps, input: &PlanInput<'_>, sums: &Sums) -> Result<Plan, PlanError> {
     let kept = input.desired.resources.len() - steps.desired();
     let (changes, actions) = steps.assemble(input)?;
     let mut kinds = BTreeMap::new();
@@ -96,7 +97,7 @@ pub(super) fn finish(steps: Steps, input: &PlanInput<'_>) -> Result<Plan, PlanEr
         examined: Vec::new(),
         ordered: Vec::new(),
     };
-    super::keep::add_proofs(&mut plan, input)?;
+    super::keep::add_proofs(&mut plan, input, sums)?;
     plan.examined = super::examine(&plan, (input.recorded, input.observed), input.registry)?;
     plan.seal();
     Ok(plan)

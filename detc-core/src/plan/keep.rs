@@ -18,9 +18,11 @@ use crate::model::{Invariant, InvariantBound};
 mod effects;
 mod examine;
 mod hopeless;
+mod sums;
 
 pub(crate) use self::examine::examine;
 pub use self::examine::{Drawn, Examined, Refuted};
+pub(super) use self::sums::{Counting, Sums};
 
 /// An invariant, and the worst that can happen to it while a plan runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -125,7 +127,7 @@ impl Plan {
     pub(crate) fn proven_in(&self, input: &PlanInput<'_>) -> Result<Self, PlanError> {
         let mut plan = self.clone();
         let invariants: Vec<Invariant> = plan.proofs.iter().map(|proved| proved.invariant.clone()).collect();
-        for (proved, base) in plan.proofs.iter_mut().zip(Invariants::new(&invariants).bases(input)?) {
+        for (proved, base) in plan.proofs.iter_mut().zip(Sums::of(&invariants, input)?.bases()) {
             proved.base = base;
         }
         plan.prove();
@@ -274,10 +276,9 @@ impl Proved {
 }
 
 /// Adds the invariants of the desired state to a plan, with what the actions do to each.
-pub(super) fn add_proofs(plan: &mut Plan, input: &PlanInput<'_>) -> Result<(), PlanError> {
-    let invariants = Invariants::new(&input.desired.invariants);
-    let effects = invariants.effects(plan, input)?;
-    let values = invariants.bases(input)?.into_iter().zip(effects).zip(invariants.vacuous(input)?);
+pub(super) fn add_proofs(plan: &mut Plan, input: &PlanInput<'_>, sums: &Sums) -> Result<(), PlanError> {
+    let effects = Invariants::new(&input.desired.invariants).effects(plan, input)?;
+    let values = sums.bases().into_iter().zip(effects).zip(sums.vacuous(input));
     let proved = |(invariant, ((base, effects), vacuous)): (&Invariant, _)| Proved {
         invariant: invariant.clone(),
         base,

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::build::finish;
 use super::decide::{Decider, renames, settled};
+use super::keep::{Counting, Sums};
 use super::order::Steps;
 use super::resolve::Decided;
 use super::{Observed, Plan, PlanError, PlanInput};
@@ -34,7 +35,11 @@ use crate::resource::Registry;
 ///   what is known of them changes with it. Independent of how many resources there are.
 /// - A changed relation (`after`, references, `restart_on`, host, what it reads and writes), a resource that is new or
 ///   goes, anything about a rename: everything is checked, ordered and decided anew, as [`build`](super::build) does.
-/// - Beside the dirty ones, each plan puts together all changes that it has, `n log n` in them.
+/// - Beside the dirty ones, each plan puts together all changes that it has, `n log n` in them, and proves that they keep the
+///   invariants, whose values are kept in step with what is recorded and seen.
+/// - All records are read where a plan removes a directory with all that is in it. For a
+///   [predicate](crate::model::Predicate), those that it is about are. What is desired is gone through for an invariant that
+///   nothing recorded counts for.
 #[derive(Debug)]
 pub struct Planner {
     desired: Desired,
@@ -44,6 +49,8 @@ pub struct Planner {
     key: MarkKey,
     vault: Arc<Mutex<Vault>>,
     kept: Kept,
+    /// The sums of the invariants over what is recorded; `None`: to be summed up.
+    sums: Option<Sums>,
     pending: Pending,
 }
 
@@ -108,6 +115,7 @@ impl Planner {
             key,
             vault: Arc::default(),
             kept: Kept::default(),
+            sums: None,
             pending: Pending { all: true, ..Pending::default() },
         }
     }
@@ -158,20 +166,37 @@ impl Planner {
 
     /// Takes note of what is recorded of a resource from now on; `None`: nothing.
     pub fn recorded(&mut self, id: &ResourceId, record: Option<Record>) {
+        self.count(id, Counting::Out);
         match record {
             Some(record) => _ = self.recorded.insert(id.clone(), record),
             None => _ = self.recorded.swap_remove(id),
         }
+        self.count(id, Counting::In);
         self.touch_id(id);
     }
 
     /// Takes note of what is seen of a resource from now on; `None`: there is nothing to look at.
     pub fn observed(&mut self, id: &ResourceId, observation: Option<Observation>) {
+        self.count(id, Counting::Out);
         match observation {
             Some(observation) => _ = self.observed.insert(id.clone(), observation),
             None => _ = self.observed.swap_remove(id),
         }
+        self.count(id, Counting::In);
         self.touch_id(id);
+    }
+
+    /// Counts what is recorded of a resource for the invariants.
+    fn count(&mut self, id: &ResourceId, counting: Counting) {
+        if self.desired.invariants.is_empty() {
+            return;
+        }
+        let (Some(record), Some(sums)) = (self.recorded.get(id), &mut self.sums) else { return };
+        let of = (id, record, self.observed.get(id));
+        if sums.recorded(&self.desired.invariants, of, counting).is_err() {
+            // The next plan says which record is damaged, when it sums them up.
+            self.sums = None;
+        }
     }
 
     /// The desired state as it is now.
@@ -199,7 +224,13 @@ impl Planner {
         for step in self.kept.steps.values().chain(self.kept.orphans.values()) {
             steps.add_copies(step);
         }
-        let plan = finish(steps, &self.input())?;
+        let sums = match self.sums.take() {
+            Some(sums) => sums,
+            None => Sums::of(&self.desired.invariants, &self.input())?,
+        };
+        let plan = finish(steps, &self.input(), &sums);
+        self.sums = Some(sums);
+        let plan = plan?;
         super::check_swept(&plan, &self.desired, &self.recorded, &self.registry)?;
         Ok(plan)
     }

@@ -1,7 +1,7 @@
-//! What the resources count for in each invariant: before a plan, and with each of its actions.
+//! What a resource counts for in each invariant, and what the actions of a plan do to that.
 //!
-//! Each record and each action is read once, and only if some invariant is about its kind: there may be a hundred
-//! invariants and a hundred thousand resources.
+//! An action is read once, and only if some invariant is about its kind: there may be a hundred invariants and a hundred
+//! thousand actions.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -11,7 +11,6 @@ use serde_json::Value;
 use super::super::{Plan, PlanError, PlanInput, PlannedAction, Verb};
 use crate::action::Meanwhile;
 use crate::diff::ChangeKind;
-use crate::model::parallel::in_parts;
 use crate::model::{
     DesiredResource, Doc, FieldPath, Health, HostName, Invariant, InvariantBound, Map, Measure, Observation,
     Record, ResourceId,
@@ -20,7 +19,7 @@ use crate::resource::{ChangeEffect, Registry};
 
 /// The invariants of a desired state, by the kinds that they are about.
 pub(super) struct Invariants<'a> {
-    all: &'a [Invariant],
+    pub(super) all: &'a [Invariant],
     by_kind: Map<&'a str, Vec<usize>>,
     of_any_kind: Vec<usize>,
 }
@@ -29,7 +28,7 @@ pub(super) struct Invariants<'a> {
 type Effects = Vec<(u32, i64, i64)>;
 
 /// What one resource counts by.
-struct Counted<'a> {
+pub(super) struct Counted<'a> {
     id: &'a ResourceId,
     host: Option<HostName>,
     labels: BTreeMap<String, String>,
@@ -55,63 +54,9 @@ impl<'a> Invariants<'a> {
     }
 
     /// The invariants that may be about resources of this kind, by their indices.
-    fn about(&self, kind: &str) -> impl Iterator<Item = usize> {
+    pub(super) fn about(&self, kind: &str) -> impl Iterator<Item = usize> {
         let of_kind = self.by_kind.get(kind).map_or(&[][..], Vec::as_slice);
         of_kind.iter().chain(&self.of_any_kind).copied()
-    }
-
-    /// The value of each before the plan: the sum over everything that is recorded and there.
-    pub(super) fn bases(&self, input: &PlanInput<'_>) -> Result<Vec<i64>, PlanError> {
-        let mut bases = vec![0; self.all.len()];
-        if self.all.is_empty() {
-            return Ok(bases);
-        }
-        let parts = in_parts(input.recorded.len(), |range| {
-            let mut sums = vec![0; self.all.len()];
-            for index in range {
-                let (id, record) = input.recorded.get_index(index).expect("invariant: an index of these");
-                if self.about(id.kind()).next().is_none() {
-                    continue;
-                }
-                let counted = Counted::recorded(id, record, input)?;
-                for at in self.about(id.kind()) {
-                    let sum: &mut i64 = &mut sums[at];
-                    *sum = sum.saturating_add(counted.amount(&self.all[at]));
-                }
-            }
-            Ok(sums)
-        });
-        for part in parts {
-            bases
-                .iter_mut()
-                .zip(part?)
-                .for_each(|(base, sum): (&mut i64, i64)| *base = base.saturating_add(sum));
-        }
-        Ok(bases)
-    }
-
-    /// Whether each is about nothing: no resource, recorded or desired, counts for it.
-    pub(super) fn vacuous(&self, input: &PlanInput<'_>) -> Result<Vec<bool>, PlanError> {
-        let mut open: Vec<usize> = (0..self.all.len()).collect();
-        for (id, desired) in &input.desired.resources {
-            if open.is_empty() {
-                break;
-            }
-            if self.about(id.kind()).any(|at| open.contains(&at)) {
-                let counted = Counted::desired(id, desired, desired.spec.clone());
-                open.retain(|at| !counted.is_counted_by(&self.all[*at].measure));
-            }
-        }
-        for (id, record) in input.recorded {
-            if open.is_empty() {
-                break;
-            }
-            if self.about(id.kind()).any(|at| open.contains(&at)) {
-                let counted = Counted::recorded(id, record, input)?;
-                open.retain(|at| !counted.is_counted_by(&self.all[*at].measure));
-            }
-        }
-        Ok((0..self.all.len()).map(|at| open.contains(&at)).collect())
     }
 
     /// What the actions of `plan` add to each.
@@ -178,7 +123,9 @@ impl<'a> Invariants<'a> {
             Meanwhile::Suspends(other) if other == id => {}
             Meanwhile::Suspends(other) => {
                 let recorded = input.recorded.get(other);
-                let recorded = recorded.map(|record| Counted::recorded(other, record, input)).transpose()?;
+                let recorded = recorded
+                    .map(|record| Counted::recorded(other, record, input.observed.get(other)))
+                    .transpose()?;
                 let desired = input.desired.resources.get(other);
                 let desired = desired.map(|desired| Counted::desired(other, desired, desired.spec.clone()));
                 for at in self.about(other.kind()) {
@@ -205,7 +152,8 @@ fn ends<'a>(
     let recorded = action.renamed_from().unwrap_or(id);
     let second_half = action.verb == Verb::Create && plan.change_of(action).kind == ChangeKind::Replace;
     let record = input.recorded.get(recorded).filter(|_| !second_half);
-    let before = record.map(|record| Counted::recorded(recorded, record, input)).transpose()?;
+    let before =
+        record.map(|record| Counted::recorded(recorded, record, input.observed.get(recorded))).transpose()?;
     let desired = input.desired.resources.get(id).filter(|_| !action.verb.removes());
     let after = desired.map(|desired| Counted::desired(id, desired, action.spec.clone()));
     Ok((before, after))
@@ -245,21 +193,25 @@ pub(super) fn is_interrupted(
 }
 
 impl<'a> Counted<'a> {
-    fn recorded(id: &'a ResourceId, record: &Record, input: &PlanInput<'a>) -> Result<Self, PlanError> {
+    pub(super) fn recorded(
+        id: &'a ResourceId,
+        record: &Record,
+        seen: Option<&'a Observation>,
+    ) -> Result<Self, PlanError> {
         let body = record.body().map_err(|source| PlanError::Record { resource: id.clone(), source })?;
         let labels = body.labels();
         let fields = OnceCell::new();
-        let (seen, is_begun) = (input.observed.get(id), record.is_begun());
+        let is_begun = record.is_begun();
         Ok(Self { id, host: body.host, labels, spec: body.spec, fields, seen, is_begun })
     }
 
-    fn desired(id: &'a ResourceId, desired: &DesiredResource, spec: Doc) -> Self {
+    pub(super) fn desired(id: &'a ResourceId, desired: &DesiredResource, spec: Doc) -> Self {
         let (host, labels) = (desired.host.clone(), desired.extra().labels.clone());
         Self { id, host, labels, spec, fields: OnceCell::new(), seen: None, is_begun: false }
     }
 
     /// Whether it can count at all: it is selected, and has the field that is summed.
-    fn is_counted_by(&self, measure: &Measure) -> bool {
+    pub(super) fn is_counted_by(&self, measure: &Measure) -> bool {
         let is_selected = measure.selector().matches(self.id, self.host.as_ref(), &self.labels);
         is_selected
             && match measure {
@@ -275,7 +227,7 @@ impl<'a> Counted<'a> {
     /// What it counts for. A field that is not there, or is no whole number, counts for nothing.
     ///
     /// What may be there or not, since its making had begun or it can not be seen now, counts as the worse of both.
-    fn amount(&self, invariant: &Invariant) -> i64 {
+    pub(super) fn amount(&self, invariant: &Invariant) -> i64 {
         let measure = &invariant.measure;
         // It may be there, or become healthy, at any moment.
         let if_doubtful = matches!(invariant.bound, InvariantBound::AtMost(_));
