@@ -66,6 +66,9 @@ pub struct ManagerOptions {
     /// How long the lease on the store lives when the process dies in silence. Default 15 s: longer than any pause of a
     /// healthy process, shorter than a person's patience.
     pub lease: Duration,
+    /// How long a connection to a host may take. Default one minute: a host that takes longer is not going to answer, and
+    /// must not hold up the others.
+    pub connect_timeout: Duration,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
 }
@@ -86,6 +89,7 @@ impl Default for ManagerOptions {
             state_dir: "/var/lib/detc".to_owned(),
             runs_max: 50,
             lease: Duration::from_secs(15),
+            connect_timeout: Duration::from_secs(60),
             clock: Arc::new(SystemClock),
         }
     }
@@ -96,6 +100,55 @@ impl ManagerOptions {
     #[must_use]
     pub fn with_state_dir(mut self, dir: impl Into<String>) -> Self {
         self.state_dir = dir.into();
+        self
+    }
+
+    /// Names this manager to others that find the store held.
+    #[must_use]
+    pub fn with_holder(mut self, holder: impl Into<String>) -> Self {
+        self.holder = holder.into();
+        self
+    }
+
+    /// Sets how what fails is tried again.
+    #[must_use]
+    pub fn with_retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// Sets the deadlines of checks and applies.
+    #[must_use]
+    pub fn with_driver(mut self, driver: DriverOptions) -> Self {
+        self.driver = driver;
+        self
+    }
+
+    /// Sets how many runs are kept.
+    #[must_use]
+    pub fn with_runs_max(mut self, runs: usize) -> Self {
+        self.runs_max = runs;
+        self
+    }
+
+    /// Sets how long the lease on the store lives when the process dies in silence.
+    #[must_use]
+    pub fn with_lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    /// Sets how long a connection to a host may take.
+    #[must_use]
+    pub fn with_connect_timeout(mut self, limit: Duration) -> Self {
+        self.connect_timeout = limit;
+        self
+    }
+
+    /// Has the time told by `clock`.
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
         self
     }
 
@@ -203,10 +256,15 @@ impl From<PlannerError> for ManageError {
 }
 
 impl Manager {
-    /// Opens a store and takes the lead on it.
+    /// Opens a store and takes the lead on it. What is recorded is read once, and kept in memory.
+    ///
+    /// When its lease runs out, since the process was paused or the store away, the next call takes the lead again, unless
+    /// somebody else has had it meanwhile: then each call fails with [`StoreError::Held`], and this manager is to be dropped.
+    ///
+    /// Cancellation: a lead that a dropped call had taken runs out with its lease.
     ///
     /// # Errors
-    /// [`StoreError::Held`] when another manager leads.
+    /// [`StoreError::Held`] when another manager leads; otherwise when the store fails, or what it holds can not be understood.
     pub async fn open(
         store: Arc<dyn Store>,
         registry: Registry,
@@ -224,8 +282,10 @@ impl Manager {
 
     /// Opens the embedded store in `dir`, made when it is not there, and takes the lead on it.
     ///
+    /// Cancellation: as of [`open`](Self::open).
+    ///
     /// # Errors
-    /// [`StoreError::Held`] when another process has it open.
+    /// [`StoreError::Held`] when another process has it open; otherwise those of [`open`](Self::open).
     #[cfg(feature = "file-store")]
     pub async fn embedded(dir: impl AsRef<std::path::Path>, registry: Registry) -> Result<Self, ManageError> {
         let dir = dir.as_ref();
@@ -235,7 +295,10 @@ impl Manager {
         Self::open(Arc::new(store), registry, options).await
     }
 
-    /// Opens a store to plan and to look, without taking the lead: several may do so at once, where the store allows it.
+    /// Opens a store to plan and to look, without taking the lead: several may do so at once, where the store allows it. What
+    /// would write is refused with [`ManageError::ReadOnly`].
+    ///
+    /// Cancellation: a dropped call leaves nothing behind.
     ///
     /// # Errors
     /// When the store can not be opened or understood.
@@ -290,6 +353,8 @@ impl Manager {
     }
 
     /// Gives the lead back. A manager that is dropped instead gives it back when its lease has run out.
+    ///
+    /// Cancellation: the lead is given back, or its lease runs out.
     ///
     /// # Errors
     /// When the store fails; the lease then runs out by itself.

@@ -50,10 +50,27 @@ impl Default for StopHandle {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct DriverOptions {
-    /// How long one check may take. Default one minute: a look that takes longer is not going to answer.
+    /// How long one check may take, and any other look at a resource. Default one minute: what takes longer is not going to
+    /// answer.
     pub check_timeout: Duration,
     /// How long one apply may take. Default one hour: commands and health gates have deadlines of their own below it.
     pub apply_timeout: Duration,
+}
+
+impl DriverOptions {
+    /// Sets how long one check, or another look at a resource, may take.
+    #[must_use]
+    pub fn with_check_timeout(mut self, limit: Duration) -> Self {
+        self.check_timeout = limit;
+        self
+    }
+
+    /// Sets how long one apply may take.
+    #[must_use]
+    pub fn with_apply_timeout(mut self, limit: Duration) -> Self {
+        self.apply_timeout = limit;
+        self
+    }
 }
 
 impl Default for DriverOptions {

@@ -53,6 +53,20 @@ impl Default for Retry {
 }
 
 impl Retry {
+    /// Sets how often an action is tried in all; at least once.
+    #[must_use]
+    pub fn with_attempts_max(mut self, attempts: u32) -> Self {
+        self.attempts_max = attempts.max(1);
+        self
+    }
+
+    /// Sets the delay before the second try, which doubles before each further one, and the longest.
+    #[must_use]
+    pub fn with_delays(mut self, first: Duration, max: Duration) -> Self {
+        (self.delay_first, self.delay_max) = (first, max);
+        self
+    }
+
     fn delay(&self, attempt: u32) -> Duration {
         self.delay_first.saturating_mul(1 << attempt.saturating_sub(1).min(16)).min(self.delay_max)
     }

@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use serde_json::Value;
 
@@ -99,9 +98,6 @@ struct Open {
     is_obsolete: bool,
     error: String,
 }
-
-/// A look after a failure that takes longer is not going to answer.
-const LOOK_TIME_MAX: Duration = Duration::from_secs(60);
 
 impl PlanWork {
     /// The work of `plan`, in these surroundings.
@@ -320,7 +316,7 @@ impl PlanWork {
     async fn look_after_failure(&self, call: &around::Call<'_>, error: &ActionError) {
         let is_over = matches!(error.class(), ErrorClass::Permanent | ErrorClass::Transient);
         if is_over && self.is_made_anew(call.index) {
-            let seen = tokio::time::timeout(LOOK_TIME_MAX, self.around.observe(call)).await;
+            let seen = tokio::time::timeout(self.around.look_timeout, self.around.observe(call)).await;
             let is_nothing = matches!(seen, Ok(Ok(Observation::Absent)));
             self.state().open.entry(call.index).or_default().is_nothing_made = is_nothing;
         }

@@ -58,6 +58,8 @@ pub struct Live {
 impl Manager {
     /// Looks at everything once, and keeps `desired` beside it from then on.
     ///
+    /// Cancellation: a dropped call leaves nothing behind.
+    ///
     /// # Errors
     /// When the desired state is wrong, or the store fails.
     pub async fn live(&self, desired: Desired) -> Result<Live, ManageError> {

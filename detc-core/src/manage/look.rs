@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use tokio::task::JoinSet;
 
 use super::Manager;
+use super::report::spoken;
 use crate::backend::Host;
 use crate::execute::panics::caught;
 use crate::execute::{Progress, ProgressSink, Surroundings, Try};
@@ -51,14 +52,13 @@ impl Manager {
             };
             let limit = std::num::NonZeroUsize::new(self.options.limits.per_host)
                 .unwrap_or(std::num::NonZeroUsize::MIN);
-            let name = name.clone();
+            let (name, patience) = (name.clone(), self.options.connect_timeout);
             tasks.spawn(async move {
-                let connecting =
-                    tokio::time::timeout(CONNECT_TIMEOUT, caught(connector.connect(&name, &spec)));
+                let connecting = tokio::time::timeout(patience, caught(connector.connect(&name, &spec)));
                 let host = match connecting.await {
                     Ok(Ok(host)) => host.map_err(|error| error.to_string()),
                     Ok(Err(panic)) => Err(panic),
-                    Err(_) => Err(format!("no connection within {} s", CONNECT_TIMEOUT.as_secs())),
+                    Err(_) => Err(format!("no connection within {}", spoken(patience))),
                 };
                 let limited =
                     host.map(|host| Arc::new(crate::backend::LimitedHost::new(host, limit)) as Arc<dyn Host>);
@@ -125,11 +125,11 @@ async fn look_at(around: &Surroundings, look: &Look) -> Observation {
         look.extra.as_deref(),
         key.as_deref().map_or(Try::NONE, Try::confirmed),
     );
-    match tokio::time::timeout(LOOK_TIMEOUT, caught(call)).await {
+    match tokio::time::timeout(around.look_timeout, caught(call)).await {
         Ok(Ok(Ok(observation))) => observation,
         Ok(Err(panic)) => Observation::Unknown(around.scrub(&panic)),
         Ok(Ok(Err(error))) => Observation::Unknown(around.scrub(&error.full_message())),
-        Err(_) => Observation::Unknown(format!("no answer within {} s", LOOK_TIMEOUT.as_secs())),
+        Err(_) => Observation::Unknown(format!("no answer within {}", spoken(around.look_timeout))),
     }
 }
 
@@ -138,12 +138,6 @@ fn made_in(around: &Surroundings, id: &ResourceId, body: &RecordBody) -> Option<
     let (run, _) = body.changed.split_once('/')?;
     (run == around.run.to_string()).then(|| format!("{}/{}:{id}", around.scope, body.changed))
 }
-
-/// A host that takes longer is not going to answer, and must not hold up the others.
-const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
-
-/// A look that takes longer is not going to answer.
-const LOOK_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 
 fn take(done: Option<Result<(ResourceId, Observation), tokio::task::JoinError>>, observed: &mut Observed) {
     let (id, observation) =

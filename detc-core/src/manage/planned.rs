@@ -61,18 +61,28 @@ pub(super) enum Sight {
 }
 
 impl Manager {
-    /// Observes, diffs and plans everything. Changes nothing.
+    /// Observes, diffs and plans everything. Changes nothing. Linear in what is desired and recorded, each of which is looked
+    /// at: where a program runs on, [`live`](Self::live) looks at what has changed.
+    ///
+    /// What can not be seen is no error: it is unknown in the plan. A plan that could break an invariant is one too: it says so,
+    /// and is refused by [`apply`](Self::apply).
+    ///
+    /// Cancellation: a dropped call leaves nothing behind.
     ///
     /// # Errors
-    /// When the desired state is wrong, or asks for something that is refused.
+    /// When the desired state is wrong, or asks for something that is refused; when the store fails, or another manager has
+    /// led since this one's lease ran out.
     pub async fn plan(&self, desired: &Desired) -> Result<Planned, ManageError> {
         self.plan_with(desired, &Selection::all(), &mut crate::execute::unseen()).await
     }
 
     /// Observes, diffs and plans a part, and tells `sink` what is being looked at. Changes nothing.
     ///
+    /// Cancellation: a dropped call leaves nothing behind.
+    ///
     /// # Errors
-    /// When the desired state is wrong, or asks for something that is refused.
+    /// Those of [`plan`](Self::plan), and [`PlanError::NoMatch`](crate::plan::PlanError::NoMatch) of a pattern that selects
+    /// nothing.
     pub async fn plan_with(
         &self,
         desired: &Desired,
@@ -147,6 +157,7 @@ impl Manager {
         around.vault = vault;
         around.blobs = Arc::new(desired.blobs.clone());
         around.state_dirs = self.state_dirs(&desired.hosts);
+        around.look_timeout = self.options.driver.check_timeout;
         around
     }
 

@@ -15,9 +15,13 @@ impl Manager {
     /// Makes a saved plan ready to be applied, if everything that it was derived from is still so. With the desired state
     /// it is checked against that as well, and sensitive values come from there.
     ///
-    /// What it was proven to keep is proven anew, for the world as it is now.
+    /// What it was proven to keep is proven anew, for the world as it is now. Linear in its actions, each of which is looked at;
+    /// where it keeps invariants, in what is recorded.
+    ///
+    /// Cancellation: a dropped call leaves nothing behind.
     ///
     /// # Errors
+    /// When the store fails, or another manager leads by now;
     /// [`ManageError::Stale`] with the actions whose ground has moved, [`ManageError::Unproven`] and [`ManageError::Broken`]
     /// where an invariant is not known to be kept any more, [`ManageError::NotKept`] where the desired state has to be given
     /// with it, and what is wrong with the desired state that was given.

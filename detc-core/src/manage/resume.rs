@@ -78,6 +78,8 @@ pub(super) struct KeptRun {
 impl Manager {
     /// The run that was interrupted, if there is one.
     ///
+    /// Cancellation: a dropped call leaves nothing behind.
+    ///
     /// # Errors
     /// When the store fails, or an earlier version's journal can not be understood.
     pub async fn interrupted(&self) -> Result<Option<RunHead>, ManageError> {
@@ -87,6 +89,8 @@ impl Manager {
     /// Goes on with the interrupted run `head`. Actions that had started are looked at before anything else; `desired`
     /// gives back the sensitive values and file contents that were not stored. When `desired` no longer asks for what is
     /// left to do, or the run was to keep invariants, it is given up, for the next plan to be made from what is there.
+    ///
+    /// Cancellation: a dropped call leaves what a crash leaves, to be resumed.
     ///
     /// # Errors
     /// [`ManageError::Busy`] while another run goes on; otherwise when the store fails.
@@ -154,6 +158,8 @@ impl Manager {
 
     /// Goes on with the interrupted run, if there is one, and tells what became of it: what a program does first that was
     /// started again. See [`resume`](Self::resume).
+    ///
+    /// Cancellation: a dropped call leaves what a crash leaves, to be resumed.
     ///
     /// # Errors
     /// Those of [`resume`](Self::resume).
@@ -292,8 +298,10 @@ impl Manager {
 
     /// All runs that are kept, newest first; one that has not ended with what its log tells of it.
     ///
+    /// Cancellation: a dropped call leaves nothing behind.
+    ///
     /// # Errors
-    /// When the store fails.
+    /// When the store fails, or an earlier version's journal can not be understood.
     pub async fn history(&self) -> Result<Vec<RunHead>, ManageError> {
         let mut heads = Vec::new();
         for head in journal::heads(&*self.store).await?.into_iter().rev() {
@@ -304,8 +312,10 @@ impl Manager {
 
     /// One run: its head, its plan (unless it was too large to be kept), and its log.
     ///
+    /// Cancellation: a dropped call leaves nothing behind.
+    ///
     /// # Errors
-    /// [`ManageError::NoRun`] when it is not kept.
+    /// [`ManageError::NoRun`] when it is not kept; otherwise when the store fails, or what it holds can not be understood.
     pub async fn run(
         &self,
         number: RunNumber,

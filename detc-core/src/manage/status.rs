@@ -48,7 +48,9 @@ pub enum StatusState {
 
 impl Manager {
     /// Looks at everything that is recorded, in doubt or desired. What a look can not tell of, only the record does: then
-    /// what is not recorded is absent.
+    /// what is not recorded is absent. Linear in what there is.
+    ///
+    /// Cancellation: a dropped call leaves nothing behind.
     ///
     /// # Errors
     /// When the desired state is wrong, the store fails, or a record is damaged.

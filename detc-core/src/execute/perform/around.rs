@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::Deserialize as _;
 use serde_json::Value;
 
+use super::super::DriverOptions;
 use super::super::journal::RunNumber;
 use super::TriedKey;
 use super::ground::Ground;
@@ -38,6 +40,8 @@ pub struct Surroundings {
     pub blobs: Arc<BTreeMap<Digest, Arc<[u8]>>>,
     /// The store's name among all stores.
     pub scope: String,
+    /// How long a look may take that is no check of an action.
+    pub look_timeout: Duration,
     /// The run.
     pub run: RunNumber,
     /// What earlier runs tried and did not end well: such a try may still be under way.
@@ -112,6 +116,7 @@ impl Surroundings {
             key,
             blobs: Arc::default(),
             scope: scope.into(),
+            look_timeout: DriverOptions::default().check_timeout,
             run,
             begun: Arc::default(),
             keys: Arc::default(),
