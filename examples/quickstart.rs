@@ -14,6 +14,11 @@ use detc_core::manage::Manager;
 use detc_core::model::{Desired, DesiredResource, HostSpec};
 use detc_core::resource::Registry;
 
+/// `println!` for a reader who may have seen enough, and be gone: what was begun is brought to its end all the same.
+macro_rules! say {
+    ($($text:tt)*) => { _ = writeln!(std::io::stdout(), $($text)*) };
+}
+
 /// The cluster in the application's own terms: a server on each port, changed one after the other.
 fn cluster(version: &str, ports: &[u16]) -> Result<Desired, Box<dyn Error>> {
     let program = std::env::current_exe()?.display().to_string();
@@ -36,15 +41,15 @@ fn cluster(version: &str, ports: &[u16]) -> Result<Desired, Box<dyn Error>> {
 
 async fn converge(manager: &Manager, desired: &Desired, stop: &StopHandle) -> Result<(), Box<dyn Error>> {
     let planned = manager.plan(desired).await?;
-    println!("{}", planned.plan);
+    say!("{}", planned.plan);
     let plan = planned.plan.clone();
     let progress: ProgressSink = Box::new(move |progress| {
         if let Progress::Ended { action, took, .. } = progress {
-            println!("  {} has ended after {} ms", plan.action_id(*action), took.as_millis());
+            say!("  {} has ended after {} ms", plan.action_id(*action), took.as_millis());
         }
     });
     let applied = manager.apply_with(planned, progress, stop.clone()).await?;
-    println!("{applied}\n");
+    say!("{applied}\n");
     applied.into_result()?;
     Ok(())
 }
@@ -70,7 +75,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if let Some(open) = manager.interrupted().await? {
         manager.give_up(open, "interrupted").await?;
     }
-    println!("── Clean up: desire nothing ──\n");
+    say!("── Clean up: desire nothing ──\n");
     converge(&manager, &Desired::new(), &StopHandle::new()).await?;
     manager.close().await?;
     std::fs::remove_dir_all(dir)?;
@@ -78,21 +83,21 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn story(manager: &Manager, ports: &[u16], stop: &StopHandle) -> Result<(), Box<dyn Error>> {
-    println!("── Three servers, of which nothing is there yet ──\n");
+    say!("── Three servers, of which nothing is there yet ──\n");
     converge(manager, &cluster("v1", ports)?, stop).await?;
-    println!("They answer: {}\n", answers(ports)?);
+    say!("They answer: {}\n", answers(ports)?);
 
-    println!("── A new version, rolled out one server after the other ──\n");
+    say!("── A new version, rolled out one server after the other ──\n");
     converge(manager, &cluster("v2", ports)?, stop).await?;
-    println!("They answer: {}\n", answers(ports)?);
+    say!("They answer: {}\n", answers(ports)?);
 
-    println!("── Somebody kills web-2 behind our back ──\n");
+    say!("── Somebody kills web-2 behind our back ──\n");
     let pid = manager.output(&"process/web-2".parse()?, &"pid".parse()?).ok_or("web-2 has no pid")?;
     std::process::Command::new("kill").args(["-9", &pid.to_string()]).status()?;
     converge(manager, &cluster("v2", ports)?, stop).await?;
-    println!("They answer: {}\n", answers(ports)?);
+    say!("They answer: {}\n", answers(ports)?);
 
-    println!("── And once more: all is as desired ──\n");
+    say!("── And once more: all is as desired ──\n");
     converge(manager, &cluster("v2", ports)?, stop).await
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::Place;
+use crate::support::{Place, quickstart};
 
 fn place() -> Place {
     let place = Place::new();
@@ -128,6 +128,22 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
         .unwrap();
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn an_example_whose_reader_has_gone_comes_to_its_end_and_leaves_nothing() {
+    let place = Place::of(quickstart());
+    let mut command = place.command(&[]);
+    command
+        .env("TMPDIR", place.dir())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success() && said.is_empty(), "{:?}: {said}", ended.status);
+    assert_eq!(std::fs::read_dir(place.dir()).unwrap().count(), 0, "its store is gone, with what it was for");
 }
 
 #[test]

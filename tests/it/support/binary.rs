@@ -19,6 +19,12 @@ pub(crate) fn guarded() -> &'static Path {
     GUARDED.get_or_init(|| example("guarded"))
 }
 
+/// The path of `quickstart`, which tells a story.
+pub(crate) fn quickstart() -> &'static Path {
+    static QUICKSTART: OnceLock<PathBuf> = OnceLock::new();
+    QUICKSTART.get_or_init(|| example("quickstart"))
+}
+
 fn example(name: &str) -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let profile = tests.parent().and_then(Path::parent).unwrap();
