@@ -108,7 +108,9 @@ pub(super) fn check_host(name: &HostName, spec: &HostSpec, registry: &Registry) 
     let error = |message: String| InvalidState::new(format!("host {name}: {message}"));
     let connector = registry.connector(spec.scheme()).ok_or_else(|| {
         let known: Vec<_> = registry.schemes().collect();
-        error(format!("no connector for `{}`: this program has {}", spec.connect, known.join(", ")))
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        error(format!("no connector for `{}`: this program has {known}", spec.connect))
+            .with_hint("a program has those that it gives its registry: `Registry::with_connector`")
     })?;
     connector.check(spec).map_err(error)
 }

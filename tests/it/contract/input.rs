@@ -296,7 +296,7 @@ fn bad_usage_is_told_with_code_64() {
 #[test]
 fn help_and_version_are_no_errors() {
     let place = Place::new();
-    place.fleet(&["--help"]).exits(0).shows("plan").shows("destroy");
+    place.fleet(&["--help"]).exits(0).shows("plan").shows("destroy").shows("130  interrupted");
     place.fleet(&["apply", "--help"]).exits(0).shows("--settle");
     place.fleet(&["--version"]).exits(0).shows("fleet");
     let help = place.fleet(&["apply", "--help"]).exits(0).out;

@@ -174,7 +174,9 @@ fn syntax_kinds_hosts_ids_and_versions_are_checked() {
     refuses(r#"{}"#, &expect!["fleet:1: `version` is missing (add the field `version`, which is 1)"]);
     refuses(
         r#"{"version":1,"hosts":{"h":{"connect":"carrier-pigeon://x"}}}"#,
-        &expect!["fleet:1: host h: no connector for `carrier-pigeon://x`: this program has "],
+        &expect![
+            "fleet:1: host h: no connector for `carrier-pigeon://x`: this program has none (a program has those that it gives its registry: `Registry::with_connector`)"
+        ],
     );
     refuses(
         r#"{"version":1,"resources":[{"kind":"value","name":"a","input":1,"restart_on":["value/a"]}]}"#,
@@ -211,7 +213,7 @@ fn all_that_is_wrong_is_told_at_once() {
   {"kind":"value","name":"c","input":1},
   {"kind":"value","name":"d","input":1,"after":"value/c"}]}"#,
         &expect![[r#"
-            fleet:1: host h: no connector for `pigeon`: this program has 
+            fleet:1: host h: no connector for `pigeon`: this program has none (a program has those that it gives its registry: `Registry::with_connector`)
             fleet:2: `name` is missing: did you mean it by `nam`?
             fleet:3: value/b: `labels.tier` must be text, not the number 1: write "1", with quotes
             fleet:5: value/d: `after` must be a list, not the text "value/c": write ["value/c"]"#]],

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use super::help;
 use crate::execute::journal::RunNumber;
 use crate::manage::Settlement;
 use crate::plan::Pattern;
 
 /// Brings a cluster to its desired state: plan, review, apply.
 #[derive(Debug, Parser)]
-#[command(version, arg_required_else_help = true, subcommand_required = true)]
+#[command(version, arg_required_else_help = true, subcommand_required = true, after_help = help::EXIT_CODES)]
 pub(super) struct Args {
     #[command(flatten)]
     pub(super) global: Global,
@@ -30,7 +31,7 @@ pub(super) struct Global {
     /// Where the embedded store is, from this folder on.
     #[arg(long, value_name = "DIR", default_value = ".detc", global = true, help_heading = GLOBAL)]
     pub(super) store: PathBuf,
-    /// How many actions may be at work at once.
+    /// How many actions may be at work at once [default: 16, and 8 on one host].
     #[arg(long, value_name = "N", global = true, help_heading = GLOBAL, value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) parallel: Option<u16>,
     /// Machine-readable output on standard output, and nothing else there.

@@ -13,6 +13,15 @@ const EXAMPLES: [(&str, &str, &str); 7] = [
     ("show", "show run-7", "one of them as a tree"),
 ];
 
+/// What the help of the program itself ends with.
+pub(super) const EXIT_CODES: &str = "Exit codes:
+  0    done, or nothing to do
+  1    the world or some action failed, or something is unknown
+  2    with --detailed-exitcode: there are changes
+  3    refused: nothing was done
+  64   bad usage or bad input
+  130  interrupted: the next `apply` resumes";
+
 /// Gives each command the example of it, as one would type it for the program called `name`.
 pub(super) fn with_examples(command: Command, name: &str) -> Command {
     EXAMPLES.into_iter().fold(command, |command, (of, arguments, does)| {
