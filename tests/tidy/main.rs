@@ -60,6 +60,15 @@ fn core_uses_its_modules_downward_only() {
         for (number, line) in
             text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"))
         {
+            let place = || format!("{}:{}: {line}", file.display(), number + 1);
+            assert!(
+                !line.contains("crate::{"),
+                "{}: a line for each module, so that it is seen here",
+                place()
+            );
+            // What an inner module reaches through `super` it reaches in its own module.
+            let depth = inner.split('/').count() + usize::from(line.starts_with(' '));
+            assert!(!line.contains(&"super::".repeat(depth)), "{}: it leads out of {module}", place());
             for used in line.split("crate::").skip(1) {
                 let used = used.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
                 if let Some(other) = rank.get(used) {
@@ -136,6 +145,25 @@ fn every_dependency_has_an_accepted_licence_and_comes_from_the_registry() {
         if let Some(source) = package["source"].as_str() {
             assert!(source.starts_with("registry+"), "{name} comes from {source}");
         }
+    }
+}
+
+#[test]
+fn the_readme_lists_the_features_that_there_are() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    for krate in ["detc-core", "detc-actions", "detc-sched"] {
+        let manifest = std::fs::read_to_string(root().join(krate).join("Cargo.toml")).unwrap();
+        let features = manifest.split("[features]\n").nth(1).unwrap_or_default().split("\n[").next().unwrap();
+        let names = features.lines().filter(|line| !line.starts_with('#'));
+        let mut there: Vec<&str> = names.filter_map(|line| Some(line.split_once(" = ")?.0)).collect();
+        there.retain(|name| *name != "default");
+        let rows = readme.lines().filter(|line| line.contains(&format!("` | {krate} | ")));
+        let names = |row: &str| row.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+        let mut listed: Vec<String> =
+            rows.flat_map(|row| names(row.split_once(&format!(" | {krate}")).unwrap().0)).collect();
+        listed.sort();
+        there.sort_unstable();
+        assert_eq!(listed, there, "{krate}");
     }
 }
 
