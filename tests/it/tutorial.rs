@@ -4,13 +4,17 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use detc_core::action::{ActionCx, ActionError, CrashClass, Footprint, Place};
+use detc_core::action::{Action, ActionCx, ActionError, Check, CrashClass, Footprint, Place};
+use detc_core::manage::ManagerOptions;
 use detc_core::model::{Observation, Present};
 use detc_core::resource::{InvalidField, KindTraits, Removed, Resource};
-use detc_core::testing::resource::{Calls, Trial, check_resource};
+use detc_core::store::memory::MemoryStore;
+use detc_core::testing::resource::{Calls, Trial, check_action, check_resource};
+use detc_core::{Desired, DesiredResource, Manager, Registry};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -18,6 +22,7 @@ use serde_json::json;
 struct Flags {
     percent: Mutex<BTreeMap<String, u8>>,
     calls: Calls,
+    layout: AtomicU32,
 }
 
 impl Flags {
@@ -34,6 +39,15 @@ impl Flags {
         };
         let is_new = self.calls.change(&format!("post {flag}"), post).await?;
         is_new.then_some(()).ok_or_else(|| ActionError::permanent(format!("there is a flag {flag} already")))
+    }
+
+    async fn layout(&self) -> Result<u32, ActionError> {
+        Ok(self.calls.look("layout", async { self.layout.load(Ordering::SeqCst) }).await?)
+    }
+
+    async fn migrate(&self, to: u32) -> Result<(), ActionError> {
+        self.calls.change("migrate", async { self.layout.fetch_max(to, Ordering::SeqCst) }).await?;
+        Ok(())
     }
 }
 
@@ -95,6 +109,64 @@ async fn the_suite_finds_the_defect_of_the_first_attempt() {
     let told: Vec<String> = broken.iter().map(ToString::to_string).collect();
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(text("docs/extending.md").contains(&told[0]), "the tutorial shows: {}", told[0]);
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Migrate {
+    to: u32,
+}
+
+#[async_trait]
+impl Action for Migrate {
+    const KIND: &'static str = "migrate";
+    type Output = ();
+
+    fn footprint(&self) -> Footprint {
+        Footprint::new(CrashClass::CompareAndSet).writing(Place::name("flags", "layout"))
+    }
+
+    async fn check(&self, cx: &ActionCx<'_>) -> Result<Check<()>, ActionError> {
+        let layout = cx.backend::<Flags>()?.layout().await?;
+        Ok(match layout >= self.to {
+            true => Check::Satisfied(()),
+            false => Check::Needed(format!("the layout is {layout}")),
+        })
+    }
+
+    async fn apply(&self, cx: &ActionCx<'_>) -> Result<(), ActionError> {
+        cx.backend::<Flags>()?.migrate(self.to).await
+    }
+}
+
+fn migration() -> Trial {
+    let flags = Arc::new(Flags::default());
+    let seen = flags.clone();
+    let world = move || format!("{:?}", seen.layout);
+    Trial::of_backend(flags.calls.clone(), [json!({ "to": 1 }), json!({ "to": 2 })], world)
+        .with_backend(flags)
+}
+
+#[tokio::test]
+async fn the_action_of_the_tutorial_breaks_no_law_and_stands_in_a_desired_state() {
+    let broken = check_action::<Migrate>(migration).await;
+    assert!(broken.is_empty(), "{broken:?}");
+
+    let flags = Arc::new(Flags::default());
+    let registry =
+        Registry::new().with_resource::<Flag>().with_action::<Migrate>().with_backend(flags.clone());
+    let layout = DesiredResource::step("layout", &Migrate { to: 2 });
+    let dark = DesiredResource::new("dark", &Flag { flag: "dark".to_owned(), percent: 10 }).after(&layout.id);
+    let desired = Desired::new().with(layout).with(dark);
+    let manager =
+        Manager::open(Arc::new(MemoryStore::new()), registry, ManagerOptions::default()).await.unwrap();
+    let planned = manager.plan(&desired).await.unwrap();
+    let ids: Vec<String> = (0..2).map(|at| planned.plan.action_id(at)).collect();
+    assert_eq!(ids, ["create:migrate/layout", "create:flag/dark"]);
+    manager.apply(planned).await.unwrap().into_result().unwrap();
+    assert_eq!((flags.layout.load(Ordering::SeqCst), flags.table()["dark"]), (2, 10));
+    assert!(manager.plan(&desired).await.unwrap().plan.is_settled());
+    manager.close().await.unwrap();
 }
 
 #[test]
