@@ -9,7 +9,6 @@ use std::task::{Context, Poll, Waker};
 use tokio::task::JoinSet;
 
 use super::Manager;
-use super::report::spoken;
 use crate::backend::Host;
 use crate::execute::panics::caught;
 use crate::execute::{Progress, ProgressSink, Surroundings, Try};
@@ -58,7 +57,7 @@ impl Manager {
                 let host = match connecting.await {
                     Ok(Ok(host)) => host.map_err(|error| error.to_string()),
                     Ok(Err(panic)) => Err(panic),
-                    Err(_) => Err(format!("no connection within {}", spoken(patience))),
+                    Err(_) => Err(format!("no connection within {} s", patience.as_secs_f64())),
                 };
                 let limited =
                     host.map(|host| Arc::new(crate::backend::LimitedHost::new(host, limit)) as Arc<dyn Host>);
@@ -129,7 +128,7 @@ async fn look_at(around: &Surroundings, look: &Look) -> Observation {
         Ok(Ok(Ok(observation))) => observation,
         Ok(Err(panic)) => Observation::Unknown(around.scrub(&panic)),
         Ok(Ok(Err(error))) => Observation::Unknown(around.scrub(&error.full_message())),
-        Err(_) => Observation::Unknown(format!("no answer within {}", spoken(around.look_timeout))),
+        Err(_) => Observation::Unknown(format!("no answer within {} s", around.look_timeout.as_secs_f64())),
     }
 }
 
