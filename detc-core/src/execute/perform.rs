@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::journal::{doubt_key, state_key};
 use super::{Applied, Checked, NodeEnd, Phase};
 use crate::action::{ActionError, CrashClass, ErrorClass};
-use crate::diff::{ChangeKind, trigger_token, with_theirs};
+use crate::diff::{ChangeKind, Reason, trigger_token, with_theirs};
 use crate::model::{Doc, Extra, Map, Observation, RecordBody, ResourceId, Set, substitute};
 use crate::plan::{Plan, PlannedAction, Verb};
 use crate::resource::Removed;
@@ -185,7 +185,10 @@ impl PlanWork {
 
     async fn try_check(&self, index: u32, phase: Phase) -> Result<Checked, ActionError> {
         let (action, id) = self.action(index);
-        if matches!(action.verb, Verb::Record | Verb::Forget) {
+        // What was done and not recorded has outputs of which nothing is recorded: they are looked for.
+        let is_overtaken =
+            action.verb == Verb::Record && self.plan.change_of(action).reason == Reason::Overtaken;
+        if matches!(action.verb, Verb::Record | Verb::Forget) && !is_overtaken {
             return Ok(Checked::Satisfied);
         }
         let spec = self.resolve(action, id)?;
@@ -208,6 +211,12 @@ impl PlanWork {
             tried_as,
         };
         let observed = self.around.observe(&call).await?;
+        if is_overtaken {
+            if let Observation::Present(_) = &observed {
+                self.state().open.entry(index).or_default().observed = Some(observed);
+            }
+            return Ok(Checked::Satisfied);
+        }
         let extra = action.recording.as_ref().and_then(|recording| recording.extra.as_deref());
         let spec = match &observed {
             Observation::Present(present) => with_theirs(&spec, present, extra).into_owned(),

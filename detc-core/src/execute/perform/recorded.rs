@@ -61,8 +61,10 @@ impl PlanWork {
             changed,
             schema: kind.map(|kind| kind.facts().schema.short()).unwrap_or_default(),
         };
-        let seen = match action.verb {
-            Verb::Record => self.around.recorded.get(self.recorded_id(action, id)).map(Record::seen),
+        let seen = match (action.verb, &observed) {
+            (Verb::Record, Observation::Unobservable) => {
+                self.around.recorded.get(self.recorded_id(action, id)).map(Record::seen)
+            }
             _ => None,
         };
         let seen = seen.unwrap_or_else(|| observed.fingerprint());
