@@ -236,9 +236,13 @@ impl<'a> Counted<'a> {
             Some(Observation::Unknown(_)) => if_doubtful,
             Some(Observation::Absent | Observation::Needed(_)) => false,
             Some(Observation::Present(present)) => {
-                if_doubtful
-                    || matches!(present.health, Health::Healthy | Health::None)
-                    || matches!(measure, Measure::Total { .. })
+                // What was cut off in the midst of being made works only if that was seen.
+                let works = match present.health {
+                    Health::Healthy => true,
+                    Health::None => !self.is_begun,
+                    Health::Unhealthy | Health::Unknown => false,
+                };
+                if_doubtful || works || matches!(measure, Measure::Total { .. })
             }
         };
         if !is_there || !measure.selector().matches(self.id, self.host.as_ref(), &self.labels) {
