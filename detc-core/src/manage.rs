@@ -32,6 +32,7 @@ mod look;
 mod planned;
 mod prepare;
 mod records;
+mod rehearse;
 mod report;
 mod resume;
 mod run;
@@ -41,6 +42,7 @@ mod tally;
 pub use clock::{Clock, SystemClock};
 pub use live::Live;
 pub use planned::{Planned, StaleAction};
+pub use rehearse::{Rehearsal, RehearsalOptions};
 #[cfg(feature = "cli")]
 pub(crate) use report::spoken;
 pub use report::{ApplyReport, NotDone};
@@ -235,6 +237,9 @@ pub enum ManageError {
     /// The plan was made by a manager of another store.
     #[error("the plan was made with another store")]
     Foreign,
+    /// A plan can be rehearsed only with all that it was made from: make it with [`Manager::plan_with`].
+    #[error("what this plan was made from is not at hand: plan again, and rehearse that")]
+    NotSeen,
     /// It was opened to read only.
     #[error("this manager only reads: it was opened without taking the lead")]
     ReadOnly,

@@ -39,6 +39,7 @@ mod texts;
 pub use build::{Observed, PlanInput, build};
 pub(crate) use decide::basis;
 pub use explore::Count;
+pub(crate) use explore::Random;
 pub(crate) use keep::examine;
 pub use keep::{BrokenInvariant, Counterexample, Drawn, Examined, Proved, Refuted};
 pub use planner::{Planner, PlannerError};

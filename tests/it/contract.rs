@@ -16,6 +16,7 @@ mod ownership;
 mod predicates;
 mod process;
 mod readers;
+mod rehearsal;
 mod saved;
 mod secrets;
 mod terminal;

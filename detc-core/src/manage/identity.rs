@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Clock, ManageError};
 use crate::model::Digest;
 use crate::model::secret::MarkKey;
-use crate::store::{Compare, KeyRange, RangeOptions, Store, StoreError, Transaction};
+use crate::store::{Compare, KeyRange, RangeOptions, Store, StoreError, Transaction, Write};
 
 const KEY: &str = "meta/identity";
 const FORMAT: &str = "detc.store/1";
@@ -42,6 +42,14 @@ pub(super) async fn read_or_make(store: &dyn Store, clock: &dyn Clock) -> Result
         let value = serde_json::to_vec(&kept).expect("invariant: an identity is JSON");
         store.transact(Transaction::new().when(Compare::Absent(KEY.into())).put(KEY, value)).await?;
     }
+}
+
+/// The write that makes a store the same as another one.
+pub(super) fn put(scope: &str, key: &MarkKey) -> Write {
+    let key = Digest::from(*key.as_bytes());
+    let kept = Kept { format: FORMAT.to_owned(), scope: scope.to_owned(), key, made_ms: 0 };
+    let value = serde_json::to_vec(&kept).expect("invariant: an identity is JSON").into();
+    Write::Put { key: KEY.into(), value, lease: None }
 }
 
 fn read(value: &[u8]) -> Result<Identity, ManageError> {

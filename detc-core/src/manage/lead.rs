@@ -10,7 +10,7 @@ use crate::store::{
     Compare, KeyRange, LeaseId, Revision, Store, StoreError, Transaction, TxnReply, read_all,
 };
 
-const KEY: &str = "meta/leader";
+pub(super) const KEY: &str = "meta/leader";
 
 /// Who took the lead last, which stays when its lease has run out.
 const LAST: &str = "meta/last-leader";

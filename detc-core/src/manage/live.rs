@@ -164,7 +164,7 @@ impl Live {
         let plan = Arc::new(self.planner.plan()?);
         let mut around = self.around.clone();
         around.recorded = manager.recorded();
-        Ok(Planned { plan, around })
+        Ok(Planned { plan, around, seen: None })
     }
 
     /// Applies a plan. Whatever comes of it, what it was about is looked at again before the next plan.

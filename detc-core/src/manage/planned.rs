@@ -23,6 +23,8 @@ pub struct Planned {
     /// The plan.
     pub plan: Arc<Plan>,
     pub(super) around: Surroundings,
+    /// What was seen of everything, where the plan was made of all that.
+    pub(super) seen: Option<Arc<Observed>>,
 }
 
 impl Planned {
@@ -118,7 +120,7 @@ impl Manager {
         let plan = Arc::new(plan.select_of(selection, &input)?);
         plan::check_swept(&plan, &desired, &recorded, &self.registry)?;
         let around = Arc::try_unwrap(around).unwrap_or_else(|shared| (*shared).clone());
-        Ok(Planned { plan, around })
+        Ok(Planned { plan, around, seen: Some(Arc::new(observed)) })
     }
 
     /// Whether a saved plan can be applied only with the desired state: it has sensitive values or file contents, which are

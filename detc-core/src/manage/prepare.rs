@@ -104,7 +104,7 @@ impl Manager {
         }
         self.check_proven(&plan, desired, &observed)?;
         let around = Arc::try_unwrap(around).unwrap_or_else(|shared| (*shared).clone());
-        Ok(Planned { plan: Arc::new(plan), around })
+        Ok(Planned { plan: Arc::new(plan), around, seen: None })
     }
 
     /// The looks at all else that the invariants of a plan count, and that predicates are about.

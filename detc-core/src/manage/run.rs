@@ -60,7 +60,7 @@ impl Manager {
     ) -> Result<ApplyReport, ManageError> {
         let _place = self.take_place()?;
         self.catch_up().await?;
-        let Planned { plan, mut around } = planned;
+        let Planned { plan, mut around, .. } = planned;
         if around.scope != self.scope {
             return Err(ManageError::Foreign);
         }

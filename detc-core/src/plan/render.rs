@@ -30,6 +30,8 @@ mod waits;
 
 pub use graph::{GraphFormat, graph};
 pub use json::json;
+#[cfg(feature = "cli")]
+pub(crate) use json::json_with;
 pub use text::{Color, Detail, Purpose, TextOptions};
 pub(crate) use value::plain;
 

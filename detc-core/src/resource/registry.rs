@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use super::erased::Typed;
 use super::value::ValueKind;
-use super::{Kind, Resource};
+use super::{Kind, ObservedBy, Resource};
 use crate::backend::{Backends, Host, HostError};
 use crate::model::{HostName, HostSpec, Predicate};
 
@@ -96,6 +96,24 @@ impl Registry {
         assert!(is_new, "the predicate `{}` is registered twice", predicate.name());
         self.predicates.push(predicate);
         self
+    }
+
+    /// The same registry with others in place of its kinds that act in the world, and of its connectors.
+    pub(crate) fn standing_in<C: Connector>(
+        &self,
+        kind: impl Fn(&Arc<dyn Kind>) -> Arc<dyn Kind>,
+        connector: impl Fn(&'static str) -> C,
+    ) -> Self {
+        let mut other = self.clone();
+        for known in other.kinds.values_mut() {
+            if known.facts().traits.observed_by == ObservedBy::Backend {
+                *known = kind(known);
+            }
+        }
+        for (scheme, known) in &mut other.connectors {
+            *known = Arc::new(connector(scheme));
+        }
+        other
     }
 
     /// The predicates, in the order in which they were added.

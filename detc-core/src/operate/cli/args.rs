@@ -101,6 +101,9 @@ pub(super) struct PlanArgs {
     /// Exit with 2 when there are changes.
     #[arg(long)]
     pub(super) detailed_exitcode: bool,
+    /// Rehearse it: let it die at each of its points in a simulated world, and go on from there.
+    #[arg(long)]
+    pub(super) rehearse: bool,
     #[command(flatten)]
     pub(super) select: SelectArgs,
 }

@@ -172,6 +172,7 @@ impl From<ManageError> for Failed {
             ManageError::Journal(_)
             | ManageError::Busy
             | ManageError::ReadOnly
+            | ManageError::NotSeen
             | ManageError::Record { .. } => Self::world(full(&error)),
         }
     }

@@ -2,23 +2,30 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
+
 use super::args::{PlanArgs, SelectArgs};
 use super::error::{Failed, UNBROKEN};
 use super::open::{Access, Session};
 use super::output::Output;
 use super::{CHANGES, DONE, FAILED, REFUSED, progress};
-use crate::manage::Manager;
+use crate::manage::{Manager, Rehearsal, RehearsalOptions};
 use crate::model::{Desired, ResourceId};
-use crate::plan::render::{self, Color, Detail, Purpose, TextOptions};
+use crate::plan::render::{self, Color, Detail, Purpose, TextOptions, plain};
 use crate::plan::{Plan, Selection, file};
 
 pub(super) async fn run(session: Session, args: PlanArgs, output: &Output) -> Result<u8, Failed> {
     let access = if args.out.is_some() { Access::Write } else { Access::Look };
     let (desired, manager) = session.open(access).await?;
     let mut looking = progress::looking(output);
-    let planned = manager.plan_with(&desired, &selection(args.select), &mut looking).await?;
+    let selection = selection(args.select);
+    let planned = manager.plan_with(&desired, &selection, &mut looking).await?;
     let plan = planned.plan.clone();
-    show(&plan, &desired, output)?;
+    let rehearsal = match args.rehearse {
+        true => Some(manager.rehearse(&planned, &desired, &selection, RehearsalOptions::default()).await?),
+        false => None,
+    };
+    show(&plan, (&desired, rehearsal.as_ref()), output)?;
     if let Some(path) = &args.out {
         file::save(&plan, manager.store_name(), path)?;
         if !output.json {
@@ -32,8 +39,10 @@ pub(super) async fn run(session: Session, args: PlanArgs, output: &Output) -> Re
     if plan.broken().is_some() {
         output.say(&format!("This plan is refused: {UNBROKEN}."));
     }
+    let goes_wrong = rehearsal.is_some_and(|rehearsal| !rehearsal.violations.is_empty());
     let code = match (plan.broken(), unknown.len()) {
         (Some(_), _) => REFUSED,
+        (None, _) if goes_wrong => REFUSED,
         (None, 1..) => FAILED,
         (None, 0) if args.detailed_exitcode && !plan.is_settled() => CHANGES,
         (None, 0) => DONE,
@@ -76,13 +85,30 @@ pub(super) fn selection(args: SelectArgs) -> Selection {
     selection
 }
 
-/// Shows a plan as text or JSON.
-pub(super) fn show(plan: &Plan, desired: &Desired, output: &Output) -> Result<(), Failed> {
+/// Shows a plan as text or JSON, with what its rehearsal has shown.
+pub(super) fn show(
+    plan: &Plan,
+    (desired, rehearsal): (&Desired, Option<&Rehearsal>),
+    output: &Output,
+) -> Result<(), Failed> {
     if output.json {
         let kept: Vec<ResourceId> = if output.verbose { kept(plan, desired) } else { Vec::new() };
-        return output.result(|out| render::json(plan, &kept, out));
+        let rehearsal = rehearsal.map(|rehearsal| ("rehearsal", rehearsal_json(rehearsal)));
+        return output.result(|out| render::json_with(plan, &kept, rehearsal, out));
     }
-    output.text(&text(plan, Purpose::Desired, output))
+    output.text(&text(plan, Purpose::Desired, output))?;
+    rehearsal.map_or(Ok(()), |rehearsal| output.text(&format!("{}\n", plain(&rehearsal.to_string()))))
+}
+
+fn rehearsal_json(rehearsal: &Rehearsal) -> serde_json::Value {
+    let violations = rehearsal.violations.iter().map(|(point, what)| json!({ "point": point, "what": what }));
+    json!({
+        "deaths": rehearsal.deaths,
+        "points": rehearsal.points,
+        "seed": rehearsal.seed,
+        "violations": violations.collect::<Vec<_>>(),
+        "needs_a_person": rehearsal.doubts,
+    })
 }
 
 pub(super) fn text(plan: &Plan, purpose: Purpose, output: &Output) -> String {

@@ -19,9 +19,19 @@ use crate::plan::{Examined, Plan, PlannedAction, Proved, Verb};
 /// # Errors
 /// When `out` can not be written.
 pub fn json(plan: &Plan, kept: &[ResourceId], out: &mut dyn Write) -> io::Result<()> {
+    json_with(plan, kept, None, out)
+}
+
+/// The same, with something else that is known of the plan, by its name.
+pub(crate) fn json_with(
+    plan: &Plan,
+    kept: &[ResourceId],
+    more: Option<(&'static str, Value)>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let lookup = Lookup::new(plan);
     let mut out = io::BufWriter::with_capacity(1 << 16, out);
-    serde_json::to_writer(&mut out, &Whole { lookup: &lookup, kept })?;
+    serde_json::to_writer(&mut out, &Whole { lookup: &lookup, kept, more })?;
     out.write_all(b"\n")?;
     out.flush()
 }
@@ -29,6 +39,7 @@ pub fn json(plan: &Plan, kept: &[ResourceId], out: &mut dyn Write) -> io::Result
 struct Whole<'a> {
     lookup: &'a Lookup<'a>,
     kept: &'a [ResourceId],
+    more: Option<(&'static str, Value)>,
 }
 
 impl Serialize for Whole<'_> {
@@ -53,6 +64,9 @@ impl Serialize for Whole<'_> {
                 sums.chain(plan.examined.iter().map(|found| Found::States(examined(plan, found))))
             }),
         )?;
+        if let Some((name, more)) = &self.more {
+            map.serialize_entry(name, more)?;
+        }
         map.end()
     }
 }

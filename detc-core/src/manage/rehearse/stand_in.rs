@@ -1,0 +1,141 @@
+//! What stands for the kinds and hosts of a program: it keeps what a kind declares, and acts in the simulated world.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use super::world::{Counted, Part, World};
+use crate::action::{ActionCx, ActionError, CrashClass, Footprint};
+use crate::backend::{Host, HostError, MemoryHost};
+use crate::model::{Desired, Doc, HostName, HostSpec, Observation, Present, ResourceId};
+use crate::resource::{ChangeEffect, Connector, Kind, KindFacts, Removed};
+
+/// A kind that keeps the contract of another one, and touches nothing outside of the world.
+#[derive(Debug)]
+pub(super) struct StandIn {
+    pub(super) kind: Arc<dyn Kind>,
+    pub(super) world: Arc<World>,
+    pub(super) desired: Arc<Desired>,
+}
+
+impl StandIn {
+    /// What the whole of it looks like.
+    fn whole(&self, spec: &Value, cx: &ActionCx<'_>, before: &Observation) -> Present {
+        let known = match before {
+            Observation::Present(present) => present.output.clone(),
+            Observation::Absent
+            | Observation::Needed(_)
+            | Observation::Unobservable
+            | Observation::Unknown(_) => None,
+        };
+        let known = known.or_else(|| cx.recorded().map(|body| body.output.clone()));
+        let restarts = self.kind.facts().traits.change != ChangeEffect::InPlace;
+        let output = known.filter(|output| !restarts && !output.is_null());
+        let mut present = Present::new().with_triggers(cx.triggers().map(str::to_owned));
+        present.output = output.or_else(|| self.kind.facts().sample.clone());
+        let fields = spec.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+        present.fields = fields.map(|(name, value)| (name.clone(), value.clone())).collect();
+        present
+    }
+
+    fn counted(&self, id: &ResourceId, spec: &Value) -> Counted {
+        let desired = self.desired.resources.get(id);
+        let labels = desired.map_or_else(BTreeMap::new, |desired| desired.extra().labels.clone());
+        Counted { host: desired.and_then(|desired| desired.host.clone()), labels, spec: spec.clone() }
+    }
+
+    /// Whether what is there takes part while it becomes so.
+    fn part(&self, counted: Option<&Counted>, spec: &Value, triggers_differ: bool) -> Part {
+        let traits = &self.kind.facts().traits;
+        if traits.change != ChangeEffect::Restart {
+            return Part::Takes;
+        }
+        let field = |of: &Value, name: &str| of.get(name).cloned().unwrap_or_default();
+        let names = spec.as_object().into_iter().flatten().map(|(name, _)| name.as_str());
+        let mut restarting = names.filter(|name| !traits.in_place.contains(name));
+        let differs = |name| counted.is_some_and(|before| field(&before.spec, name) != field(spec, name));
+        if triggers_differ || restarting.any(differs) { Part::Away } else { Part::Takes }
+    }
+
+    async fn make(&self, verb: &str, spec: &Value, cx: &ActionCx<'_>) -> Result<Value, ActionError> {
+        let (world, id) = (&self.world, cx.identity());
+        world.point(|| format!("before {verb} {}", cx.resource())).await;
+        let class = self.kind.inspect(&Doc::new(spec), true).map(|footprint| footprint.crash);
+        let (whole, counted) = {
+            let mut state = world.state();
+            let thing = state.thing(id);
+            let whole = self.whole(spec, cx, &thing.seen);
+            let counted = self.counted(cx.resource(), spec);
+            let triggers_differ = match &thing.seen {
+                Observation::Present(present) => present.triggers != whole.triggers,
+                Observation::Absent
+                | Observation::Needed(_)
+                | Observation::Unobservable
+                | Observation::Unknown(_) => false,
+            };
+            let part = self.part(thing.counted.as_ref(), spec, triggers_differ);
+            thing.become_half(&counted, part, &whole, self.kind.facts().traits.replace_on);
+            (whole, counted)
+        };
+        world.point(|| format!("in the midst of {verb} {}", cx.resource())).await;
+        let output = whole.output.clone().unwrap_or_default();
+        let key = Some(cx.idempotency_key()).filter(|_| class == Ok(CrashClass::IdempotencyKey));
+        world.state().thing(id).become_whole(counted, whole, key);
+        world.point(|| format!("after {verb} {}", cx.resource())).await;
+        Ok(output)
+    }
+}
+
+#[async_trait]
+impl Kind for StandIn {
+    fn facts(&self) -> &KindFacts {
+        self.kind.facts()
+    }
+
+    fn inspect(&self, spec: &Doc, late: bool) -> Result<Footprint, String> {
+        self.kind.inspect(spec, late)
+    }
+
+    async fn observe(&self, _: &Value, cx: &ActionCx<'_>) -> Result<Observation, ActionError> {
+        Ok(self.world.state().thing(cx.identity()).seen.clone())
+    }
+
+    async fn create(&self, spec: &Value, cx: &ActionCx<'_>) -> Result<Value, ActionError> {
+        self.make("create", spec, cx).await
+    }
+
+    async fn update(&self, spec: &Value, cx: &ActionCx<'_>) -> Result<Value, ActionError> {
+        self.make("update", spec, cx).await
+    }
+
+    async fn delete(&self, _: &Value, cx: &ActionCx<'_>) -> Result<Removed, ActionError> {
+        let world = &self.world;
+        world.point(|| format!("before delete {}", cx.resource())).await;
+        world.state().thing(cx.identity()).vanish();
+        world.point(|| format!("in the midst of delete {}", cx.resource())).await;
+        world.state().thing(cx.identity()).be_gone();
+        world.point(|| format!("after delete {}", cx.resource())).await;
+        Ok(Removed::Gone)
+    }
+}
+
+/// Connects to nothing: what a stand-in does it does in the world.
+#[derive(Debug)]
+pub(super) struct Nowhere(pub(super) &'static str);
+
+#[async_trait]
+impl Connector for Nowhere {
+    fn scheme(&self) -> &'static str {
+        self.0
+    }
+
+    fn check(&self, _: &HostSpec) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn connect(&self, name: &HostName, _: &HostSpec) -> Result<Arc<dyn Host>, HostError> {
+        Ok(Arc::new(MemoryHost::new(name.as_str())))
+    }
+}

@@ -1,0 +1,222 @@
+//! What a rehearsal shows, and that it sees what is wrong.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::*;
+use crate::action::{ActionCx, ActionError, Footprint};
+use crate::model::{DesiredResource, Measure, Present, Selector};
+use crate::resource::{ChangeEffect, InvalidField, KindTraits, Removed, Resource, value::ValueSpec};
+use crate::store::memory::MemoryStore;
+
+/// A server, or something that nobody can look at, found out about as `class` says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Server {
+    version: u32,
+    class: CrashClass,
+    #[serde(default)]
+    is_blind: bool,
+    #[serde(default)]
+    uses: serde_json::Value,
+}
+
+/// What there is for real.
+#[derive(Debug, Default)]
+struct Servers(Mutex<BTreeMap<ResourceId, (Server, Option<String>)>>);
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Port {
+    port: u32,
+}
+
+#[async_trait]
+impl Resource for Server {
+    const KIND: &'static str = "server";
+    type Output = Port;
+
+    fn traits() -> KindTraits {
+        KindTraits { change: ChangeEffect::Restart, ..KindTraits::default() }
+    }
+
+    fn inspect(&self) -> Result<Footprint, InvalidField> {
+        Ok(Footprint::new(self.class))
+    }
+
+    async fn observe(&self, cx: &ActionCx<'_>) -> Result<Observation, ActionError> {
+        if self.is_blind {
+            return Ok(Observation::Unobservable);
+        }
+        let servers = cx.backend::<Servers>()?;
+        let servers = servers.0.lock().unwrap();
+        Ok(match servers.get(cx.identity()) {
+            None => Observation::Absent,
+            Some((server, triggers)) => Observation::Present(
+                Present::new()
+                    .with_field("version", server.version)
+                    .with_output(&Port { port: 7 })
+                    .with_triggers(triggers.clone()),
+            ),
+        })
+    }
+
+    async fn create(&self, cx: &ActionCx<'_>) -> Result<Port, ActionError> {
+        let triggers = cx.triggers().map(str::to_owned);
+        let servers = cx.backend::<Servers>()?;
+        servers.0.lock().unwrap().insert(cx.identity().clone(), (self.clone(), triggers));
+        Ok(Port { port: 7 })
+    }
+
+    async fn update(&self, cx: &ActionCx<'_>) -> Result<Port, ActionError> {
+        self.create(cx).await
+    }
+
+    async fn delete(&self, cx: &ActionCx<'_>) -> Result<Removed, ActionError> {
+        cx.backend::<Servers>()?.0.lock().unwrap().remove(cx.identity());
+        Ok(Removed::Gone)
+    }
+}
+
+fn server(name: &str, version: u32) -> DesiredResource {
+    of_class(name, version, CrashClass::DeterministicName)
+}
+
+fn of_class(name: &str, version: u32, class: CrashClass) -> DesiredResource {
+    let is_blind = matches!(class, CrashClass::AtMostOnce | CrashClass::IdempotencyKey);
+    let uses = serde_json::Value::Null;
+    DesiredResource::new(name, &Server { version, class, is_blind, uses }).label("app", "web")
+}
+
+/// A real manager, what it manages, and what it has brought about.
+async fn after(desired: &Desired) -> (Manager, Arc<Servers>) {
+    let servers = Arc::new(Servers::default());
+    let registry = Registry::new().with_resource::<Server>().with_backend(servers.clone());
+    let manager =
+        Manager::open(Arc::new(MemoryStore::new()), registry, ManagerOptions::default()).await.unwrap();
+    let planned = manager.plan(desired).await.unwrap();
+    manager.apply(planned).await.unwrap().into_result().unwrap();
+    (manager, servers)
+}
+
+/// What is rehearsed of the way from one state to another; nothing is done for real.
+async fn rehearsed(from: &Desired, to: &Desired, options: RehearsalOptions) -> Rehearsal {
+    let (manager, servers) = after(from).await;
+    let before = servers.0.lock().unwrap().clone();
+    let planned = manager.plan(to).await.unwrap();
+    let rehearsal = manager.rehearse(&planned, to, &Selection::all(), options).await.unwrap();
+    assert_eq!(*servers.0.lock().unwrap(), before, "a rehearsal does nothing");
+    assert_eq!(manager.history().await.unwrap().len(), usize::from(!from.resources.is_empty()));
+    rehearsal
+}
+
+/// Two servers of a version, one that restarts on a value that changes with it, one that takes that value, and one that takes
+/// an output of another; of the first version there is one more, and of the second another.
+fn release(version: u32) -> Desired {
+    let value = ValueSpec::resource("v", &version.into()).unwrap();
+    let from = serde_json::json!({ "from": "value/v", "output": "input" });
+    let fields = serde_json::json!({ "version": 7, "class": "deterministic_name", "uses": from });
+    let taker = DesiredResource::from_value("server", "taker", &fields).unwrap().label("app", "web");
+    let restarts = server("restarts", 7).restart_on(&value.id);
+    let of_a = serde_json::json!({ "from": "server/a", "output": "port" });
+    let fields = serde_json::json!({ "version": 7, "class": "deterministic_name", "uses": of_a });
+    let of_a = DesiredResource::from_value("server", "of-a", &fields).unwrap().label("app", "web");
+    let mut desired = Desired::new().with(value).with(restarts).with(taker).with(of_a);
+    for name in ["a", "b"] {
+        desired = desired.with(server(name, version));
+    }
+    if version == 1 {
+        desired = desired.with(server("gone", 1).after(&"server/a".parse().unwrap()));
+    } else {
+        desired = desired.with(server("new", 1));
+    }
+    desired
+}
+
+fn available(bound: InvariantBound) -> Invariant {
+    let labels = BTreeMap::from([("app".to_owned(), "web".to_owned())]);
+    let of = Selector { labels, ..Selector::default() };
+    Invariant { name: "web is up".to_owned(), measure: Measure::Available(of), bound }
+}
+
+#[tokio::test]
+async fn a_plan_comes_to_the_same_end_from_each_of_its_points() {
+    let kept = || vec![available(InvariantBound::AtLeast(3)), available(InvariantBound::AtMost(6))];
+    for (from, invariants) in [(Some(1), vec![]), (Some(1), kept()), (None, vec![]), (None, kept())] {
+        let [mut from, mut to] = [from.map_or_else(Desired::new, release), release(2)];
+        (from.invariants, to.invariants) = (invariants.clone(), invariants);
+        let rehearsal = rehearsed(&from, &to, RehearsalOptions::default()).await;
+        assert_eq!(rehearsal.violations, []);
+        assert!(rehearsal.points > 25 && rehearsal.deaths == rehearsal.points, "{rehearsal}");
+        assert!(rehearsal.doubts.is_empty() && rehearsal.seed.is_none(), "{rehearsal}");
+    }
+}
+
+#[tokio::test]
+async fn who_would_be_asked_is_told_and_who_remembers_a_key_is_not() {
+    let to = Desired::new()
+        .with(of_class("once", 1, CrashClass::AtMostOnce))
+        .with(of_class("keyed", 1, CrashClass::IdempotencyKey))
+        .with(server("named", 1));
+    let rehearsal = rehearsed(&Desired::new(), &to, RehearsalOptions::default()).await;
+    assert_eq!(rehearsal.violations, []);
+    let doubts: Vec<&str> = rehearsal.doubts.iter().map(ResourceId::as_str).collect();
+    assert_eq!(doubts, ["server/once"]);
+    assert!(rehearsal.to_string().contains("whether it was done: server/once."), "{rehearsal}");
+}
+
+#[tokio::test]
+async fn what_is_called_findable_and_can_not_be_seen_is_found_to_be_made_twice() {
+    let liar = Server {
+        version: 1,
+        class: CrashClass::DeterministicName,
+        is_blind: true,
+        uses: serde_json::Value::Null,
+    };
+    let to = Desired::new().with(DesiredResource::new("liar", &liar));
+    let rehearsal = rehearsed(&Desired::new(), &to, RehearsalOptions::default()).await;
+    let found: Vec<String> = rehearsal.violations.iter().map(|(_, what)| what.clone()).collect();
+    assert!(
+        found
+            .iter()
+            .any(|what| what.contains("server/liar is made or changed 2 times, and 1 without the death")),
+        "{rehearsal}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_worse_than_the_proof_says_is_found() {
+    let [from, mut to] = [release(1), release(2)];
+    to.invariants = vec![available(InvariantBound::AtLeast(2))];
+    let (manager, _) = after(&from).await;
+    let mut planned = manager.plan(&to).await.unwrap();
+    let base = planned.plan.proofs[0].base;
+    Arc::make_mut(&mut planned.plan).proofs[0].worst = base;
+    let options = RehearsalOptions::default();
+    let rehearsal = manager.rehearse(&planned, &to, &Selection::all(), options).await.unwrap();
+    let told = format!("`web is up` is {}, and {base} is the worst that the proof says", base - 1);
+    assert!(rehearsal.violations.iter().any(|(_, what)| *what == told), "{told}: {rehearsal}");
+}
+
+#[tokio::test]
+async fn above_the_budget_points_are_drawn_the_same_ones_for_a_seed_and_that_is_said() {
+    let [from, to] = [release(1), release(2)];
+    let options = RehearsalOptions::default().with_deaths_max(5).with_seed(9);
+    let rehearsal = rehearsed(&from, &to, options).await;
+    assert_eq!((rehearsal.deaths, rehearsal.seed), (5, Some(9)));
+    assert!(rehearsal.to_string().contains(" points to die at, drawn from seed 9; "), "{rehearsal}");
+    assert_eq!(drawn(100, 5, 9), drawn(100, 5, 9));
+    assert_ne!(drawn(100, 5, 9), drawn(100, 5, 8));
+    assert_eq!(drawn(7, 7, 1), [0, 1, 2, 3, 4, 5, 6]);
+}
+
+#[tokio::test]
+async fn a_plan_that_is_not_of_a_whole_look_is_not_rehearsed() {
+    let desired = release(1);
+    let (manager, _) = after(&desired).await;
+    let planned = manager.live(release(2)).await.unwrap().plan(&manager).await.unwrap();
+    let error = manager.rehearse(&planned, &desired, &Selection::all(), RehearsalOptions::default()).await;
+    assert!(matches!(error, Err(ManageError::NotSeen)));
+}
