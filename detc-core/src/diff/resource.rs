@@ -224,8 +224,11 @@ impl Differ<'_> {
             (ChangeKind::Update, self.again(Self::cause(view, record, &fields), &fields))
         } else if let Some(ids) = trigger {
             (ChangeKind::Update, Reason::Trigger(ids))
-        } else if record.intent() != view.resolved.intent && recorded != wanted {
-            // What comes of it was not done yet: who restarts on it has to.
+        } else if recorded != wanted
+            && (record.intent() != view.resolved.intent || !view.desired.references.is_empty())
+        {
+            // What comes of it was not done yet: who restarts on it has to. Where it takes values of others, these may have
+            // changed without its intent.
             fields = compare(&recorded, &wanted, Cause::Intent);
             (ChangeKind::Update, Reason::Overtaken)
         } else if let Some(from) = view.renamed_from {

@@ -212,9 +212,10 @@ impl PlanWork {
         };
         let observed = self.around.observe(&call).await?;
         if is_overtaken {
-            if let Observation::Present(_) = &observed {
-                self.state().open.entry(index).or_default().observed = Some(observed);
-            }
+            let mut state = self.state();
+            let open = state.open.entry(index).or_default();
+            open.observed = Some(observed).filter(|observed| matches!(observed, Observation::Present(_)));
+            open.spec = Some(spec);
             return Ok(Checked::Satisfied);
         }
         let extra = action.recording.as_ref().and_then(|recording| recording.extra.as_deref());
