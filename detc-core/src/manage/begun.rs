@@ -3,13 +3,30 @@
 use super::resume::KeptRun;
 use super::{ManageError, Manager};
 use crate::execute::journal::{self, RunNumber, What};
-use crate::model::{ResourceId, Set};
+use crate::model::{Health, Observation, ResourceId, Set};
+use crate::plan::Observed;
 
 /// How many runs it is looked back: more than a few without ever coming to it are rare, and reading a run costs as much as its
 /// plan is long.
 const RUNS_MAX: usize = 4;
 
 impl Manager {
+    /// What was cut off in the midst of being changed, or failed at it, works only where that was seen: what has no health
+    /// check may be half of it. Only invariants ask.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(super) async fn doubt_health_of_begun(&self, observed: &mut Observed) -> Result<(), ManageError> {
+        for id in self.begun_before(RunNumber(u64::MAX)).await? {
+            if let Some(Observation::Present(present)) = observed.get_mut(&id)
+                && present.health == Health::None
+            {
+                present.health = Health::Unknown;
+            }
+        }
+        Ok(())
+    }
+
     /// The resources whose last action before run `number` has an end that is not known, or failed.
     ///
     /// # Errors

@@ -108,6 +108,9 @@ impl Manager {
         let mut observed = looks.1;
         look_at_all(&around, looks.0, &mut observed, sink).await;
         self.add_doubts(&desired, &mut observed);
+        if !desired.invariants.is_empty() {
+            self.doubt_health_of_begun(&mut observed).await?;
+        }
         let input = PlanInput {
             desired: &desired,
             topology: &topology,

@@ -102,6 +102,9 @@ impl Manager {
         if !stale.is_empty() {
             return Err(ManageError::Stale(stale));
         }
+        if !plan.proofs.is_empty() {
+            self.doubt_health_of_begun(&mut observed).await?;
+        }
         self.check_proven(&plan, desired, &observed)?;
         let around = Arc::try_unwrap(around).unwrap_or_else(|shared| (*shared).clone());
         Ok(Planned { plan: Arc::new(plan), around, seen: None })
