@@ -247,7 +247,9 @@ fn foot(writer: &mut Writer<'_>) {
 fn doubtful(writer: &mut Writer<'_>) {
     let plan = writer.lookup.plan;
     let at_risk: Vec<u32> = (0..plan.actions.len() as u32)
-        .filter(|index| plan.actions[*index as usize].crash == CrashClass::AtMostOnce)
+        .map(|index| (index, &plan.actions[index as usize]))
+        .filter(|(_, action)| action.crash == CrashClass::AtMostOnce && action.verb.has_effect())
+        .map(|(index, _)| index)
         .collect();
     if at_risk.is_empty() {
         return;
