@@ -193,6 +193,11 @@ impl Verb {
         }
     }
 
+    /// Whether it does anything but change what is recorded.
+    pub fn has_effect(self) -> bool {
+        !matches!(self, Self::Record | Self::Forget)
+    }
+
     /// Whether it takes the resource away.
     pub fn removes(self) -> bool {
         matches!(self, Self::Delete | Self::Forget)

@@ -16,18 +16,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 
 use self::life::{End, live};
 use self::stand_in::{Nowhere, StandIn};
 use self::world::{Counted, Thing, Watched, World};
 use super::{ManageError, Manager, ManagerOptions, Planned, identity, records};
 use crate::action::CrashClass;
-use crate::execute::journal::{DOUBT, TRIED, state_key};
-use crate::model::{
-    Desired, Digest, Health, Invariant, InvariantBound, Observation, RecordBody, Recorded, ResourceId,
-};
+use crate::execute::Outcome;
+use crate::execute::journal::{self, DOUBT, TRIED, state_key};
+use crate::model::{Desired, Digest, Health, Invariant, InvariantBound, Observation, ResourceId};
 use crate::plan::{Observed, Random, Selection};
 use crate::resource::{ObservedBy, Registry};
 use crate::store::{KeyRange, Store, StoreError, Write, read_all};
@@ -135,6 +134,10 @@ struct Setting {
     records: Vec<Write>,
     things: BTreeMap<ResourceId, Thing>,
     watched: Vec<Watched>,
+    /// The kinds of which only the record tells.
+    by_record: BTreeSet<&'static str>,
+    /// What was in doubt before.
+    doubted: BTreeSet<ResourceId>,
     plan: Digest,
 }
 
@@ -194,7 +197,13 @@ impl Manager {
         let mut options = self.options.clone();
         options.holder = "a rehearsal".to_owned();
         options.retry = options.retry.with_delays(std::time::Duration::ZERO, std::time::Duration::ZERO);
-        let things = self.things(seen, recorded, desired)?;
+        for mut head in journal::heads(&*self.store).await? {
+            // One that was interrupted is gone on with, or given up, before the plan.
+            let ended = head.outcome.filter(|outcome| *outcome != Outcome::Interrupted);
+            head.outcome = ended.or(Some(Outcome::Superseded));
+            records.push(journal::put_head(&head));
+        }
+        let things = self.things((planned, seen), desired)?;
         let watched = planned.plan.proofs.iter().map(|proved| {
             let bound = match proved.invariant.bound {
                 InvariantBound::AtLeast(bound) => bound.min(proved.base),
@@ -210,17 +219,28 @@ impl Manager {
             records,
             watched: watched.collect(),
             things,
+            by_record: self.kinds_by_record().collect(),
+            doubted: self.doubts().into_keys().collect(),
             plan: planned.plan.id,
         })
     }
 
-    /// What stands for all that was seen.
+    fn kinds_by_record(&self) -> impl Iterator<Item = &'static str> {
+        let is_by_record = |name: &&'static str| {
+            let kind = self.registry.kind(name);
+            kind.is_some_and(|kind| kind.facts().traits.observed_by == ObservedBy::Record)
+        };
+        self.registry.kind_names().filter(is_by_record)
+    }
+
+    /// What stands for all that was seen, and for what only its record tells of.
     fn things(
         &self,
-        seen: &Observed,
-        recorded: &Recorded,
+        (planned, seen): (&Planned, &Observed),
         desired: &Desired,
     ) -> Result<BTreeMap<ResourceId, Thing>, ManageError> {
+        let recorded = &planned.around.recorded;
+        let vault = planned.around.vault.lock().unwrap_or_else(PoisonError::into_inner);
         let mut things = BTreeMap::new();
         for (id, observation) in seen {
             let resource = desired.resources.get(id);
@@ -228,9 +248,18 @@ impl Manager {
             let known = [Some(id), earlier].into_iter().flatten().find(|id| recorded.contains_key(*id));
             let body = known.map(|known| self.body_as(known, id)).transpose()?.flatten();
             let identity = body.as_ref().and_then(|body| body.made_as.clone()).unwrap_or_else(|| id.clone());
-            let counted = body.as_ref().filter(|_| is_there(observation)).map(counted_of);
-            let mut thing = Thing::new(observation.clone(), counted);
-            thing.is_blind = match observation {
+            let counted = body.as_ref().filter(|_| is_there(observation)).map(Counted::of);
+            let mut observation = observation.clone();
+            if let Observation::Present(present) = &mut observation {
+                // As the world has them: it knows of no marks.
+                present
+                    .fields
+                    .values_mut()
+                    .chain(&mut present.output)
+                    .for_each(|it| vault.open_or_make_up(it));
+            }
+            let mut thing = Thing::new(observation, counted);
+            thing.is_blind = match &thing.seen {
                 Observation::Unobservable => true,
                 // It was not looked at: where it is to be depends on what others are.
                 Observation::Absent if body.is_none() => {
@@ -239,6 +268,12 @@ impl Manager {
                 _ => false,
             };
             things.insert(identity, thing);
+        }
+        let by_record: BTreeSet<&str> = self.kinds_by_record().collect();
+        for id in recorded.keys().filter(|id| by_record.contains(id.kind())) {
+            let Some(body) = self.body(id)? else { continue };
+            let identity = body.made_as.clone().unwrap_or_else(|| id.clone());
+            things.insert(identity, Thing::new(Observation::Unobservable, Some(Counted::of(&body))));
         }
         Ok(things)
     }
@@ -261,10 +296,6 @@ fn is_there(seen: &Observation) -> bool {
     }
 }
 
-fn counted_of(body: &RecordBody) -> Counted {
-    Counted { host: body.host.clone(), labels: body.labels(), spec: body.spec.value() }
-}
-
 /// An invariant that begins with this base, whatever of it is in the world.
 fn watch(
     things: &BTreeMap<ResourceId, Thing>,
@@ -272,7 +303,7 @@ fn watch(
     (worst, bound, base): (i64, i64, i64),
 ) -> Watched {
     let mut watched = Watched { invariant: invariant.clone(), worst, bound, besides: 0 };
-    let inside = World::new(things.clone(), Vec::new()).state().value(&watched);
+    let inside = World::new(things.clone(), Vec::new(), BTreeSet::new()).state().value(&watched);
     watched.besides = base.saturating_sub(inside);
     watched
 }
@@ -336,10 +367,14 @@ fn drawn(points: usize, deaths: usize, seed: u64) -> Vec<usize> {
 
 /// How the end of a life differs from the one that it should have.
 fn difference(whole: &End, end: &End) -> Option<String> {
-    let ids: BTreeSet<&ResourceId> = whole.world.keys().chain(end.world.keys()).collect();
+    let worlds = whole.world.keys().chain(end.world.keys());
+    let ids: BTreeSet<&ResourceId> = worlds.chain(whole.records.keys()).chain(end.records.keys()).collect();
     ids.into_iter().find_map(|id| {
         let nothing = (Observation::Absent.fingerprint(), [0; 2]);
         let of = |life: &End| life.world.get(id).copied().unwrap_or(nothing);
+        if whole.records.get(id) != end.records.get(id) {
+            return Some(format!("{id} is recorded otherwise than without the death"));
+        }
         let ((should, [made_once, _]), (is, [made, _])) = (of(whole), of(end));
         if should != is {
             return Some(format!("{id} is not as it is without the death"));

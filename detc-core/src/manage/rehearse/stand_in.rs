@@ -10,7 +10,7 @@ use super::world::{Counted, Part, World};
 use crate::action::{ActionCx, ActionError, CrashClass, Footprint};
 use crate::backend::{Host, HostError, MemoryHost};
 use crate::model::{Desired, Doc, HostName, HostSpec, Observation, Present, ResourceId};
-use crate::resource::{ChangeEffect, Connector, Kind, KindFacts, Removed};
+use crate::resource::{ChangeEffect, Connector, Kind, KindFacts, LATER, Removed};
 
 /// A kind that keeps the contract of another one, and touches nothing outside of the world.
 #[derive(Debug)]
@@ -34,10 +34,36 @@ impl StandIn {
         let restarts = self.kind.facts().traits.change != ChangeEffect::InPlace;
         let output = known.filter(|output| !restarts && !output.is_null());
         let mut present = Present::new().with_triggers(cx.triggers().map(str::to_owned));
-        present.output = output.or_else(|| self.kind.facts().sample.clone());
-        let fields = spec.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
-        present.fields = fields.map(|(name, value)| (name.clone(), value.clone())).collect();
+        present.output = output.or_else(|| self.made_up(cx.resource()));
+        present.fields = spec.as_object().cloned().unwrap_or_default();
         present
+    }
+
+    /// The fields that are never half done: those that say which it is, and those that are others' to set.
+    fn whole_fields(&self, id: &ResourceId) -> Vec<String> {
+        let others = self.desired.resources.get(id).map(|desired| desired.extra().ownership.keys());
+        let roots = others.into_iter().flatten().map(|path| path.segments().swap_remove(0));
+        self.kind.facts().traits.replace_on.iter().map(|name| (*name).to_owned()).chain(roots).collect()
+    }
+
+    /// Outputs that are made up: those that others refer to, where the type does not tell.
+    fn made_up(&self, id: &ResourceId) -> Option<Value> {
+        self.kind.facts().sample.clone().or_else(|| {
+            let all = self.desired.resources.values().flat_map(|other| &other.references);
+            let paths: Vec<Vec<String>> =
+                all.filter(|it| it.from == *id).map(|it| it.output.segments()).collect();
+            let mut made = Value::Null;
+            for path in &paths {
+                let mut at = &mut made;
+                for segment in path {
+                    if !at.is_object() {
+                        *at = Value::Object(serde_json::Map::new());
+                    }
+                    at = at.as_object_mut()?.entry(segment.as_str()).or_insert(LATER.into());
+                }
+            }
+            Some(made).filter(|made| !made.is_null())
+        })
     }
 
     fn counted(&self, id: &ResourceId, spec: &Value) -> Counted {
@@ -59,10 +85,19 @@ impl StandIn {
         if triggers_differ || restarting.any(differs) { Part::Away } else { Part::Takes }
     }
 
+    /// Takes note of what is touched from here on. Returns how it is found out what came of it.
+    fn enter(&self, spec: &Value, cx: &ActionCx<'_>) -> Option<CrashClass> {
+        let footprint = self.kind.inspect(&Doc::new(spec), true).ok()?;
+        let class = footprint.crash;
+        let host = cx.host().ok().map(|host| HostName::new(&host.to_string()));
+        self.world.state().enter(cx.identity(), host.as_ref(), footprint);
+        Some(class)
+    }
+
     async fn make(&self, verb: &str, spec: &Value, cx: &ActionCx<'_>) -> Result<Value, ActionError> {
         let (world, id) = (&self.world, cx.identity());
         world.point(|| format!("before {verb} {}", cx.resource())).await;
-        let class = self.kind.inspect(&Doc::new(spec), true).map(|footprint| footprint.crash);
+        let class = self.enter(spec, cx);
         let (whole, counted) = {
             let mut state = world.state();
             let thing = state.thing(id);
@@ -76,13 +111,14 @@ impl StandIn {
                 | Observation::Unknown(_) => false,
             };
             let part = self.part(thing.counted.as_ref(), spec, triggers_differ);
-            thing.become_half(&counted, part, &whole, self.kind.facts().traits.replace_on);
+            thing.become_half(&counted, part, &whole, &self.whole_fields(cx.resource()));
             (whole, counted)
         };
         world.point(|| format!("in the midst of {verb} {}", cx.resource())).await;
         let output = whole.output.clone().unwrap_or_default();
-        let key = Some(cx.idempotency_key()).filter(|_| class == Ok(CrashClass::IdempotencyKey));
+        let key = Some(cx.idempotency_key()).filter(|_| class == Some(CrashClass::IdempotencyKey));
         world.state().thing(id).become_whole(counted, whole, key);
+        world.state().leave(id);
         world.point(|| format!("after {verb} {}", cx.resource())).await;
         Ok(output)
     }
@@ -110,12 +146,14 @@ impl Kind for StandIn {
         self.make("update", spec, cx).await
     }
 
-    async fn delete(&self, _: &Value, cx: &ActionCx<'_>) -> Result<Removed, ActionError> {
+    async fn delete(&self, spec: &Value, cx: &ActionCx<'_>) -> Result<Removed, ActionError> {
         let world = &self.world;
         world.point(|| format!("before delete {}", cx.resource())).await;
+        let _looked_for = self.enter(spec, cx);
         world.state().thing(cx.identity()).vanish();
         world.point(|| format!("in the midst of delete {}", cx.resource())).await;
         world.state().thing(cx.identity()).be_gone();
+        world.state().leave(cx.identity());
         world.point(|| format!("after delete {}", cx.resource())).await;
         Ok(Removed::Gone)
     }

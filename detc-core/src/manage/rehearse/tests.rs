@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::*;
 use crate::action::{ActionCx, ActionError, Footprint};
-use crate::model::{DesiredResource, Measure, Present, Selector};
+use crate::model::{DesiredResource, Measure, Present, Record, RecordBody, Selector};
 use crate::resource::{ChangeEffect, InvalidField, KindTraits, Removed, Resource, value::ValueSpec};
 use crate::store::memory::MemoryStore;
 
@@ -92,7 +92,20 @@ fn of_class(name: &str, version: u32, class: CrashClass) -> DesiredResource {
 
 /// A real manager, what it manages, and what it has brought about.
 async fn after(desired: &Desired) -> (Manager, Arc<Servers>) {
+    after_finding(desired, &[]).await
+}
+
+/// The same where some are there before, of an older version.
+async fn after_finding(desired: &Desired, found: &[&str]) -> (Manager, Arc<Servers>) {
     let servers = Arc::new(Servers::default());
+    let old = || Server {
+        version: 9,
+        class: CrashClass::DeterministicName,
+        is_blind: false,
+        uses: serde_json::Value::Null,
+    };
+    let found = found.iter().map(|id| (id.parse().unwrap(), (old(), None)));
+    servers.0.lock().unwrap().extend(found);
     let registry = Registry::new().with_resource::<Server>().with_backend(servers.clone());
     let manager =
         Manager::open(Arc::new(MemoryStore::new()), registry, ManagerOptions::default()).await.unwrap();
@@ -213,10 +226,127 @@ async fn above_the_budget_points_are_drawn_the_same_ones_for_a_seed_and_that_is_
 }
 
 #[tokio::test]
+async fn what_is_only_forgotten_counts_no_more_and_what_was_in_doubt_before_is_not_the_plans() {
+    let few = || vec![available(InvariantBound::AtMost(2))];
+    let mut from = Desired::new().with(server("found", 9));
+    from.invariants = few();
+    let (manager, _) = after_finding(&from, &["server/found"]).await;
+    let mut to = Desired::new().with(server("new", 1)).with(of_class("once", 1, CrashClass::AtMostOnce));
+    to.invariants = few();
+    let doubt = Write::Put { key: b"doubt/server/other"[..].into(), value: record_of_other(), lease: None };
+    manager.commit(vec![doubt]).await.unwrap();
+    manager.refresh(usize::MAX, BTreeSet::new).await.unwrap();
+    let planned = manager.plan(&to).await.unwrap();
+    assert!(planned.refusal().is_none(), "{}", planned.plan);
+    let options = RehearsalOptions::default();
+    let rehearsal = manager.rehearse(&planned, &to, &Selection::all(), options).await.unwrap();
+    assert_eq!(rehearsal.violations, []);
+    let doubts: Vec<&str> = rehearsal.doubts.iter().map(ResourceId::as_str).collect();
+    assert_eq!(doubts, ["server/once"]);
+}
+
+/// The record that an action would have left which is in doubt.
+fn record_of_other() -> bytes::Bytes {
+    let spec = serde_json::json!({ "version": 1, "class": "at_most_once", "is_blind": true, "uses": null });
+    let body = RecordBody {
+        made_as: None,
+        adopted: false,
+        spec: crate::model::Doc::new(&spec),
+        output: serde_json::Value::Null,
+        host: None,
+        after: Arc::from([]),
+        extra: None,
+        triggers: None,
+        changed: "run-1/create".to_owned(),
+        schema: String::new(),
+    };
+    Record::new(Digest::NONE, Digest::NONE, Digest::NONE, &body).as_bytes().clone()
+}
+
+#[tokio::test]
 async fn a_plan_that_is_not_of_a_whole_look_is_not_rehearsed() {
     let desired = release(1);
     let (manager, _) = after(&desired).await;
     let planned = manager.live(release(2)).await.unwrap().plan(&manager).await.unwrap();
     let error = manager.rehearse(&planned, &desired, &Selection::all(), RehearsalOptions::default()).await;
     assert!(matches!(error, Err(ManageError::NotSeen)));
+}
+
+/// A state of six servers in one of its many shapes, each of which names only those before it.
+fn random(random: &mut Random) -> Desired {
+    const CLASSES: [CrashClass; 4] = [
+        CrashClass::DeterministicName,
+        CrashClass::FindableByTag,
+        CrashClass::AtMostOnce,
+        CrashClass::IdempotencyKey,
+    ];
+    let mut desired = Desired::new();
+    for who in 0..6_u64 {
+        let mut draw = |below: u64| random.next() % below;
+        if draw(4) == 0 {
+            continue;
+        }
+        let class = CLASSES[(who % 4) as usize];
+        let before: Vec<ResourceId> = desired.resources.keys().cloned().collect();
+        // Of what can not be found out, nobody tells the output, either.
+        let is_told = |id: &ResourceId| id.name() != "s2";
+        let mut earlier = || before.get(draw(before.len().max(1) as u64) as usize).cloned();
+        let (used, waited, watched) = (earlier(), earlier(), earlier());
+        let from = used.filter(is_told).filter(|_| draw(2) == 0);
+        let uses = from
+            .map_or(serde_json::Value::Null, |from| serde_json::json!({ "from": from, "output": "port" }));
+        let is_blind = matches!(class, CrashClass::AtMostOnce | CrashClass::IdempotencyKey);
+        let fields =
+            serde_json::json!({ "version": draw(2), "class": class, "is_blind": is_blind, "uses": uses });
+        let mut one = DesiredResource::from_value("server", &format!("s{who}"), &fields).unwrap();
+        one = one.label("app", "web");
+        if let Some(id) = waited.filter(|_| draw(2) == 0) {
+            one = one.after(&id);
+        }
+        if let Some(id) = watched.filter(|_| draw(3) == 0) {
+            one = one.restart_on(&id);
+        }
+        desired = desired.with(one);
+    }
+    desired
+}
+
+/// Rehearses ways between random states from these seeds. Returns how many deaths were tried, and what went wrong.
+async fn campaign(seeds: std::ops::Range<u64>) -> (usize, Vec<String>) {
+    let (mut deaths, mut wrong) = (0, Vec::new());
+    for seed in seeds {
+        let mut drawn = Random(seed);
+        let [from, mut to] = [random(&mut drawn), random(&mut drawn)];
+        if seed % 2 == 0 {
+            let few = (drawn.next() % 4) as i64;
+            let bounds = [InvariantBound::AtLeast(few), InvariantBound::AtMost(few + 3)];
+            to.invariants = bounds.map(available).to_vec();
+        }
+        let found: &[&str] = if seed % 3 == 0 { &["server/s0", "server/s1"] } else { &[] };
+        let (manager, _) = after_finding(&from, found).await;
+        let Ok(planned) = manager.plan(&to).await else { continue };
+        // One that does not hold before may hold half way, and then what is left is refused.
+        if planned.refusal().is_some() || planned.plan.proofs.iter().any(|proved| !proved.held_before()) {
+            continue;
+        }
+        let options = RehearsalOptions::default();
+        let rehearsal = manager.rehearse(&planned, &to, &Selection::all(), options).await.unwrap();
+        deaths += rehearsal.deaths;
+        wrong.extend(
+            rehearsal.violations.iter().take(1).map(|(point, what)| format!("seed {seed}, {point}: {what}")),
+        );
+    }
+    (deaths, wrong)
+}
+
+/// `DETC_SEEDS=FROM..TO cargo test -p detc-core --all-features --lib random_ways -- --nocapture` tries others.
+#[tokio::test]
+async fn random_ways_come_to_the_same_end_from_each_of_their_points() {
+    let given = std::env::var("DETC_SEEDS").ok();
+    let given = given.as_deref().and_then(|seeds| seeds.split_once(".."));
+    let (from, to) = given.map_or((0, 40), |(from, to)| (from.parse().unwrap(), to.parse().unwrap()));
+    let (deaths, wrong) = campaign(from..to).await;
+    println!("{deaths} deaths from seeds {from}..{to}");
+    assert!(deaths > 10 * (to - from) as usize, "only {deaths} deaths");
+    assert_eq!(wrong, [""; 0], "{} of {} go wrong", wrong.len(), to - from);
 }

@@ -8,7 +8,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
-use crate::model::{HostName, Invariant, InvariantBound, Measure, Observation, Present, ResourceId};
+use crate::action::Footprint;
+use crate::model::{
+    HostName, Invariant, InvariantBound, Measure, Observation, Present, RecordBody, ResourceId,
+};
 
 /// What stands for a resource.
 #[derive(Clone, Debug)]
@@ -22,6 +25,8 @@ pub(super) struct Thing {
     becoming: Option<(Option<Counted>, Part)>,
     /// The idempotency keys of what was made.
     keys: BTreeSet<String>,
+    /// The trigger token that it was made or changed with last.
+    triggers: Option<String>,
     /// How often it was made or changed, and removed.
     pub(super) effects: [u32; 2],
 }
@@ -55,8 +60,8 @@ pub(super) struct Watched {
 
 impl Thing {
     pub(super) fn new(seen: Observation, counted: Option<Counted>) -> Self {
-        let (becoming, keys, effects, is_blind) = (None, BTreeSet::new(), [0; 2], false);
-        Self { seen, is_blind, counted, becoming, keys, effects }
+        let (becoming, keys, triggers, effects, is_blind) = (None, BTreeSet::new(), None, [0; 2], false);
+        Self { seen, is_blind, counted, becoming, keys, triggers, effects }
     }
 }
 
@@ -73,6 +78,10 @@ pub(super) struct State {
     pub(super) watched: Vec<Watched>,
     /// The points that were passed since the process began to apply.
     pub(super) points: Vec<String>,
+    /// The kinds of which only the record tells.
+    by_record: BTreeSet<&'static str>,
+    /// What is being made, changed or removed, and what that touches.
+    in_flight: BTreeMap<ResourceId, (Option<HostName>, Footprint)>,
     is_counting: bool,
     cut: Option<usize>,
     is_dead: bool,
@@ -82,8 +91,13 @@ pub(super) struct State {
 }
 
 impl World {
-    pub(super) fn new(things: BTreeMap<ResourceId, Thing>, watched: Vec<Watched>) -> Self {
-        Self { state: Mutex::new(State { things, watched, ..State::default() }), died: Notify::new() }
+    pub(super) fn new(
+        things: BTreeMap<ResourceId, Thing>,
+        watched: Vec<Watched>,
+        by_record: BTreeSet<&'static str>,
+    ) -> Self {
+        let state = State { things, watched, by_record, ..State::default() };
+        Self { state: Mutex::new(state), died: Notify::new() }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -100,6 +114,7 @@ impl World {
     pub(super) fn go_on(&self) {
         let mut state = self.state();
         (state.is_counting, state.is_first, state.cut, state.is_dead) = (false, false, None, false);
+        state.in_flight.clear();
     }
 
     /// Waits until the process has died.
@@ -117,6 +132,22 @@ impl World {
             }
         }
         pending::<()>().await;
+    }
+
+    /// Takes note of what is recorded by now: what only its record tells of, and what is only forgotten.
+    pub(super) fn take_note(&self, recorded: Vec<(ResourceId, Option<RecordBody>)>) {
+        let mut state = self.state();
+        for (id, body) in recorded {
+            match body {
+                None => state.thing(&id).counted = None,
+                Some(body) if state.by_record.contains(id.kind()) => {
+                    let thing = state.thing(&id);
+                    (thing.seen, thing.counted) = (Observation::Unobservable, Some(Counted::of(&body)));
+                }
+                Some(_) => {}
+            }
+        }
+        state.look_at_invariants();
     }
 
     fn passes(&self, name: impl FnOnce() -> String) -> bool {
@@ -142,6 +173,26 @@ impl State {
     /// The thing of this id; nothing is there where there is none.
     pub(super) fn thing(&mut self, id: &ResourceId) -> &mut Thing {
         self.things.entry(id.clone()).or_insert_with(|| Thing::new(Observation::Absent, None))
+    }
+
+    /// Takes note of what is begun, and looks whether it meets another that is under way.
+    pub(super) fn enter(&mut self, id: &ResourceId, host: Option<&HostName>, touches: Footprint) {
+        for (other, (at, theirs)) in &self.in_flight {
+            let meets = |ours: &Footprint, theirs: &Footprint| {
+                let mut touched = theirs.reads.iter().chain(&theirs.writes);
+                touched.find(|place| ours.writes.contains(place)).cloned()
+            };
+            let met = meets(&touches, theirs).or_else(|| meets(theirs, &touches));
+            if let Some(place) = met.filter(|_| at.as_ref() == host && other != id) {
+                self.violations.insert(format!("{id} and {other} touch {place} at the same time"));
+            }
+        }
+        self.in_flight.insert(id.clone(), (host.cloned(), touches));
+    }
+
+    /// What was begun has come to its end.
+    pub(super) fn leave(&mut self, id: &ResourceId) {
+        self.in_flight.remove(id);
     }
 
     /// Looks whether an invariant is worse than it may be.
@@ -186,9 +237,9 @@ impl Thing {
     }
 
     /// It is half made or half changed.
-    pub(super) fn become_half(&mut self, next: &Counted, part: Part, whole: &Present, keep: &[&str]) {
+    pub(super) fn become_half(&mut self, next: &Counted, part: Part, whole: &Present, keep: &[String]) {
         self.becoming = Some((Some(next.clone()), part));
-        let is_kept = |name: &String| keep.contains(&name.as_str());
+        let is_kept = |name: &String| keep.contains(name);
         let half = |(name, value): (&String, &Value)| {
             (name.clone(), if is_kept(name) { value.clone() } else { Value::Null })
         };
@@ -206,10 +257,20 @@ impl Thing {
     /// It is made or changed, by a call with this key.
     pub(super) fn become_whole(&mut self, counted: Counted, whole: Present, key: Option<&str>) {
         (self.counted, self.becoming) = (Some(counted), None);
+        self.triggers.clone_from(&whole.triggers);
         self.see(Observation::Present(whole));
         if key.is_none_or(|key| self.keys.insert(key.to_owned())) {
             self.effects[0] += 1;
         }
+    }
+
+    /// Whether what is to be recorded of it was brought about: what a person finds out who looks.
+    pub(super) fn was_made(&self, body: &RecordBody) -> bool {
+        let spec = self.counted.as_ref().map(|counted| &counted.spec);
+        self.effects[0] > 0
+            && self.becoming.is_none()
+            && spec == Some(&body.spec.value())
+            && (self.triggers.is_none() || self.triggers == body.triggers)
     }
 
     /// It is half removed: it takes no part any more, and is still there.
@@ -230,6 +291,11 @@ impl Thing {
 }
 
 impl Counted {
+    /// What a record says.
+    pub(super) fn of(body: &RecordBody) -> Self {
+        Self { host: body.host.clone(), labels: body.labels(), spec: body.spec.value() }
+    }
+
     fn amount(&self, id: &ResourceId, measure: &Measure) -> i64 {
         if !measure.selector().matches(id, self.host.as_ref(), &self.labels) {
             return 0;
