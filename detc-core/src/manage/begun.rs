@@ -2,7 +2,8 @@
 
 use super::resume::KeptRun;
 use super::{ManageError, Manager};
-use crate::execute::journal::{self, RunNumber, What};
+use crate::execute::Outcome;
+use crate::execute::journal::{self, RunHead, RunNumber, What};
 use crate::model::{Health, Observation, ResourceId, Set};
 use crate::plan::Observed;
 
@@ -33,9 +34,13 @@ impl Manager {
     /// When the store fails.
     pub(super) async fn begun_before(&self, number: RunNumber) -> Result<Set<ResourceId>, ManageError> {
         let heads = journal::heads(&*self.store).await?;
-        let earlier = heads.iter().rev().filter(|head| head.number < number);
+        let earlier = heads.iter().rev().filter(|head| head.number < number).take(RUNS_MAX);
+        let earlier: Vec<&RunHead> = earlier.collect();
+        // Before the oldest one that did not end well there is nothing to be told of.
+        let is_well = |head: &&&RunHead| head.outcome == Some(Outcome::Done);
+        let well = earlier.iter().rev().take_while(is_well).count();
         let (mut begun, mut met) = (Set::default(), Set::default());
-        for head in earlier.take(RUNS_MAX) {
+        for head in &earlier[..earlier.len() - well] {
             // What is not understood here was given up for that.
             let Ok(KeptRun { plan, log, .. }) = self.read_run(head.number).await? else { continue };
             let mut last = vec![None; plan.actions.len()];
