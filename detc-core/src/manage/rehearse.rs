@@ -151,8 +151,8 @@ impl Manager {
     /// Cancellation: a dropped call leaves nothing behind; its thread ends after the death that it is at.
     ///
     /// # Errors
-    /// [`ManageError::NotSeen`] when the plan was read from a file, or made by a [`Live`](super::Live); otherwise when the
-    /// store fails.
+    /// [`ManageError::NotSeen`] when the plan was read from a file, or made by a [`Live`](super::Live);
+    /// [`ManageError::Broken`] when it is refused as it is; otherwise when the store fails.
     pub async fn rehearse(
         &self,
         planned: &Planned,

@@ -48,3 +48,18 @@ fn a_plan_is_rehearsed_and_nothing_is_done() {
     place.fleet(&["plan", "--rehearse", "--only", "file/*"]).exits(0).shows("nothing doubled.");
     place.fleet(&["destroy", "--yes"]).exits(0);
 }
+
+#[test]
+fn what_is_refused_is_shown_and_not_rehearsed_and_of_nothing_there_is_nothing_to_rehearse() {
+    let place = Place::new();
+    let value = |input: u8| json!({ "kind": "value", "name": "v", "input": input });
+    let state = |at_most: u8, input: u8| {
+        let invariant = json!({ "name": "few", "total": { "field": "input", "of": { "kind": "value" } }, "at_most": at_most });
+        json!({ "version": 1, "resources": [value(input)], "invariants": [invariant] }).to_string()
+    };
+    place.write("detc.json", state(5, 4));
+    place.apply();
+    place.fleet(&["plan", "--rehearse"]).exits(0).shows("Rehearsed: 0 of 0 points");
+    place.write("detc.json", state(5, 6));
+    place.fleet(&["plan", "--rehearse"]).exits(3).shows("BROKEN: few").hides("Rehearsed");
+}

@@ -21,7 +21,8 @@ pub(super) async fn run(session: Session, args: PlanArgs, output: &Output) -> Re
     let selection = selection(args.select);
     let planned = manager.plan_with(&desired, &selection, &mut looking).await?;
     let plan = planned.plan.clone();
-    let rehearsal = match args.rehearse {
+    // What is refused is not done, and so not rehearsed.
+    let rehearsal = match args.rehearse && plan.broken().is_none() {
         true => Some(manager.rehearse(&planned, &desired, &selection, RehearsalOptions::default()).await?),
         false => None,
     };
