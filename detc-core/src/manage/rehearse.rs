@@ -43,8 +43,8 @@ mod world;
 pub struct RehearsalOptions {
     /// How many deaths are tried. Default 2,000: all of a plan of some 300 actions, in seconds.
     pub deaths_max: usize,
-    /// How many resources are gone through for that, in all. Default four million, which takes a minute or less: each death of
-    /// a plan of a cluster of 10,000 goes through them several times.
+    /// How many resources are gone through for that, in all: what is desired, recorded and done, once for each death. Default
+    /// four million, so that of a large cluster some hundred deaths are tried and not thousands.
     pub work_max: usize,
     /// Where deaths are drawn from, where not all are tried. Default 1.
     pub seed: u64,
