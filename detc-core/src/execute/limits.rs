@@ -14,11 +14,26 @@ pub struct Limits {
     pub per_host: usize,
     /// Among the resources that have one label `key=value`. None by default.
     pub per_label: BTreeMap<(String, String), usize>,
+    /// How many resources are looked at at once. Default 512: looks wait for hosts, and half of the 1,024 files that a process
+    /// may commonly have open are left for the rest of the program.
+    pub looks: usize,
+    /// How many of them on one host. Default 64: enough to hide the waiting, and one host that hangs leaves places for others.
+    pub looks_per_host: usize,
+    /// How many hosts are connected to at once. Default 64: each has a handshake to compute, and no server of a thousand
+    /// likes to be met by all of them in the same moment.
+    pub connects: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { global: 16, per_host: 8, per_label: BTreeMap::new() }
+        Self {
+            global: 16,
+            per_host: 8,
+            per_label: BTreeMap::new(),
+            looks: 512,
+            looks_per_host: 64,
+            connects: 64,
+        }
     }
 }
 
@@ -41,6 +56,20 @@ impl Limits {
     #[must_use]
     pub fn with_per_label(mut self, key: &str, value: &str, limit: usize) -> Self {
         self.per_label.insert((key.to_owned(), value.to_owned()), limit);
+        self
+    }
+
+    /// Sets how many resources are looked at at once, in all and on one host.
+    #[must_use]
+    pub fn with_looks(mut self, in_all: usize, per_host: usize) -> Self {
+        (self.looks, self.looks_per_host) = (in_all, per_host);
+        self
+    }
+
+    /// Sets how many hosts are connected to at once.
+    #[must_use]
+    pub fn with_connects(mut self, limit: usize) -> Self {
+        self.connects = limit;
         self
     }
 }

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::task::JoinSet;
 
+use self::queue::{Ended, Place, Queue};
 use super::Manager;
 use crate::backend::Host;
 use crate::execute::panics::caught;
@@ -15,8 +16,7 @@ use crate::execute::{Progress, ProgressSink, Surroundings, Try};
 use crate::model::{Doc, Extra, HostName, HostSpec, Observation, RecordBody, ResourceId};
 use crate::plan::Observed;
 
-/// How many resources are looked at at once: enough to hide the waiting, few enough for the file handles of a process.
-const AT_ONCE_MAX: usize = 64;
+mod queue;
 
 /// One look.
 #[derive(Clone, Debug)]
@@ -38,6 +38,10 @@ impl Manager {
         let mut tasks = JoinSet::new();
         let mut hosts = BTreeMap::new();
         for name in needed {
+            while tasks.len() >= self.options.limits.connects.max(1) {
+                let connected = tasks.join_next().await.expect("invariant: some are being connected to");
+                hosts.extend([connected.expect("invariant: a connection does not panic")]);
+            }
             let Some(spec) = specs.get(name).cloned() else {
                 hosts.insert(name.clone(), Err(format!("host `{name}` is not declared")));
                 continue;
@@ -88,31 +92,37 @@ pub(super) async fn look_at_all(
     observed: &mut Observed,
     sink: &mut ProgressSink,
 ) {
-    let mut tasks: JoinSet<(ResourceId, Observation)> = JoinSet::new();
-    for look in looks {
-        while tasks.len() >= AT_ONCE_MAX {
-            take(tasks.join_next().await, observed);
-        }
-        sink(&Progress::Observing { resource: &look.id });
-        let around = around.clone();
-        let mut call: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(async move {
-            let observation = look_at(&around, &look).await;
-            (look.id, observation)
-        });
-        // A look that does not wait costs no task.
-        match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(done) => take(Some(Ok(done)), observed),
-            Poll::Pending => {
-                tasks.spawn(call);
+    let mut queue = Queue::new(looks, &around.limits);
+    let mut tasks: JoinSet<(Place, ResourceId, Seen)> = JoinSet::new();
+    loop {
+        while let Some((place, look)) = queue.next() {
+            sink(&Progress::Observing { resource: &look.id });
+            let around_it = around.clone();
+            let mut call: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(async move {
+                let seen = look_at(&around_it, &look).await;
+                (place, look.id, seen)
+            });
+            // A look that does not wait costs no task.
+            match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(done) => take(done, around, &mut queue, observed),
+                Poll::Pending => {
+                    tasks.spawn(call);
+                }
             }
         }
-    }
-    while let Some(done) = tasks.join_next().await {
-        take(Some(done), observed);
+        let Some(done) = tasks.join_next().await else { return };
+        take(done.expect("invariant: a look does not panic"), around, &mut queue, observed);
     }
 }
 
-async fn look_at(around: &Surroundings, look: &Look) -> Observation {
+/// What came of a look; `Err`: there was no answer in time.
+type Seen = Result<Observation, Silence>;
+
+/// A host that did not answer in time.
+#[derive(Debug)]
+struct Silence;
+
+async fn look_at(around: &Surroundings, look: &Look) -> Seen {
     let base = look.base.as_ref();
     let token = base.and_then(|body| body.triggers.as_deref());
     let key = base.and_then(|body| made_in(around, &look.id, body));
@@ -125,10 +135,10 @@ async fn look_at(around: &Surroundings, look: &Look) -> Observation {
         key.as_deref().map_or(Try::NONE, Try::confirmed),
     );
     match tokio::time::timeout(around.look_timeout, caught(call)).await {
-        Ok(Ok(Ok(observation))) => observation,
-        Ok(Err(panic)) => Observation::Unknown(around.scrub(&panic)),
-        Ok(Ok(Err(error))) => Observation::Unknown(around.scrub(&error.full_message())),
-        Err(_) => Observation::Unknown(format!("no answer within {} s", around.look_timeout.as_secs_f64())),
+        Ok(Ok(Ok(observation))) => Ok(observation),
+        Ok(Err(panic)) => Ok(Observation::Unknown(around.scrub(&panic))),
+        Ok(Ok(Err(error))) => Ok(Observation::Unknown(around.scrub(&error.full_message()))),
+        Err(_) => Err(Silence),
     }
 }
 
@@ -138,8 +148,21 @@ fn made_in(around: &Surroundings, id: &ResourceId, body: &RecordBody) -> Option<
     (run == around.run.to_string()).then(|| format!("{}/{}:{id}", around.scope, body.changed))
 }
 
-fn take(done: Option<Result<(ResourceId, Observation), tokio::task::JoinError>>, observed: &mut Observed) {
-    let (id, observation) =
-        done.expect("invariant: there is a look in flight").expect("invariant: a look does not panic");
+fn take(
+    (place, id, seen): (Place, ResourceId, Seen),
+    around: &Surroundings,
+    queue: &mut Queue,
+    observed: &mut Observed,
+) {
+    let within = around.look_timeout.as_secs_f64();
+    let (observation, ended) = match seen {
+        Ok(observation) => (observation, Ended::Answered),
+        Err(Silence) => (Observation::Unknown(format!("no answer within {within} s")), Ended::Silent),
+    };
     observed.insert(id, observation);
+    for look in queue.ended(place, ended) {
+        let host = look.host.as_ref().map_or("", HostName::as_str);
+        let why = format!("not looked at: {host} did not answer several others within {within} s each");
+        observed.insert(look.id, Observation::Unknown(why));
+    }
 }

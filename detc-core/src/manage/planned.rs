@@ -163,6 +163,7 @@ impl Manager {
         around.blobs = Arc::new(desired.blobs.clone());
         around.state_dirs = self.state_dirs(&desired.hosts);
         around.look_timeout = self.options.driver.check_timeout;
+        around.limits = self.options.limits.clone();
         around
     }
 

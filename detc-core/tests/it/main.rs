@@ -16,6 +16,7 @@ mod power_cut;
 mod predicates;
 mod schedule;
 mod second_look;
+mod silent;
 mod stale;
 mod store_conformance;
 mod store_file;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::Deserialize as _;
 use serde_json::Value;
 
-use super::super::DriverOptions;
 use super::super::journal::RunNumber;
+use super::super::{DriverOptions, Limits};
 use super::TriedKey;
 use super::ground::Ground;
 use crate::action::{ActionCx, ActionError, CxParts, ErrorClass};
@@ -42,6 +42,8 @@ pub struct Surroundings {
     pub scope: String,
     /// How long a look may take that is no check of an action.
     pub look_timeout: Duration,
+    /// How much is looked at at once.
+    pub limits: Limits,
     /// The run.
     pub run: RunNumber,
     /// What earlier runs tried and did not end well: such a try may still be under way.
@@ -117,6 +119,7 @@ impl Surroundings {
             blobs: Arc::default(),
             scope: scope.into(),
             look_timeout: DriverOptions::default().check_timeout,
+            limits: Limits::default(),
             run,
             begun: Arc::default(),
             keys: Arc::default(),
