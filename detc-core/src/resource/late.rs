@@ -26,18 +26,22 @@ pub(super) fn read_late<T: DeserializeOwned>(value: &Value) -> Result<Option<T>,
 /// Reads a `T` from `value`, with structures made up, too: some value of the type, of which nothing follows for the one that
 /// comes. `None` where none could be made up.
 pub(super) fn make_up<T: DeserializeOwned>(value: &Value) -> Option<T> {
-    T::deserialize(Late { value, levels: Some(LEVELS_MAX) }).ok()
+    T::deserialize(Late { levels: Some(LEVELS_MAX), ..Late::new(value) }).ok()
 }
 
 /// How deep structures are made up: types may hold themselves.
 const LEVELS_MAX: u8 = 8;
 
-/// A value of the type with these fields, made up; `None` where that takes more than numbers, texts and the like.
+/// A value of the type with these fields, made up; `None` where that takes more than numbers, texts and the like. A text of
+/// it is [`LATER`] where its type is a text, and [`OF_ANY_TYPE`] where it may be anything.
 pub(super) fn sample_of<T: Serialize + DeserializeOwned>(fields: &[&str]) -> Option<Value> {
     let later = json!({ "from": "value/later", "output": "input" });
-    let value = fields.iter().map(|name| ((*name).to_owned(), later.clone())).collect();
-    serde_json::to_value(read_late::<T>(&Value::Object(value)).ok()??).ok()
+    let value = Value::Object(fields.iter().map(|name| ((*name).to_owned(), later.clone())).collect());
+    serde_json::to_value(T::deserialize(Late { any: OF_ANY_TYPE, ..Late::new(&value) }).ok()?).ok()
 }
+
+/// Stands in a [sample](sample_of) for what its type does not tell.
+pub(crate) const OF_ANY_TYPE: &str = "\u{1}of any type\u{1}";
 
 /// A value in which a reference may stand for any other.
 #[derive(Clone, Copy)]
@@ -45,6 +49,8 @@ pub(super) struct Late<'a> {
     value: &'a Value,
     /// How many more levels of structures are made up; `None`: no structure is.
     levels: Option<u8>,
+    /// What is made up where any type will do.
+    any: &'static str,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +87,7 @@ impl<'de> Deserializer<'de> for Late<'de> {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, LateError> {
         match self.value {
-            value if is_later(value) => visitor.visit_str(LATER),
+            value if is_later(value) => visitor.visit_str(self.any),
             Value::Null => visitor.visit_unit(),
             Value::Bool(value) => visitor.visit_bool(*value),
             Value::Number(number) => Ok(number.deserialize_any(visitor)?),
@@ -172,7 +178,7 @@ impl<'de> Deserializer<'de> for Late<'de> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, LateError> {
-        if mark_of(self.value).is_some() {
+        if mark_of(self.value).is_some() || self.value == LATER {
             return Err(LateError::TooEarly);
         }
         let mut references = Vec::new();
@@ -195,11 +201,11 @@ fn is_later(value: &Value) -> bool {
 
 impl<'a> Late<'a> {
     pub(super) fn new(value: &'a Value) -> Self {
-        Self { value, levels: None }
+        Self { value, levels: None, any: LATER }
     }
 
-    fn of<'b>(self, value: &'b Value) -> Late<'b> {
-        Late { value, levels: self.levels }
+    fn of(self, value: &'a Value) -> Self {
+        Self { value, ..self }
     }
 
     fn unless_late(self) -> Result<Self, LateError> {

@@ -98,6 +98,8 @@ fn a_reference_to_what_does_not_fit_is_found_before_anything_is_done() {
     };
     let mut secret = json!({ "kind": "value", "name": "secret", "input": 4711 });
     secret["sensitive"] = json!(["input"]);
+    let mut word = json!({ "kind": "value", "name": "word", "input": "opensesame" });
+    word["sensitive"] = json!(["input"]);
     place.desire(&[
         number,
         hop,
@@ -108,6 +110,9 @@ fn a_reference_to_what_does_not_fit_is_found_before_anything_is_done() {
         command("output", "process/web", "pid"),
         command("secret", "value/secret", "input"),
         command("code", "command/code-of", "code"),
+        json!({ "kind": "command", "name": "wait", "run": ["/bin/true"], "timeout_ms": { "from": "process/web", "output": "started" } }),
+        json!({ "kind": "process", "name": "big", "command": ["/bin/true"], "memory_mib": { "from": "value/word", "output": "input" } }),
+        word,
         json!({ "kind": "command", "name": "code-of", "run": ["/bin/true"], "creates": { "from": "value/port", "output": "input.number" } }),
     ]);
     let ran = place.fleet(&["plan"]).exits(64);
@@ -121,10 +126,13 @@ fn a_reference_to_what_does_not_fit_is_found_before_anything_is_done() {
         "command/code: `env.A` must be text, not a number, which `code` of command/code-of is\n \
          hint: refer to a text instead; such outputs of a command: stdout\n",
         "command/code-of: `creates` must be text, not the number 8081",
+        "command/wait: `timeout_ms` must be a whole number, 0 or more, not a text, which `started` of process/web is\n \
+         hint: refer to a number instead; such outputs of a process: pid\n",
+        "process/big: `memory_mib` must be a whole number, 0 or more, not a text, which `input` of value/word is\n",
     ] {
         assert!(ran.err.contains(says), "{says:?} is not in\n{}", ran.err);
     }
-    assert!(!ran.err.contains("4711"), "{}", ran.err);
+    assert!(!ran.err.contains("4711") && !ran.err.contains("opensesame"), "{}", ran.err);
     let text = json!({ "kind": "value", "name": "port", "input": { "number": "8081" } });
     place.desire(&[
         text,

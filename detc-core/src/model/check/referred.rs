@@ -7,7 +7,7 @@ use crate::model::{
     Desired, DesiredResource, Doc, Map, Reference, ResourceId, collect_references, substitute,
 };
 use crate::resource::value::ValueSpec;
-use crate::resource::{Kind, KindFacts, Registry, nearest};
+use crate::resource::{Kind, KindFacts, LATER, Registry, nearest};
 
 /// A reference to a field that is itself a reference is followed this often: a loop is told elsewhere, and no longer chain
 /// was ever written.
@@ -17,8 +17,8 @@ const HOPS_MAX: usize = 16;
 enum Known {
     /// The value itself.
     Value(Value),
-    /// Some value of its type.
-    Like(Value),
+    /// Some value of its sort.
+    Like(Value, Sort),
 }
 
 impl Desired {
@@ -123,7 +123,7 @@ impl Desired {
         }
         for reference in &resource.references {
             let Some(known) = self.known(reference, registry, HOPS_MAX) else { continue };
-            let (Known::Value(value) | Known::Like(value)) = &known;
+            let (Known::Value(value) | Known::Like(value, _)) = &known;
             let mut spec = resource.spec.value();
             substitute(&mut spec, &mut |other| (other == reference).then(|| value.clone()));
             let Err(said) = kind.inspect(&Doc::new(&spec), true) else { continue };
@@ -131,12 +131,11 @@ impl Desired {
             return Err(match known {
                 Known::Value(_) => InvalidState::new(said)
                     .with_hint(format!("correct `{output}` of {from}, which stands there")),
-                Known::Like(value) => {
-                    let sort = if value.is_number() { "a number" } else { "true or false" };
+                Known::Like(_, sort) => {
                     let said = said.split(": write ").next().unwrap_or_default();
                     let said =
-                        said.replace("the number 1", sort).replace("not false", &format!("not {sort}"));
-                    let hint = said.contains("must be text").then(|| instead(reference, registry));
+                        said.replace(&format!("not {}", sort.made_up()), &format!("not {}", sort.name()));
+                    let hint = Sort::asked_for_in(&said).map(|sort| instead(reference, sort, registry));
                     let error = InvalidState::new(format!("{said}, which `{output}` of {from} is"));
                     InvalidState { hint, ..error }
                 }
@@ -157,7 +156,7 @@ impl Desired {
         let mut is_complete = true;
         substitute(&mut spec, &mut |reference| match self.known(reference, registry, HOPS_MAX) {
             Some(Known::Value(value)) => Some(value),
-            Some(Known::Like(_)) | None => {
+            Some(Known::Like(..)) | None => {
                 is_complete = false;
                 None
             }
@@ -176,7 +175,7 @@ impl Desired {
         let mut spec = resource.spec.value();
         substitute(&mut spec, &mut |reference| match self.known(reference, registry, HOPS_MAX) {
             Some(Known::Value(value)) => Some(value),
-            Some(Known::Like(_)) | None => None,
+            Some(Known::Like(..)) | None => None,
         });
         Doc::new(&spec)
     }
@@ -187,7 +186,7 @@ impl Desired {
         let name = reference.output.segments().swap_remove(0);
         if facts.outputs?.contains(&name.as_str()) {
             let value = reference.output.get(facts.sample.as_ref()?)?;
-            return is_told_by_type(value).then(|| Known::Like(value.clone()));
+            return Sort::of(value).map(|sort| Known::Like(value.clone(), sort));
         }
         let spec = from.spec.value();
         let value = reference.output.get(&spec)?;
@@ -196,8 +195,9 @@ impl Desired {
         }
         let is_secret = !facts.traits.sensitive.is_empty() || !from.extra().sensitive.is_empty();
         match value {
-            Value::Number(_) if is_secret => Some(Known::Like(json!(1))),
-            Value::Bool(_) if is_secret => Some(Known::Like(json!(false))),
+            Value::Number(_) if is_secret => Some(Known::Like(json!(1), Sort::Number)),
+            Value::Bool(_) if is_secret => Some(Known::Like(json!(false), Sort::Boolean)),
+            Value::String(_) if is_secret => Some(Known::Like(json!(LATER), Sort::Text)),
             _ if is_secret || holds_references(value) => None,
             _ => Some(Known::Value(value.clone())),
         }
@@ -209,19 +209,64 @@ fn holds_references(value: &Value) -> bool {
     collect_references(value, &mut found).is_err() || !found.is_empty()
 }
 
-/// Whether the type alone tells what is wrong. Texts are checked when they are known.
-fn is_told_by_type(value: &Value) -> bool {
-    value.is_number() || value.is_boolean()
+/// The sorts of values of which a type alone tells that they do not fit somewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sort {
+    Number,
+    Boolean,
+    Text,
 }
 
-/// What to write in the place of a reference that is no text.
-fn instead(reference: &Reference, registry: &Registry) -> String {
+impl Sort {
+    /// The sort of a made-up value; `None` where its type leaves that open.
+    fn of(made_up: &Value) -> Option<Self> {
+        match made_up {
+            Value::Number(_) => Some(Self::Number),
+            Value::Bool(_) => Some(Self::Boolean),
+            Value::String(text) if text == LATER => Some(Self::Text),
+            Value::String(_) | Value::Null | Value::Array(_) | Value::Object(_) => None,
+        }
+    }
+
+    /// The sort that an error asks for.
+    fn asked_for_in(said: &str) -> Option<Self> {
+        let (_, asked) = said.split_once("must be ")?;
+        let starts = |sort: &Self| match sort {
+            Self::Number => asked.starts_with("a number") || asked.starts_with("a whole number"),
+            Self::Boolean => asked.starts_with("true or false"),
+            Self::Text => asked.starts_with("text"),
+        };
+        [Self::Number, Self::Boolean, Self::Text].into_iter().find(starts)
+    }
+
+    /// How an error names the value that was made up.
+    fn made_up(self) -> String {
+        match self {
+            Self::Number => "the number 1".to_owned(),
+            Self::Boolean => "false".to_owned(),
+            Self::Text => format!("the text {LATER:?}"),
+        }
+    }
+
+    /// How it names the sort.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Number => "a number",
+            Self::Boolean => "true or false",
+            Self::Text => "a text",
+        }
+    }
+}
+
+/// What to write in the place of a reference that is of another sort.
+fn instead(reference: &Reference, sort: Sort, registry: &Registry) -> String {
     let kind = reference.from.kind();
     let sample = registry.kind(kind).and_then(|kind| kind.facts().sample.as_ref()?.as_object());
-    let texts = sample.into_iter().flatten().filter(|(_, value)| value.is_string());
-    let texts: Vec<&str> = texts.map(|(name, _)| name.as_str()).collect();
-    if texts.is_empty() {
-        return "refer to a text instead".to_owned();
+    let fitting = sample.into_iter().flatten().filter(|(_, value)| Sort::of(value) == Some(sort));
+    let fitting: Vec<&str> = fitting.map(|(name, _)| name.as_str()).collect();
+    let sort = sort.name();
+    if fitting.is_empty() {
+        return format!("refer to {sort} instead");
     }
-    format!("refer to a text instead; such outputs of a {kind}: {}", texts.join(", "))
+    format!("refer to {sort} instead; such outputs of a {kind}: {}", fitting.join(", "))
 }
