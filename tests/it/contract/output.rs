@@ -131,6 +131,35 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
 }
 
 #[test]
+fn the_quickstart_tells_its_story_from_nothing_to_nothing_left_to_do() {
+    let place = Place::of(quickstart());
+    let mut command = place.command(&[]);
+    command.env("TMPDIR", place.dir());
+    let ran = place.start_as(command, &[]).wait().exits(0);
+    let mut rest = &ran.out[..];
+    for told in [
+        "3 to create",
+        "create process/web-1",
+        "after process/web-2",
+        "→ v1",
+        "3 to update",
+        "\"v1\" → \"v2\"",
+        "→ v2",
+        "kills web-2",
+        "1 to create; 2 as desired",
+        "create process/web-2 on here (",
+        "→ v2",
+        "Nothing to do: 3 resources are as desired",
+        "3 to delete",
+        "Done: 3 of 3",
+    ] {
+        let Some(at) = rest.find(told) else { panic!("{told:?} does not come next in\n{}", ran.out) };
+        rest = &rest[at + told.len()..];
+    }
+    assert_eq!(std::fs::read_dir(place.dir()).unwrap().count(), 0, "it has cleaned up");
+}
+
+#[test]
 fn an_example_whose_reader_has_gone_comes_to_its_end_and_leaves_nothing() {
     let place = Place::of(quickstart());
     let mut command = place.command(&[]);

@@ -4,8 +4,7 @@
 //!     cargo run --example quickstart
 
 use std::error::Error;
-use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::io::Write as _;
 
 use detc_actions::backends::LocalConnector;
 use detc_actions::resources::{self, HealthSpec, ProcessSpec};
@@ -13,6 +12,9 @@ use detc_core::execute::{Progress, ProgressSink, StopHandle};
 use detc_core::manage::Manager;
 use detc_core::model::{Desired, DesiredResource, HostSpec};
 use detc_core::resource::Registry;
+
+/// What this application serves, and how one asks it: nothing of it has to do with detc.
+mod web;
 
 /// `println!` for a reader who may have seen enough, and be gone: what was begun is brought to its end all the same.
 macro_rules! say {
@@ -60,12 +62,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if let [_, command, port] = &args[..]
         && command == "serve"
     {
-        return serve(port.parse()?, &std::env::var("VERSION")?);
+        return web::serve(port.parse()?, &std::env::var("VERSION")?);
     }
     let dir = std::env::temp_dir().join(format!("detc-quickstart-{}", std::process::id()));
     let registry = resources::register(Registry::new()).with_connector(LocalConnector);
     let manager = Manager::embedded(&dir, registry).await?;
-    let ports = free_ports(3)?;
+    let ports = web::free_ports(3)?;
     let stop = StopHandle::new();
     let told = tokio::select! {
         told = story(&manager, &ports, &stop) => told,
@@ -85,49 +87,21 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn story(manager: &Manager, ports: &[u16], stop: &StopHandle) -> Result<(), Box<dyn Error>> {
     say!("── Three servers, of which nothing is there yet ──\n");
     converge(manager, &cluster("v1", ports)?, stop).await?;
-    say!("They answer: {}\n", answers(ports)?);
+    say!("They answer: {}\n", web::answers(ports, "v1")?);
 
     say!("── A new version, rolled out one server after the other ──\n");
     converge(manager, &cluster("v2", ports)?, stop).await?;
-    say!("They answer: {}\n", answers(ports)?);
+    say!("They answer: {}\n", web::answers(ports, "v2")?);
 
     say!("── Somebody kills web-2 behind our back ──\n");
     let pid = manager.output(&"process/web-2".parse()?, &"pid".parse()?).ok_or("web-2 has no pid")?;
     std::process::Command::new("kill").args(["-9", &pid.to_string()]).status()?;
+    web::until_gone(ports[1]).await;
     converge(manager, &cluster("v2", ports)?, stop).await?;
-    say!("They answer: {}\n", answers(ports)?);
+    say!("They answer: {}\n", web::answers(ports, "v2")?);
 
     say!("── And once more: all is as desired ──\n");
-    converge(manager, &cluster("v2", ports)?, stop).await
-}
-
-/// The application itself: answers every request with its version. A client that goes away is no error.
-fn serve(port: u16, version: &str) -> Result<(), Box<dyn Error>> {
-    for mut stream in TcpListener::bind((Ipv4Addr::LOCALHOST, port))?.incoming().flatten() {
-        let length = version.len();
-        let _gone = stream.read(&mut [0; 1024]);
-        let _gone = write!(
-            stream,
-            "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{version}"
-        );
-    }
-    Ok(())
-}
-
-fn answers(ports: &[u16]) -> Result<String, Box<dyn Error>> {
-    let mut all = Vec::new();
-    for port in ports {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, *port))?;
-        stream.write_all(b"GET / HTTP/1.1\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        all.push(format!(":{port} → {}", answer.lines().last().unwrap_or_default()));
-    }
-    Ok(all.join("  "))
-}
-
-fn free_ports(count: usize) -> std::io::Result<Vec<u16>> {
-    let listeners: Vec<_> =
-        (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<Result<_, _>>()?;
-    listeners.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
+    let planned = manager.plan(&cluster("v2", ports)?).await?;
+    say!("{}\n", planned.plan);
+    if planned.plan.is_settled() { Ok(()) } else { Err("there is something left to do".into()) }
 }
