@@ -47,7 +47,7 @@ pub const DONE: u8 = 0;
 pub const FAILED: u8 = 1;
 /// Exit code with `--detailed-exitcode`: there are changes.
 pub const CHANGES: u8 = 2;
-/// Exit code: refused, and nothing was done.
+/// Exit code: refused, in whole, or in part where what an action was planned from has moved.
 pub const REFUSED: u8 = 3;
 /// Exit code: bad usage or bad input.
 pub const USAGE: u8 = 64;
@@ -82,11 +82,18 @@ impl App {
     pub fn main(self) -> ExitCode {
         #[cfg(feature = "file-store")]
         crate::store::file::tell_only_other_panics();
-        self.run(std::env::args_os())
+        self.run_in(Process::EndsWithIt, std::env::args_os())
     }
 
     /// Runs with `args`, the program's name first, and returns the exit code.
+    ///
+    /// While `apply` or `destroy` runs, it listens for interrupts: the first one finishes what is in flight, and another one
+    /// ends the process.
     pub fn run(self, args: impl IntoIterator<Item = OsString>) -> ExitCode {
+        self.run_in(Process::GoesOn, args)
+    }
+
+    fn run_in(self, process: Process, args: impl IntoIterator<Item = OsString>) -> ExitCode {
         let mut command = Args::command().name(self.name).bin_name(self.name);
         if let Some(about) = self.about {
             command = command.about(about);
@@ -112,7 +119,8 @@ impl App {
                 return ExitCode::from(USAGE);
             }
         };
-        let output = Output::new(&args.global);
+        let ends_process = process == Process::EndsWithIt;
+        let output = Output { ends_process, ..Output::new(&args.global) };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = match runtime {
             Ok(runtime) => runtime,
@@ -141,6 +149,13 @@ impl App {
             Command::Show { run } => history::show(session, run, output).await,
         }
     }
+}
+
+/// What becomes of the process after a command.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Process {
+    GoesOn,
+    EndsWithIt,
 }
 
 /// What clap says, in one line, and its tips as the hint.

@@ -47,7 +47,7 @@ pub(super) async fn run(session: Session, args: ApplyArgs, output: &Output) -> R
         Resume { desired: desired.as_ref(), saved: saved.as_ref().map(|saved| &saved.plan), args: &args };
     let (earlier, gives_up) = match resume.finish(&manager, &interrupts, output).await? {
         Came::To(code) => {
-            plan::leave(manager, desired).await?;
+            plan::leave(manager, desired, output).await?;
             return Ok(code);
         }
         Came::After { earlier, gives_up } => (earlier, gives_up),
@@ -66,7 +66,7 @@ pub(super) async fn run(session: Session, args: ApplyArgs, output: &Output) -> R
         }
         (None, None) => unreachable!("invariant: without a saved plan the desired state was read"),
     };
-    plan::leave(manager, desired).await?;
+    plan::leave(manager, desired, output).await?;
     Ok(code)
 }
 
@@ -88,7 +88,7 @@ pub(super) async fn destroy(session: Session, args: DestroyArgs, output: &Output
         output,
     };
     let code = operator.bring_about(&Desired::new(), &Selection::all(), Purpose::Destroy).await?;
-    plan::leave(manager, ()).await?;
+    plan::leave(manager, (), output).await?;
     Ok(code)
 }
 

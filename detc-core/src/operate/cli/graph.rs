@@ -18,7 +18,7 @@ pub(super) async fn run(session: Session, args: GraphArgs, output: &Output) -> R
     let (desired, manager) = session.open(Access::Look).await?;
     let planned = manager.plan_with(&desired, &Selection::all(), &mut progress::looking(output)).await?;
     draw(&planned.plan, args.format, output)?;
-    plan::leave(manager, (desired, planned)).await?;
+    plan::leave(manager, (desired, planned), output).await?;
     Ok(DONE)
 }
 

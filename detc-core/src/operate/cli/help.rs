@@ -18,7 +18,7 @@ pub(super) const EXIT_CODES: &str = "Exit codes:
   0    done, or nothing to do
   1    the world or some action failed, or something is unknown
   2    with --detailed-exitcode: there are changes
-  3    refused: nothing was done
+  3    refused, or held back in part: what was not done is named
   64   bad usage or bad input
   130  interrupted: the next `apply` resumes";
 

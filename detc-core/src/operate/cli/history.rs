@@ -25,7 +25,7 @@ pub(super) async fn list(session: Session, output: &Output) -> Result<u8, Failed
     } else {
         output.text(&heads.iter().map(|head| line(head) + "\n").collect::<String>())?;
     }
-    plan::leave(manager, ()).await?;
+    plan::leave(manager, (), output).await?;
     Ok(DONE)
 }
 
@@ -49,7 +49,7 @@ pub(super) async fn show(session: Session, number: RunNumber, output: &Output) -
         }
         output.text(&text)?;
     }
-    super::plan::leave(manager, ()).await?;
+    super::plan::leave(manager, (), output).await?;
     Ok(DONE)
 }
 

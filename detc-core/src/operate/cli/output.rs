@@ -23,6 +23,8 @@ pub(super) struct Output {
     pub(super) watched: bool,
     /// Whether a bar can move there.
     pub(super) bars: bool,
+    /// Whether the process ends with the command.
+    pub(super) ends_process: bool,
 }
 
 impl Output {
@@ -44,6 +46,7 @@ impl Output {
             color_err: color(watched),
             watched,
             bars: watched && !dumb,
+            ends_process: false,
         }
     }
 
@@ -56,6 +59,7 @@ impl Output {
             color_err: false,
             watched: false,
             bars: false,
+            ends_process: false,
         }
     }
 

@@ -48,7 +48,7 @@ pub(super) async fn run(session: Session, args: PlanArgs, output: &Output) -> Re
         (None, 0) if args.detailed_exitcode && !plan.is_settled() => CHANGES,
         (None, 0) => DONE,
     };
-    leave(manager, (desired, planned)).await?;
+    leave(manager, (desired, planned), output).await?;
     Ok(code)
 }
 
@@ -125,9 +125,11 @@ fn kept(plan: &Plan, desired: &Desired) -> Vec<ResourceId> {
     kept
 }
 
-/// Closes the store in good order. What is large is left to the end of the process: freeing a million resources one by
-/// one takes longer than planning them.
-pub(super) async fn leave<T>(manager: Manager, large: T) -> Result<(), Failed> {
-    std::mem::forget((manager.recorded(), large));
+/// Closes the store in good order. What is large is left to the end of the process, where that comes now: freeing a million
+/// resources one by one takes longer than planning them.
+pub(super) async fn leave<T>(manager: Manager, large: T, output: &Output) -> Result<(), Failed> {
+    if output.ends_process {
+        std::mem::forget((manager.recorded(), large));
+    }
     Ok(manager.close().await?)
 }

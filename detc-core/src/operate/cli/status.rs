@@ -34,7 +34,7 @@ pub(super) async fn run(session: Session, output: &Output) -> Result<u8, Failed>
         .collect();
     output.unseen(&unknown);
     let code = if unknown.is_empty() { DONE } else { FAILED };
-    plan::leave(manager, (desired, all)).await?;
+    plan::leave(manager, (desired, all), output).await?;
     Ok(code)
 }
 

@@ -7,13 +7,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use redb::Database;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::caught::caught;
 use super::failure::Failure;
 use super::open::{Opened, Opener, Remembered};
-use super::queue::{Queue, Work};
+use super::queue::{Queue, WAITING_MAX, Work};
 use crate::store::feed::Feed;
 use crate::store::leases::{Expiring, Leases};
 use crate::store::{Revision, StoreError};
@@ -30,6 +31,7 @@ pub(super) struct Inner {
     opener: Arc<Opener>,
     pub(super) writer: Mutex<JoinSet<()>>,
     queue: Mutex<Queue>,
+    pub(super) places: Arc<Semaphore>,
     access: RwLock<Access>,
     feed: Mutex<Feed>,
     published: Condvar,
@@ -66,6 +68,7 @@ impl Inner {
             opener,
             writer: Mutex::default(),
             queue: Mutex::default(),
+            places: Arc::new(Semaphore::new(WAITING_MAX)),
             access: RwLock::new(Access::Open(opened)),
             feed: Mutex::new(Feed::begin(revision)),
             published: Condvar::new(),

@@ -6,7 +6,7 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::caught::caught;
 use super::failure::Failure;
@@ -16,6 +16,10 @@ use crate::store::{LeaseId, StoreError, Transaction, TxnReply};
 /// How many jobs share a commit at the most. Applying so many small transactions takes some ten milliseconds, a
 /// hundred times what a fast disk needs for the sync that they share: more would only make the first one wait.
 const BATCH_MAX: usize = 4_096;
+
+/// How many jobs wait at the most: whoever asks for one more waits for a place. Some batches' worth: the next batch is always
+/// full, and what waits takes a few megabytes.
+pub(super) const WAITING_MAX: usize = 16 * BATCH_MAX;
 
 /// What the writer is asked to do.
 #[derive(Debug)]
@@ -43,6 +47,8 @@ pub(super) type Reply = oneshot::Sender<Result<Outcome, StoreError>>;
 pub(super) struct Job {
     pub(super) work: Work,
     pub(super) reply: Reply,
+    /// Given back when the job is done or dropped, and not when nobody waits for it any more.
+    _place: OwnedSemaphorePermit,
 }
 
 /// The jobs that wait, and whether a writer will come for them.
@@ -55,10 +61,12 @@ pub(super) struct Queue {
 impl Inner {
     /// Has the writer do `work`.
     ///
-    /// Cancellation: the work is done nevertheless, unless the runtime ends first.
+    /// Cancellation: once it is queued, the work is done nevertheless, unless the runtime ends first.
     pub(super) async fn perform(self: &Arc<Self>, work: Work) -> Result<Outcome, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.enqueue(Job { work, reply });
+        let place = self.places.clone().acquire_owned().await;
+        let place = place.expect("invariant: the places of a queue are never closed");
+        self.enqueue(Job { work, reply, _place: place });
         answer.await.unwrap_or_else(|_| {
             let said = "the writer came to an untimely end: the file may be damaged".into();
             Err(Failure::Unavailable { what: "writing", said }.at(self.path()))
