@@ -50,10 +50,32 @@ fn a_plan_that_could_break_an_invariant_is_refused_with_a_way_to_break_it() {
     place.fleet(&["apply", "--yes"]).exits(3).complains("web stays up").complains("forget:value/b");
     let proof = proof(&place.fleet(&["--json", "plan"]).exits(3));
     assert_eq!((&proof["holds"], &proof["worst"], &proof["base"]), (&json!(false), &json!(1), &json!(2)));
+    assert_eq!((&proof["invariant"], &proof["bound"]), (&json!("web stays up"), &json!({ "at_least": 2 })));
     assert_eq!(proof["counterexample"]["value"], 1);
     assert!(
         place.fleet(&["history"]).out.contains("run-1") && !place.fleet(&["history"]).out.contains("run-2")
     );
+}
+
+#[test]
+fn what_each_action_does_to_an_invariant_is_told_in_json() {
+    let sized = |name: &str, mib: u32| json!({ "kind": "value", "name": name, "input": { "mib": mib } });
+    let place = place(&[sized("a", 10), sized("b", 20)], total(100));
+    place.apply();
+    // One more, one less, one that grows: while it does, it counts with the larger of both.
+    desire(&place, &[sized("c", 5), sized("b", 50)], total(100));
+    let plan = place.fleet(&["--json", "plan"]).exits(0).json();
+    let effects = |id: &str| {
+        let action = plan["actions"].as_array().unwrap().iter().find(|action| action["id"] == id);
+        action.unwrap_or_else(|| panic!("no {id} in {plan}"))["effects"].clone()
+    };
+    let effect = |start, end| json!([{ "invariant": "web stays up", "start": start, "end": end }]);
+    assert_eq!(effects("create:value/c"), effect(5, 0));
+    assert_eq!(effects("update:value/b"), effect(30, 0));
+    assert_eq!(effects("forget:value/a"), effect(0, -10));
+    let proof = &plan["proof"][0];
+    assert_eq!((&proof["bound"], &proof["counterexample"]), (&json!({ "at_most": 100 }), &Value::Null));
+    assert_eq!((&proof["base"], &proof["worst"], &proof["holds"]), (&json!(30), &json!(65), &json!(true)));
 }
 
 #[test]
