@@ -9,7 +9,7 @@ use super::look::{Look, look_at_all};
 use super::planned::Sight;
 use super::{ManageError, Manager};
 use crate::action::CrashClass;
-use crate::diff::with_theirs;
+use crate::diff::{said_of_theirs, with_theirs};
 use crate::execute::{Checked, Phase, ProgressSink, judge};
 use crate::model::secret::Vault;
 use crate::model::{Desired, Health, HostName, Observation, Record, RecordBody, ResourceId};
@@ -146,6 +146,8 @@ impl Manager {
                     return Ok(ResourceStatus { resource: id.clone(), state, health, detail, uncompared });
                 };
                 let token = body.triggers.as_deref();
+                let theirs = said_of_theirs(&body.spec, present, body.extra.as_deref());
+                detail = detail.or(theirs);
                 let spec = with_theirs(&body.spec, present, body.extra.as_deref());
                 let body = RecordBody { spec: spec.into_owned(), ..body.clone() };
                 let judged = judge(

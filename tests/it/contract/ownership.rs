@@ -32,6 +32,9 @@ fn a_seeded_or_yielded_field_is_set_once_and_then_left_to_others() {
         place.fleet(&["plan", "--detailed-exitcode"]).exits(0);
         let status = place.fleet(&["--json", "status"]).exits(0).json();
         assert_eq!(status["resources"][0]["state"], "present", "{owner}");
+        let who = owner["yield"].as_str().unwrap_or("somebody else");
+        let detail = format!("`mode` is as {who} has it, and not as recorded");
+        assert_eq!(status["resources"][0]["detail"], detail);
         place.write("f", "drifted");
         place.apply();
         assert_eq!((place.read("f").as_str(), mode(&place)), ("ours", 0o604), "{owner}");
