@@ -18,12 +18,13 @@ pub fn compare(count: usize, shape: Shape, times: usize, apply_max: usize) -> an
     println!("|---|---|---|---|---|---|---|");
     let ours = detc(&fleet, count, shape, times)?;
     let theirs = terraform(count, shape, times, apply_max)?;
-    for (what, ours, theirs) in [
+    let rows = [
         ("plan from nothing", &ours.plan, Some(&theirs.plan)),
         ("apply, local state", &ours.apply, theirs.apply.as_ref()),
         ("apply, HTTP backend", &ours.apply, theirs.apply_http.as_ref()),
         ("plan, nothing to do", &ours.no_op, Some(&theirs.no_op)),
-    ] {
+    ];
+    for (what, ours, theirs) in rows {
         let ours = median(ours);
         let Some(theirs) = theirs.map(|costs| median(costs)) else {
             println!("| {what} | not run | | {} | {:.0} MiB | | |", spoken(&ours), ours.peak_mib);
@@ -39,7 +40,21 @@ pub fn compare(count: usize, shape: Shape, times: usize, apply_max: usize) -> an
             theirs.peak_mib / ours.peak_mib,
         );
     }
+    println!("\nEach run, wall time in seconds, in the order in which they were made:\n");
+    println!("| | Terraform | detc |\n|---|---|---|");
+    for (what, ours, theirs) in rows {
+        println!(
+            "| {what} | {} | {} |",
+            theirs.map_or_else(|| "not run".to_owned(), |it| each(it)),
+            each(ours)
+        );
+    }
     Ok(())
+}
+
+fn each(costs: &[Cost]) -> String {
+    let walls: Vec<String> = costs.iter().map(|cost| format!("{:.3}", cost.wall.as_secs_f64())).collect();
+    walls.join(", ")
 }
 
 fn spoken(cost: &Cost) -> String {
