@@ -9,26 +9,32 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::host::{Command, Host, HostError, Output, Ownership, Remove, Stat};
 
-/// A host that gets at most so many calls at once; more wait, first come first served.
+/// How many calls about files a host gets at once, beside its commands: as many as there are looks at one host by default, so
+/// that a host which answers many together (one connection, one round trip) is asked so.
+const FILE_CALLS_MAX: usize = 64;
+
+/// A host that runs at most so many commands at once; more wait, first come first served. Calls about files, which cost a host
+/// next to nothing, have places of their own.
 ///
 /// An sshd refuses more than ten sessions on one connection by default, and a small machine does not run a hundred
 /// installers side by side. The wait is not counted in a command's timeout. A dropped call gives its place up.
 #[derive(Debug)]
 pub struct LimitedHost {
     inner: Arc<dyn Host>,
-    places: Semaphore,
+    commands: Semaphore,
+    files: Semaphore,
 }
 
 impl LimitedHost {
-    /// `inner`, with at most `calls_max` calls at once.
-    pub fn new(inner: Arc<dyn Host>, calls_max: NonZeroUsize) -> Self {
-        let places = Semaphore::new(calls_max.get().min(Semaphore::MAX_PERMITS));
-        Self { inner, places }
+    /// `inner`, with at most `commands_max` commands at once.
+    pub fn new(inner: Arc<dyn Host>, commands_max: NonZeroUsize) -> Self {
+        let commands = Semaphore::new(commands_max.get().min(Semaphore::MAX_PERMITS));
+        Self { inner, commands, files: Semaphore::new(FILE_CALLS_MAX) }
     }
+}
 
-    async fn place(&self) -> SemaphorePermit<'_> {
-        self.places.acquire().await.expect("invariant: the semaphore is never closed")
-    }
+async fn place(places: &Semaphore) -> SemaphorePermit<'_> {
+    places.acquire().await.expect("invariant: the semaphore is never closed")
 }
 
 impl Display for LimitedHost {
@@ -40,37 +46,37 @@ impl Display for LimitedHost {
 #[async_trait]
 impl Host for LimitedHost {
     async fn run(&self, command: &Command) -> Result<Output, HostError> {
-        let _place = self.place().await;
+        let _place = place(&self.commands).await;
         self.inner.run(command).await
     }
 
     async fn stat(&self, path: &str) -> Result<Option<Stat>, HostError> {
-        let _place = self.place().await;
+        let _place = place(&self.files).await;
         self.inner.stat(path).await
     }
 
     async fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, HostError> {
-        let _place = self.place().await;
+        let _place = place(&self.files).await;
         self.inner.read(path, limit).await
     }
 
     async fn write(&self, path: &str, content: &[u8], ownership: &Ownership) -> Result<(), HostError> {
-        let _place = self.place().await;
+        let _place = place(&self.files).await;
         self.inner.write(path, content, ownership).await
     }
 
     async fn make_dir(&self, path: &str, ownership: &Ownership) -> Result<(), HostError> {
-        let _place = self.place().await;
+        let _place = place(&self.files).await;
         self.inner.make_dir(path, ownership).await
     }
 
     async fn set_ownership(&self, path: &str, ownership: &Ownership) -> Result<(), HostError> {
-        let _place = self.place().await;
+        let _place = place(&self.files).await;
         self.inner.set_ownership(path, ownership).await
     }
 
     async fn remove(&self, path: &str, how: Remove) -> Result<(), HostError> {
-        let _place = self.place().await;
+        let _place = place(&self.files).await;
         self.inner.remove(path, how).await
     }
 }
@@ -83,12 +89,14 @@ mod tests {
     #[tokio::test]
     async fn a_call_waits_for_a_place_and_a_dropped_one_gives_it_up() {
         let host = LimitedHost::new(Arc::new(MemoryHost::new("m1")), NonZeroUsize::MIN);
-        let held = host.place().await;
-        let mut waiting = host.stat("/");
+        let held = place(&host.commands).await;
+        let command = Command::new(["true"]);
+        let mut waiting = host.run(&command);
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
         assert!(waiting.as_mut().poll(&mut cx).is_pending());
+        assert!(host.stat("/").await.unwrap().is_some(), "a look at a file does not wait for a command");
         drop(held);
         drop(waiting);
-        assert!(host.stat("/").await.unwrap().is_some());
+        assert!(matches!(host.run(&command).await, Err(HostError::NotFound { .. })), "it has no programs");
     }
 }
