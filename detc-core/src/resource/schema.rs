@@ -12,7 +12,8 @@ pub(super) fn fields_of<T: for<'de> Deserialize<'de>>() -> Option<&'static [&'st
     found
 }
 
-/// A digest of a kind's name and fields: it changes when a newer version of a program adds or drops one.
+/// A digest of a kind's name and fields: it changes when a newer version of a program adds or drops one. Of what type a field
+/// is it does not tell, nor anything of a kind that is no struct: whether a spec still reads is asked of the spec itself.
 pub(super) fn schema_of(kind: &str, fields: Option<&[&str]>, outputs: Option<&[&str]>) -> Digest {
     let mut hasher = Hasher::new("detc.schema/1");
     hasher.part(kind.as_bytes());
