@@ -10,12 +10,12 @@ use serde_json::Value;
 use serde_path_to_error::Path;
 
 use super::late::{Late, make_up, read_late, sample_of};
-use super::schema::{fields_of, nearest, schema_of};
+use super::schema::{fields_of, schema_of};
 use super::{KindTraits, Removed, Resource};
 use crate::action::{ActionCx, ActionError, CrashClass, Footprint};
 use crate::model::secret::{has_mark, holds_mark};
 use crate::model::words::in_words;
-use crate::model::{Digest, Doc, Observation, check_nesting};
+use crate::model::{Digest, Doc, Observation, check_nesting, nearest};
 
 /// A kind of resources with its type forgotten. Specs come as documents; they are read into the type where they are used.
 #[async_trait]
