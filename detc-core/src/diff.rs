@@ -18,6 +18,7 @@ mod tests;
 
 pub use fields::{FieldChange, compare};
 pub(crate) use ownership::{ours, said_of_theirs, with_theirs};
+pub(crate) use resource::moved;
 pub use resource::{Differ, Resolved, TriggerToken, View, intent_digest, trigger_token};
 
 /// The difference for one resource.

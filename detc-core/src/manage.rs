@@ -38,6 +38,7 @@ mod resume;
 mod run;
 mod status;
 mod tally;
+mod versions;
 
 pub use clock::{Clock, SystemClock};
 pub use live::Live;
@@ -246,6 +247,12 @@ pub enum ManageError {
     /// There is no such run.
     #[error("there is no {0}")]
     NoRun(RunNumber),
+    /// There is no record of this resource to forget.
+    #[error("there is no record of {0}")]
+    NoRecord(ResourceId),
+    /// It is not to be forgotten: this program can read what is recorded of it, and manages it.
+    #[error("{0} is managed by this program: take it out of the desired state, and it is removed")]
+    Managed(ResourceId),
     /// Nothing is in doubt about this resource.
     #[error("nothing is in doubt about {0}")]
     NoDoubt(ResourceId),

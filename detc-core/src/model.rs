@@ -16,6 +16,7 @@ mod doc;
 mod hide;
 mod id;
 pub mod load;
+mod nearest;
 mod observation;
 pub(crate) mod parallel;
 mod path;
@@ -36,6 +37,7 @@ pub use desired::{
 pub use digest::{Digest, Hasher};
 pub use doc::{Doc, StrictValue, write_canonical};
 pub use id::{HostName, InvalidId, ResourceId};
+pub use nearest::nearest;
 pub use observation::{Health, Observation, Present};
 pub use path::{FieldPath, InvalidPath};
 pub use record::{Record, RecordBody, RecordError, Recorded};

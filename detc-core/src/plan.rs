@@ -37,7 +37,7 @@ mod tests;
 mod texts;
 
 pub use build::{Observed, PlanInput, build};
-pub(crate) use decide::basis;
+pub(crate) use decide::{basis, how_to_forget};
 pub use explore::Count;
 pub(crate) use explore::Random;
 pub(crate) use keep::examine;

@@ -21,11 +21,12 @@ mod late;
 mod registry;
 mod schema;
 mod source;
+mod typed;
 pub mod value;
 
+pub use crate::model::nearest;
 pub use erased::{Kind, KindFacts};
 pub use registry::{Connector, Registry};
-pub use schema::nearest;
 pub use source::Source;
 
 /// A kind of managed thing, by its spec.

@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests, too")]
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -27,64 +26,7 @@ fn cargo(args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The layers of core, lowest first. A module may use those on its own line and those before it.
-const LAYERS: [&[&str]; 7] = [
-    &["model", "resource", "action", "backend", "store"],
-    &["diff"],
-    &["plan"],
-    &["execute"],
-    &["manage"],
-    &["operate"],
-    &["testing"],
-];
-
-#[test]
-fn core_uses_its_modules_downward_only() {
-    let src = root().join("detc-core/src");
-    let rank: BTreeMap<&str, usize> = LAYERS
-        .iter()
-        .enumerate()
-        .flat_map(|(rank, names)| names.iter().map(move |name| (*name, rank)))
-        .collect();
-    let mut files = Vec::new();
-    sources(&src, &mut files);
-    let mut checked = 0;
-    for file in files {
-        let inner = file.strip_prefix(&src).unwrap().to_str().unwrap().replace(".rs", "");
-        let module = inner.split('/').next().unwrap();
-        let Some(own) = rank.get(module) else {
-            assert_eq!(module, "lib", "{module} is in no layer");
-            continue;
-        };
-        let text = std::fs::read_to_string(&file).unwrap();
-        for (number, line) in
-            text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"))
-        {
-            let place = || format!("{}:{}: {line}", file.display(), number + 1);
-            assert!(
-                !line.contains("crate::{"),
-                "{}: a line for each module, so that it is seen here",
-                place()
-            );
-            // What an inner module reaches through `super` it reaches in its own module.
-            let depth = inner.split('/').count() + usize::from(line.starts_with(' '));
-            assert!(!line.contains(&"super::".repeat(depth)), "{}: it leads out of {module}", place());
-            for used in line.split("crate::").skip(1) {
-                let used = used.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
-                if let Some(other) = rank.get(used) {
-                    checked += 1;
-                    assert!(
-                        other <= own,
-                        "{}:{}: {module} uses {used}, which is above it",
-                        file.display(),
-                        number + 1
-                    );
-                }
-            }
-        }
-    }
-    assert!(checked > 200, "only {checked} uses were seen: the check does not look any more");
-}
+mod layers;
 
 fn tree(args: &[&str]) -> Vec<String> {
     let all = [&["tree", "--edges", "normal", "--prefix", "none", "--format", "{p}"][..], args].concat();

@@ -249,15 +249,7 @@ impl Differ<'_> {
 
     /// By which field it is to be at another place than the recorded one.
     fn moved(&self, view: View<'_>, body: &RecordBody) -> Option<FieldPath> {
-        if view.desired.host != body.host {
-            return Some(FieldPath::from_segments(["host"]));
-        }
-        let (wanted, recorded) = (view.resolved.spec.value(), body.spec.value());
-        let differs = |field: &&&str| {
-            wanted.get(**field).unwrap_or(&Value::Null) != recorded.get(**field).unwrap_or(&Value::Null)
-        };
-        let field = self.facts.traits.replace_on.iter().find(differs)?;
-        Some(FieldPath::from_segments([*field]))
+        moved(self.facts, (&view.resolved.spec, view.desired.host.as_ref()), body)
     }
 
     /// Whether a change of these fields alone restarts nothing.
@@ -356,6 +348,26 @@ impl Differ<'_> {
             }
         }
     }
+}
+
+/// By which field what is wanted is at another place than what is recorded.
+pub(crate) fn moved(
+    facts: &KindFacts,
+    (wanted, host): (&Doc, Option<&HostName>),
+    recorded: &RecordBody,
+) -> Option<FieldPath> {
+    if host != recorded.host.as_ref() {
+        return Some(FieldPath::from_segments(["host"]));
+    }
+    if *wanted == recorded.spec {
+        return None;
+    }
+    let (wanted, recorded) = (wanted.value(), recorded.spec.value());
+    let differs = |field: &&&str| {
+        wanted.get(**field).unwrap_or(&Value::Null) != recorded.get(**field).unwrap_or(&Value::Null)
+    };
+    let field = facts.traits.replace_on.iter().find(differs)?;
+    Some(FieldPath::from_segments([*field]))
 }
 
 /// Sets the part of `value` at `path`, also where the desired state says nothing of it.

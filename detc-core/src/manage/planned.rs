@@ -302,12 +302,21 @@ impl Manager {
         }
         let Some(resource) = desired.resources.get(id) else {
             let Some(body) = self.body(id)? else { return Ok(Sight::Nothing) };
+            if let Some(said) = self.unread(id, &body) {
+                return Ok(self.sight_of_unread(desired, id, (id, body, &said), vault));
+            }
             let (spec, host, extra) = (body.spec.clone(), body.host.clone(), body.extra.clone());
             return Ok(Sight::Look(Look { id: id.clone(), host, spec, extra, base: Some(body) }));
         };
         let is_recorded = self.recorded().contains_key(id);
         let renamed = resource.extra().renamed_from.as_ref().filter(|_| !is_recorded);
-        let base = self.body_as(renamed.unwrap_or(id), id)?;
+        let recorded_as = renamed.unwrap_or(id);
+        let base = self.body_as(recorded_as, id)?;
+        if let Some(said) = base.as_ref().and_then(|body| self.unread(id, body))
+            && let Some(body) = base
+        {
+            return Ok(self.sight_of_unread(desired, id, (recorded_as, body, &said), vault));
+        }
         let (spec, host) = match &base {
             Some(body) => (self.knowable(body, desired, resource, vault), body.host.clone()),
             None => match self.resolve_now(desired, resource, vault, DEPTH_MAX) {
@@ -336,7 +345,7 @@ impl Manager {
     }
 
     /// A spec with its references replaced by what is known before anything is planned; `None` when something is not.
-    fn resolve_now(
+    pub(super) fn resolve_now(
         &self,
         desired: &Desired,
         resource: &DesiredResource,
@@ -379,7 +388,7 @@ impl Manager {
 }
 
 /// How long a chain of references is followed before anything is planned.
-const DEPTH_MAX: u32 = 32;
+pub(super) const DEPTH_MAX: u32 = 32;
 
 /// The id under which the resource of an action was recorded before it.
 pub(super) fn base_id<'a>(action: &'a plan::PlannedAction, id: &'a ResourceId) -> &'a ResourceId {

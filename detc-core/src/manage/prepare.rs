@@ -54,6 +54,15 @@ impl Manager {
                 continue;
             }
             let (spec, host) = match &base {
+                Some(body) if self.unread(id, body).is_some() => {
+                    match self.look_spec_of_unread(id, &action.spec) {
+                        Some(spec) => (spec, action.host.clone()),
+                        None => {
+                            observed.insert(id.clone(), Observation::Unobservable);
+                            continue;
+                        }
+                    }
+                }
                 Some(body) => {
                     let vault = vault.lock().unwrap_or_else(PoisonError::into_inner);
                     (vault.with_known(&body.spec, &action.spec), body.host.clone())

@@ -131,6 +131,9 @@ impl Manager {
                 }
             }
         }
+        if let Some(why) = self.unreadable(&plan, &ended) {
+            return self.end_given_up(head, &why).await;
+        }
         let vault = Arc::new(Mutex::new(Vault::new()));
         let empty = Desired::new();
         let given = desired.unwrap_or(&empty);
@@ -212,17 +215,6 @@ impl Manager {
             (None, _) => format!("it would remove {id}, which is desired"),
             (Some(_), true) => format!("the desired state of {id} has changed since"),
             (Some(_), false) => format!("{id} is no longer desired"),
-        })
-    }
-
-    /// Why the plan of another version of this program can not be gone on with.
-    fn unknown_kind(&self, plan: &Plan) -> Option<String> {
-        plan.kinds.iter().find_map(|(name, schema)| match self.registry.kind(name) {
-            None => Some(format!("this program has no kind `{name}`")),
-            Some(kind) if kind.facts().schema != *schema => {
-                Some(format!("this program's `{name}` has other fields than the one it was planned with"))
-            }
-            Some(_) => None,
         })
     }
 

@@ -67,21 +67,25 @@ impl Manager {
         let mut given = std::borrow::Cow::Borrowed(desired.unwrap_or(&empty));
         self.add_known_hosts(&mut given).await?;
         let recorded = self.recorded();
-        let mut looks = Vec::new();
+        let vault = Arc::new(Mutex::new(Vault::new()));
+        self.keep_secrets(&given, &vault);
+        let mut observed = Observed::default();
+        let (mut looks, mut unread) = (Vec::new(), Vec::new());
         for id in recorded.keys() {
             let by_record = self.is_by_record(id);
             if let (false, Some(body)) = (by_record, self.body(id)?) {
+                if self.unread(id, &body).is_some() {
+                    unread.push(id);
+                    continue;
+                }
                 let (spec, host, extra) = (body.spec.clone(), body.host.clone(), body.extra.clone());
                 looks.push(Look { id: id.clone(), host, spec, extra, base: Some(body) });
             }
         }
-        let vault = Arc::new(Mutex::new(Vault::new()));
-        self.keep_secrets(&given, &vault);
         let doubts = self.doubts();
         let is_listed = |id: &ResourceId| recorded.contains_key(id) || doubts.contains_key(id);
         let unrecorded: Vec<&ResourceId> = given.resources.keys().filter(|id| !is_listed(id)).collect();
-        let mut observed = Observed::default();
-        for id in &unrecorded {
+        for id in unread.iter().chain(&unrecorded) {
             match self.sight(&given, id, &vault)? {
                 Sight::Look(look) => looks.push(look),
                 Sight::Known(seen) => _ = observed.insert((*id).clone(), seen),

@@ -10,7 +10,6 @@ use serde_json::Value;
 use super::{
     Digest, Doc, FieldPath, Hasher, HostName, InvalidId, Map, Reference, ResourceId, collect_references,
 };
-use crate::resource::Resource;
 
 /// The desired state of a cluster.
 #[derive(Clone, Debug, Default)]
@@ -160,25 +159,6 @@ impl DesiredResource {
             extra,
             relations,
         }
-    }
-
-    /// The resource called `name` with a typed spec.
-    ///
-    /// # Panics
-    /// When `name` is not a name (see [`ResourceId::new`]) or the spec can not be said in JSON: both are fixed in the
-    /// calling code.
-    pub fn new<R: Resource>(name: &str, spec: &R) -> Self {
-        let fields = serde_json::to_value(spec).expect("invariant: a spec is JSON");
-        Self::from_value(R::KIND, name, &fields).unwrap_or_else(|error| panic!("{}/{name}: {error}", R::KIND))
-    }
-
-    /// The step called `name`: an action that stands in the desired state.
-    ///
-    /// # Panics
-    /// As [`new`](Self::new) does.
-    pub fn step<A: crate::action::Action>(name: &str, action: &A) -> Self {
-        let fields = serde_json::to_value(action).expect("invariant: an action is JSON");
-        Self::from_value(A::KIND, name, &fields).unwrap_or_else(|error| panic!("{}/{name}: {error}", A::KIND))
     }
 
     /// Puts it on a host.

@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{FieldPath, ResourceId};
-use crate::resource::nearest;
+use super::{FieldPath, ResourceId, nearest};
 
 /// A place-holder for an output of another resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! What a reader says of a text that does not fit, in the words of whoever wrote the text.
 
-use crate::resource::nearest;
+use super::nearest;
 
 /// The message of serde or a parser, without Rust's names for things, and with what to write instead where that is known.
 pub(crate) fn in_words(message: &str) -> String {

@@ -157,6 +157,9 @@ impl<'a> Decider<'a> {
             renamed_from: renamed_from.cloned(),
             uses: self.uses(desired, &spec)?,
         };
+        // What another version has recorded was looked at by what is desired, and is removed by that.
+        let is_unread = |body: &RecordBody| kind.facts().reads(&body.spec).is_err();
+        let seen_by = (is_replaced && body.as_ref().is_some_and(is_unread)).then(|| spec.clone());
         let make = PlannedAction {
             verb: verb_of(&change, kind.facts()),
             change: 0,
@@ -177,7 +180,9 @@ impl<'a> Decider<'a> {
                 let verb = if is_left { Verb::Forget } else { Verb::Delete };
                 let basis = self::basis(record, observed, body.extra.as_deref());
                 let recorded_as = renamed_from.cloned();
-                step.remove(PlannedAction { recorded_as, ..removal(kind, &body, basis, verb) });
+                let mut removal = removal(kind, &body, basis, verb);
+                removal.spec = seen_by.unwrap_or(removal.spec);
+                step.remove(PlannedAction { recorded_as, ..removal });
             }
             step.was_after(body.after);
         }
@@ -228,7 +233,8 @@ impl<'a> Decider<'a> {
         let body = record.body().map_err(|source| damaged(id, source))?;
         let observed = observation(id, &self.input);
         let Some(kind) = self.input.registry.kind(id.kind()) else {
-            let reason = Reason::Unobserved(format!("this program has no kind `{}`", id.kind()));
+            let why = format!("this program has no kind `{}`; {}", id.kind(), how_to_forget(id));
+            let reason = Reason::Unobserved(why);
             let change = Change {
                 resource: id.clone(),
                 kind: ChangeKind::Unknown,
@@ -266,6 +272,11 @@ impl<'a> Decider<'a> {
         step.was_after(body.after);
         Ok(())
     }
+}
+
+/// What a person can do about a record of which this program can make nothing.
+pub(crate) fn how_to_forget(id: &ResourceId) -> String {
+    format!("drop its record with `apply --forget {id}`, which leaves the thing itself as it is")
 }
 
 /// Whether what is recorded was there before detc, and is not detc's to remove. What carries a mark of detc was made by

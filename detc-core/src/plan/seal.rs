@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use super::{Plan, PlannedAction};
-use crate::diff::{Change, Reason};
+use super::{Plan, PlannedAction, Verb};
+use crate::action::CrashClass;
+use crate::diff::{Change, ChangeKind, Reason};
 use crate::model::{Digest, Hasher, HostName};
 
 impl Plan {
@@ -67,12 +68,49 @@ impl Plan {
     }
 }
 
+/// What a kind of change is in a seal, for ever: a saved plan is opened by other versions, whatever is declared between these.
+fn sealed_kind(kind: ChangeKind) -> u8 {
+    match kind {
+        ChangeKind::Create => 0,
+        ChangeKind::Adopt => 1,
+        ChangeKind::Update => 2,
+        ChangeKind::Replace => 3,
+        ChangeKind::Delete => 4,
+        ChangeKind::Keep => 5,
+        ChangeKind::Unknown => 6,
+    }
+}
+
+/// The same of what an action does.
+fn sealed_verb(verb: Verb) -> u8 {
+    match verb {
+        Verb::Create => 0,
+        Verb::Adopt => 1,
+        Verb::Update => 2,
+        Verb::Restart => 3,
+        Verb::Record => 4,
+        Verb::Delete => 5,
+        Verb::Forget => 6,
+    }
+}
+
+/// The same of how its outcome is found out.
+fn sealed_crash(crash: CrashClass) -> u8 {
+    match crash {
+        CrashClass::DeterministicName => 0,
+        CrashClass::IdempotencyKey => 1,
+        CrashClass::FindableByTag => 2,
+        CrashClass::CompareAndSet => 3,
+        CrashClass::AtMostOnce => 4,
+    }
+}
+
 fn digest_change(change: &Change, parts: &mut Hasher) {
     // Most changes of a large plan are new and have no fields: they are told by one byte.
     let plain = change.reason == Reason::New && change.fields.is_empty();
     parts.part(change.resource.as_str().as_bytes());
     parts.part_with(|out| {
-        out.extend_from_slice(&[change.kind as u8, u8::from(plain)]);
+        out.extend_from_slice(&[sealed_kind(change.kind), u8::from(plain)]);
         if let Some(to) = &change.to {
             out.extend_from_slice(to.digest().as_bytes());
         }
@@ -84,7 +122,7 @@ fn digest_change(change: &Change, parts: &mut Hasher) {
 
 fn digest_action(action: &PlannedAction, parts: &mut Hasher) {
     parts.part_with(|out| {
-        out.extend_from_slice(&[action.verb as u8, action.crash as u8]);
+        out.extend_from_slice(&[sealed_verb(action.verb), sealed_crash(action.crash)]);
         out.extend_from_slice(&action.change.to_le_bytes());
         out.extend_from_slice(action.spec.digest().as_bytes());
         out.extend_from_slice(action.basis.as_bytes());

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use async_trait::async_trait;
 use serde_json::Value;
 
-use super::erased::{KindFacts, explain, explain_late, read_known, said, unknown_yet};
+use super::erased::{KindFacts, explain, explain_late, read_known, reads_as, said, unknown_yet};
 use super::late::{make_up, read_late, sample_of};
 use super::schema::{fields_of, schema_of};
 use super::{ChangeEffect, Kind, KindTraits, Removal, Removed};
@@ -29,7 +29,7 @@ impl<A: Action> Step<A> {
             KindTraits { change: ChangeEffect::Rerun, removal: Removal::Forget, ..KindTraits::default() };
         let sample = outputs.and_then(sample_of::<A::Output>);
         Self {
-            facts: KindFacts { name: A::KIND, fields, outputs, sample, schema, traits },
+            facts: KindFacts { name: A::KIND, fields, outputs, sample, schema, traits, reads: reads_as::<A> },
             action: PhantomData,
         }
     }

@@ -10,12 +10,12 @@ use serde_json::Value;
 use serde_path_to_error::Path;
 
 use super::late::{Late, make_up, read_late, sample_of};
-use super::schema::{fields_of, nearest, schema_of};
+use super::schema::{fields_of, schema_of};
 use super::{KindTraits, Removed, Resource};
 use crate::action::{ActionCx, ActionError, CrashClass, Footprint};
 use crate::model::secret::{has_mark, holds_mark};
 use crate::model::words::in_words;
-use crate::model::{Digest, Doc, Observation, check_nesting};
+use crate::model::{Digest, Doc, Observation, check_nesting, nearest};
 
 /// A kind of resources with its type forgotten. Specs come as documents; they are read into the type where they are used.
 #[async_trait]
@@ -58,6 +58,19 @@ pub struct KindFacts {
     pub schema: Digest,
     /// What holds for every resource of it.
     pub traits: KindTraits,
+    /// Whether a spec reads as its type.
+    pub(crate) reads: fn(&KindFacts, &Doc) -> Result<(), String>,
+}
+
+impl KindFacts {
+    /// Whether a spec that another version may have written reads as this kind's type, whatever its values are: then it can be
+    /// looked at and removed. What is known only later fits.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn reads(&self, spec: &Doc) -> Result<(), String> {
+        (self.reads)(self, spec)
+    }
 }
 
 pub(super) struct Typed<R> {
@@ -70,7 +83,15 @@ impl<R: Resource> Typed<R> {
         let (fields, outputs) = (fields_of::<R>(), fields_of::<R::Output>());
         let schema = schema_of(R::KIND, fields, outputs);
         let sample = outputs.and_then(sample_of::<R::Output>);
-        let facts = KindFacts { name: R::KIND, fields, outputs, sample, schema, traits: R::traits() };
+        let facts = KindFacts {
+            name: R::KIND,
+            fields,
+            outputs,
+            sample,
+            schema,
+            traits: R::traits(),
+            reads: reads_as::<R>,
+        };
         Self { facts, kind: PhantomData }
     }
 
@@ -161,6 +182,16 @@ pub(super) fn said<T: Serialize + ?Sized>(kind: &str, output: &T) -> Result<Valu
 /// its outcome is found out. Where not even that is known, it is not taken for done nor for undone by itself.
 pub(super) fn unknown_yet(like: Option<Footprint>) -> Footprint {
     Footprint::new(like.map_or(CrashClass::AtMostOnce, |like| like.crash)).touching_more()
+}
+
+/// Whether a spec reads as a `T`, what is known only later left aside; or what is wrong with it, in words.
+pub(super) fn reads_as<T: DeserializeOwned>(facts: &KindFacts, spec: &Doc) -> Result<(), String> {
+    if has_mark(spec.text()) || spec.text().contains("\"from\":") {
+        let read = read_late::<T>(&spec.value());
+        read.map(drop).map_err(|error| explain_late::<T>(facts, spec, &error))
+    } else {
+        spec.parse::<T>().map(drop).map_err(|error| explain::<T>(facts, spec, &error))
+    }
 }
 
 /// Reads a spec that is complete; or says in words what is wrong with it, and with which field.

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::erased::KindFacts;
-use super::schema::{nearest, schema_of};
+use super::schema::schema_of;
 use super::{Kind, KindTraits, ObservedBy, Removal, Removed};
 use crate::action::{ActionCx, ActionError, CrashClass, Footprint};
-use crate::model::{DesiredResource, Doc, Observation};
+use crate::model::{DesiredResource, Doc, Observation, nearest};
 
 /// The spec of a `value`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,6 +56,8 @@ impl ValueKind {
                 sample: None,
                 schema,
                 traits,
+                // Nothing is ever done by what is recorded of it.
+                reads: |_, _| Ok(()),
             },
             nothing: Arc::new(Value::Object(serde_json::Map::new())),
         }

@@ -137,7 +137,7 @@ fn id(name: &str) -> ResourceId {
 
 /// Makes these pages, and gives what became of the one that somebody took meanwhile.
 async fn taken(pages: impl IntoIterator<Item = DesiredResource>) -> (Outcome, String) {
-    let world = World { host: host() };
+    let world = World::on(host());
     let registry = world.registry().with_resource::<Page>();
     let store = Arc::new(MemoryStore::new());
     let manager = Manager::open(store, registry, ManagerOptions::default()).await.unwrap();

@@ -3,11 +3,12 @@
 //! changes, replaces and removes them, with what was there then. A new one is added when the format changes, and none is ever
 //! altered. `DETC_WRITE_GOLDEN=1 cargo test -p detc-core --test it golden` writes one where it is missing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use detc_core::execute::Outcome;
+use detc_core::execute::journal::RunNumber;
 use detc_core::manage::Settlement;
 use detc_core::model::{Desired, DesiredResource};
 use detc_core::store::memory::MemoryStore;
@@ -137,6 +138,22 @@ async fn a_run_that_changes_and_removes_is_finished_whoever_began_it() {
     assert_eq!(converge(&manager, &after).await, Outcome::Done);
     assert_eq!(world.lines().await, [&left[..], &["once", "taker", "taker"]].concat());
     assert!(manager.plan(&after).await.unwrap().plan.is_settled());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_plans_that_earlier_versions_sealed_are_whole_to_this_one() {
+    let first: BTreeMap<String, String> =
+        serde_json::from_str(&std::fs::read_to_string(GOLDEN).unwrap()).unwrap();
+    let second: Left = serde_json::from_str(&std::fs::read_to_string(CHANGES).unwrap()).unwrap();
+    let mut verbs = BTreeSet::new();
+    for (number, golden) in [(1, first), (1, second.store.clone()), (2, second.store)] {
+        let manager = World::new().manager(&load(golden).await).await;
+        let (head, plan, _) = manager.run(RunNumber(number)).await.unwrap();
+        let plan = plan.unwrap();
+        assert!(plan.is_intact() && plan.id == head.plan, "run-{number}: {plan}");
+        verbs.extend(plan.actions.iter().map(|action| action.verb.as_str()));
+    }
+    assert!(verbs.len() > 2, "{verbs:?}");
 }
 
 #[tokio::test(start_paused = true)]

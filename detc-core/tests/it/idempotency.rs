@@ -78,7 +78,7 @@ fn shop() -> World {
         }
         Output { status: ExitStatus::Code(0), ..Output::default() }
     };
-    World { host: Arc::new(MemoryHost::new("m").with_program("order", order)) }
+    World::on(MemoryHost::new("m").with_program("order", order))
 }
 
 fn registry(world: &World) -> Registry {

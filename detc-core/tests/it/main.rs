@@ -21,4 +21,5 @@ mod stale;
 mod store_conformance;
 mod store_file;
 mod store_model;
+mod versions;
 mod world;

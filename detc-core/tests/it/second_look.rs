@@ -26,7 +26,7 @@ fn world() -> World {
         files.write("/ledger", lines.join("\n").as_bytes(), &Ownership::default()).unwrap();
         Output { status: ExitStatus::Code(0), ..Output::default() }
     };
-    World { host: Arc::new(MemoryHost::new("m").with_program("append", append)) }
+    World::on(MemoryHost::new("m").with_program("append", append))
 }
 
 /// A manager that does one thing after the other, in the order of their ids.

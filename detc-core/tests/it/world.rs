@@ -173,6 +173,7 @@ impl Connector for ToMemory {
 #[derive(Clone)]
 pub(crate) struct World {
     pub(crate) host: Arc<MemoryHost>,
+    more: fn(Registry) -> Registry,
 }
 
 impl World {
@@ -184,14 +185,25 @@ impl World {
             files.write(LEDGER, &text, &Ownership::default()).unwrap();
             Output { status: ExitStatus::Code(0), ..Output::default() }
         };
-        Self { host: Arc::new(MemoryHost::new("m").with_program("append", append)) }
+        Self::on(MemoryHost::new("m").with_program("append", append))
+    }
+
+    /// A world of this host.
+    pub(crate) fn on(host: impl Into<Arc<MemoryHost>>) -> Self {
+        Self { host: host.into(), more: |registry| registry }
+    }
+
+    /// The same world, managed by a program that knows more kinds.
+    pub(crate) fn knowing(&self, more: fn(Registry) -> Registry) -> Self {
+        Self { more, ..self.clone() }
     }
 
     pub(crate) fn registry(&self) -> Registry {
-        Registry::new()
+        let registry = Registry::new()
             .with_resource::<Line>()
             .with_resource::<Signed>()
-            .with_connector(ToMemory(self.host.clone()))
+            .with_connector(ToMemory(self.host.clone()));
+        (self.more)(registry)
     }
 
     pub(crate) async fn manager(&self, store: &Arc<dyn Store>) -> Manager {

@@ -47,7 +47,12 @@ impl PlanWork {
             Some(base) if base.spec != *call.spec || base.host != action.host => {
                 let token = base.triggers.as_deref();
                 let place = (id, base.host.as_ref());
-                let spec = self.around.with_known(&base.spec, call.spec);
+                // What another version has recorded was looked at by what is wanted, which is at the same place.
+                let kind = self.around.registry.kind(id.kind());
+                let spec = match kind.map(|kind| kind.facts().reads(&base.spec)) {
+                    Some(Err(_)) => call.spec.clone(),
+                    Some(Ok(())) | None => self.around.with_known(&base.spec, call.spec),
+                };
                 looked = self.around.look(place, &spec, Some(base), token, call.extra, Try::NONE).await?;
                 &looked
             }

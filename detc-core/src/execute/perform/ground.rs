@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::PlanWork;
 use crate::action::CrashClass;
-use crate::diff::ChangeKind;
+use crate::diff::{ChangeKind, moved};
 use crate::model::{Doc, Observation, Record, RecordBody, ResourceId};
 use crate::plan::{Plan, PlannedAction, Verb};
 use crate::resource::{ObservedBy, Removal};
@@ -104,17 +104,10 @@ impl PlanWork {
 
     /// Whether a record is about another place than the one that an action makes something at.
     fn is_elsewhere(&self, action: &PlannedAction, id: &ResourceId, spec: &Doc, body: &RecordBody) -> bool {
-        if action.host != body.host {
-            return true;
+        match self.around.registry.kind(id.kind()) {
+            Some(kind) => moved(kind.facts(), (spec, action.host.as_ref()), body).is_some(),
+            None => action.host != body.host,
         }
-        if *spec == body.spec {
-            return false;
-        }
-        let kind = self.around.registry.kind(id.kind());
-        let place = kind.map_or(&[][..], |kind| kind.facts().traits.replace_on);
-        let (wanted, recorded) = (spec.value(), body.spec.value());
-        let of = |spec: &serde_json::Value, field: &str| spec.get(field).filter(|it| !it.is_null()).cloned();
-        place.iter().any(|field| of(&wanted, field) != of(&recorded, field))
     }
 
     /// Whether what an action makes is something that is there by itself, and is removed again: then it matters who made it.

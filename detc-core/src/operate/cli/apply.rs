@@ -29,10 +29,10 @@ pub(super) async fn run(session: Session, args: ApplyArgs, output: &Output) -> R
             (Some(desired), manager)
         }
     };
-    if !args.settle.is_empty() && !args.yes && !may_ask() {
+    if args.tells() && !args.yes && !may_ask() {
         return Err(Failed::refused(
             "not_confirmed",
-            "nobody can be asked whether to apply what is settled so",
+            "nobody can be asked whether to apply what is settled or forgotten so",
         )
         .with_hint("add `--yes` to apply without being asked"));
     }
@@ -56,6 +56,10 @@ pub(super) async fn run(session: Session, args: ApplyArgs, output: &Output) -> R
     for settlement in &args.settle {
         manager.settle(settlement).await?;
         output.say(&format!("settled: {settlement}"));
+    }
+    for id in &args.forget {
+        manager.forget(id).await?;
+        output.say(&format!("forgotten: {id}"));
     }
     let operator =
         Operator { manager: &manager, yes: args.yes, interrupts: &interrupts, earlier, gives_up, output };

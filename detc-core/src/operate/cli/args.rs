@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use super::help;
 use crate::execute::journal::RunNumber;
 use crate::manage::Settlement;
+use crate::model::ResourceId;
 use crate::plan::Pattern;
 
 /// Brings a cluster to its desired state: plan, review, apply.
@@ -123,6 +124,17 @@ pub(super) struct ApplyArgs {
     /// Say what came of an action that is in doubt: `done=KIND/NAME` or `not-done=KIND/NAME`.
     #[arg(long, value_name = "WHAT=ID")]
     pub(super) settle: Vec<Settlement>,
+    /// Drop the record of what this program can make nothing of: another version has written it, or it has no such kind. The
+    /// thing itself is left as it is.
+    #[arg(long, value_name = "ID")]
+    pub(super) forget: Vec<ResourceId>,
+}
+
+impl ApplyArgs {
+    /// Whether something is said of what is recorded or in doubt, before anything else.
+    pub(super) fn tells(&self) -> bool {
+        !self.settle.is_empty() || !self.forget.is_empty()
+    }
 }
 
 #[derive(Clone, Debug, clap::Args)]

@@ -167,7 +167,9 @@ impl From<ManageError> for Failed {
             ManageError::NotKept(ref resource) => Self::usage(error.to_string())
                 .of(resource)
                 .with_hint("name the desired state that it was planned from with `-f FILE`"),
-            ManageError::NoDoubt(_) => Self::usage(error.to_string()),
+            ManageError::NoDoubt(_) | ManageError::NoRecord(_) | ManageError::Managed(_) => {
+                Self::usage(error.to_string())
+            }
             ManageError::Foreign => Self::refused("foreign", error.to_string()),
             ManageError::Journal(_)
             | ManageError::Busy

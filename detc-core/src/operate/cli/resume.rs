@@ -95,7 +95,7 @@ impl Resume<'_> {
             };
             let gives_up = GivesUp { open, why: why.to_owned(), when };
             // What is settled is in doubt only when that run has ended.
-            if !args.settle.is_empty() {
+            if args.tells() {
                 gives_up.now(manager, output).await?;
                 return Ok(Came::nothing_before());
             }
@@ -142,7 +142,7 @@ impl Resume<'_> {
             // The very plan that is to be applied.
             _ if saved.is_some_and(|saved| saved.id == ran.plan.id) => false,
             Outcome::Done | Outcome::Refused => true,
-            Outcome::Failed => !args.settle.is_empty(),
+            Outcome::Failed => args.tells(),
             _ => false,
         };
         if !goes_on {
@@ -151,7 +151,9 @@ impl Resume<'_> {
             return Ok(Came::To(exit_code(outcome)));
         }
         if outcome == Outcome::Failed {
-            output.say(&format!("{number} has ended, with what is settled now and the rest planned anew."));
+            output.say(&format!(
+                "{number} has ended, with what is settled or forgotten now and the rest planned anew."
+            ));
         } else {
             output.text(&format!("{ran}\n"))?;
         }

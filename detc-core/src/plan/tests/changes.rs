@@ -356,8 +356,8 @@ fn what_a_program_does_not_know_is_left_alone() {
     check(
         &world,
         expect![[r#"
-        unknown gadget/x: it could not be observed: this program has no kind `gadget`
-        ? gadget/x: it could not be observed: this program has no kind `gadget`
+        unknown gadget/x: it could not be observed: this program has no kind `gadget`; drop its record with `apply --forget gadget/x`, which leaves the thing itself as it is
+        ? gadget/x: it could not be observed: this program has no kind `gadget`; drop its record with `apply --forget gadget/x`, which leaves the thing itself as it is
     "#]],
     );
 }
