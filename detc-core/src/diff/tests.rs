@@ -29,6 +29,7 @@ fn record(desired: &DesiredResource, seen: &Observation) -> Record {
         after: [].into(),
         extra: desired.given_extra().cloned().map(Box::new),
         triggers: None,
+        traces: Default::default(),
         changed: "1/create:value/v".to_owned(),
         schema: Digest::of(b"schema").short(),
     };

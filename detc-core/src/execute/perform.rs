@@ -21,6 +21,7 @@ mod ground;
 mod judge;
 mod keys;
 mod recorded;
+mod told;
 
 use ground::Ground;
 

@@ -38,7 +38,8 @@ impl StopSpec {
     }
 
     fn signal(&self) -> &str {
-        let name = self.signal.as_deref().unwrap_or("TERM");
+        // One that is sensitive is not known to who only removes it.
+        let name = self.signal.as_deref().filter(|name| !is_later(name)).unwrap_or("TERM");
         name.strip_prefix("SIG").unwrap_or(name)
     }
 }

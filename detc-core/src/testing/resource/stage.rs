@@ -196,6 +196,7 @@ impl<'a> Stage<'a> {
             after: [].into(),
             extra: None,
             triggers: None,
+            traces: Default::default(),
             changed: format!("run-1/{verb}"),
             schema: self.kind.facts().schema.short(),
         });
