@@ -18,6 +18,7 @@ mod tests;
 
 pub use fields::{FieldChange, compare};
 pub(crate) use ownership::{ours, with_theirs};
+pub(crate) use resource::is_to_heal;
 pub use resource::{Differ, Resolved, TriggerToken, View, intent_digest, trigger_token};
 
 /// The difference for one resource.
@@ -107,6 +108,8 @@ pub enum Reason {
     IntentAndDrift,
     /// What it restarts on changes.
     Trigger(Vec<ResourceId>),
+    /// It is there and does not do its work, for this reason where one was told.
+    Unhealthy(Option<String>),
     /// A value it needs of this resource changes, or has changed.
     Late(ResourceId),
     /// This field can not change in place.
@@ -156,6 +159,8 @@ impl Display for Reason {
                 }
                 f.write_str(if ids.len() == 1 { ", which changes" } else { ", which change" })
             }
+            Self::Unhealthy(None) => f.write_str("it is unhealthy"),
+            Self::Unhealthy(Some(why)) => write!(f, "it is unhealthy: {why}"),
             Self::Late(id) => write!(f, "it needs a value of {id}, which changes"),
             Self::Immutable(field) => write!(f, "`{field}` can not change in place"),
             Self::RecordOnly => f.write_str("only what is recorded of it changes"),

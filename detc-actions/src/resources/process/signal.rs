@@ -74,6 +74,8 @@ gone() {
 }
 runs || exit 0
 kill -s "$signal" -- "$target" || runs || exit 0
+# One that was stopped takes the signal when it goes on.
+kill -s CONT -- "$target" 2>/dev/null
 gone "$tries" && [ "$target" = "$pid" ] && exit 0
 kill -s KILL -- "$target" 2>/dev/null
 gone 200 || { echo "it does not even end by KILL" >&2; exit 1; }

@@ -66,18 +66,19 @@ enum Lost {
 pub(crate) struct Try<'a> {
     key: &'a str,
     begun_before: bool,
+    heals: bool,
     tried_as: Option<&'a ResourceId>,
 }
 
 impl Try<'static> {
     /// A look that is part of none.
-    pub(crate) const NONE: Self = Self { key: "observe", begun_before: false, tried_as: None };
+    pub(crate) const NONE: Self = Self { key: "observe", begun_before: false, heals: false, tried_as: None };
 }
 
 impl<'a> Try<'a> {
     /// A look that confirms what the action of this key has done.
     pub(crate) fn confirmed(key: &'a str) -> Self {
-        Self { key, begun_before: false, tried_as: None }
+        Self { key, begun_before: false, heals: false, tried_as: None }
     }
 }
 
@@ -94,13 +95,15 @@ pub(super) struct Call<'a> {
     pub(super) key: &'a str,
     /// Whether it was tried before and the end of that try is not known.
     pub(super) begun_before: bool,
+    /// Whether it is restarted as it is unhealthy.
+    pub(super) heals: bool,
     /// The id that it was tried under then.
     pub(super) tried_as: Option<&'a ResourceId>,
 }
 
 impl<'a> Call<'a> {
     fn tried(&self) -> Try<'a> {
-        Try { key: self.key, begun_before: self.begun_before, tried_as: self.tried_as }
+        Try { key: self.key, begun_before: self.begun_before, heals: self.heals, tried_as: self.tried_as }
     }
 }
 
@@ -207,6 +210,7 @@ impl Surroundings {
             state_dir: host.and_then(|host| self.state_dirs.get(host)).map_or("", String::as_str),
             key: tried.key,
             begun_before: tried.begun_before,
+            heals: tried.heals,
             blobs: &self.blobs,
         }))
     }

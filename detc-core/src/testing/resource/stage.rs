@@ -214,6 +214,7 @@ impl<'a> Stage<'a> {
             state_dir: &self.trial.state_dir,
             key: "trial/run-1/create",
             begun_before: self.begun_before,
+            heals: false,
             blobs: &self.blobs,
         })
     }
