@@ -39,6 +39,7 @@ pub(crate) struct Bench {
     recorded: Option<RecordBody>,
     pub(crate) triggers: Option<String>,
     pub(crate) begun_before: bool,
+    pub(crate) heals: bool,
     pub(crate) key: &'static str,
 }
 
@@ -56,6 +57,7 @@ impl Bench {
             recorded: None,
             triggers: None,
             begun_before: false,
+            heals: false,
             key: "key",
         }
     }
@@ -94,6 +96,7 @@ impl Bench {
             state_dir: &self.state_dir,
             key: self.key,
             begun_before: self.begun_before,
+            heals: self.heals,
             blobs: &self.blobs,
         })
     }

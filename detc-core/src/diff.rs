@@ -18,8 +18,8 @@ mod tests;
 
 pub use fields::{FieldChange, compare};
 pub(crate) use ownership::{ours, said_of_theirs, with_theirs};
-pub(crate) use resource::moved;
 pub use resource::{Differ, Resolved, TriggerToken, View, intent_digest, trigger_token};
+pub(crate) use resource::{is_to_heal, moved};
 
 /// The difference for one resource.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -108,6 +108,8 @@ pub enum Reason {
     IntentAndDrift,
     /// What it restarts on changes.
     Trigger(Vec<ResourceId>),
+    /// It is there and does not do its work, for this reason where one was told.
+    Unhealthy(Option<String>),
     /// A value it needs of this resource changes, or has changed.
     Late(ResourceId),
     /// This field can not change in place.
@@ -157,6 +159,8 @@ impl Display for Reason {
                 }
                 f.write_str(if ids.len() == 1 { ", which changes" } else { ", which change" })
             }
+            Self::Unhealthy(None) => f.write_str("it is unhealthy"),
+            Self::Unhealthy(Some(why)) => write!(f, "it is unhealthy: {why}"),
             Self::Late(id) => write!(f, "it needs a value of {id}, which changes"),
             Self::Immutable(field) => write!(f, "`{field}` can not change in place"),
             Self::RecordOnly => f.write_str("only what is recorded of it changes"),

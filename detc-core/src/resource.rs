@@ -119,6 +119,8 @@ pub struct KindTraits {
     /// Fields whose change does not restart it, where `change` is [`ChangeEffect::Restart`]. Where that is
     /// [`ChangeEffect::Rerun`], a change of them is only recorded, and nothing is done once more.
     pub in_place: &'static [&'static str],
+    /// What is done about one that is there and unhealthy.
+    pub unhealthy: Unhealthy,
     /// What deleting means.
     pub removal: Removal,
     /// Who can tell what is there.
@@ -168,6 +170,21 @@ pub enum ChangeEffect {
     Restart,
     /// It is done once more. `restart_on` does the same.
     Rerun,
+}
+
+/// What is done about a resource that is there, as it should be, and
+/// [unhealthy](crate::model::Health::Unhealthy).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unhealthy {
+    /// It is told, and nothing is done.
+    #[default]
+    Told,
+    /// It is restarted: [`update`](Resource::update) is called, and
+    /// [`ActionCx::heals`](crate::action::ActionCx::heals) says why.
+    ///
+    /// Only for a kind that has done its work when what it made is healthy, and has failed when that takes too long. Of
+    /// another kind, what is slow to become healthy would be restarted again and again.
+    Restarted,
 }
 
 /// What deleting a resource means.

@@ -20,5 +20,6 @@ mod rehearsal;
 mod saved;
 mod secrets;
 mod terminal;
+mod unkept;
 mod unknown;
 mod words;

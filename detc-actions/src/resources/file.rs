@@ -77,7 +77,8 @@ fn text_of(spec: &Value, contents: &Contents) -> Result<Option<String>, ActionEr
 }
 
 /// Said of a file of which it can not be seen whether it is as it was left.
-const UNCOMPARED: &str = "its text is not compared: the template that it was rendered from is not at hand";
+const UNCOMPARED: &str = "its text is not compared: the template that it was rendered from is not at hand (it is with \
+                          the desired state file: `-f FILE`)";
 
 /// Longest text that a plan shows when it drifted; of others it shows length and digest.
 const SHOWN_MAX: usize = 64 << 10;
@@ -101,6 +102,15 @@ impl FileSpec {
 
     fn access(&self) -> Access<'_> {
         Access { mode: self.mode.as_deref(), owner: self.owner.as_deref(), group: self.group.as_deref() }
+    }
+
+    /// The field that gives the content.
+    fn given(&self) -> &'static str {
+        match (&self.content, &self.source) {
+            (Some(_), _) => "content",
+            (None, Some(_)) => "source",
+            (None, None) => "template",
+        }
     }
 
     /// The content it should have.
@@ -250,9 +260,13 @@ impl Resource for FileSpec {
             return Ok(Observation::Absent);
         };
         let mut present = self.access().observe(&stat, Present::new());
-        let field = self.seen(cx, &seen);
+        let (field, digest) = (self.seen(cx, &seen), seen.digest);
         if self.may_become_another(cx, field.as_ref()) {
             present = present.with_text(seen.text());
+        }
+        // What it is made of may be sensitive: that is not recorded, and its text is not to be either.
+        if let Some(digest) = digest {
+            present = present.with_trace(self.given(), digest.to_string());
         }
         match field {
             Some((field, value)) => present = present.with_field(field, value),

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use detc_core::action::{ActionCx, ActionError, CrashClass, Footprint, Place};
 use detc_core::backend::host::{Ownership, Remove};
 use detc_core::model::{Health, Observation, Present};
-use detc_core::resource::{ChangeEffect, HostNeed, InvalidField, KindTraits, Removed, Resource};
+use detc_core::resource::{ChangeEffect, HostNeed, InvalidField, KindTraits, Removed, Resource, Unhealthy};
 use serde::{Deserialize, Serialize};
 
 use super::common::{check_argv, check_env, check_path, is_later};
@@ -26,6 +26,7 @@ mod start;
 
 use find::{Instance, find};
 pub use health::HealthSpec;
+use health::Probed;
 use keep::{Files, Keeper};
 use mark::Mark;
 pub use signal::StopSpec;
@@ -122,6 +123,8 @@ impl Resource for ProcessSpec {
         traits.host = HostNeed::Required;
         traits.change = ChangeEffect::Restart;
         traits.in_place = &["health", "stop", "memory_mib"];
+        // A start comes to its end when it is healthy.
+        traits.unhealthy = Unhealthy::Restarted;
         traits
     }
 
@@ -177,8 +180,9 @@ impl Resource for ProcessSpec {
             Present::new().with_output(&ProcessOutput::new(&instance, &files)).with_triggers(triggers);
         if let Some(health) = &self.health {
             present = match health::probe(health, &**host).await {
-                Ok(()) => present.with_health(Health::Healthy),
-                Err(why) => present.with_health(Health::Unhealthy).with_detail(why),
+                Probed::Healthy => present.with_health(Health::Healthy),
+                Probed::Unhealthy(why) => present.with_health(Health::Unhealthy).with_detail(why),
+                Probed::Unknown(why) => present.with_health(Health::Unknown).with_detail(why),
             };
         }
         let recorded = cx.recorded().map(|body| body.spec.value());

@@ -63,6 +63,7 @@ pub(crate) fn records(plan: &Plan) -> Recorded {
             after: recording.after.clone(),
             extra: None,
             triggers: None,
+            traces: Default::default(),
             changed: "run-1/create".to_owned(),
             schema: Digest::of(b"schema").short(),
         };

@@ -36,6 +36,8 @@ pub struct CxParts<'a> {
     pub key: &'a str,
     /// Whether an earlier try was begun whose end is not known.
     pub begun_before: bool,
+    /// Whether it is restarted as it is unhealthy.
+    pub heals: bool,
     /// Contents of files that specs name.
     pub blobs: &'a BTreeMap<Digest, Arc<[u8]>>,
 }
@@ -121,6 +123,13 @@ impl<'a> ActionCx<'a> {
     /// them and waits for them before it tries again.
     pub fn begun_before(&self) -> bool {
         self.parts.begun_before
+    }
+
+    /// Whether this restarts something that is as it should be and was seen to be
+    /// [unhealthy](crate::model::Health::Unhealthy). What an earlier try of this very action has restarted by now
+    /// is not restarted again.
+    pub fn heals(&self) -> bool {
+        self.parts.heals
     }
 
     /// Whether contents of files are at hand: those that the desired state names, where there is one.

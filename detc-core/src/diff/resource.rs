@@ -5,10 +5,10 @@ use serde_json::Value;
 use super::{Cause, Change, ChangeKind, FieldChange, Reason, compare};
 use crate::model::secret::{MarkKey, Vault};
 use crate::model::{
-    DesiredResource, Digest, Doc, FieldOwner, FieldPath, Hasher, HostName, Observation, Present, Record,
-    RecordBody, RecordError, Reference, ResourceId, collect_references,
+    DesiredResource, Digest, Doc, FieldOwner, FieldPath, Hasher, Health, HostName, Observation, Present,
+    Record, RecordBody, RecordError, Reference, ResourceId, collect_references,
 };
-use crate::resource::{ChangeEffect, KindFacts};
+use crate::resource::{ChangeEffect, KindFacts, Unhealthy};
 
 /// A desired resource, with what can be known of it now.
 #[derive(Clone, Debug)]
@@ -172,6 +172,7 @@ impl Differ<'_> {
             && view.renamed_from.is_none()
             && view.resolved.triggers.is_none()
             && record.relations() == view.desired.relations_digest()
+            && !is_to_heal(self.facts, view.observed)
             && (matches!(view.observed, Observation::Unobservable)
                 || view.observed.fingerprint() == record.seen())
     }
@@ -224,6 +225,9 @@ impl Differ<'_> {
             (ChangeKind::Update, self.again(Self::cause(view, record, &fields), &fields))
         } else if let Some(ids) = trigger {
             (ChangeKind::Update, Reason::Trigger(ids))
+        } else if present.is_some() && is_to_heal(self.facts, view.observed) {
+            fields = compare(&recorded, &wanted, Cause::Intent);
+            (ChangeKind::Update, Reason::Unhealthy(present.and_then(|present| present.detail.clone())))
         } else if recorded != wanted
             && (record.intent() != view.resolved.intent || !view.desired.references.is_empty())
         {
@@ -368,6 +372,13 @@ pub(crate) fn moved(
     };
     let field = facts.traits.replace_on.iter().find(differs)?;
     Some(FieldPath::from_segments([*field]))
+}
+
+/// Whether it is there, and is to be restarted as it is unhealthy. What could not be asked is not unhealthy.
+pub(crate) fn is_to_heal(facts: &KindFacts, observed: &Observation) -> bool {
+    let is_unhealthy =
+        matches!(observed, Observation::Present(present) if present.health == Health::Unhealthy);
+    is_unhealthy && facts.traits.unhealthy == Unhealthy::Restarted
 }
 
 /// Sets the part of `value` at `path`, also where the desired state says nothing of it.

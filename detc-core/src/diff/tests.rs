@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use super::{ChangeKind, Differ, Reason, Resolved, TriggerToken, View, intent_digest, shown, trigger_token};
 use crate::model::secret::{MarkKey, Vault};
 use crate::model::{
-    DesiredResource, Digest, Doc, HostName, Observation, Present, Record, RecordBody, ResourceId,
+    DesiredResource, Digest, Doc, Health, HostName, Observation, Present, Record, RecordBody, ResourceId,
 };
-use crate::resource::Registry;
+use crate::resource::{ChangeEffect, KindFacts, Registry, Unhealthy};
 
 fn value(input: &Value) -> DesiredResource {
     crate::resource::value::ValueSpec::resource("v", input).unwrap()
@@ -29,6 +29,7 @@ fn record(desired: &DesiredResource, seen: &Observation) -> Record {
         after: [].into(),
         extra: desired.given_extra().cloned().map(Box::new),
         triggers: None,
+        traces: Default::default(),
         changed: "1/create:value/v".to_owned(),
         schema: Digest::of(b"schema").short(),
     };
@@ -202,4 +203,33 @@ fn a_trigger_token_does_not_depend_on_the_order_of_triggers() {
     let (a, b): (ResourceId, ResourceId) = ("value/a".parse().unwrap(), "value/b".parse().unwrap());
     assert_eq!(trigger_token([(&a, "1"), (&b, "2")]), trigger_token([(&b, "2"), (&a, "1")]));
     assert_ne!(trigger_token([(&a, "1"), (&b, "2")]), trigger_token([(&a, "2"), (&b, "1")]));
+}
+
+#[test]
+fn only_what_was_seen_to_be_unhealthy_is_restarted_and_only_of_a_kind_that_says_so() {
+    let desired = value(&json!(1));
+    let mut healing = Registry::new().kind("value").unwrap().facts().clone();
+    let told = healing.clone();
+    healing.traits.change = ChangeEffect::Restart;
+    healing.traits.unhealthy = Unhealthy::Restarted;
+    let change = |facts: &KindFacts, health: Health| {
+        let present = Present::new().with_field("input", 1).with_health(health).with_detail("no answer");
+        let observed = Observation::Present(present);
+        let record = record(&desired, &observed);
+        let resolved = &resolved(&desired);
+        let view = View {
+            desired: &desired,
+            resolved,
+            record: Some(&record),
+            renamed_from: None,
+            observed: &observed,
+        };
+        let change = Differ { facts, key: &MarkKey::new([1; 32]) }.change(view).unwrap();
+        format!("{}: {}", change.kind, change.reason)
+    };
+    expect!["update: it is unhealthy: no answer"].assert_eq(&change(&healing, Health::Unhealthy));
+    for health in [Health::Healthy, Health::Unknown, Health::None] {
+        expect!["keep: nothing differs"].assert_eq(&change(&healing, health));
+    }
+    expect!["keep: nothing differs"].assert_eq(&change(&told, Health::Unhealthy));
 }

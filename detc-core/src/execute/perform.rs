@@ -21,8 +21,10 @@ mod ground;
 mod judge;
 mod keys;
 mod recorded;
+mod told;
 
 use ground::Ground;
+use judge::judge_health;
 
 pub use around::Surroundings;
 pub(crate) use around::Try;
@@ -170,6 +172,11 @@ impl PlanWork {
         }
     }
 
+    /// Whether an action restarts what is as it should be, and unhealthy.
+    fn heals(&self, action: &PlannedAction) -> bool {
+        matches!(self.plan.change_of(action).reason, Reason::Unhealthy(_))
+    }
+
     /// The trigger token that the resource should carry now.
     fn token(&self, action: &PlannedAction) -> Option<String> {
         let extra = action.recording.as_ref()?.extra.as_ref()?;
@@ -208,6 +215,7 @@ impl PlanWork {
             key: key.as_str(),
             // The try that is verified has ended, and it began when no other was under way.
             begun_before: begun && phase != Phase::Verify,
+            heals: self.heals(action),
             tried_as,
         };
         let observed = self.around.observe(&call).await?;
@@ -250,6 +258,7 @@ impl PlanWork {
             Checked::Satisfied if is_begun && phase == Phase::First => {
                 Checked::Needed("its making may have left something".to_owned())
             }
+            Checked::Satisfied if call.heals => judge_health(&observed),
             Checked::Unknown(why) if phase == Phase::Settle && action.crash == CrashClass::AtMostOnce => {
                 Checked::Unknown(format!("{why}; {}", how_to_settle(id)))
             }
@@ -300,6 +309,7 @@ impl PlanWork {
             token,
             key: key.as_str(),
             begun_before: open.begun_before,
+            heals: self.heals(action),
             tried_as: self.tried_as(action, id),
         };
         let output = if action.verb.removes() {

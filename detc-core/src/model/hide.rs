@@ -19,6 +19,14 @@ pub(super) struct Hidden {
 }
 
 impl Hidden {
+    /// All that is in these values.
+    pub(super) fn of(values: &[Value]) -> Self {
+        let all = Value::from_iter(values.iter().cloned().enumerate().map(|(at, it)| (at.to_string(), it)));
+        let paths: Vec<FieldPath> =
+            (0..values.len()).map(|at| FieldPath::from_segments([at.to_string()])).collect();
+        Self::new(&all, &paths)
+    }
+
     /// What is in these parts of `spec`.
     pub(super) fn new<'p>(spec: &Value, paths: impl IntoIterator<Item = &'p FieldPath>) -> Self {
         let mut hidden = Self::default();

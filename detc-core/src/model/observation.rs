@@ -1,5 +1,6 @@
 //! What a backend reports of one resource. Absent and unknown are kept apart: only absence may lead to creation.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,8 @@ pub struct Present {
     pub detail: Option<String>,
     /// The fields of which it could not be seen whether they are as they were left.
     pub uncompared: Vec<String>,
+    /// Of fields, by name: what is the same as long as the field is as it was left, such as a digest of all that came of it.
+    pub traces: BTreeMap<String, String>,
 }
 
 impl Present {
@@ -92,6 +95,17 @@ impl Present {
     pub fn with_uncompared(mut self, name: &str, why: impl Into<String>) -> Self {
         self.uncompared.push(name.to_owned());
         self.with_detail(why)
+    }
+
+    /// Adds what is the same as long as a field is as it was left: a digest of all that came of it, for one.
+    ///
+    /// It is for a field that can be seen only by comparing it with a spec, and may have sensitive values in it: the recorded
+    /// ones were not kept, so that nobody could say whether it is as recorded. A keyed digest of the trace is recorded with
+    /// such a field, and says it. It is no part of what is compared.
+    #[must_use]
+    pub fn with_trace(mut self, name: &str, trace: impl Into<String>) -> Self {
+        self.traces.insert(name.to_owned(), trace.into());
+        self
     }
 
     /// Sets a remark for people.

@@ -68,6 +68,9 @@ pub struct RecordBody {
     /// The trigger token that it was last restarted for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub triggers: Option<String>,
+    /// For fields that have sensitive values in them: a keyed digest of the [trace](super::Present::with_trace) that was seen.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub traces: BTreeMap<String, Digest>,
     /// Which run last had an effect on it, and what it did.
     pub changed: String,
     /// The schema of its kind when it was recorded, by the first digits of its digest: a record is to be short.
@@ -185,6 +188,7 @@ mod tests {
             after: ["value/a".parse().unwrap()].into(),
             extra: None,
             triggers: None,
+            traces: BTreeMap::new(),
             changed: "run-1/create".to_owned(),
             schema: Digest::of(b"schema").short(),
         }

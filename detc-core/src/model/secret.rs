@@ -29,6 +29,11 @@ impl MarkKey {
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
+
+    /// What is recorded of a trace. No mark is made of such a text: those are of JSON.
+    pub(crate) fn of_trace(&self, trace: &str) -> Digest {
+        Digest::keyed(&self.0, format!("trace {trace}").as_bytes())
+    }
 }
 
 impl Debug for MarkKey {

@@ -5,7 +5,7 @@ use super::resolve::{Decided, Resolver};
 use super::texts::add_text;
 use super::{PlanError, PlanInput, PlannedAction, Recording, Used, Verb};
 use crate::action::CrashClass;
-use crate::diff::{Change, ChangeKind, Differ, FieldChange, Reason, View, intent_digest, ours};
+use crate::diff::{Change, ChangeKind, Differ, FieldChange, Reason, View, intent_digest, is_to_heal, ours};
 use crate::model::parallel::in_parts;
 use crate::model::secret::{Vault, has_mark};
 use crate::model::{
@@ -50,13 +50,13 @@ fn is_settled(resource: &DesiredResource, input: &PlanInput<'_>) -> bool {
     if !alone || extra.renamed_from.is_some() || !extra.sensitive.is_empty() {
         return false;
     }
-    let sensitive = kind_of(resource, input).facts().traits.sensitive;
-    let Some(record) = input.recorded.get(&resource.id).filter(|_| sensitive.is_empty()) else {
+    let facts = kind_of(resource, input).facts();
+    let Some(record) = input.recorded.get(&resource.id).filter(|_| facts.traits.sensitive.is_empty()) else {
         return false;
     };
     let is_as_seen = || match observation(&resource.id, input) {
         Observation::Unobservable => true,
-        seen @ Observation::Present(_) => seen.fingerprint() == record.seen(),
+        seen @ Observation::Present(_) => seen.fingerprint() == record.seen() && !is_to_heal(facts, seen),
         Observation::Absent | Observation::Needed(_) | Observation::Unknown(_) => false,
     };
     record.intent() == intent_digest(&resource.spec, resource.host.as_ref())
@@ -295,7 +295,7 @@ fn verb_of(change: &Change, facts: &KindFacts) -> Verb {
         || facts.traits.change == ChangeEffect::Restart && change.fields.iter().any(|field| !stays(field));
     match (&change.reason, change.kind) {
         (Reason::RecordOnly | Reason::Overtaken | Reason::Renamed(_), _) => Verb::Record,
-        (Reason::Trigger(_), _) => Verb::Restart,
+        (Reason::Trigger(_) | Reason::Unhealthy(_), _) => Verb::Restart,
         (_, ChangeKind::Adopt) => Verb::Adopt,
         (_, ChangeKind::Update) if restarts() => Verb::Restart,
         (_, ChangeKind::Update) => Verb::Update,

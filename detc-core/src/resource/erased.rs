@@ -98,8 +98,7 @@ impl<R: Resource> Typed<R> {
     fn read(&self, spec: &Value, cx: &ActionCx<'_>) -> Result<R, ActionError> {
         let known = read_known(spec, &self.facts).or_else(|said| {
             // It is looked at, or removed, without a sensitive value: by what else is known of it.
-            let typed = if holds_mark(spec) { read_late(spec).ok().flatten() } else { None };
-            typed.ok_or(said)
+            if holds_mark(spec) { read_lost(spec).ok_or(said) } else { Err(said) }
         });
         known.map_err(|said| {
             ActionError::permanent(format!("the fields of {} do not fit its kind: {said}", cx.resource()))
@@ -142,6 +141,9 @@ impl<R: Resource> Kind for Typed<R> {
             {
                 Some(typed) => typed,
                 None => {
+                    if !late && let Some(known) = footprint_of_lost::<R>(&spec.value()) {
+                        return Ok(known.touching_more());
+                    }
                     let like = make_up::<R>(&spec.value()).and_then(|spec| spec.inspect().ok());
                     return Ok(unknown_yet(like));
                 }
@@ -176,6 +178,27 @@ pub(super) fn said<T: Serialize + ?Sized>(kind: &str, output: &T) -> Result<Valu
     })?;
     check_nesting(&value).map_err(|said| ActionError::permanent(format!("the output of {kind} {said}")))?;
     Ok(value)
+}
+
+/// A spec without those sensitive values that this process was not given: they are made up, and where that can not be, the
+/// fields that they stand in are left out.
+fn read_lost<T: DeserializeOwned>(spec: &Value) -> Option<T> {
+    let typed = read_late(spec).ok().flatten().or_else(|| make_up(spec));
+    typed.or_else(|| read_late(&without_marked(spec)).ok().flatten())
+}
+
+/// What such a spec touches, as far as the rest of it tells.
+fn footprint_of_lost<R: Resource>(spec: &Value) -> Option<Footprint> {
+    let made_up = make_up::<R>(spec).and_then(|typed| typed.inspect().ok());
+    made_up.or_else(|| read_late::<R>(&without_marked(spec)).ok().flatten()?.inspect().ok())
+}
+
+fn without_marked(spec: &Value) -> Value {
+    let mut spec = spec.clone();
+    if let Value::Object(fields) = &mut spec {
+        fields.retain(|_, field| !holds_mark(field));
+    }
+    spec
 }
 
 /// What is known of what a spec touches of which whole structures are known only later, from some spec that it might be: how

@@ -1,11 +1,13 @@
 //! A file beside the desired state file, whose content a resource needs.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
+use super::LATER;
 use crate::model::Digest;
 
 /// A file's path, as it was written, and the digest of its content. The content itself travels beside the specs and is
@@ -16,7 +18,14 @@ pub struct Source {
     /// The path, relative to the desired state file or absolute.
     pub path: String,
     /// The digest of the content.
+    #[serde(deserialize_with = "digest_or_later")]
     pub digest: Digest,
+}
+
+/// A digest; one that no content has where a spec is read without what is sensitive in it.
+fn digest_or_later<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {
+    let text = Cow::<'de, str>::deserialize(deserializer)?;
+    if text == LATER { Ok(Digest::NONE) } else { text.parse().map_err(serde::de::Error::custom) }
 }
 
 impl Source {

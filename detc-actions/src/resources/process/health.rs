@@ -3,10 +3,11 @@
 //! Requests are made from where the manager runs. A host that is elsewhere needs an address that can be reached from
 //! here, or a `command`, which runs there; [`probe`] is the one place that would have to know better.
 
+use std::io;
 use std::time::Duration;
 
-use detc_core::backend::Host;
 use detc_core::backend::host::Command;
+use detc_core::backend::{Host, HostError};
 use detc_core::resource::InvalidField;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
@@ -89,31 +90,74 @@ impl HealthSpec {
     }
 }
 
+/// What came of a check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Probed {
+    /// It works.
+    Healthy,
+    /// It does not, for this reason.
+    Unhealthy(String),
+    /// It could not be asked, for this reason: nothing follows for the process.
+    Unknown(String),
+}
+
 /// Checks once.
-///
-/// # Errors
-/// Why it is not healthy, in words.
-pub(super) async fn probe(health: &HealthSpec, host: &dyn Host) -> Result<(), String> {
+pub(super) async fn probe(health: &HealthSpec, host: &dyn Host) -> Probed {
+    let given = [&health.http, &health.tcp].into_iter().flatten().chain(health.command.iter().flatten());
+    if given.into_iter().any(|text| is_later(text)) {
+        return Probed::Unknown("its health check has a sensitive value that is not at hand".to_owned());
+    }
     let limit = health.timeout().min(PROBE_MAX);
     let probed = tokio::time::timeout(limit, async {
         if let Some(url) = &health.http {
-            return http::get(&HttpUrl::parse(url)?).await.map_err(|why| format!("GET {url}: {why}"));
+            return match HttpUrl::parse(url) {
+                Ok(parsed) => judged(http::get(&parsed).await, &format!("GET {url}")),
+                Err(why) => Probed::Unknown(why),
+            };
         }
         if let Some(address) = &health.tcp {
-            let connected = TcpStream::connect(address.as_str()).await;
-            return connected.map(drop).map_err(|error| format!("connect to {address}: {error}"));
+            let connected = TcpStream::connect(address.as_str()).await.map(drop);
+            return judged(connected, &format!("connect to {address}"));
         }
         let argv = health.command.as_deref().unwrap_or_default();
-        let output = host.run(&Command::new(argv).with_timeout(limit)).await;
-        let output = output.map_err(|error| error.to_string())?;
+        let output = match host.run(&Command::new(argv).with_timeout(limit)).await {
+            Ok(output) => output,
+            Err(error @ HostError::TimedOut { .. }) => return Probed::Unhealthy(error.to_string()),
+            Err(error) => return Probed::Unknown(error.to_string()),
+        };
         if output.success() {
-            return Ok(());
+            return Probed::Healthy;
         }
         let said = if output.stderr.is_empty() { &output.stdout } else { &output.stderr };
         let program = argv.first().map_or("", String::as_str);
-        Err(format!("`{program}` ended with {}: {}", output.status, tail(said, 3)))
+        Probed::Unhealthy(format!("`{program}` ended with {}: {}", output.status, tail(said, 3)))
     });
-    probed.await.unwrap_or_else(|_| Err(format!("no answer within {} ms", limit.as_millis())))
+    let silence = |_| Probed::Unhealthy(format!("no answer within {} ms", limit.as_millis()));
+    probed.await.unwrap_or_else(silence)
+}
+
+/// What an answer, or none, says of the process: nothing where it was never asked.
+fn judged(answer: io::Result<()>, what: &str) -> Probed {
+    use io::ErrorKind::{
+        ConnectionAborted, ConnectionRefused, ConnectionReset, InvalidData, TimedOut, UnexpectedEof,
+    };
+    match answer {
+        Ok(()) => Probed::Healthy,
+        Err(error) => {
+            let why = format!("{what}: {error}");
+            match error.kind() {
+                ConnectionAborted
+                | ConnectionRefused
+                | ConnectionReset
+                | InvalidData
+                | TimedOut
+                | UnexpectedEof
+                | io::ErrorKind::BrokenPipe => Probed::Unhealthy(why),
+                // A name that is not resolved, a network that is not there, no file handle left.
+                _ => Probed::Unknown(why),
+            }
+        }
+    }
 }
 
 #[cfg(test)]

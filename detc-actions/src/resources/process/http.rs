@@ -1,5 +1,7 @@
 //! As much HTTP as a health check needs: one GET, and the status of its answer. No TLS, no redirects, no body.
 
+use std::io;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -47,18 +49,19 @@ impl HttpUrl {
 /// Asks, and judges the status.
 ///
 /// # Errors
-/// Why it is no success, in words.
-pub(super) async fn get(url: &HttpUrl) -> Result<(), String> {
-    let mut stream = TcpStream::connect(url.address.as_str()).await.map_err(|error| error.to_string())?;
+/// Why it is no success: [`io::ErrorKind::InvalidData`] for an answer that is none, and what the system says where there was
+/// none.
+pub(super) async fn get(url: &HttpUrl) -> io::Result<()> {
+    let mut stream = TcpStream::connect(url.address.as_str()).await?;
     let HttpUrl { authority, target, .. } = url;
     let request = format!(
         "GET {target} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: detc\r\nAccept: */*\r\nConnection: close\r\n\r\n"
     );
-    stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
+    stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
     let mut stream = stream.take(ANSWER_MAX);
     while !answer.contains(&b'\n') {
-        let read = stream.read_buf(&mut answer).await.map_err(|error| error.to_string())?;
+        let read = stream.read_buf(&mut answer).await?;
         if read == 0 {
             break;
         }
@@ -67,12 +70,13 @@ pub(super) async fn get(url: &HttpUrl) -> Result<(), String> {
     let line = String::from_utf8_lossy(line);
     let line = line.trim_end();
     let status = line.strip_prefix("HTTP/1.").and_then(|rest| rest.split(' ').nth(1)?.parse::<u16>().ok());
-    match status {
-        Some(200..=399) => Ok(()),
-        Some(_) => Err(format!("the answer is {}", line.split_once(' ').map_or(line, |(_, status)| status))),
-        None if line.is_empty() => Err("the connection was closed without an answer".to_owned()),
-        None => Err("the answer is not HTTP".to_owned()),
-    }
+    let why = match status {
+        Some(200..=399) => return Ok(()),
+        Some(_) => format!("the answer is {}", line.split_once(' ').map_or(line, |(_, status)| status)),
+        None if line.is_empty() => "the connection was closed without an answer".to_owned(),
+        None => "the answer is not HTTP".to_owned(),
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidData, why))
 }
 
 #[cfg(test)]
@@ -106,7 +110,7 @@ mod tests {
             stream.write_all(answer.as_bytes()).await.unwrap();
             stream
         };
-        tokio::join!(async { get(&url).await }, serve).0
+        tokio::join!(async { get(&url).await }, serve).0.map_err(|error| error.to_string())
     }
 
     #[tokio::test]

@@ -15,7 +15,7 @@ use detc_core::model::ResourceId;
 use tokio::time::Instant;
 
 use super::find::{Found, Instance, find};
-use super::health::{HealthSpec, probe};
+use super::health::{HealthSpec, Probed, probe};
 use super::mark::Mark;
 use super::signal::{Target, stop};
 use super::{Ownership, ProcessSpec, SETTLE, start};
@@ -84,13 +84,15 @@ pub(super) struct Keeper<'a> {
     id: &'a ResourceId,
     mark: Mark,
     pub(super) files: Files,
+    /// It is restarted though it runs as the spec says, unless this very action has started it.
+    heals: bool,
 }
 
 impl<'a> Keeper<'a> {
     pub(super) fn new(spec: &'a ProcessSpec, cx: &'a ActionCx<'_>) -> Result<Self, ActionError> {
         let mark = Mark::new(cx, &spec.value());
         let files = Files::new(spec, cx, &mark)?;
-        Ok(Self { spec, host: &**cx.host()?, id: cx.resource(), mark, files })
+        Ok(Self { spec, host: &**cx.host()?, id: cx.resource(), mark, files, heals: cx.heals() })
     }
 
     async fn find(&self) -> Result<Found, ActionError> {
@@ -100,9 +102,11 @@ impl<'a> Keeper<'a> {
     /// The process, running as the spec says and healthy.
     pub(super) async fn ensure(&self) -> Result<Instance, ActionError> {
         let found = self.find().await?;
+        let is_own = found.started_by.as_ref().is_some_and(|(action, _)| *action == self.mark.action);
         if let Some(instance) = &found.instance
             && instance.spec == self.mark.spec
             && instance.triggers == self.mark.triggers
+            && (!self.heals || is_own)
         {
             self.end_doubles(&found).await?;
             let log_size = self.host.stat(&self.files.log).await?.map_or(0, |stat| stat.size);
@@ -208,19 +212,19 @@ impl<'a> Keeper<'a> {
                 (Some(instance), Some((known, seen))) if instance == *known => {
                     let healthy = match &self.spec.health {
                         Some(health) => probe(health, self.host).await,
-                        None => Ok(()),
+                        None => Probed::Healthy,
                     };
                     match healthy {
                         // The check may have taken long: it counts for a process that is still there.
-                        Ok(()) if seen.elapsed() >= SETTLE => {
+                        Probed::Healthy if seen.elapsed() >= SETTLE => {
                             let last = self.find().await?;
                             if last.instance.as_ref() == Some(known) {
                                 self.end_doubles(&last).await?;
                                 return Ok(Ready::Runs(instance));
                             }
                         }
-                        Ok(()) => {}
-                        Err(problem) => *why = problem,
+                        Probed::Healthy => {}
+                        Probed::Unhealthy(problem) | Probed::Unknown(problem) => *why = problem,
                     }
                 }
                 (Some(instance), _) => {

@@ -38,7 +38,8 @@ impl StopSpec {
     }
 
     fn signal(&self) -> &str {
-        let name = self.signal.as_deref().unwrap_or("TERM");
+        // One that is sensitive is not known to who only removes it.
+        let name = self.signal.as_deref().filter(|name| !is_later(name)).unwrap_or("TERM");
         name.strip_prefix("SIG").unwrap_or(name)
     }
 }
@@ -73,6 +74,8 @@ gone() {
 }
 runs || exit 0
 kill -s "$signal" -- "$target" || runs || exit 0
+# One that was stopped takes the signal when it goes on.
+kill -s CONT -- "$target" 2>/dev/null
 gone "$tries" && [ "$target" = "$pid" ] && exit 0
 kill -s KILL -- "$target" 2>/dev/null
 gone 200 || { echo "it does not even end by KILL" >&2; exit 1; }

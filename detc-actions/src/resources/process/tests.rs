@@ -410,3 +410,15 @@ fn bad_fields_are_named() {
     assert!(of(r#"{"command": ["a"], "env": {"DETC_PROCESS": "x"}}"#).is_err());
     assert!(of(r#"{"command": ["a"], "healht": {}}"#).unwrap_err().contains("unknown field"));
 }
+
+#[tokio::test]
+async fn what_is_unhealthy_is_started_anew_once_for_each_action_that_heals_it() {
+    let mut daemon = Daemon::new("healed");
+    let first = daemon.create(&endless()).await;
+    (daemon.0.heals, daemon.0.key) = (true, "healing");
+    let second = daemon.create(&endless()).await;
+    assert_ne!(second.started, first.started);
+    assert_eq!(daemon.create(&endless()).await.started, second.started, "the same action, after a crash");
+    daemon.0.heals = false;
+    assert_eq!(daemon.create(&endless()).await.started, second.started);
+}

@@ -1,7 +1,7 @@
 //! What surrounds the actions of a run: hosts, records, sensitive values; and the calls into a kind.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Deserialize as _;
@@ -68,18 +68,19 @@ enum Lost {
 pub(crate) struct Try<'a> {
     key: &'a str,
     begun_before: bool,
+    heals: bool,
     tried_as: Option<&'a ResourceId>,
 }
 
 impl Try<'static> {
     /// A look that is part of none.
-    pub(crate) const NONE: Self = Self { key: "observe", begun_before: false, tried_as: None };
+    pub(crate) const NONE: Self = Self { key: "observe", begun_before: false, heals: false, tried_as: None };
 }
 
 impl<'a> Try<'a> {
     /// A look that confirms what the action of this key has done.
     pub(crate) fn confirmed(key: &'a str) -> Self {
-        Self { key, begun_before: false, tried_as: None }
+        Self { key, begun_before: false, heals: false, tried_as: None }
     }
 }
 
@@ -96,13 +97,15 @@ pub(super) struct Call<'a> {
     pub(super) key: &'a str,
     /// Whether it was tried before and the end of that try is not known.
     pub(super) begun_before: bool,
+    /// Whether it is restarted as it is unhealthy.
+    pub(super) heals: bool,
     /// The id that it was tried under then.
     pub(super) tried_as: Option<&'a ResourceId>,
 }
 
 impl<'a> Call<'a> {
     fn tried(&self) -> Try<'a> {
-        Try { key: self.key, begun_before: self.begun_before, tried_as: self.tried_as }
+        Try { key: self.key, begun_before: self.begun_before, heals: self.heals, tried_as: self.tried_as }
     }
 }
 
@@ -127,16 +130,21 @@ impl Surroundings {
         }
     }
 
+    /// The sensitive values, for as long as nothing is waited for.
+    pub(super) fn vault(&self) -> MutexGuard<'_, Vault> {
+        self.vault.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// `text` without sensitive values.
     pub(crate) fn scrub(&self, text: &str) -> String {
-        self.vault.lock().unwrap_or_else(PoisonError::into_inner).scrub(text)
+        self.vault().scrub(text)
     }
 
     /// The spec with its sensitive values in place.
     fn open(&self, spec: &Doc, id: &ResourceId, lost: Lost) -> Result<Value, ActionError> {
         let mut value = spec.value();
         if crate::model::secret::has_mark(spec.text()) {
-            let vault = self.vault.lock().unwrap_or_else(PoisonError::into_inner);
+            let vault = self.vault();
             if lost == Lost::MadeUp {
                 vault.open_or_make_up(&mut value);
                 return Ok(value);
@@ -151,7 +159,7 @@ impl Surroundings {
 
     /// Whether the values and file contents that `spec` stands for are all there.
     pub(crate) fn has_all(&self, id: &ResourceId, spec: &Doc) -> bool {
-        let vault = self.vault.lock().unwrap_or_else(PoisonError::into_inner);
+        let vault = self.vault();
         if crate::model::secret::has_mark(spec.text()) && vault.open(&mut spec.value()).is_err() {
             return false;
         }
@@ -205,6 +213,7 @@ impl Surroundings {
             state_dir: host.and_then(|host| self.state_dirs.get(host)).map_or("", String::as_str),
             key: tried.key,
             begun_before: tried.begun_before,
+            heals: tried.heals,
             blobs: &self.blobs,
         }))
     }
@@ -232,12 +241,12 @@ impl Surroundings {
         tried: Try<'_>,
     ) -> Result<Observation, ActionError> {
         let kind = self.kind(id)?;
-        let opened = self.open(spec, id, Lost::MadeUp)?;
+        let (lost, opened) = (self.lost(spec), self.open(spec, id, Lost::MadeUp)?);
         let cx = self.cx((id, host), base, token, tried)?;
         let told = |error| self.open(spec, id, Lost::Refused).err().unwrap_or(error);
         let observation = self.scrubbed(kind.observe(&opened, &cx).await.map_err(told)?);
         let observation = sealed_observation(observation, kind.facts(), extra, &self.vault, &self.key);
-        Ok(self.as_told(self.sealed_like(observation, spec, base), spec))
+        Ok(self.as_told(self.sealed_like(observation, spec, base), spec, base, &lost))
     }
 
     /// An observation whose words have no sensitive values in them.
@@ -255,25 +264,7 @@ impl Surroundings {
 
     /// `spec` with what is known of `wanted` where its own sensitive values are lost.
     pub(super) fn with_known(&self, spec: &Doc, wanted: &Doc) -> Doc {
-        self.vault.lock().unwrap_or_else(PoisonError::into_inner).with_known(spec, wanted)
-    }
-
-    /// An observation in which a field that was looked at by a made-up text is taken to be as the spec says: what this
-    /// process was not given it can not compare.
-    fn as_told(&self, observation: Observation, spec: &Doc) -> Observation {
-        let Observation::Present(mut present) = observation else { return observation };
-        if crate::model::secret::has_mark(spec.text())
-            && let Value::Object(fields) = spec.value()
-        {
-            let vault = self.vault.lock().unwrap_or_else(PoisonError::into_inner);
-            for (name, value) in fields {
-                let is_lost = vault.open(&mut value.clone()).is_err();
-                if is_lost && let Some(seen) = present.fields.get_mut(&name) {
-                    *seen = value;
-                }
-            }
-        }
-        Observation::Present(present)
+        self.vault().with_known(spec, wanted)
     }
 
     /// An observation with those fields marked whose values came from something sensitive: the spec says which.
@@ -284,7 +275,7 @@ impl Surroundings {
             if crate::model::secret::has_mark(spec.text())
                 && let Value::Object(pattern) = spec.value()
             {
-                let mut vault = self.vault.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut vault = self.vault();
                 // What is there as it is written openly by now is no secret any more.
                 let open = wanted.as_object();
                 let is_open =
@@ -301,7 +292,7 @@ impl Surroundings {
 
     /// A part of what is recorded, also within something sensitive.
     pub(super) fn part(&self, body: &RecordBody, path: &FieldPath) -> Option<Value> {
-        let mut vault = self.vault.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut vault = self.vault();
         body.lookup(path)
             .or_else(|| vault.part(&body.output, path, &self.key))
             .or_else(|| vault.part(&body.spec.value(), path, &self.key))
@@ -332,13 +323,13 @@ impl Surroundings {
     pub(super) fn seal_spec(&self, id: &ResourceId, extra: Option<&Extra>, spec: &mut Value) {
         if let Some(kind) = self.registry.kind(id.kind()) {
             let paths = sensitive(kind.facts(), extra);
-            self.vault.lock().unwrap_or_else(PoisonError::into_inner).seal(spec, &paths, &self.key);
+            self.vault().seal(spec, &paths, &self.key);
         }
     }
 
     /// Marks the sensitive values of an output, and what else in it gives one away.
     pub(super) fn seal_output(&self, id: &ResourceId, extra: Option<&Extra>, output: &mut Value) {
-        let mut vault = self.vault.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut vault = self.vault();
         if let Some(kind) = self.registry.kind(id.kind()) {
             let paths = sensitive(kind.facts(), extra);
             if !paths.is_empty() {

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::super::{Checked, Phase};
 use crate::action::CrashClass;
-use crate::diff::{Cause, compare};
-use crate::model::{Doc, Observation, Present, RecordBody, ResourceId};
+use crate::diff::{Cause, Reason, compare};
+use crate::model::{Doc, Health, Observation, Present, RecordBody, ResourceId};
 
 /// Judges an observation against the wanted spec (sensitive values marked) and trigger token.
 ///
@@ -46,6 +46,20 @@ pub(crate) fn judge(
                 Some(_) | None => Checked::Satisfied,
             }
         }
+    }
+}
+
+/// Judges something that is as it should be and is restarted for its health.
+pub(super) fn judge_health(observed: &Observation) -> Checked {
+    match observed {
+        Observation::Present(present) if present.health == Health::Unhealthy => {
+            Checked::Needed(Reason::Unhealthy(present.detail.clone()).to_string())
+        }
+        Observation::Present(_)
+        | Observation::Absent
+        | Observation::Needed(_)
+        | Observation::Unobservable
+        | Observation::Unknown(_) => Checked::Satisfied,
     }
 }
 

@@ -45,6 +45,7 @@ impl PlanWork {
             Observation::Present(present) => present.triggers.clone(),
             _ => None,
         };
+        let traces = self.around.traces(&spec, &observed, made);
         let was_adopted = made.is_some_and(|body| body.adopted);
         let body = RecordBody {
             adopted: has_found || (was_adopted && !matches!(action.verb, Verb::Create | Verb::Adopt)),
@@ -58,6 +59,7 @@ impl PlanWork {
             after: recording.after.clone(),
             extra: recording.extra.clone(),
             triggers: open.triggers.or(carried).or_else(|| made.and_then(|body| body.triggers.clone())),
+            traces,
             changed,
             schema: kind.map(|kind| kind.facts().schema.short()).unwrap_or_default(),
         };

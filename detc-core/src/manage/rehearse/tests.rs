@@ -257,6 +257,7 @@ fn record_of_other() -> bytes::Bytes {
         after: Arc::from([]),
         extra: None,
         triggers: None,
+        traces: Default::default(),
         changed: "run-1/create".to_owned(),
         schema: String::new(),
     };

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::InvalidState;
+use super::{Hidden, InvalidState};
 use crate::model::{
     Desired, DesiredResource, Doc, Map, Reference, ResourceId, collect_references, substitute,
 };
@@ -153,12 +153,14 @@ impl Desired {
     ) -> Result<(), InvalidState> {
         let Some(text) = facts.traits.text else { return Ok(()) };
         let mut spec = resource.spec.value();
-        let mut is_complete = true;
+        let (mut is_complete, mut secrets) = (true, Vec::new());
         substitute(&mut spec, &mut |reference| match self.known(reference, registry, HOPS_MAX) {
             Some(Known::Value(value)) => Some(value),
             Some(Known::Like(..)) | None => {
-                is_complete = false;
-                None
+                let secret = self.given(reference, registry, HOPS_MAX);
+                is_complete &= secret.is_some();
+                secrets.extend(secret.clone());
+                secret
             }
         });
         if !is_complete {
@@ -166,8 +168,24 @@ impl Desired {
         }
         (text.read)(&spec, &self.blobs).map(drop).map_err(|error| {
             let hint = error.hint().map(str::to_owned);
-            InvalidState { hint, ..InvalidState::new(error.full_message()) }
+            let error = InvalidState { hint, ..InvalidState::new(error.full_message()) };
+            Hidden::of(&secrets).hide(error)
         })
+    }
+
+    /// What stands in the field that a reference is to, also where that is sensitive: it must not be told.
+    fn given(&self, reference: &Reference, registry: &Registry, hops: usize) -> Option<Value> {
+        let from = self.resources.get(&reference.from)?;
+        let outputs = registry.kind(reference.from.kind())?.facts().outputs?;
+        if outputs.contains(&reference.output.segments().swap_remove(0).as_str()) {
+            return None;
+        }
+        let spec = from.spec.value();
+        let value = reference.output.get(&spec)?;
+        match Reference::read(value) {
+            Ok(Some(next)) => self.given(&next, registry, hops.checked_sub(1)?),
+            Ok(None) | Err(_) => (!holds_references(value)).then(|| value.clone()),
+        }
     }
 
     /// A spec, with what it takes from the fields of others, where those are known.

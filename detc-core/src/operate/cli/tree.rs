@@ -86,6 +86,8 @@ fn past(reason: &Reason) -> String {
             let ids: Vec<&str> = ids.iter().map(ResourceId::as_str).collect();
             format!("it restarts on {}, which changed", ids.join(", "))
         }
+        Reason::Unhealthy(None) => "it was unhealthy".to_owned(),
+        Reason::Unhealthy(Some(why)) => format!("it was unhealthy: {why}"),
         Reason::Late(id) => format!("it needed a value of {id}, which changed"),
         Reason::Immutable(field) => format!("`{field}` could not change in place"),
         Reason::Overtaken => "it was so already, and recorded otherwise".to_owned(),

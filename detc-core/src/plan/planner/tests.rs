@@ -143,6 +143,7 @@ fn record_of(action: &PlannedAction, before: Option<&Record>, seen: Digest, run:
         after: recording.after.clone(),
         extra,
         triggers: Some(format!("{}", run % 2)),
+        traces: Default::default(),
         changed: format!("run-{run}"),
         schema: Digest::of(b"schema").short(),
     };

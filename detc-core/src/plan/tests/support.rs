@@ -307,6 +307,7 @@ impl World {
                 after: recording.after.clone(),
                 extra: recording.extra.clone(),
                 triggers: token,
+                traces: Default::default(),
                 changed,
                 schema: Digest::of(b"schema").short(),
             };

@@ -196,6 +196,7 @@ impl<'a> Stage<'a> {
             after: [].into(),
             extra: None,
             triggers: None,
+            traces: Default::default(),
             changed: format!("run-1/{verb}"),
             schema: self.kind.facts().schema.short(),
         });
@@ -213,6 +214,7 @@ impl<'a> Stage<'a> {
             state_dir: &self.trial.state_dir,
             key: "trial/run-1/create",
             begun_before: self.begun_before,
+            heals: false,
             blobs: &self.blobs,
         })
     }
