@@ -4,6 +4,8 @@
 //! Each action appends its name to a ledger, and its guard looks for it there. So the ledger tells what really happened,
 //! whatever detc believes.
 
+pub(crate) use at_sync::die_at_sync;
+
 mod at_sync;
 mod doubt;
 mod edited;

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// Has the process that `command` starts killed just before it syncs for the `nth` time.
-pub(super) fn die_at_sync(command: &mut Command, nth: usize) {
+pub(crate) fn die_at_sync(command: &mut Command, nth: usize) {
     command.env("LD_PRELOAD", library()).env("DETC_TEST_DIE_AT", nth.to_string());
 }
 
