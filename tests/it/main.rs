@@ -7,6 +7,7 @@ mod breaking;
 mod contract;
 mod crash;
 mod embedding;
+mod golden_store;
 mod modules;
 mod proofs;
 mod support;

@@ -327,6 +327,7 @@ fn a_golden_journal_line_of_every_kind_is_understood() {
         What::Failed { error: "no space".to_owned() },
         What::InDoubt { error: "the answer was lost".to_owned() },
         What::NotReached { because: 3 },
+        What::Held { how: "it has changed since".to_owned() },
     ];
     assert_eq!(read.iter().map(|entry| entry.what.clone()).collect::<Vec<_>>(), expected);
 }

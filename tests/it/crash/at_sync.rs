@@ -5,8 +5,14 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// Has the process that `command` starts killed just before it syncs for the `nth` time.
-pub(super) fn die_at_sync(command: &mut Command, nth: usize) {
+pub(crate) fn die_at_sync(command: &mut Command, nth: usize) {
     command.env("LD_PRELOAD", library()).env("DETC_TEST_DIE_AT", nth.to_string());
+}
+
+/// The same just before the first sync once the file `armed` is there.
+pub(super) fn die_when_armed(command: &mut Command, armed: &Path) {
+    die_at_sync(command, 1);
+    command.env("DETC_TEST_DIE_ARMED", armed);
 }
 
 /// The library that counts syncs, built once.

@@ -1,17 +1,20 @@
 //! A plan whose actions leave a line each, and what may be found in the ledger after a crash and at the end.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::at_sync::die_at_sync;
+use super::at_sync::{die_at_sync, die_when_armed};
 use crate::support::{Place, Ran};
 
 pub(super) struct Ledger {
     pub(super) place: Place,
     names: Vec<String>,
+    /// How long the journal was after the last kill; `None`: there was none.
+    length: Cell<Option<usize>>,
 }
 
 /// What tells whether an action has been done.
@@ -30,9 +33,27 @@ pub(super) enum Kill {
     AtPoint(usize),
     /// Just before it syncs for this time: at an exact point of its journal.
     AtSync(usize),
+    /// When the first entry of its life is in the journal: just before it syncs for the first time after its first guard.
+    AtEntry,
     /// After this long.
     After(Duration),
 }
+
+/// The look of a guard into the ledger. While there is a gate, it takes note of the first action that is looked for in a life, and
+/// tells of no other one before the gate goes: then nothing but that action's entry can be in the first commit.
+const LOOK: &str = r#"
+if [ -e "$2" ]; then
+    [ -e "$3" ] || echo "$0" > "$3"
+    [ "$(cat "$3")" = "$0" ] || while [ -e "$2" ]; do sleep 0.01; done
+fi
+exec grep -qx "$0" "$1"
+"#;
+
+/// The file that is there while a life is to die at its first entry.
+const GATE: &str = "gate";
+
+/// The file that holds the name of the first action that such a life has looked for.
+const FIRST: &str = "first";
 
 /// How many actions are in a layer of the graph.
 const LAYER: usize = 20;
@@ -50,7 +71,8 @@ impl Ledger {
                 "run": ["/bin/sh", "-c", "echo \"$0\" >> \"$1\"", name, ledger],
             });
             if guard == Guard::Unless {
-                resource["unless"] = json!(["/bin/grep", "-qx", name, ledger]);
+                resource["unless"] =
+                    json!(["/bin/sh", "-c", LOOK, name, ledger, place.text(GATE), place.text(FIRST)]);
             }
             if let Some(above) = (index / LAYER).checked_sub(1) {
                 let at = |position: usize| format!("command/{}", names[above * LAYER + position % LAYER]);
@@ -60,17 +82,22 @@ impl Ledger {
         };
         let resources: Vec<Value> = names.iter().enumerate().map(resource).collect();
         place.desire(&resources);
-        Self { place, names }
+        Self { place, names, length: Cell::new(None) }
     }
 
     /// Applies and kills. `Some`: it ended before.
     pub(super) fn apply_and_kill(&self, kill: Kill) -> Option<Ran> {
         // One by one, the same is synced in each run, and the points of one are those of all.
-        let parallel = if matches!(kill, Kill::AtSync(_)) { "1" } else { "8" };
+        let parallel = if matches!(kill, Kill::AtSync(_) | Kill::AtEntry) { "1" } else { "8" };
         let args = ["apply", "--yes", "-v", "--parallel", parallel];
         let mut command = self.place.command(&args);
-        if let Kill::AtSync(nth) = kill {
-            die_at_sync(&mut command, nth);
+        match kill {
+            Kill::AtSync(nth) => die_at_sync(&mut command, nth),
+            Kill::AtEntry => {
+                self.place.write(GATE, "");
+                die_when_armed(&mut command, &self.place.path(FIRST));
+            }
+            Kill::AtPoint(_) | Kill::After(_) => {}
         }
         let running = self.place.start_as(command, &args);
         let ended = match kill {
@@ -82,8 +109,11 @@ impl Ledger {
                 running.run_for(moment);
                 running.kill()
             }
-            Kill::AtSync(_) => Some(running.wait()).filter(|ran| ran.code.is_some()),
+            Kill::AtSync(_) | Kill::AtEntry => Some(running.wait()).filter(|ran| ran.code.is_some()),
         };
+        for file in [GATE, FIRST] {
+            let _was_there = fs::remove_file(self.place.path(file));
+        }
         // What it had started goes on without it. The guard can tell what was done only when that has come to an end.
         self.place.wait_for_processes();
         ended
@@ -98,20 +128,33 @@ impl Ledger {
         counted
     }
 
-    /// Nothing was done twice, and what the journal says was done was done. Returns how long the journal was.
-    pub(super) fn check_after_kill(&self) -> usize {
+    /// Nothing was done twice, what the journal says was done was done, what was done is in the journal, and that has lost nothing
+    /// since the kill before. Returns how long the journal is; `None`: there is none yet, and nothing was done.
+    pub(super) fn check_after_kill(&self) -> Option<usize> {
         let lines = self.lines();
         let twice: Vec<_> = lines.iter().filter(|(_, count)| **count > 1).collect();
         assert!(twice.is_empty(), "done twice: {twice:?}");
+        let (before, length) = (self.length.get(), self.journal(&lines));
+        assert!(length >= before, "the journal had {before:?} entries, and has {length:?}");
+        assert!(length > Some(0) || lines.is_empty(), "{length:?} entries tell of {lines:?}");
+        self.length.set(length);
+        length
+    }
+
+    /// How many entries the journal of the first run has, which tell of no more than there is.
+    fn journal(&self, lines: &BTreeMap<String, usize>) -> Option<usize> {
+        let store = self.place.path(".detc/store.redb");
+        if !store.exists() {
+            return None;
+        }
         // A copy is looked at: the next `apply` must find the store as the kill left it.
         let copied = self.place.path("copied");
         fs::create_dir_all(&copied).unwrap();
-        if fs::copy(self.place.path(".detc/store.redb"), copied.join("store.redb")).is_err() {
-            return 0;
-        }
+        fs::copy(store, copied.join("store.redb")).unwrap();
         let shown = self.place.fleet(&["--store", "copied", "--json", "show", "run-1"]);
         if shown.code == Some(64) {
-            return 0;
+            shown.shows("there is no run-1");
+            return None;
         }
         let mut length = 0;
         for action in shown.exits(0).json()["actions"].as_array().unwrap() {
@@ -121,7 +164,7 @@ impl Ledger {
             let done = matches!(action["outcome"]["what"].as_str(), Some("done" | "satisfied"));
             assert!(!done || lines.contains_key(name), "{name} is recorded as done, and never was");
         }
-        length
+        Some(length)
     }
 
     /// Everything was done once, and there is nothing left to do.

@@ -29,6 +29,17 @@ impl Place {
         Self { dir: tempfile::tempdir().unwrap(), program: fleet() }
     }
 
+    /// One at exactly this path, which was never there, or what was left of it goes.
+    pub(crate) fn at(path: &Path) -> Self {
+        let (parent, name) = (path.parent().unwrap(), path.file_name().unwrap());
+        if path.exists() {
+            fs::remove_dir_all(path).unwrap();
+        }
+        let dir = tempfile::Builder::new().prefix(name).rand_bytes(0).tempdir_in(parent).unwrap();
+        assert_eq!(dir.path(), path);
+        Self { dir, program: fleet() }
+    }
+
     /// One in which another program is run, on the same command line.
     pub(crate) fn of(program: &'static Path) -> Self {
         Self::new().running(program)
