@@ -164,6 +164,27 @@ impl ManagerOptions {
 }
 
 /// Manages a cluster by its desired state. See the [module](self).
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use detc_core::{Desired, Manager, Registry};
+/// # use detc_core::manage::ManagerOptions;
+/// # use detc_core::resource::value::ValueSpec;
+/// # use detc_core::store::memory::MemoryStore;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = Arc::new(MemoryStore::new());
+/// let manager = Manager::open(store, Registry::new(), ManagerOptions::default()).await?;
+/// let three = Desired::new().with(ValueSpec::resource("replicas", &3.into())?);
+/// manager.apply(manager.plan(&three).await?).await?.into_result()?;
+///
+/// // A change is another desired state; what is no longer in it is removed.
+/// let planned = manager.plan(&Desired::new()).await?;
+/// assert_eq!(planned.plan.action_id(0), "forget:value/replicas");
+/// manager.close().await?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Manager {
     store: Arc<dyn Store>,
     registry: Registry,

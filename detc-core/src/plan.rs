@@ -47,6 +47,29 @@ pub use select::{Pattern, Selection};
 pub(crate) use sweep::check_swept;
 
 /// An immutable graph of actions, each with its reason.
+///
+/// It is made by a [`Manager`](crate::Manager), or of the states themselves, which reads no clock and no world:
+///
+/// ```
+/// use detc_core::model::secret::{MarkKey, Vault};
+/// use detc_core::plan::{Observed, PlanInput, build};
+/// use detc_core::resource::value::ValueSpec;
+/// use detc_core::{Desired, Registry};
+///
+/// let registry = Registry::new();
+/// let desired = Desired::new().with(ValueSpec::resource("replicas", &3.into())?);
+/// let plan = build(&PlanInput {
+///     desired: &desired,
+///     topology: &desired.check(&registry)?,
+///     recorded: &Default::default(),
+///     observed: &Observed::default(),
+///     registry: &registry,
+///     key: &MarkKey::new([7; 32]),
+/// }, &mut Vault::new())?;
+/// assert_eq!(plan.action_id(0), "create:value/replicas");
+/// assert!(plan.to_string().contains("+ create value/replicas (it is not there yet)"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// The digest of everything below: what was reviewed is what runs.

@@ -1,20 +1,16 @@
-//! The tutorial `docs/extending.md`: its first attempt, with the defect that the suite finds; and that what it quotes stands
-//! in code that compiles.
+//! The tutorial `docs/extending.md`: its first attempt, with the defect that the suite finds; and that all else that it shows is
+//! the example that compiles and runs.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use detc_core::action::{Action, ActionCx, ActionError, Check, CrashClass, Footprint, Place};
-use detc_core::manage::ManagerOptions;
+use detc_core::action::{ActionCx, ActionError, CrashClass, Footprint, Place};
 use detc_core::model::{Observation, Present};
 use detc_core::resource::{InvalidField, KindTraits, Removed, Resource};
-use detc_core::store::memory::MemoryStore;
-use detc_core::testing::resource::{Calls, Trial, check_action, check_resource};
-use detc_core::{Desired, DesiredResource, Manager, Registry};
+use detc_core::testing::resource::{Calls, Trial, check_resource};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -22,7 +18,6 @@ use serde_json::json;
 struct Flags {
     percent: Mutex<BTreeMap<String, u8>>,
     calls: Calls,
-    layout: AtomicU32,
 }
 
 impl Flags {
@@ -39,15 +34,6 @@ impl Flags {
         };
         let is_new = self.calls.change(&format!("post {flag}"), post).await?;
         is_new.then_some(()).ok_or_else(|| ActionError::permanent(format!("there is a flag {flag} already")))
-    }
-
-    async fn layout(&self) -> Result<u32, ActionError> {
-        Ok(self.calls.look("layout", async { self.layout.load(Ordering::SeqCst) }).await?)
-    }
-
-    async fn migrate(&self, to: u32) -> Result<(), ActionError> {
-        self.calls.change("migrate", async { self.layout.fetch_max(to, Ordering::SeqCst) }).await?;
-        Ok(())
     }
 }
 
@@ -111,82 +97,30 @@ async fn the_suite_finds_the_defect_of_the_first_attempt() {
     assert!(text("docs/extending.md").contains(&told[0]), "the tutorial shows: {}", told[0]);
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Migrate {
-    to: u32,
-}
-
-#[async_trait]
-impl Action for Migrate {
-    const KIND: &'static str = "migrate";
-    type Output = ();
-
-    fn footprint(&self) -> Footprint {
-        Footprint::new(CrashClass::CompareAndSet).writing(Place::name("flags", "layout"))
-    }
-
-    async fn check(&self, cx: &ActionCx<'_>) -> Result<Check<()>, ActionError> {
-        let layout = cx.backend::<Flags>()?.layout().await?;
-        Ok(match layout >= self.to {
-            true => Check::Satisfied(()),
-            false => Check::Needed(format!("the layout is {layout}")),
-        })
-    }
-
-    async fn apply(&self, cx: &ActionCx<'_>) -> Result<(), ActionError> {
-        cx.backend::<Flags>()?.migrate(self.to).await
-    }
-}
-
-fn migration() -> Trial {
-    let flags = Arc::new(Flags::default());
-    let seen = flags.clone();
-    let world = move || format!("{:?}", seen.layout);
-    Trial::of_backend(flags.calls.clone(), [json!({ "to": 1 }), json!({ "to": 2 })], world)
-        .with_backend(flags)
-}
-
-#[tokio::test]
-async fn the_action_of_the_tutorial_breaks_no_law_and_stands_in_a_desired_state() {
-    let broken = check_action::<Migrate>(migration).await;
-    assert!(broken.is_empty(), "{broken:?}");
-
-    let flags = Arc::new(Flags::default());
-    let registry =
-        Registry::new().with_resource::<Flag>().with_action::<Migrate>().with_backend(flags.clone());
-    let layout = DesiredResource::step("layout", &Migrate { to: 2 });
-    let dark = DesiredResource::new("dark", &Flag { flag: "dark".to_owned(), percent: 10 }).after(&layout.id);
-    let desired = Desired::new().with(layout).with(dark);
-    let manager =
-        Manager::open(Arc::new(MemoryStore::new()), registry, ManagerOptions::default()).await.unwrap();
-    let planned = manager.plan(&desired).await.unwrap();
-    let ids: Vec<String> = (0..2).map(|at| planned.plan.action_id(at)).collect();
-    assert_eq!(ids, ["create:migrate/layout", "create:flag/dark"]);
-    manager.apply(planned).await.unwrap().into_result().unwrap();
-    assert_eq!((flags.layout.load(Ordering::SeqCst), flags.table()["dark"]), (2, 10));
-    assert!(manager.plan(&desired).await.unwrap().plan.is_settled());
-    manager.close().await.unwrap();
-}
-
 #[test]
-fn what_the_tutorial_quotes_stands_in_code_that_compiles() {
+fn what_the_tutorial_shows_is_the_example_to_the_letter_and_its_first_attempt_stands_here() {
     let tutorial = text("docs/extending.md");
-    let code = [text("examples/custom_backend.rs"), text("tests/it/tutorial.rs")].map(|code| plain(&code));
-    let quotes: Vec<&str> =
-        tutorial.split("```rust\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    assert!(quotes.len() >= 5, "there are {}", quotes.len());
-    for quote in quotes {
-        assert!(code.iter().any(|code| code.contains(&plain(quote))), "nowhere:\n{quote}");
+    let shown: String = blocks(&tutorial, "```rust\n").concat();
+    let example = text("examples/custom_backend.rs");
+    assert_eq!(plain(&shown), plain(&example), "one after the other, its frames are the file");
+    let first = blocks(&tutorial, "```rust,first\n");
+    assert_eq!(first.len(), 2);
+    let here = plain(&text("tests/it/tutorial.rs"));
+    for quote in first {
+        assert!(here.contains(&plain(quote)), "nowhere:\n{quote}");
     }
+}
+
+fn blocks<'t>(tutorial: &'t str, begin: &str) -> Vec<&'t str> {
+    tutorial.split(begin).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
 }
 
 fn text(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)).unwrap()
 }
 
-/// Lines without their indentation, none empty.
+/// Lines without their indentation, none empty and none that is a remark.
 fn plain(code: &str) -> String {
-    let lines = code.lines().map(str::trim).filter(|line| !line.is_empty());
+    let lines = code.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
     lines.fold(String::new(), |text, line| text + line + "\n")
 }

@@ -77,7 +77,8 @@ impl Host for LocalHost {
 
     async fn write(&self, path: &str, content: &[u8], ownership: &Ownership) -> Result<(), HostError> {
         let (content, ownership) = (content.to_vec(), ownership.clone());
-        self.on(path, "write", move |path, gate| replace::write(path, &content, &ownership, gate)).await
+        let work = move |path: &str, gate: &Gate| replace::write(path, &content, &ownership, gate);
+        self.on(path, "write", work).await.map_err(|error| error.of_making(path))
     }
 
     async fn make_dir(&self, path: &str, ownership: &Ownership) -> Result<(), HostError> {

@@ -50,7 +50,7 @@ pub trait Host: Debug + Display + Send + Sync + 'static {
     /// whatever the host's umask.
     ///
     /// # Errors
-    /// [`HostError::NotFound`] when its directory does not exist, [`HostError::Refused`] when `path` is a directory, the
+    /// [`HostError::NotFound`], of its directory, when that does not exist, [`HostError::Refused`] when `path` is a directory, the
     /// disk is full, the user unknown or the right to do it missing. The old content then stays.
     async fn write(&self, path: &str, content: &[u8], ownership: &Ownership) -> Result<(), HostError>;
 

@@ -256,7 +256,8 @@ impl Host for MemoryHost {
     }
 
     async fn write(&self, path: &str, content: &[u8], ownership: &Ownership) -> Result<(), HostError> {
-        self.on(path, "write", |files| files.write(path, content, ownership))
+        let written = self.on(path, "write", |files| files.write(path, content, ownership));
+        written.map_err(|error| error.of_making(path))
     }
 
     async fn make_dir(&self, path: &str, ownership: &Ownership) -> Result<(), HostError> {

@@ -11,7 +11,19 @@ use super::{
     Digest, Doc, FieldPath, Hasher, HostName, InvalidId, Map, Reference, ResourceId, collect_references,
 };
 
-/// The desired state of a cluster.
+/// The desired state of a cluster: a value, made in code as here, or read from files by [`load`](super::load).
+///
+/// ```
+/// use detc_core::resource::value::ValueSpec;
+/// use detc_core::{Desired, Registry};
+///
+/// let size = ValueSpec::resource("size", &2.into())?;
+/// let web = ValueSpec::resource("web", &"nginx".into())?.after(&size.id).label("app", "web");
+/// let desired = Desired::new().with(web).with(size);
+/// desired.check(&Registry::new())?;
+/// assert_eq!(desired.resources.len(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Desired {
     /// The hosts that resources live on, by name.

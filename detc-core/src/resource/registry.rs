@@ -31,7 +31,27 @@ pub trait Connector: Debug + Send + Sync + 'static {
     async fn connect(&self, name: &HostName, spec: &HostSpec) -> Result<Arc<dyn Host>, HostError>;
 }
 
-/// The kinds and connectors that a program knows.
+/// The kinds and connectors that a program knows. A new one knows `value`; `detc_actions::resources::register` adds what people need.
+///
+/// ```
+/// # use async_trait::async_trait;
+/// # use detc_core::action::{Action, ActionCx, ActionError, Check, CrashClass, Footprint};
+/// use detc_core::Registry;
+///
+/// # #[derive(Debug, serde::Serialize, serde::Deserialize)]
+/// # struct Announce { text: String }
+/// # #[async_trait]
+/// # impl Action for Announce {
+/// #     const KIND: &'static str = "announce";
+/// #     type Output = ();
+/// #     fn footprint(&self) -> Footprint { Footprint::new(CrashClass::AtMostOnce) }
+/// #     async fn check(&self, _: &ActionCx<'_>) -> Result<Check<()>, ActionError> { Ok(Check::Needed("always".to_owned())) }
+/// #     async fn apply(&self, _: &ActionCx<'_>) -> Result<(), ActionError> { Ok(()) }
+/// # }
+/// let registry = Registry::new().with_action::<Announce>();
+/// assert_eq!(registry.kind_names().collect::<Vec<_>>(), ["announce", "value"]);
+/// assert!(registry.kind("announce").is_some());
+/// ```
 #[derive(Clone, Default)]
 pub struct Registry {
     kinds: BTreeMap<&'static str, Arc<dyn Kind>>,

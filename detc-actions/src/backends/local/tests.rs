@@ -226,3 +226,10 @@ async fn a_connector_refuses_what_a_local_host_does_not_have() {
     assert!(LocalConnector.check(&spec(r#"{"connect": "local://x"}"#)).is_err());
     assert!(LocalConnector.check(&spec(r#"{"connect": "local", "identity": "id"}"#)).is_err());
 }
+
+#[tokio::test]
+async fn what_is_missing_where_something_is_written_is_the_directory() {
+    let (host, dir) = bench();
+    let error = host.write(&path(&dir, "etc/s"), b"", &Ownership::default()).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("{} does not exist on here", path(&dir, "etc")));
+}

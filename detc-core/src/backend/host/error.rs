@@ -98,6 +98,18 @@ impl HostError {
         }
     }
 
+    /// The same of a call that makes something at `path`: what is missing there is the directory that it would be in.
+    #[must_use]
+    pub fn of_making(self, path: &str) -> Self {
+        match self {
+            Self::NotFound { host, path: missing } if missing == path => {
+                let dir = path.trim_end_matches('/').rsplit_once('/').map_or("", |(dir, _)| dir);
+                Self::NotFound { host, path: if dir.is_empty() { "/" } else { dir }.to_owned() }
+            }
+            other => other,
+        }
+    }
+
     /// Refuses a path that no host can take: one that is relative or holds a NUL byte.
     ///
     /// # Errors

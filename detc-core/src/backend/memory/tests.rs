@@ -51,3 +51,10 @@ async fn a_program_that_takes_longer_than_it_may_is_out_of_time() {
     let command = Command::new(["sleep", "10"]).with_timeout(Duration::from_secs(9));
     assert_eq!(host.run(&command).await.unwrap_err().to_string(), "`sleep` on m1 was ended after 9000 ms");
 }
+
+#[tokio::test]
+async fn what_is_missing_where_something_is_written_is_the_directory() {
+    let said = async |path| host().write(path, b"", &Ownership::default()).await.unwrap_err().to_string();
+    assert_eq!(said("/etc/s").await, "/etc does not exist on m1");
+    assert_eq!(said("/a/b/c").await, "/a/b does not exist on m1");
+}

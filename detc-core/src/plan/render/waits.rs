@@ -54,6 +54,12 @@ fn push_before(lookup: &Lookup<'_>, change: u32, before: &mut Vec<u32>) {
     let is_own = |action: &u32| actions[*action as usize].change == change;
     let after = &actions[action as usize].after;
     // What is made anew comes after its own removal, and after all that this comes after.
+    // What it names itself is told also where something else that it comes after implies it.
+    let named = actions[action as usize].recording.as_ref().map(|recording| &recording.after);
+    let is_named = |action: &u32| {
+        let id = &lookup.change(actions[*action as usize].change).resource;
+        named.is_some_and(|named| named.contains(id))
+    };
     let removals =
         after.iter().filter(|action| is_own(action)).map(|action| &actions[*action as usize].after);
     for after in removals.chain([after]) {
@@ -62,7 +68,7 @@ fn push_before(lookup: &Lookup<'_>, change: u32, before: &mut Vec<u32>) {
                 |other: &u32| other != action && actions[*other as usize].after.binary_search(action).is_ok();
             after.len() <= COMPARED_MAX && after.iter().filter(|other| !is_own(other)).any(imply)
         };
-        let direct = after.iter().filter(|action| !is_own(action) && !implied(action));
+        let direct = after.iter().filter(|action| !is_own(action) && (is_named(action) || !implied(action)));
         let changes = direct.map(|action| actions[*action as usize].change);
         // Of two that are made anew, one is removed before the other and made after it: it is told of the latter.
         before.extend(changes.filter(|other| lookup.place(*other) < lookup.place(change)));

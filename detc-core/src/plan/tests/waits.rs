@@ -32,7 +32,7 @@ fn changes_are_read_in_the_order_in_which_they_are_done() {
             + create value/z (it is not there yet)
             + create value/a (it is not there yet; after value/z)
             + create value/y (it is not there yet; after value/z)
-            + create value/b (it is not there yet; after value/y)
+            + create value/b (it is not there yet; after value/y, value/z)
         "#]],
     );
 }
