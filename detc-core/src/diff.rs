@@ -98,6 +98,8 @@ pub enum Reason {
     Found,
     /// It exists, and an earlier run had begun to make it.
     Begun,
+    /// It is adopted for this reason, and restarted, since it is other than desired.
+    Restarts(Box<Reason>),
     /// The desired state says other than it did.
     Intent,
     /// The desired state says other than it did of these fields, and it is done once more for that.
@@ -140,6 +142,7 @@ impl Display for Reason {
             Self::Needed(why) => write!(f, "it is needed: {why}"),
             Self::Found => f.write_str("it exists already and is not recorded"),
             Self::Begun => f.write_str("an earlier run had begun to make it"),
+            Self::Restarts(why) => write!(f, "{why}; it is restarted"),
             Self::Intent => f.write_str("the desired state changed"),
             Self::Again(fields) => {
                 f.write_str("it is done once more, since ")?;

@@ -41,7 +41,7 @@ pub(crate) use decide::{basis, how_to_forget};
 pub use explore::Count;
 pub(crate) use explore::Random;
 pub(crate) use keep::examine;
-pub use keep::{BrokenInvariant, Counterexample, Drawn, Examined, Proved, Refuted};
+pub use keep::{BrokenInvariant, Counterexample, Drawn, Examined, IfAtWork, Proved, Refuted};
 pub use planner::{Planner, PlannerError};
 pub use select::{Pattern, Selection};
 pub(crate) use sweep::check_swept;

@@ -2,6 +2,7 @@
 
 mod begun;
 mod changes;
+mod doubtful;
 mod health;
 mod history;
 mod input;

@@ -179,8 +179,10 @@ impl Differ<'_> {
 
     fn adoption(&self, view: View<'_>, present: &Present) -> Change {
         let wanted = self.effective(&view, Some(present), None);
-        let mut change = self.new_change(view, ChangeKind::Adopt, Reason::Found);
-        change.fields = seen_changes(present, &Value::Null, &wanted).into();
+        let fields = seen_changes(present, &Value::Null, &wanted);
+        let reason = self.adopts(Reason::Found, (Some(present), &wanted), &fields);
+        let mut change = self.new_change(view, ChangeKind::Adopt, reason);
+        change.fields = fields.into();
         change.to = Some(Doc::new(&wanted));
         change
     }
@@ -220,7 +222,12 @@ impl Differ<'_> {
         let (kind, reason) = if let Some(field) = immutable {
             (ChangeKind::Replace, Reason::Immutable(field.path.clone()))
         } else if record.is_begun() {
-            (ChangeKind::Adopt, Reason::Begun)
+            match trigger {
+                Some(_) if self.facts.traits.change == ChangeEffect::Restart => {
+                    (ChangeKind::Adopt, Reason::Restarts(Box::new(Reason::Begun)))
+                }
+                _ => (ChangeKind::Adopt, self.adopts(Reason::Begun, (present, &wanted), &fields)),
+            }
         } else if !fields.is_empty() && (trigger.is_none() || !self.all_stay(&fields)) {
             (ChangeKind::Update, self.again(Self::cause(view, record, &fields), &fields))
         } else if let Some(ids) = trigger {
@@ -254,6 +261,24 @@ impl Differ<'_> {
     /// By which field it is to be at another place than the recorded one.
     fn moved(&self, view: View<'_>, body: &RecordBody) -> Option<FieldPath> {
         moved(self.facts, (&view.resolved.spec, view.desired.host.as_ref()), body)
+    }
+
+    /// `reason` to adopt, where it is to be said that it is restarted: a field differs, or can not be seen, that what runs was
+    /// started from.
+    fn adopts(
+        &self,
+        reason: Reason,
+        (present, wanted): (Option<&Present>, &Value),
+        fields: &[FieldChange],
+    ) -> Reason {
+        let is_seen = |name: &String| present.is_some_and(|present| present.fields.contains_key(name));
+        let stays = |name: &String| self.facts.traits.in_place.contains(&name.as_str());
+        let given = wanted.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+        let is_unseen = given.into_iter().any(|(name, _)| !is_seen(name) && !stays(name));
+        if self.facts.traits.change == ChangeEffect::Restart && (is_unseen || !self.all_stay(fields)) {
+            return Reason::Restarts(Box::new(reason));
+        }
+        reason
     }
 
     /// Whether a change of these fields alone restarts nothing.

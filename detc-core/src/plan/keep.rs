@@ -9,17 +9,20 @@ use std::collections::BinaryHeap;
 
 use serde::{Deserialize, Serialize};
 
-use self::effects::Invariants;
+use self::asked::{Asked, questions};
+use self::effects::{Done, Doubtful, Invariants};
 use super::proof::repair::repair;
-use super::proof::{Effect, Order, Question, prove_all};
+use super::proof::{Order, prove_all};
 use super::{Plan, PlanError, PlanInput, PlannedAction};
-use crate::model::{Invariant, InvariantBound};
+use crate::model::Invariant;
 
+mod asked;
 mod effects;
 mod examine;
 mod hopeless;
 mod sums;
 
+pub use self::asked::IfAtWork;
 pub(crate) use self::examine::examine;
 pub use self::examine::{Drawn, Examined, Refuted};
 pub(super) use self::sums::{Counting, Sums};
@@ -36,6 +39,9 @@ pub struct Proved {
     pub effects: Vec<(u32, i64, i64)>,
     /// The worst value that any order, failure or crash can lead to.
     pub worst: i64,
+    /// The same, should that be at work which may be: what an earlier run was cut off in, and actions of this plan change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub if_at_work: Option<IfAtWork>,
     /// Whether the bound holds in all of them, or (where it does not hold before) none of them is worse than that.
     pub holds: bool,
     /// Whether it is about nothing: no resource, desired or recorded, counts for it, so that holding means little.
@@ -140,16 +146,24 @@ impl Plan {
         if self.proofs.is_empty() {
             return;
         }
-        let effects = self.effects();
-        let verdicts = prove_all(&self.proof_order(), &self.questions(&effects));
-        for (proved, verdict) in self.proofs.iter_mut().zip(verdicts) {
-            proved.worst = verdict.worst;
-            proved.holds = verdict.holds;
-            proved.counterexample = verdict.witness.map(|witness| Counterexample {
+        let asked = self.asked();
+        let verdicts = prove_all(&self.proof_order(), &questions(&asked));
+        for proved in &mut self.proofs {
+            (proved.holds, proved.counterexample) = (true, None);
+        }
+        for (asked, verdict) in asked.into_iter().zip(verdicts) {
+            let proved = &mut self.proofs[asked.proof];
+            match (asked.of, &mut proved.if_at_work) {
+                (Doubtful::Better, Some(if_at_work)) => if_at_work.worst = verdict.worst,
+                (_, _) => proved.worst = verdict.worst,
+            }
+            proved.holds &= verdict.holds;
+            let found = verdict.witness.map(|witness| Counterexample {
                 started: witness.started,
                 ended: witness.ended,
                 value: witness.value,
             });
+            proved.counterexample = proved.counterexample.take().or(found);
         }
     }
 
@@ -164,19 +178,12 @@ impl Plan {
             .expect("invariant: a plan lists each action after what it comes after")
     }
 
-    fn effects(&self) -> Vec<Vec<Effect>> {
-        let of = |proved: &Proved| {
-            proved.effects.iter().map(|&(action, start, end)| Effect { action, start, end }).collect()
-        };
-        self.proofs.iter().map(of).collect()
-    }
-
-    fn questions<'a>(&self, effects: &'a [Vec<Effect>]) -> Vec<Question<'a>> {
-        self.proofs
-            .iter()
-            .zip(effects)
-            .map(|(proved, effects)| Question { base: proved.base, effects, bound: proved.effective_bound() })
-            .collect()
+    /// What is to be proven: one question for each invariant, in their order, and a second one where something may be at work.
+    fn asked(&self) -> Vec<Asked> {
+        let proofs = self.proofs.iter().enumerate();
+        let all = proofs.clone().map(|(proof, proved)| Asked::new(proof, proved, Doubtful::Worse));
+        let better = proofs.filter(|(_, proved)| proved.if_at_work.is_some());
+        all.chain(better.map(|(proof, proved)| Asked::new(proof, proved, Doubtful::Better))).collect()
     }
 
     /// Adds order until every invariant holds, where that is possible, and otherwise says why it is not.
@@ -184,15 +191,15 @@ impl Plan {
         if self.proofs.iter().all(|proved| proved.holds) {
             return;
         }
-        let effects = self.effects();
-        match repair(&self.proof_order(), &self.questions(&effects)) {
+        let asked = self.asked();
+        match repair(&self.proof_order(), &questions(&asked)) {
             Ok(edges) => {
                 for edge in &edges {
                     let action = &mut self.actions[edge.after as usize];
                     let mut after = std::mem::take(&mut action.after).into_vec();
                     if !after.contains(&edge.before) {
                         after.push(edge.before);
-                        self.ordered.push((edge.before, edge.after, edge.question as u32));
+                        self.ordered.push((edge.before, edge.after, asked[edge.question].proof as u32));
                     }
                     action.after = after.into();
                 }
@@ -200,7 +207,9 @@ impl Plan {
                 self.prove();
             }
             Err(hopeless) => {
-                self.proofs[hopeless.question].hopeless = Some(hopeless::words(self, &hopeless));
+                let proofs: Vec<usize> = asked.iter().map(|asked| asked.proof).collect();
+                let words = hopeless::words((self, &proofs), &hopeless);
+                self.proofs[proofs[hopeless.question]].hopeless = Some(words);
             }
         }
     }
@@ -245,6 +254,10 @@ impl Plan {
                 *action = place[*action as usize];
             }
             proved.effects.sort_unstable();
+            if let Some(if_at_work) = &mut proved.if_at_work {
+                if_at_work.effects.iter_mut().for_each(|effect| effect.0 = place[effect.0 as usize]);
+                if_at_work.effects.sort_unstable();
+            }
         }
         for (before, after, _) in &mut self.ordered {
             (*before, *after) = (place[*before as usize], place[*after as usize]);
@@ -266,12 +279,10 @@ impl Proved {
         i64::try_from(after).unwrap_or(if after < 0 { i64::MIN } else { i64::MAX })
     }
 
-    /// The bound that the plan must keep: the invariant's, or the value before the plan where that is worse.
-    fn effective_bound(&self) -> InvariantBound {
-        match self.invariant.bound {
-            InvariantBound::AtLeast(bound) => InvariantBound::AtLeast(bound.min(self.base)),
-            InvariantBound::AtMost(bound) => InvariantBound::AtMost(bound.max(self.base)),
-        }
+    /// Its value before the plan, should all be at work that may be.
+    pub fn base_if_at_work(&self) -> i64 {
+        let more = self.if_at_work.iter().flat_map(|if_at_work| &if_at_work.effects);
+        more.fold(self.base, |base, effect| base.saturating_add(effect.1))
     }
 }
 
@@ -279,11 +290,12 @@ impl Proved {
 pub(super) fn add_proofs(plan: &mut Plan, input: &PlanInput<'_>, sums: &Sums) -> Result<(), PlanError> {
     let effects = Invariants::new(&input.desired.invariants).effects(plan, input)?;
     let values = sums.bases().into_iter().zip(effects).zip(sums.vacuous(input));
-    let proved = |(invariant, ((base, effects), vacuous)): (&Invariant, _)| Proved {
+    let proved = |(invariant, ((base, done), vacuous)): (&Invariant, ((i64, Done), bool))| Proved {
         invariant: invariant.clone(),
         base,
-        effects,
+        effects: done.effects,
         worst: 0,
+        if_at_work: (!done.if_at_work.is_empty()).then_some(IfAtWork { effects: done.if_at_work, worst: 0 }),
         holds: true,
         vacuous,
         counterexample: None,

@@ -210,6 +210,13 @@ impl Plan {
                 *action = action_number[*action as usize];
                 stays
             });
+            if let Some(if_at_work) = &mut proved.if_at_work {
+                if_at_work.effects.retain_mut(|effect| {
+                    let stays = kept[effect.0 as usize];
+                    effect.0 = action_number[effect.0 as usize];
+                    stays
+                });
+            }
         }
         // What is reached by a part is reached by the whole: what held of that holds. A way to break it may be gone, and is
         // looked for again where the plan is to be applied.

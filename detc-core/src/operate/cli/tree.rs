@@ -97,6 +97,7 @@ fn past(reason: &Reason) -> String {
         Reason::Unobserved(why) => format!("it could not be observed: {why}"),
         Reason::Waits(id) => format!("it came after {id}, of which nothing was known"),
         Reason::Same => "nothing differed".to_owned(),
+        Reason::Restarts(why) => format!("{}; it was restarted", past(why)),
         Reason::Again(_) => reason.to_string().replacen("is done", "was done", 1),
         Reason::Begun | Reason::Intent | Reason::Drift | Reason::IntentAndDrift | Reason::Renamed(_) => {
             reason.to_string()

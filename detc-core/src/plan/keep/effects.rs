@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::super::{Plan, PlanError, PlanInput, PlannedAction, Verb};
 use crate::action::Meanwhile;
-use crate::diff::ChangeKind;
+use crate::diff::{Change, ChangeKind, Reason};
 use crate::model::{
     DesiredResource, Doc, FieldPath, Health, HostName, Invariant, InvariantBound, Map, Measure, Observation,
     Record, ResourceId,
@@ -26,6 +26,23 @@ pub(super) struct Invariants<'a> {
 
 /// What actions add to one invariant: action, at its start, at its end.
 type Effects = Vec<(u32, i64, i64)>;
+
+/// What the actions of a plan do to one invariant.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Done {
+    pub(super) effects: Effects,
+    /// The same of what may be at work, if it is: action, by how much there is more before it, at its start, at its end.
+    pub(super) if_at_work: Vec<(u32, i64, i64, i64)>,
+}
+
+/// How what may be there or not, since its making was cut off, is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doubtful {
+    /// As the bound can bear it least.
+    Worse,
+    /// As the other one: there is something to lose then.
+    Better,
+}
 
 /// What one resource counts by.
 pub(super) struct Counted<'a> {
@@ -60,8 +77,8 @@ impl<'a> Invariants<'a> {
     }
 
     /// What the actions of `plan` add to each.
-    pub(super) fn effects(&self, plan: &Plan, input: &PlanInput<'_>) -> Result<Vec<Effects>, PlanError> {
-        let mut effects = vec![Effects::new(); self.all.len()];
+    pub(super) fn effects(&self, plan: &Plan, input: &PlanInput<'_>) -> Result<Vec<Done>, PlanError> {
+        let mut effects = vec![Done::default(); self.all.len()];
         if self.all.is_empty() {
             return Ok(effects);
         }
@@ -72,20 +89,34 @@ impl<'a> Invariants<'a> {
                 continue;
             }
             let ends = ends(action, plan, input)?;
-            let is_interrupted = is_interrupted(action, id, &meanwhile, input.registry);
+            let is_interrupted = is_interrupted(plan, action, &meanwhile, input.registry);
             let mut of_action: BTreeMap<usize, (i64, i64)> = BTreeMap::new();
+            let mut if_at_work: BTreeMap<usize, (i64, i64, i64)> = BTreeMap::new();
             for at in self.about(id.kind()) {
-                let amount = |counted: &Option<Counted<'_>>| {
-                    counted.as_ref().map_or(0, |counted| counted.amount(&self.all[at]))
+                let amount = |counted: &Option<Counted<'_>>, doubtful| {
+                    counted.as_ref().map_or(0, |counted| counted.amount(&self.all[at], doubtful))
                 };
-                let ends = (amount(&ends.0), amount(&ends.1));
-                of_action.insert(at, effect(&self.all[at], ends, is_interrupted));
+                let after = amount(&ends.1, Doubtful::Worse);
+                let before = (amount(&ends.0, Doubtful::Worse), amount(&ends.0, Doubtful::Better));
+                let effect = |before| effect(&self.all[at], (before, after), is_interrupted);
+                of_action.insert(at, effect(before.0));
+                if before.0 != before.1 {
+                    let (start, end) = effect(before.1);
+                    if_at_work.insert(at, (before.1.saturating_sub(before.0), start, end));
+                }
             }
+            let alone = of_action.clone();
             for stated in &meanwhile {
                 self.add_stated(stated, (id, &ends), input, &mut of_action)?;
             }
+            for (at, (more, start, end)) in if_at_work {
+                // What an action states comes on top of either.
+                let stated = (of_action[&at].0 - alone[&at].0, of_action[&at].1 - alone[&at].1);
+                let of_action = (start.saturating_add(stated.0), end.saturating_add(stated.1));
+                effects[at].if_at_work.push((index as u32, more, of_action.0, of_action.1));
+            }
             for (at, (start, end)) in of_action.into_iter().filter(|(_, effect)| *effect != (0, 0)) {
-                effects[at].push((index as u32, start, end));
+                effects[at].effects.push((index as u32, start, end));
             }
         }
         Ok(effects)
@@ -129,7 +160,7 @@ impl<'a> Invariants<'a> {
                 let desired = input.desired.resources.get(other);
                 let desired = desired.map(|desired| Counted::desired(other, desired, desired.spec.clone()));
                 for at in self.about(other.kind()) {
-                    let counts = |counted: &Counted<'_>| counted.amount(&self.all[at]) > 0;
+                    let counts = |counted: &Counted<'_>| counted.amount(&self.all[at], Doubtful::Worse) > 0;
                     if matches!(self.all[at].measure, Measure::Available(_))
                         && (recorded.as_ref().is_some_and(counts) || desired.as_ref().is_some_and(counts))
                     {
@@ -182,13 +213,18 @@ pub(super) fn meanwhile(action: &PlannedAction, id: &ResourceId, registry: &Regi
 
 /// Whether what there is takes no part while the action goes on.
 pub(super) fn is_interrupted(
+    plan: &Plan,
     action: &PlannedAction,
-    id: &ResourceId,
     meanwhile: &[Meanwhile],
     registry: &Registry,
 ) -> bool {
+    let Change { resource: id, reason, .. } = plan.change_of(action);
     let effect = registry.kind(id.kind()).map(|kind| kind.facts().traits.change).unwrap_or_default();
-    let is_restart = effect == ChangeEffect::Restart && matches!(action.verb, Verb::Restart | Verb::Adopt);
+    let is_restart = match action.verb {
+        Verb::Restart => effect == ChangeEffect::Restart,
+        Verb::Adopt => matches!(reason, Reason::Restarts(_)),
+        Verb::Create | Verb::Update | Verb::Record | Verb::Delete | Verb::Forget => false,
+    };
     is_restart || meanwhile.iter().any(|stated| matches!(stated, Meanwhile::Suspends(other) if other == id))
 }
 
@@ -226,23 +262,26 @@ impl<'a> Counted<'a> {
 
     /// What it counts for. A field that is not there, or is no whole number, counts for nothing.
     ///
-    /// What may be there or not, since its making had begun or it can not be seen now, counts as the worse of both.
-    pub(super) fn amount(&self, invariant: &Invariant) -> i64 {
+    /// What may be there or not, since its making was cut off, counts as `doubtful` says; what can not be seen now always as
+    /// the worse of both: no plan touches it.
+    pub(super) fn amount(&self, invariant: &Invariant, doubtful: Doubtful) -> i64 {
         let measure = &invariant.measure;
-        // It may be there, or become healthy, at any moment.
-        let if_doubtful = matches!(invariant.bound, InvariantBound::AtMost(_));
+        let is_at_most = matches!(invariant.bound, InvariantBound::AtMost(_));
+        let if_doubtful = is_at_most == (doubtful == Doubtful::Worse);
         let is_there = match self.seen {
             None | Some(Observation::Unobservable) => if_doubtful || !self.is_begun,
-            Some(Observation::Unknown(_)) => if_doubtful,
+            Some(Observation::Unknown(_)) => is_at_most,
             Some(Observation::Absent | Observation::Needed(_)) => false,
             Some(Observation::Present(present)) => {
                 // What was cut off in the midst of being made works only if that was seen.
                 let works = match present.health {
                     Health::Healthy => true,
-                    Health::None => !self.is_begun,
-                    Health::Unhealthy | Health::Unknown => false,
+                    Health::None => if_doubtful || !self.is_begun,
+                    Health::Unknown => if_doubtful,
+                    // It may become healthy at any moment.
+                    Health::Unhealthy => is_at_most,
                 };
-                if_doubtful || works || matches!(measure, Measure::Total { .. })
+                works || matches!(measure, Measure::Total { .. })
             }
         };
         if !is_there || !measure.selector().matches(self.id, self.host.as_ref(), &self.labels) {

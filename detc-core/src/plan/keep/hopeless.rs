@@ -7,8 +7,11 @@ use crate::model::InvariantBound;
 /// How many members of a circle are named, and how many ways out.
 const SHOWN_MAX: usize = 6;
 
+/// A plan, and the place of the invariant that each question is about.
+type Asked<'a> = (&'a Plan, &'a [usize]);
+
 /// The words for it, which follow "no order helps:".
-pub(super) fn words(plan: &Plan, hopeless: &Hopeless) -> String {
+pub(super) fn words(plan: Asked<'_>, hopeless: &Hopeless) -> String {
     match &hopeless.why {
         Why::OnTheWay { stuck } => format!("{}{}", halt(plan, stuck), helps(plan, stuck)),
         Why::Conflict { stuck, .. } if stuck.circle.len() > 1 => {
@@ -23,7 +26,7 @@ pub(super) fn words(plan: &Plan, hopeless: &Hopeless) -> String {
 }
 
 /// Who waits for whom.
-fn halt(plan: &Plan, stuck: &Stuck) -> String {
+fn halt(plan: Asked<'_>, stuck: &Stuck) -> String {
     let for_what = |wait: &Wait| match wait.question {
         Some(question) => name(plan, question),
         None => "which it comes after".to_owned(),
@@ -31,17 +34,17 @@ fn halt(plan: &Plan, stuck: &Stuck) -> String {
     match &stuck.circle[..] {
         [] => "whatever is done first, nothing more fits then".to_owned(),
         [alone] => {
-            format!("{} takes more than {} ever allows", plan.action_id(alone.action), for_what(alone))
+            format!("{} takes more than {} ever allows", plan.0.action_id(alone.action), for_what(alone))
         }
         [first, ..] => {
             let next = stuck.circle.iter().skip(1).chain([first]);
             let waits = stuck.circle.iter().zip(next).map(|(wait, next)| {
                 let waits = if wait == first {
-                    format!("{} waits", plan.action_id(wait.action))
+                    format!("{} waits", plan.0.action_id(wait.action))
                 } else {
                     "that".to_owned()
                 };
-                format!("{waits} for {} ({})", plan.action_id(next.action), for_what(wait))
+                format!("{waits} for {} ({})", plan.0.action_id(next.action), for_what(wait))
             });
             let (many, waits) = (stuck.circle.len(), listed(waits.collect(), ", "));
             format!("{many} actions would have to swap places in a circle: {waits}")
@@ -50,7 +53,7 @@ fn halt(plan: &Plan, stuck: &Stuck) -> String {
 }
 
 /// What would help.
-fn helps(plan: &Plan, stuck: &Stuck) -> String {
+fn helps(plan: Asked<'_>, stuck: &Stuck) -> String {
     let help = |help: &Loosened| match help.bound {
         InvariantBound::AtLeast(_) => {
             format!("{} {} ({} less)", name(plan, help.question), help.bound, help.by)
@@ -75,6 +78,6 @@ fn listed(mut parts: Vec<String>, between: &str) -> String {
     parts.join(between)
 }
 
-fn name(plan: &Plan, question: usize) -> String {
-    format!("`{}`", plan.proofs[question].invariant.name)
+fn name(plan: Asked<'_>, question: usize) -> String {
+    format!("`{}`", plan.0.proofs[plan.1[question]].invariant.name)
 }

@@ -3,7 +3,7 @@
 //! A record is read only if some invariant is about its kind. The sums are exact in between, so that what is taken off again
 //! leaves what there was, and end where the numbers of an invariant do.
 
-use super::effects::{Counted, Invariants};
+use super::effects::{Counted, Doubtful, Invariants};
 use crate::model::parallel::in_parts;
 use crate::model::{Invariant, Observation, Record, ResourceId};
 use crate::plan::{PlanError, PlanInput};
@@ -84,7 +84,7 @@ impl Sums {
             let invariant = &invariants.all[at];
             if counted.is_counted_by(&invariant.measure) {
                 self.counted[at] += sign;
-                self.values[at] += i128::from(sign) * i128::from(counted.amount(invariant));
+                self.values[at] += i128::from(sign) * i128::from(counted.amount(invariant, Doubtful::Worse));
             }
         }
         Ok(())

@@ -269,6 +269,10 @@ impl Serialize for ProofJson<'_> {
         map.serialize_entry("bound", &proved.invariant.bound)?;
         map.serialize_entry("base", &proved.base)?;
         map.serialize_entry("worst", &proved.worst)?;
+        if let Some(if_at_work) = &proved.if_at_work {
+            let told = json!({ "base": proved.base_if_at_work(), "worst": if_at_work.worst });
+            map.serialize_entry("if_at_work", &told)?;
+        }
         map.serialize_entry("after", &proved.after())?;
         map.serialize_entry("holds", &proved.holds)?;
         map.serialize_entry("vacuous", &proved.vacuous)?;

@@ -12,7 +12,7 @@ pub(super) fn proofs(writer: &mut Writer<'_>) {
     let plan = writer.lookup.plan;
     for (index, proved) in plan.proofs.iter().enumerate() {
         let bound = proved.invariant.bound;
-        let (name, now) = (&proved.invariant.name, proved.base);
+        let (name, now) = (&proved.invariant.name, now(proved));
         let line = if !proved.holds {
             let story = plan.story(proved);
             writer.paint(Paint::Unknown, &format!("BROKEN: {name}: {bound}; now {now}, and {story}."))
@@ -102,7 +102,23 @@ fn worst(plan: &Plan, index: usize, proved: &Proved) -> String {
         1 => ", by one wait that was added".to_owned(),
         count => format!(", by {} waits that were added", grouped(count)),
     };
-    format!("never worse than {}{because}", proved.worst)
+    let if_at_work = match &proved.if_at_work {
+        Some(if_at_work) => format!(", nor than {} if all of that works", if_at_work.worst),
+        None => String::new(),
+    };
+    format!("never worse than {}{if_at_work}{because}", proved.worst)
+}
+
+/// Its value before the plan; both ends, where it is not known.
+fn now(proved: &Proved) -> String {
+    match proved.if_at_work {
+        None => proved.base.to_string(),
+        Some(_) => format!(
+            "{} or up to {} (what an earlier run was cut off in may work or not)",
+            proved.base,
+            proved.base_if_at_work()
+        ),
+    }
 }
 
 fn selects_none(invariant: &Invariant) -> String {

@@ -39,6 +39,45 @@ fn what_may_be_there_or_not_counts_as_the_worse_of_both() {
     }
 }
 
+/// Units that are there, of which it is not known whether they work; they are desired with this number of replicas.
+fn doubtful(count: usize, replicas: u32) -> World {
+    let named = |replicas: u32| {
+        (0..count)
+            .map(move |n| unit(&format!("u{n}"), json!({ "replicas": replicas, "path": format!("/u{n}") })))
+    };
+    let mut world = World::new().having(named(1)).want(named(replicas));
+    for n in 0..count {
+        let id = id(&format!("unit/u{n}"));
+        let record = &world.recorded[&id];
+        let begun = Record::begun(record.relations(), record.seen(), &record.body().unwrap());
+        world.recorded.insert(id, begun);
+    }
+    let units = Selector { kind: Some("unit".to_owned()), ..Selector::default() };
+    let (measure, bound) = (Measure::Available(units), InvariantBound::AtLeast(3));
+    world.desired = world.desired.invariant(Invariant { name: "three".to_owned(), measure, bound });
+    world
+}
+
+#[test]
+fn what_may_work_is_not_taken_down_as_if_it_did_not() {
+    let plan = doubtful(4, 2).plan();
+    let proved = &plan.proofs[0];
+    assert_eq!((proved.base, proved.worst, proved.base_if_at_work(), proved.holds), (0, 0, 4, true));
+    assert_eq!(proved.if_at_work.as_ref().unwrap().worst, 3);
+    assert_eq!(plan.ordered.len(), 3);
+    assert!(plan.changes.iter().all(|change| change.reason.to_string().ends_with("; it is restarted")));
+    // With nobody to spare it may be broken, in whatever order.
+    let refused = doubtful(3, 2).plan();
+    assert!(refused.broken().unwrap().story.contains("it is 2; no order helps"), "{:?}", refused.broken());
+}
+
+#[test]
+fn what_may_work_and_is_as_desired_is_adopted_without_a_wait() {
+    let plan = doubtful(3, 1).plan();
+    assert!(plan.broken().is_none() && plan.ordered.is_empty());
+    assert!(plan.changes.iter().all(|change| !change.reason.to_string().contains("restarted")));
+}
+
 #[test]
 fn what_is_replaced_under_a_new_name_is_removed_by_its_old_one() {
     let moved = |name: &str| {

@@ -114,11 +114,11 @@ fn what_is_there_and_not_recorded_is_adopted() {
     check(
         &world,
         expect![[r#"
-        adopt unit/other: it exists already and is not recorded [mode: "0600" -> "0644"]
-        adopt unit/same: it exists already and is not recorded
-        adopt:unit/other
-        adopt:unit/same
-    "#]],
+            adopt unit/other: it exists already and is not recorded; it is restarted [mode: "0600" -> "0644"]
+            adopt unit/same: it exists already and is not recorded; it is restarted
+            adopt:unit/other
+            adopt:unit/same
+        "#]],
     );
 }
 

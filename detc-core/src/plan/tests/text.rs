@@ -67,7 +67,7 @@ fn a_small_plan_is_shown_in_full() {
                   + C
                     d
 
-            = adopt unit/found on h2 (it exists already and is not recorded)
+            = adopt unit/found on h2 (it exists already and is not recorded; it is restarted)
                 mode: "0644" → "0600"
 
             - forget value/gone (it is no longer in the desired state)

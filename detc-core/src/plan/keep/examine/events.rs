@@ -86,7 +86,7 @@ impl Events {
             let id = plan.resource_of(index as u32);
             let meanwhile = meanwhile(action, id, registry);
             let of_action = if is_kind(id) || action.renamed_from().is_some_and(is_kind) {
-                let is_restarted = is_interrupted(action, id, &meanwhile, registry);
+                let is_restarted = is_interrupted(plan, action, &meanwhile, registry);
                 steps_of(action, id, is_restarted, about, (&mut slots, &mut now))
             } else {
                 Vec::new()
