@@ -219,14 +219,10 @@ impl PlanWork {
             tried_as,
         };
         let observed = self.around.observe(&call).await?;
-        if is_overtaken {
-            let mut state = self.state();
-            let open = state.open.entry(index).or_default();
-            open.observed = Some(observed).filter(|observed| matches!(observed, Observation::Present(_)));
-            open.spec = Some(spec);
-            return Ok(Checked::Satisfied);
-        }
         let extra = action.recording.as_ref().and_then(|recording| recording.extra.as_deref());
+        if is_overtaken {
+            return Ok(self.overtaken((index, action), spec, observed));
+        }
         let spec = match &observed {
             Observation::Present(present) => with_theirs(&spec, present, extra).into_owned(),
             Observation::Absent
@@ -281,6 +277,30 @@ impl PlanWork {
         open.begun_before = begun;
         open.key = Some(key);
         Ok(checked)
+    }
+
+    /// Whether it is still as the plan has found it, so that this can be recorded: what is recorded with what was seen is kept
+    /// by every later plan.
+    fn overtaken(&self, (index, action): (u32, &PlannedAction), spec: Doc, observed: Observation) -> Checked {
+        let extra = action.recording.as_ref().and_then(|recording| recording.extra.as_deref());
+        let judged = match &observed {
+            Observation::Present(present) => {
+                let wanted = with_theirs(&spec, present, extra);
+                judge(&wanted, &observed, None, None, Phase::Verify, action.crash)
+            }
+            Observation::Absent
+            | Observation::Needed(_)
+            | Observation::Unobservable
+            | Observation::Unknown(_) => judge(&spec, &observed, None, None, Phase::Verify, action.crash),
+        };
+        if let Checked::Needed(how) = judged {
+            return Checked::Moved(format!("{how}, and this was planned from what was there before"));
+        }
+        let mut state = self.state();
+        let open = state.open.entry(index).or_default();
+        open.observed = Some(observed).filter(|observed| matches!(observed, Observation::Present(_)));
+        open.spec = Some(spec);
+        judged
     }
 
     async fn try_apply(&self, index: u32) -> Result<(), ActionError> {

@@ -44,6 +44,20 @@ struct State {
 }
 
 impl MemoryStore {
+    /// What is left of this store when its process dies and its leases run out: another one, which begins its history here.
+    pub(crate) fn fork(&self) -> Self {
+        let state = self.inner.state();
+        let lasting = state.entries.iter().filter(|(_, entry)| entry.lease.is_none());
+        let state = State {
+            entries: lasting.map(|(key, entry)| (key.clone(), entry.clone())).collect(),
+            leased: BTreeSet::new(),
+            leases: Leases::default(),
+            lease_last: state.lease_last,
+            feed: Feed::begin(state.feed.head()),
+        };
+        Self { inner: Arc::new(Inner { state: Mutex::new(state) }), reaper: Reaper::default() }
+    }
+
     /// An empty store, at revision 0.
     pub fn new() -> Self {
         let state = State {

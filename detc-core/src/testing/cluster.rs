@@ -41,7 +41,7 @@ mod tests;
 mod trial;
 mod watched;
 
-pub use seeds::check_seeds;
+pub use seeds::{check_seeds, trace};
 use trial::Reference;
 
 /// What is to be brought about, in a world that begins anew for each life.

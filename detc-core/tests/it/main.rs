@@ -4,6 +4,7 @@
 
 mod begun;
 mod broken_stores;
+mod campaign;
 mod crash;
 mod fence;
 mod golden;

@@ -30,13 +30,15 @@ fn a_plan_is_rehearsed_and_nothing_is_done() {
         .fleet(&["plan", "--rehearse"])
         .exits(0)
         .shows("from each it goes on, to the same end, with nothing lost and nothing doubled.")
-        .shows("a person has to find out whether it was done: command/once.");
+        .shows("a person has to find out whether it was done: command/once.")
+        .shows("No way back from here on, in this order: create:command/once.");
     assert!(!place.path("root").exists() && !place.path(".detc").exists());
     let rehearsal = place.fleet(&["--json", "plan", "--rehearse"]).exits(0).json()["rehearsal"].clone();
     assert_eq!(rehearsal["needs_a_person"], json!(["command/once"]));
+    assert_eq!(rehearsal["no_return"], json!(["create:command/once"]));
     assert_eq!((&rehearsal["violations"], &rehearsal["seed"]), (&json!([]), &json!(null)));
     assert!(
-        rehearsal["points"].as_u64() > Some(20) && rehearsal["deaths"] == rehearsal["points"],
+        rehearsal["points"].as_u64() > Some(20) && rehearsal["covered"] == rehearsal["points"],
         "{rehearsal}"
     );
     place.apply();

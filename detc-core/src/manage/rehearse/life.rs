@@ -1,109 +1,192 @@
-//! One life of a plan: it is applied, dies at a point, and others go on until there is nothing left to do.
+//! Lives of a plan: it is applied, and left where its process dies; others go on from there until nothing is left to do.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::Setting;
-use super::world::{Thing, World};
+use super::point::{Point, place};
+use super::setting::Setting;
+use super::store::{Rehearsed, recorded_id};
+use super::thing::{Thing, Things};
+use super::touched::Touched;
+use super::world::{Copies, Left, Lived, Pace, World};
 use crate::execute::journal::STATE;
 use crate::execute::unseen;
 use crate::manage::{ManageError, Settlement, lead};
-use crate::model::{Digest, Doc, HostName, Observation, Record, RecordBody, ResourceId};
+use crate::model::{Digest, Doc, HostName, Observation, Record, ResourceId};
 use crate::plan::PlanError;
 use crate::store::memory::MemoryStore;
-use crate::store::{
-    KeyRange, LeaseId, RangeOptions, RangeReply, Revision, Store, StoreError, Transaction, TxnReply, Watch,
-    Write, read_all,
-};
+use crate::store::{KeyRange, Store, Transaction, read_all};
 
 /// How often it is gone on with before it is given up: what was held back, or found half done, is planned anew.
 const ROUNDS_MAX: usize = 6;
 
+/// Of one death so much is told.
+const TOLD_MAX: usize = 8;
+
 /// What a life has come to.
 #[derive(Debug)]
 pub(super) struct End {
-    /// What is there: for each resource what is seen of it, and how often it was made and removed.
-    pub(super) world: BTreeMap<ResourceId, (Digest, [u32; 2])>,
-    /// What is recorded, as far as it does not tell of runs.
-    pub(super) records: BTreeMap<ResourceId, Kept>,
-    /// What a person had to settle.
-    pub(super) doubts: BTreeSet<ResourceId>,
-    /// What went wrong on the way.
-    pub(super) violations: BTreeSet<String>,
-    /// The points that were passed before it died.
-    pub(super) points: Vec<String>,
+    things: Things,
+    /// What is recorded, by its key.
+    records: BTreeMap<Bytes, Bytes>,
+}
+
+/// A life without a death.
+#[derive(Debug)]
+pub(super) struct Whole {
+    pub(super) end: End,
+    /// The points that it passes, by those that it is at at once.
+    pub(super) steps: Vec<Vec<Point>>,
+    pub(super) touched: Touched,
+    /// What went wrong, and where.
+    pub(super) violations: Vec<(String, String)>,
     /// The plan that was applied.
     pub(super) plan: Digest,
+}
+
+/// What came of a death.
+#[derive(Debug)]
+pub(super) struct Death {
+    pub(super) step: usize,
+    /// At how many points it was.
+    pub(super) points: usize,
+    /// What a person had to settle.
+    pub(super) doubts: BTreeSet<ResourceId>,
+    /// What went wrong, and where it died.
+    pub(super) violations: Vec<(String, String)>,
 }
 
 /// What a record says: the spec, whether it was there before detc, the id it was made under, and where.
 type Kept = (Doc, bool, Option<ResourceId>, Option<HostName>);
 
-/// Lives once, dying at the point of this index.
-pub(super) async fn live(setting: &Setting, cut: Option<usize>) -> Result<End, ManageError> {
-    let world =
-        Arc::new(World::new(setting.things.clone(), setting.watched.clone(), setting.by_record.clone()));
-    let below = Arc::new(MemoryStore::new());
+/// Lives once, at this pace, leaving copies where they are asked for.
+pub(super) async fn whole(
+    setting: &Setting,
+    pace: Pace,
+    copies: Option<Copies>,
+) -> Result<Whole, ManageError> {
+    let below = MemoryStore::new();
     below.transact(Transaction { compares: Vec::new(), writes: setting.records.clone() }).await?;
-    let store: Arc<dyn Store> = Arc::new(Rehearsed { below: below.clone(), world: world.clone() });
+    let (watched, by_record) = (setting.watched.clone(), setting.by_record.clone());
+    let world = Arc::new(World::new(setting.things.clone(), watched, by_record, below));
+    let store: Arc<dyn Store> = Arc::new(Rehearsed(world.clone()));
     let life = async {
-        let manager = setting.manager(&store, &world).await?;
+        let mut manager = setting.manager(&store, &world).await?;
+        if pace == Pace::InStep {
+            // How many are at work at once is no part of what is proven.
+            manager.options.limits =
+                manager.options.limits.with_global(AT_ONCE_MAX).with_per_host(AT_ONCE_MAX);
+            manager.options.limits.per_label.clear();
+        }
         let planned = manager.plan_with(&setting.desired, &setting.selection, &mut unseen()).await?;
         let plan = planned.plan.id;
-        world.begin(cut);
+        world.begin(pace, copies);
         let applied = manager.apply(planned).await?;
         tracing::debug!("rehearsed: {applied}");
         manager.close().await?;
         Ok::<_, ManageError>(plan)
     };
-    let ended = tokio::select! {
+    let plan = tokio::select! {
         biased;
-        () = world.death() => None,
-        ended = life => Some(ended?),
+        ended = life => ended,
+        never = world.conduct() => match never {},
     };
     world.go_on();
+    let plan = plan?;
     let mut doubts = BTreeSet::new();
-    let rests = go_on(setting, &world, (&store, &below), &mut doubts).await;
-    let state = std::mem::take(&mut *world.state());
-    let mut violations = state.violations;
-    if let Err(why) = rests {
-        violations.insert(why);
-    }
-    let seen = |thing: &Thing| match &thing.seen {
-        // Which run it was restarted by differs.
+    let rests = go_on(setting, &world, &store, &mut doubts).await;
+    let Lived { things, steps, touched, mut violations } = world.end();
+    violations.extend(rests.err().map(|why| (place(&[], None), why)));
+    let end = End { things, records: records(&world.store).await? };
+    Ok(Whole { end, steps, touched, violations, plan })
+}
+
+/// More than any plan has, and than a semaphore can count.
+const AT_ONCE_MAX: usize = 1 << 24;
+
+/// Goes on with what one who died has left, and compares what it comes to.
+pub(super) async fn go_on_from(setting: &Setting, left: Left, should: &End) -> Result<Death, ManageError> {
+    let (world, step, points) = World::left(left, setting.watched.clone(), setting.by_record.clone());
+    let world = Arc::new(world);
+    let store: Arc<dyn Store> = Arc::new(Rehearsed(world.clone()));
+    let mut doubts = BTreeSet::new();
+    let rests = go_on(setting, &world, &store, &mut doubts).await;
+    let Lived { things, violations, .. } = world.end();
+    let end = End { things, records: records(&world.store).await? };
+    // Where those are that went wrong on the way is less telling than where it had died.
+    let on_the_way = violations.into_iter().map(|(_, what)| what).chain(rests.err());
+    let on_the_way = on_the_way.map(|what| (place(&points, None), what));
+    let differs = difference(should, &end);
+    let differs = differs.take(TOLD_MAX).map(|(id, what)| (place(&points, Some(&id)), what));
+    Ok(Death { step, points: points.len(), doubts, violations: on_the_way.chain(differs).collect() })
+}
+
+async fn records(store: &MemoryStore) -> Result<BTreeMap<Bytes, Bytes>, ManageError> {
+    let entries = read_all(store, KeyRange::prefix(STATE)).await?.0;
+    Ok(entries.into_iter().map(|entry| (entry.key, entry.value)).collect())
+}
+
+/// How the end of a life differs from the one that it should have.
+pub(super) fn difference(should: &End, is: &End) -> impl Iterator<Item = (ResourceId, String)> {
+    let both = |a: &End, b: &End| a.records.keys().chain(b.records.keys()).cloned().collect::<BTreeSet<_>>();
+    let recorded = both(should, is).into_iter().filter_map(|key| {
+        let (a, b) = (should.records.get(&key), is.records.get(&key));
+        if a == b || a.and_then(kept) == b.and_then(kept) {
+            return None;
+        }
+        let id = recorded_id(&key)?;
+        let what = format!("{id} is recorded otherwise than without the death");
+        Some((id, what))
+    });
+    let ids: BTreeSet<&ResourceId> = should.things.keys().chain(is.things.keys()).collect();
+    let things = ids.into_iter().filter_map(|id| {
+        let (a, b) = (should.things.get(id), is.things.get(id));
+        if a.zip(b).is_some_and(|(a, b)| Arc::ptr_eq(a, b)) {
+            return None;
+        }
+        let nothing = Thing::new(Observation::Absent, None);
+        let [a, b] = [a, b].map(|it| it.map_or(&nothing, |it| &**it));
+        if a.seen != b.seen && seen(a) != seen(b) {
+            return Some((id.clone(), format!("{id} is not as it is without the death")));
+        }
+        let ([once, _], [made, _]) = (a.effects, b.effects);
+        let what = || format!("{id} is made or changed {made} times, and {once} without the death");
+        (made != once).then(|| (id.clone(), what()))
+    });
+    let mut found: Vec<(ResourceId, String)> = recorded.collect();
+    found.extend(things);
+    found.into_iter()
+}
+
+/// What is seen of it; which run it was restarted by differs.
+fn seen(thing: &Thing) -> Digest {
+    match &thing.seen {
         Observation::Present(present) => {
             Observation::Present(present.clone().with_triggers(None)).fingerprint()
         }
         other => other.fingerprint(),
-    };
-    let mut records = BTreeMap::new();
-    for entry in read_all(&*below, KeyRange::prefix(STATE)).await?.0 {
-        let id: Option<ResourceId> =
-            std::str::from_utf8(&entry.key).ok().and_then(|key| key.strip_prefix(STATE)?.parse().ok());
-        let body = Record::from_bytes(entry.value).and_then(|record| record.body()).ok();
-        records
-            .extend(id.zip(body).map(|(id, body)| (id, (body.spec, body.adopted, body.made_as, body.host))));
     }
-    let things = state.things.iter().map(|(id, thing)| (id.clone(), (seen(thing), thing.effects)));
-    let plan = ended.unwrap_or(setting.plan);
-    Ok(End { world: things.collect(), records, doubts, violations, points: state.points, plan })
+}
+
+/// What is recorded, as far as it does not tell of runs.
+fn kept(record: &Bytes) -> Option<Kept> {
+    let body = Record::from_bytes(record.clone()).and_then(|record| record.body()).ok()?;
+    Some((body.spec, body.adopted, body.made_as, body.host))
 }
 
 /// Goes on until there is nothing left to do; an error is why there still is.
 async fn go_on(
     setting: &Setting,
     world: &Arc<World>,
-    (store, below): (&Arc<dyn Store>, &MemoryStore),
+    store: &Arc<dyn Store>,
     doubts: &mut BTreeSet<ResourceId>,
 ) -> Result<(), String> {
     let mut why = String::new();
     for _ in 0..ROUNDS_MAX {
         // The lease of who died has run out.
-        let freed = below.transact(Transaction::new().delete(lead::KEY)).await;
+        let freed = world.store.transact(Transaction::new().delete(lead::KEY)).await;
         freed.map_err(|error| error.to_string())?;
         match round(setting, world, store, doubts).await {
             Ok(None) => return Ok(()),
@@ -130,7 +213,7 @@ async fn round(
         let body = Record::from_bytes(record).and_then(|record| record.body());
         let body = body.map_err(|source| ManageError::Record { resource: id.to_string(), source })?;
         let identity = body.made_as.clone().unwrap_or_else(|| id.clone());
-        let was_done = world.state().things.get(&identity).is_some_and(|thing| thing.was_made(&body));
+        let was_done = world.state().thing(&identity).is_some_and(|thing| thing.was_made(&body));
         let found = if was_done { Settlement::Done(id.clone()) } else { Settlement::NotDone(id.clone()) };
         manager.settle(&found).await?;
         doubts.insert(id);
@@ -147,74 +230,4 @@ async fn round(
     let applied = manager.apply(planned).await?;
     manager.close().await?;
     Ok(Some(applied.to_string()))
-}
-
-/// A store at each commit of which the process may die, before it or after it.
-#[derive(Debug)]
-struct Rehearsed {
-    below: Arc<MemoryStore>,
-    world: Arc<World>,
-}
-
-impl Rehearsed {
-    /// What is recorded from this transaction on, by the ids that things were made under.
-    async fn recorded(&self, transaction: &Transaction) -> Vec<(ResourceId, Option<RecordBody>)> {
-        let (mut gone, mut there) = (Vec::new(), Vec::new());
-        for write in &transaction.writes {
-            match write {
-                Write::Put { key, value, .. } => there.extend(body_of(key, value)),
-                Write::Delete(key) => {
-                    let before = self.below.range(KeyRange::key(key.clone()), RangeOptions::default()).await;
-                    let before = before.ok().and_then(|reply| reply.entries.into_iter().next());
-                    gone.extend(before.and_then(|entry| body_of(&entry.key, &entry.value)));
-                }
-                Write::DeleteRange(_) => {}
-            }
-        }
-        gone.retain(|(id, _)| there.iter().all(|(other, _)| other != id));
-        let gone = gone.into_iter().map(|(id, _)| (id, None));
-        gone.chain(there.into_iter().map(|(id, body)| (id, Some(body)))).collect()
-    }
-}
-
-/// The id that a thing was made under, and what is recorded of it, if this is a record that it is there.
-fn body_of(key: &Bytes, value: &Bytes) -> Option<(ResourceId, RecordBody)> {
-    let id: ResourceId = std::str::from_utf8(key).ok()?.strip_prefix(STATE)?.parse().ok()?;
-    let record = Record::from_bytes(value.clone()).ok().filter(|record| !record.is_begun())?;
-    let body = record.body().ok()?;
-    Some((body.made_as.clone().unwrap_or(id), body))
-}
-
-#[async_trait]
-impl Store for Rehearsed {
-    async fn range(&self, range: KeyRange, options: RangeOptions) -> Result<RangeReply, StoreError> {
-        self.below.range(range, options).await
-    }
-
-    async fn transact(&self, transaction: Transaction) -> Result<TxnReply, StoreError> {
-        self.world.point(|| "before a commit".to_owned()).await;
-        let recorded = self.recorded(&transaction).await;
-        let reply = self.below.transact(transaction).await;
-        if let Ok(TxnReply::Committed(_)) = &reply {
-            self.world.take_note(recorded);
-        }
-        self.world.point(|| "after a commit".to_owned()).await;
-        reply
-    }
-
-    async fn watch(&self, range: KeyRange, from: Revision) -> Result<Watch, StoreError> {
-        self.below.watch(range, from).await
-    }
-
-    async fn grant(&self, ttl: Duration) -> Result<LeaseId, StoreError> {
-        self.below.grant(ttl).await
-    }
-
-    async fn keep_alive(&self, lease: LeaseId) -> Result<Duration, StoreError> {
-        self.below.keep_alive(lease).await
-    }
-
-    async fn revoke(&self, lease: LeaseId) -> Result<(), StoreError> {
-        self.below.revoke(lease).await
-    }
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::Value;
 
-use super::world::{Counted, Part, World};
+use super::point::{Moment, Point};
+use super::thing::{Counted, Part, Thing};
+use super::world::World;
 use crate::action::{ActionCx, ActionError, CrashClass, Footprint};
 use crate::backend::{Host, HostError, MemoryHost};
 use crate::model::{Desired, Doc, HostName, HostSpec, Observation, Present, ResourceId};
@@ -90,36 +92,42 @@ impl StandIn {
         let footprint = self.kind.inspect(&Doc::new(spec), true).ok()?;
         let class = footprint.crash;
         let host = cx.host().ok().map(|host| HostName::new(&host.to_string()));
-        self.world.state().enter(cx.identity(), host.as_ref(), footprint);
+        let references = self.desired.resources.get(cx.resource()).map(|desired| &desired.references);
+        let made_up = references.into_iter().flatten().filter(|it| !self.world.is_by_record(&it.from));
+        let taken = made_up.map(|it| (it.from.clone(), it.output.to_string())).collect();
+        self.world.state().enter(cx.identity(), host.as_ref(), (&footprint, taken));
         Some(class)
     }
 
-    async fn make(&self, verb: &str, spec: &Value, cx: &ActionCx<'_>) -> Result<Value, ActionError> {
+    async fn make(&self, verb: &'static str, spec: &Value, cx: &ActionCx<'_>) -> Result<Value, ActionError> {
         let (world, id) = (&self.world, cx.identity());
-        world.point(|| format!("before {verb} {}", cx.resource())).await;
+        let at = |moment| Point::Effect(moment, verb, cx.resource().clone());
+        world.point(at(Moment::Before)).await;
         let class = self.enter(spec, cx);
         let (whole, counted) = {
             let mut state = world.state();
             let thing = state.thing(id);
-            let whole = self.whole(spec, cx, &thing.seen);
+            let seen = thing.map_or(&Observation::Absent, |thing| &thing.seen);
+            let whole = self.whole(spec, cx, seen);
             let counted = self.counted(cx.resource(), spec);
-            let triggers_differ = match &thing.seen {
+            let triggers_differ = match seen {
                 Observation::Present(present) => present.triggers != whole.triggers,
                 Observation::Absent
                 | Observation::Needed(_)
                 | Observation::Unobservable
                 | Observation::Unknown(_) => false,
             };
-            let part = self.part(thing.counted.as_ref(), spec, triggers_differ);
-            thing.become_half(&counted, part, &whole, &self.whole_fields(cx.resource()));
+            let part = self.part(thing.and_then(|thing| thing.counted.as_ref()), spec, triggers_differ);
+            let keep = self.whole_fields(cx.resource());
+            state.change(id, |thing| thing.become_half(&counted, part, &whole, &keep));
             (whole, counted)
         };
-        world.point(|| format!("in the midst of {verb} {}", cx.resource())).await;
+        world.point(at(Moment::Midst)).await;
         let output = whole.output.clone().unwrap_or_default();
         let key = Some(cx.idempotency_key()).filter(|_| class == Some(CrashClass::IdempotencyKey));
-        world.state().thing(id).become_whole(counted, whole, key);
+        world.state().change(id, |thing| thing.become_whole(counted, whole, key));
         world.state().leave(id);
-        world.point(|| format!("after {verb} {}", cx.resource())).await;
+        world.point(at(Moment::After)).await;
         Ok(output)
     }
 }
@@ -135,7 +143,7 @@ impl Kind for StandIn {
     }
 
     async fn observe(&self, _: &Value, cx: &ActionCx<'_>) -> Result<Observation, ActionError> {
-        Ok(self.world.state().thing(cx.identity()).seen.clone())
+        Ok(self.world.look(cx.identity()))
     }
 
     async fn create(&self, spec: &Value, cx: &ActionCx<'_>) -> Result<Value, ActionError> {
@@ -147,14 +155,15 @@ impl Kind for StandIn {
     }
 
     async fn delete(&self, spec: &Value, cx: &ActionCx<'_>) -> Result<Removed, ActionError> {
-        let world = &self.world;
-        world.point(|| format!("before delete {}", cx.resource())).await;
+        let (world, id) = (&self.world, cx.identity());
+        let at = |moment| Point::Effect(moment, "delete", cx.resource().clone());
+        world.point(at(Moment::Before)).await;
         let _looked_for = self.enter(spec, cx);
-        world.state().thing(cx.identity()).vanish();
-        world.point(|| format!("in the midst of delete {}", cx.resource())).await;
-        world.state().thing(cx.identity()).be_gone();
-        world.state().leave(cx.identity());
-        world.point(|| format!("after delete {}", cx.resource())).await;
+        world.state().change(id, Thing::vanish);
+        world.point(at(Moment::Midst)).await;
+        world.state().change(id, Thing::be_gone);
+        world.state().leave(id);
+        world.point(at(Moment::After)).await;
         Ok(Removed::Gone)
     }
 }

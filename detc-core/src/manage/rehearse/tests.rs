@@ -6,10 +6,20 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use super::lives::{chosen, evenly};
+use super::point::{Moment, Point};
 use super::*;
-use crate::action::{ActionCx, ActionError, Footprint};
-use crate::model::{DesiredResource, Measure, Present, Record, RecordBody, Selector};
-use crate::resource::{ChangeEffect, InvalidField, KindTraits, Removed, Resource, value::ValueSpec};
+use crate::action::{ActionCx, ActionError, CrashClass, Footprint, Place};
+use crate::manage::ManagerOptions;
+use crate::model::{
+    DesiredResource, Digest, Invariant, InvariantBound, Measure, Observation, Present, Record, RecordBody,
+    Selector,
+};
+use crate::plan::Random;
+use crate::resource::{
+    ChangeEffect, InvalidField, KindTraits, Registry, Removed, Resource, value::ValueSpec,
+};
+use crate::store::Write;
 use crate::store::memory::MemoryStore;
 
 /// A server, or something that nobody can look at, found out about as `class` says.
@@ -22,6 +32,9 @@ struct Server {
     is_blind: bool,
     #[serde(default)]
     uses: serde_json::Value,
+    /// A port that it writes, which may be known only later.
+    #[serde(default)]
+    takes: serde_json::Value,
 }
 
 /// What there is for real.
@@ -43,7 +56,11 @@ impl Resource for Server {
     }
 
     fn inspect(&self) -> Result<Footprint, InvalidField> {
-        Ok(Footprint::new(self.class))
+        let footprint = Footprint::new(self.class);
+        Ok(match self.takes.as_u64() {
+            Some(port) => footprint.writing(Place::name("port", &port.to_string())),
+            None => footprint,
+        })
     }
 
     async fn observe(&self, cx: &ActionCx<'_>) -> Result<Observation, ActionError> {
@@ -86,8 +103,8 @@ fn server(name: &str, version: u32) -> DesiredResource {
 
 fn of_class(name: &str, version: u32, class: CrashClass) -> DesiredResource {
     let is_blind = matches!(class, CrashClass::AtMostOnce | CrashClass::IdempotencyKey);
-    let uses = serde_json::Value::Null;
-    DesiredResource::new(name, &Server { version, class, is_blind, uses }).label("app", "web")
+    let [uses, takes] = [serde_json::Value::Null, serde_json::Value::Null];
+    DesiredResource::new(name, &Server { version, class, is_blind, uses, takes }).label("app", "web")
 }
 
 /// A real manager, what it manages, and what it has brought about.
@@ -103,6 +120,7 @@ async fn after_finding(desired: &Desired, found: &[&str]) -> (Manager, Arc<Serve
         class: CrashClass::DeterministicName,
         is_blind: false,
         uses: serde_json::Value::Null,
+        takes: serde_json::Value::Null,
     };
     let found = found.iter().map(|id| (id.parse().unwrap(), (old(), None)));
     servers.0.lock().unwrap().extend(found);
@@ -162,7 +180,8 @@ async fn a_plan_comes_to_the_same_end_from_each_of_its_points() {
         (from.invariants, to.invariants) = (invariants.clone(), invariants);
         let rehearsal = rehearsed(&from, &to, RehearsalOptions::default()).await;
         assert_eq!(rehearsal.violations, []);
-        assert!(rehearsal.points > 25 && rehearsal.deaths == rehearsal.points, "{rehearsal}");
+        assert!(rehearsal.points > 25 && rehearsal.covered == rehearsal.points, "{rehearsal}");
+        assert!(rehearsal.one_by_one > 25 && rehearsal.deaths > rehearsal.one_by_one, "{rehearsal}");
         assert!(rehearsal.doubts.is_empty() && rehearsal.seed.is_none(), "{rehearsal}");
     }
 }
@@ -187,6 +206,7 @@ async fn what_is_called_findable_and_can_not_be_seen_is_found_to_be_made_twice()
         class: CrashClass::DeterministicName,
         is_blind: true,
         uses: serde_json::Value::Null,
+        takes: serde_json::Value::Null,
     };
     let to = Desired::new().with(DesiredResource::new("liar", &liar));
     let rehearsal = rehearsed(&Desired::new(), &to, RehearsalOptions::default()).await;
@@ -219,10 +239,13 @@ async fn above_the_budget_points_are_drawn_the_same_ones_for_a_seed_and_that_is_
     let options = RehearsalOptions::default().with_deaths_max(5).with_seed(9);
     let rehearsal = rehearsed(&from, &to, options).await;
     assert_eq!((rehearsal.deaths, rehearsal.seed), (5, Some(9)));
-    assert!(rehearsal.to_string().contains(" points to die at, drawn from seed 9; "), "{rehearsal}");
-    assert_eq!(drawn(100, 5, 9), drawn(100, 5, 9));
-    assert_ne!(drawn(100, 5, 9), drawn(100, 5, 8));
-    assert_eq!(drawn(7, 7, 1), [0, 1, 2, 3, 4, 5, 6]);
+    assert!(
+        rehearsal.to_string().contains(" points to die at, in 5 deaths drawn from seed 9; "),
+        "{rehearsal}"
+    );
+    assert_eq!(evenly(100, 5, 9), evenly(100, 5, 9));
+    assert_ne!(evenly(100, 5, 9), evenly(100, 5, 8));
+    assert_eq!(evenly(7, 7, 1), (0..7).collect());
 }
 
 #[tokio::test]
@@ -247,7 +270,7 @@ async fn what_is_only_forgotten_counts_no_more_and_what_was_in_doubt_before_is_n
 
 /// The record that an action would have left which is in doubt.
 fn record_of_other() -> bytes::Bytes {
-    let spec = serde_json::json!({ "version": 1, "class": "at_most_once", "is_blind": true, "uses": null });
+    let spec = serde_json::json!({ "version": 1, "class": "at_most_once", "is_blind": true, "uses": null, "takes": null });
     let body = RecordBody {
         made_as: None,
         adopted: false,
@@ -271,6 +294,79 @@ async fn a_plan_that_is_not_of_a_whole_look_is_not_rehearsed() {
     let planned = manager.live(release(2)).await.unwrap().plan(&manager).await.unwrap();
     let error = manager.rehearse(&planned, &desired, &Selection::all(), RehearsalOptions::default()).await;
     assert!(matches!(error, Err(ManageError::NotSeen)));
+}
+
+#[tokio::test]
+async fn independent_ones_die_at_once_so_that_more_of_them_have_no_more_deaths() {
+    let many = |count: u32| {
+        (0..count).fold(Desired::new(), |desired, at| desired.with(server(&format!("s{at}"), 1)))
+    };
+    let options = RehearsalOptions::default().with_work_max(usize::MAX);
+    let mut deaths = Vec::new();
+    for count in [10, 60] {
+        let rehearsal = rehearsed(&Desired::new(), &many(count), options).await;
+        assert_eq!(rehearsal.violations, []);
+        assert_eq!((rehearsal.covered, rehearsal.seed), (rehearsal.points, None));
+        assert!(rehearsal.points > 3 * count as usize, "{rehearsal}");
+        deaths.push(rehearsal.deaths - rehearsal.one_by_one);
+    }
+    assert_eq!(deaths[0], deaths[1]);
+    assert!(deaths[0] < 20, "{deaths:?}");
+}
+
+#[test]
+fn of_too_many_steps_one_of_each_class_is_among_those_that_are_tried() {
+    let point =
+        |moment, name: &str| Point::Effect(moment, "create", format!("server/{name}").parse().unwrap());
+    let mut steps: Vec<Vec<Point>> = (0..50).map(|at| vec![point(Moment::Before, &at.to_string())]).collect();
+    steps[37] = vec![point(Moment::Before, "a"), point(Moment::Midst, "b")];
+    let few = chosen(&steps, 3, 1);
+    assert_eq!((few.len(), few.contains(&0), few.contains(&37)), (3, true, true), "{few:?}");
+    assert_eq!(chosen(&steps, 50, 1).len(), 50);
+    assert_eq!(chosen(&steps, 1, 1), [0].into());
+}
+
+#[tokio::test]
+async fn what_two_write_at_a_place_that_is_known_only_later_is_found_unless_it_is_only_made_up() {
+    let taking = |name: &str, from: &str| {
+        let takes = serde_json::json!({ "from": format!("server/{from}"), "output": "port" });
+        let fields = serde_json::json!({ "version": 1, "class": "deterministic_name", "takes": takes });
+        DesiredResource::from_value("server", name, &fields).unwrap()
+    };
+    let both = |of_b: &str| {
+        let makers = Desired::new().with(server("x", 1)).with(server("y", 1));
+        makers.with(taking("a", "x")).with(taking("b", of_b))
+    };
+    let options = RehearsalOptions::default();
+    let rehearsal = rehearsed(&Desired::new(), &both("x"), options).await;
+    let told = |what: &str| rehearsal.violations.iter().any(|(_, told)| told.contains(what));
+    assert!(told("the plan has neither come after the other"), "{rehearsal}");
+    assert_eq!(rehearsed(&Desired::new(), &both("y"), options).await.violations, []);
+    let ordered = both("x").resources.into_values().fold(Desired::new(), |desired, one| {
+        let is_second = one.id.name() == "b";
+        desired.with(if is_second { one.after(&"server/a".parse().unwrap()) } else { one })
+    });
+    assert_eq!(rehearsed(&Desired::new(), &ordered, options).await.violations, []);
+}
+
+#[tokio::test]
+async fn there_is_no_way_back_from_what_takes_away_overwrites_or_happens_once() {
+    let from = Desired::new().with(server("gone", 1)).with(server("changed", 1));
+    let (manager, servers) = after(&from).await;
+    let found =
+        servers.0.lock().unwrap().get(&"server/gone".parse::<ResourceId>().unwrap()).cloned().unwrap();
+    servers.0.lock().unwrap().insert("server/found".parse().unwrap(), found);
+    let to = Desired::new()
+        .with(server("changed", 2))
+        .with(server("found", 2))
+        .with(server("new", 1))
+        .with(of_class("once", 1, CrashClass::AtMostOnce));
+    let planned = manager.plan(&to).await.unwrap();
+    let rehearsal =
+        manager.rehearse(&planned, &to, &Selection::all(), RehearsalOptions::default()).await.unwrap();
+    assert_eq!(rehearsal.violations, []);
+    assert_eq!(rehearsal.no_return, ["adopt:server/found", "delete:server/gone", "create:server/once"]);
+    assert!(rehearsal.to_string().contains("No way back from here on, in this order: adopt:"), "{rehearsal}");
 }
 
 /// A state of six servers in one of its many shapes, each of which names only those before it.

@@ -1,50 +1,22 @@
-//! The simulated world of a rehearsal: what stands for each resource, how far the process has come in it, and what the
-//! invariants come to.
+//! The simulated world of a rehearsal: what is there, how far the process has come that acts in it, and what the invariants
+//! come to. What stands for one resource is a [`Thing`].
+//!
+//! A death is what is left of it: a copy of the world and of the store. So one life has all its deaths, and goes on.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::future::pending;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::mem::take;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde_json::{Map, Value};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
+use super::point::{Point, place};
+use super::thing::{Counted, Thing, Things};
+use super::touched::{Meeting, Taken, Touched};
 use crate::action::Footprint;
-use crate::model::{
-    HostName, Invariant, InvariantBound, Measure, Observation, Present, RecordBody, ResourceId,
-};
-
-/// What stands for a resource.
-#[derive(Clone, Debug)]
-pub(super) struct Thing {
-    pub(super) seen: Observation,
-    /// No look tells what is there.
-    pub(super) is_blind: bool,
-    /// What counts for the invariants.
-    pub(super) counted: Option<Counted>,
-    /// What that becomes, while an action is in the midst of it, and whether it takes no part then.
-    becoming: Option<(Option<Counted>, Part)>,
-    /// The idempotency keys of what was made.
-    keys: BTreeSet<String>,
-    /// The trigger token that it was made or changed with last.
-    triggers: Option<String>,
-    /// How often it was made or changed, and removed.
-    pub(super) effects: [u32; 2],
-}
-
-/// Whether what is being changed takes part meanwhile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
-    Takes,
-    Away,
-}
-
-/// What a resource counts by.
-#[derive(Clone, Debug)]
-pub(super) struct Counted {
-    pub(super) host: Option<HostName>,
-    pub(super) labels: BTreeMap<String, String>,
-    pub(super) spec: Value,
-}
+use crate::model::{HostName, Invariant, InvariantBound, Observation, RecordBody, ResourceId};
+use crate::store::memory::MemoryStore;
 
 /// An invariant, and what it must not be worse than.
 #[derive(Clone, Debug)]
@@ -58,251 +30,302 @@ pub(super) struct Watched {
     pub(super) besides: i64,
 }
 
-impl Thing {
-    pub(super) fn new(seen: Observation, counted: Option<Counted>) -> Self {
-        let (becoming, keys, triggers, effects, is_blind) = (None, BTreeSet::new(), None, [0; 2], false);
-        Self { seen, is_blind, counted, becoming, keys, triggers, effects }
-    }
-}
-
 /// The world, and how far the process that acts in it has come.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct World {
+    pub(super) store: Arc<MemoryStore>,
     state: Mutex<State>,
-    died: Notify,
+    /// Which step it is at, where those who have come to a point wait for each other.
+    step: watch::Sender<usize>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct State {
-    pub(super) things: BTreeMap<ResourceId, Thing>,
-    pub(super) watched: Vec<Watched>,
-    /// The points that were passed since the process began to apply.
-    pub(super) points: Vec<String>,
+    things: Things,
+    watched: Arc<[Watched]>,
+    /// What each of `watched` comes to.
+    values: Vec<i64>,
     /// The kinds of which only the record tells.
-    by_record: BTreeSet<&'static str>,
-    /// What is being made, changed or removed, and what that touches.
-    in_flight: BTreeMap<ResourceId, (Option<HostName>, Footprint)>,
-    is_counting: bool,
-    cut: Option<usize>,
-    is_dead: bool,
+    by_record: Arc<BTreeSet<&'static str>>,
+    touched: Touched,
+    pace: Pace,
+    /// The points that are passed at once: where it can die.
+    steps: Vec<Vec<Point>>,
+    /// The points at which somebody waits.
+    held: Vec<Point>,
+    /// Grows with whatever is done.
+    moved: u64,
+    copies: Option<Copies>,
     /// Whether it is the life of the plan itself, not of one who goes on with it.
     is_first: bool,
-    pub(super) violations: BTreeSet<String>,
+    /// What went wrong, and where.
+    violations: Vec<(String, String)>,
 }
+
+/// How points are come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// Nobody takes note of them.
+    Unseen,
+    /// One by one, under the manager's limits.
+    OneByOne,
+    /// All that can be under way goes on until nobody gets past the point that he is at; then each goes past it. So a
+    /// plan has as many steps as it is deep, not as it is long.
+    InStep,
+}
+
+/// Where to copy the world, and who gets the copies.
+#[derive(Debug)]
+pub(super) struct Copies {
+    pub(super) at: BTreeSet<usize>,
+    pub(super) to: SyncSender<Left>,
+}
+
+/// What is left of a process that died.
+#[derive(Debug)]
+pub(super) struct Left {
+    /// The step at which it died.
+    pub(super) step: usize,
+    pub(super) points: Vec<Point>,
+    things: Things,
+    values: Vec<i64>,
+    store: MemoryStore,
+}
+
+/// What a life has come to.
+#[derive(Debug)]
+pub(super) struct Lived {
+    pub(super) things: Things,
+    pub(super) steps: Vec<Vec<Point>>,
+    pub(super) touched: Touched,
+    pub(super) violations: Vec<(String, String)>,
+}
+
+/// How many times in a row nobody has moved, before those who wait go on. What runs is given its turn each time; one time too
+/// few costs a step more.
+const STILL: u32 = 8;
 
 impl World {
     pub(super) fn new(
-        things: BTreeMap<ResourceId, Thing>,
-        watched: Vec<Watched>,
-        by_record: BTreeSet<&'static str>,
+        things: Things,
+        watched: Arc<[Watched]>,
+        by_record: Arc<BTreeSet<&'static str>>,
+        store: MemoryStore,
     ) -> Self {
-        let state = State { things, watched, by_record, ..State::default() };
-        Self { state: Mutex::new(state), died: Notify::new() }
+        let values = watched.iter().map(|watched| value(&things, watched)).collect();
+        Self::with(things, values, (watched, by_record), store)
+    }
+
+    /// The world that one who died has left.
+    pub(super) fn left(
+        left: Left,
+        watched: Arc<[Watched]>,
+        by_record: Arc<BTreeSet<&'static str>>,
+    ) -> (Self, usize, Vec<Point>) {
+        let Left { step, points, things, values, store } = left;
+        (Self::with(things, values, (watched, by_record), store), step, points)
+    }
+
+    fn with(
+        things: Things,
+        values: Vec<i64>,
+        (watched, by_record): (Arc<[Watched]>, Arc<BTreeSet<&'static str>>),
+        store: MemoryStore,
+    ) -> Self {
+        let state = State {
+            things,
+            watched,
+            values,
+            by_record,
+            touched: Touched::default(),
+            pace: Pace::Unseen,
+            steps: Vec::new(),
+            held: Vec::new(),
+            moved: 0,
+            copies: None,
+            is_first: false,
+            violations: Vec::new(),
+        };
+        Self { store: Arc::new(store), state: Mutex::new(state), step: watch::Sender::new(0) }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From here on points are counted, and the process dies at the one of this index.
-    pub(super) fn begin(&self, cut: Option<usize>) {
+    /// From here on it is the life of the plan.
+    pub(super) fn begin(&self, pace: Pace, copies: Option<Copies>) {
         let mut state = self.state();
-        (state.is_counting, state.is_first, state.cut) = (true, true, cut);
+        (state.is_first, state.pace, state.copies) = (true, pace, copies);
     }
 
     /// Another process goes on, and does not die.
     pub(super) fn go_on(&self) {
         let mut state = self.state();
-        (state.is_counting, state.is_first, state.cut, state.is_dead) = (false, false, None, false);
-        state.in_flight.clear();
+        (state.is_first, state.pace, state.copies) = (false, Pace::Unseen, None);
+        state.touched.nobody_is_under_way();
     }
 
-    /// Waits until the process has died.
-    pub(super) async fn death(&self) {
-        self.died.notified().await;
+    /// What it has come to.
+    pub(super) fn end(&self) -> Lived {
+        let mut state = self.state();
+        Lived {
+            things: take(&mut state.things),
+            steps: take(&mut state.steps),
+            touched: take(&mut state.touched),
+            violations: take(&mut state.violations),
+        }
     }
 
-    /// A point at which a process may die. Whoever is at one when another one dies gets no further.
-    pub(super) async fn point(&self, name: impl FnOnce() -> String) {
-        if self.passes(name) {
+    /// A point at which the process may die.
+    pub(super) async fn point(&self, point: Point) {
+        let mut step = self.step.subscribe();
+        let (pace, copied) = {
+            let mut state = self.state();
+            state.moved += 1;
+            state.look_at_invariants(&point);
+            match state.pace {
+                Pace::Unseen => (Pace::Unseen, None),
+                Pace::InStep => {
+                    state.held.push(point);
+                    (Pace::InStep, None)
+                }
+                Pace::OneByOne => (Pace::OneByOne, state.pass(vec![point], &self.store)),
+            }
+        };
+        send(copied);
+        match pace {
             // So that all that may be in flight at once is.
-            tokio::task::yield_now().await;
-            if !self.state().is_dead {
-                return;
+            Pace::Unseen | Pace::OneByOne => tokio::task::yield_now().await,
+            Pace::InStep => {
+                let _ended = step.changed().await;
             }
         }
-        pending::<()>().await;
+    }
+
+    /// Lets those who wait at a point go on, each time that nobody gets any further.
+    pub(super) async fn conduct(&self) -> Infallible {
+        let (mut before, mut still) = (0, 0);
+        loop {
+            tokio::task::yield_now().await;
+            let moved = self.state().moved;
+            still = if moved == before { still + 1 } else { 0 };
+            before = moved;
+            if still < STILL {
+                continue;
+            }
+            still = 0;
+            let copied = {
+                let mut state = self.state();
+                let points = take(&mut state.held);
+                if points.is_empty() { None } else { state.pass(points, &self.store) }
+            };
+            send(copied);
+            self.step.send_modify(|step| *step += 1);
+        }
+    }
+
+    /// What is seen of a resource.
+    pub(super) fn look(&self, id: &ResourceId) -> Observation {
+        let mut state = self.state();
+        state.moved += 1;
+        state.things.get(id).map_or(Observation::Absent, |thing| thing.seen.clone())
     }
 
     /// Takes note of what is recorded by now: what only its record tells of, and what is only forgotten.
     pub(super) fn take_note(&self, recorded: Vec<(ResourceId, Option<RecordBody>)>) {
         let mut state = self.state();
         for (id, body) in recorded {
-            match body {
-                None => state.thing(&id).counted = None,
-                Some(body) if state.by_record.contains(id.kind()) => {
-                    let thing = state.thing(&id);
+            state.change(&id, |thing| match body {
+                None => thing.counted = None,
+                Some(body) => {
                     (thing.seen, thing.counted) = (Observation::Unobservable, Some(Counted::of(&body)));
                 }
-                Some(_) => {}
-            }
+            });
         }
-        state.look_at_invariants();
+        state.look_at_invariants(&Point::AfterCommit);
     }
 
-    fn passes(&self, name: impl FnOnce() -> String) -> bool {
-        let mut state = self.state();
-        if state.is_dead {
-            return false;
-        }
-        state.look_at_invariants();
-        if !state.is_counting {
-            return true;
-        }
-        state.points.push(name());
-        if state.cut == Some(state.points.len() - 1) {
-            state.is_dead = true;
-            self.died.notify_one();
-            return false;
-        }
-        true
+    /// Whether only its record tells of this one.
+    pub(super) fn is_by_record(&self, id: &ResourceId) -> bool {
+        self.state().by_record.contains(id.kind())
+    }
+}
+
+/// Hands a copy to who goes on with it. It waits until there is somebody.
+fn send(copied: Option<(SyncSender<Left>, Left)>) {
+    if let Some((to, left)) = copied {
+        // Nobody is left to take it only when something has gone wrong there, which is told.
+        let _refused = to.send(left);
     }
 }
 
 impl State {
-    /// The thing of this id; nothing is there where there is none.
-    pub(super) fn thing(&mut self, id: &ResourceId) -> &mut Thing {
-        self.things.entry(id.clone()).or_insert_with(|| Thing::new(Observation::Absent, None))
+    /// These points are passed at once.
+    fn pass(&mut self, points: Vec<Point>, store: &MemoryStore) -> Option<(SyncSender<Left>, Left)> {
+        let step = self.steps.len();
+        let copies = self.copies.as_ref().filter(|copies| copies.at.contains(&step));
+        let copied = copies.map(|copies| {
+            let (things, values) = (self.things.clone(), self.values.clone());
+            (copies.to.clone(), Left { step, points: points.clone(), things, values, store: store.fork() })
+        });
+        self.steps.push(points);
+        copied
+    }
+
+    /// The thing of this id, if there is one.
+    pub(super) fn thing(&self, id: &ResourceId) -> Option<&Thing> {
+        self.things.get(id).map(|thing| &**thing)
+    }
+
+    /// Changes the thing of this id; nothing is there where there is none.
+    pub(super) fn change<T>(&mut self, id: &ResourceId, change: impl FnOnce(&mut Thing) -> T) -> T {
+        let thing = self.things.entry(id.clone());
+        let thing = thing.or_insert_with(|| Arc::new(Thing::new(Observation::Absent, None)));
+        let amount = |thing: &Thing, watched: &Watched| thing.amount(id, &watched.invariant);
+        let before: Vec<i64> = self.watched.iter().map(|watched| amount(thing, watched)).collect();
+        let changed = change(Arc::make_mut(thing));
+        for ((value, watched), before) in self.values.iter_mut().zip(&*self.watched).zip(before) {
+            *value = value.saturating_add(amount(thing, watched).saturating_sub(before));
+        }
+        changed
     }
 
     /// Takes note of what is begun, and looks whether it meets another that is under way.
-    pub(super) fn enter(&mut self, id: &ResourceId, host: Option<&HostName>, touches: Footprint) {
-        for (other, (at, theirs)) in &self.in_flight {
-            let meets = |ours: &Footprint, theirs: &Footprint| {
-                let mut touched = theirs.reads.iter().chain(&theirs.writes);
-                touched.find(|place| ours.writes.contains(place)).cloned()
-            };
-            let met = meets(&touches, theirs).or_else(|| meets(theirs, &touches));
-            if let Some(place) = met.filter(|_| at.as_ref() == host && other != id) {
-                self.violations.insert(format!("{id} and {other} touch {place} at the same time"));
-            }
+    pub(super) fn enter(&mut self, id: &ResourceId, host: Option<&HostName>, touches: (&Footprint, Taken)) {
+        if let Some(Meeting { with, at }) = self.touched.enter(id, host, touches) {
+            let what = format!("{id} and {with} touch {at} at the same time");
+            self.violations.push((place(&self.held, Some(id)), what));
         }
-        self.in_flight.insert(id.clone(), (host.cloned(), touches));
     }
 
     /// What was begun has come to its end.
     pub(super) fn leave(&mut self, id: &ResourceId) {
-        self.in_flight.remove(id);
+        self.touched.leave(id);
     }
 
     /// Looks whether an invariant is worse than it may be.
-    fn look_at_invariants(&mut self) {
-        for watched in &self.watched {
+    fn look_at_invariants(&mut self, at: &Point) {
+        for (watched, value) in self.watched.iter().zip(&self.values) {
             let limit = if self.is_first { watched.worst } else { watched.bound };
-            let value = self.value(watched);
             let is_worse = match watched.invariant.bound {
-                InvariantBound::AtLeast(_) => value < limit,
-                InvariantBound::AtMost(_) => value > limit,
+                InvariantBound::AtLeast(_) => *value < limit,
+                InvariantBound::AtMost(_) => *value > limit,
             };
             if is_worse {
                 let name = &watched.invariant.name;
                 let by = if self.is_first { "the proof says" } else { "is allowed after a crash" };
-                self.violations.insert(format!("`{name}` is {value}, and {limit} is the worst that {by}"));
+                let what = format!("`{name}` is {value}, and {limit} is the worst that {by}");
+                if self.violations.iter().all(|(_, told)| *told != what) {
+                    self.violations.push((at.to_string(), what));
+                }
             }
         }
     }
-
-    pub(super) fn value(&self, watched: &Watched) -> i64 {
-        let amounts = self.things.iter().map(|(id, thing)| thing.amount(id, &watched.invariant));
-        amounts.fold(watched.besides, i64::saturating_add)
-    }
 }
 
-impl Thing {
-    /// What it counts for, in the midst of a change the worse of what it was and what it becomes.
-    fn amount(&self, id: &ResourceId, invariant: &Invariant) -> i64 {
-        let of =
-            |counted: &Option<Counted>| counted.as_ref().map_or(0, |it| it.amount(id, &invariant.measure));
-        let is = of(&self.counted);
-        let Some((next, part)) = &self.becoming else { return is };
-        match invariant.bound {
-            InvariantBound::AtMost(_) => is.max(of(next)),
-            InvariantBound::AtLeast(_)
-                if *part == Part::Away && matches!(invariant.measure, Measure::Available(_)) =>
-            {
-                0
-            }
-            InvariantBound::AtLeast(_) => is.min(of(next)),
-        }
-    }
-
-    /// It is half made or half changed.
-    pub(super) fn become_half(&mut self, next: &Counted, part: Part, whole: &Present, keep: &[String]) {
-        self.becoming = Some((Some(next.clone()), part));
-        let is_kept = |name: &String| keep.contains(name);
-        let half = |(name, value): (&String, &Value)| {
-            (name.clone(), if is_kept(name) { value.clone() } else { Value::Null })
-        };
-        let mut present = Present::new().with_triggers(Some("half".to_owned()));
-        present.fields = whole.fields.iter().map(half).collect::<Map<String, Value>>();
-        present.output.clone_from(&whole.output);
-        let is_there = matches!(self.seen, Observation::Present(_));
-        if !is_there && present.fields == whole.fields {
-            // Nothing tells a half of it from the whole: it is made in one step.
-            return;
-        }
-        self.see(Observation::Present(present));
-    }
-
-    /// It is made or changed, by a call with this key.
-    pub(super) fn become_whole(&mut self, counted: Counted, whole: Present, key: Option<&str>) {
-        (self.counted, self.becoming) = (Some(counted), None);
-        self.triggers.clone_from(&whole.triggers);
-        self.see(Observation::Present(whole));
-        if key.is_none_or(|key| self.keys.insert(key.to_owned())) {
-            self.effects[0] += 1;
-        }
-    }
-
-    /// Whether what is to be recorded of it was brought about: what a person finds out who looks.
-    pub(super) fn was_made(&self, body: &RecordBody) -> bool {
-        let spec = self.counted.as_ref().map(|counted| &counted.spec);
-        self.effects[0] > 0
-            && self.becoming.is_none()
-            && spec == Some(&body.spec.value())
-            && (self.triggers.is_none() || self.triggers == body.triggers)
-    }
-
-    /// It is half removed: it takes no part any more, and is still there.
-    pub(super) fn vanish(&mut self) {
-        self.becoming = Some((None, Part::Takes));
-    }
-
-    /// It is gone.
-    pub(super) fn be_gone(&mut self) {
-        (self.counted, self.becoming) = (None, None);
-        self.see(Observation::Absent);
-        self.effects[1] += 1;
-    }
-
-    fn see(&mut self, seen: Observation) {
-        self.seen = if self.is_blind { Observation::Unobservable } else { seen };
-    }
-}
-
-impl Counted {
-    /// What a record says.
-    pub(super) fn of(body: &RecordBody) -> Self {
-        Self { host: body.host.clone(), labels: body.labels(), spec: body.spec.value() }
-    }
-
-    fn amount(&self, id: &ResourceId, measure: &Measure) -> i64 {
-        if !measure.selector().matches(id, self.host.as_ref(), &self.labels) {
-            return 0;
-        }
-        match measure {
-            Measure::Available(_) => 1,
-            Measure::Total { field, .. } => field.get(&self.spec).and_then(Value::as_i64).unwrap_or(0),
-        }
-    }
+/// What an invariant comes to.
+pub(super) fn value(things: &Things, watched: &Watched) -> i64 {
+    let amounts = things.iter().map(|(id, thing)| thing.amount(id, &watched.invariant));
+    amounts.fold(watched.besides, i64::saturating_add)
 }

@@ -105,10 +105,13 @@ fn rehearsal_json(rehearsal: &Rehearsal) -> serde_json::Value {
     let violations = rehearsal.violations.iter().map(|(point, what)| json!({ "point": point, "what": what }));
     json!({
         "deaths": rehearsal.deaths,
+        "one_by_one": rehearsal.one_by_one,
         "points": rehearsal.points,
+        "covered": rehearsal.covered,
         "seed": rehearsal.seed,
         "violations": violations.collect::<Vec<_>>(),
         "needs_a_person": rehearsal.doubts,
+        "no_return": rehearsal.no_return,
     })
 }
 

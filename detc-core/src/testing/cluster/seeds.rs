@@ -1,8 +1,10 @@
 //! Lives in which several things go wrong, drawn from a seed.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::ops::Range;
 
+use super::life::Life;
 use super::trial::Reference;
 use super::{Checked, Scenario};
 use crate::testing::Violation;
@@ -36,6 +38,27 @@ pub async fn check_seeds(scenario: impl Fn(u64) -> Scenario, seeds: Range<u64>) 
     checked
 }
 
+/// What happens in the life of this seed, call by call, each with what went wrong at it, and what there is in the end: the same
+/// bytes for the same scenario and seed, on a runtime of one thread with its time paused.
+///
+/// # Panics
+/// When a life without faults goes wrong: with what is broken then.
+pub async fn trace(scenario: impl Fn(u64) -> Scenario, seed: u64) -> String {
+    let reference = Reference::of(&scenario(seed)).await;
+    let script = Random(seed).script(reference.calls.len());
+    let scenario = scenario(seed);
+    let ended = Life::new(&scenario).live(script).await;
+    let met: BTreeMap<usize, Fault> = scenario.calls.met().into_iter().collect();
+    let mut trace = String::new();
+    for (at, call) in scenario.calls.touched().iter().enumerate() {
+        let _ = match met.get(&at) {
+            None => writeln!(trace, "{call}"),
+            Some(fault) => writeln!(trace, "it {fault} {call}"),
+        };
+    }
+    trace + &ended.words() + "\n" + &scenario.world()
+}
+
 /// Leaves out one fault after the other, as long as the same law is broken without it.
 async fn shrunk(
     reference: &Reference,
@@ -56,10 +79,10 @@ async fn shrunk(
 }
 
 /// SplitMix64 (G. L. Steele, D. Lea, C. H. Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

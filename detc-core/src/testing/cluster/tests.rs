@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use super::seeds::Random;
 use super::*;
 use crate::action::{ActionCx, ActionError, CrashClass, Footprint, Place};
 use crate::backend::HostError;
@@ -149,6 +150,72 @@ async fn defects_of_kinds_are_found_in_the_world_that_they_leave() {
 async fn it_comes_through_many_faults_at_once() {
     let checked = check_seeds(|_| scenario::<SOUND>(), 0..300).await;
     assert!(checked.violations.is_empty(), "{checked}");
+}
+
+/// Two or three states of two to five pages on two hosts, some of which come after others.
+fn random_world(seed: u64) -> Scenario {
+    let mut random = Random(seed ^ 0x5eed);
+    let pages = 2 + random.below(4);
+    let states = 2 + random.below(2);
+    let mut state = || {
+        (0..pages).fold(Desired::new(), |desired, at| {
+            let path = format!("/{}{at}", ["p", "q"][usize::from(random.below(4) == 0)]);
+            let text = ["one", "two", "three"][random.below(3) as usize].to_owned();
+            let host = ["m", "n"][(at % 2) as usize];
+            let mut page = DesiredResource::new(&format!("p{at}"), &Page::<SOUND> { path, text }).on(host);
+            let before = random.below(at + 1);
+            let before = format!("page/p{before}").parse().unwrap();
+            if random.below(2) == 0 && desired.resources.contains_key(&before) {
+                page = page.after(&before);
+            }
+            if random.below(5) == 0 { desired } else { desired.with(page) }
+        })
+    };
+    let states: Vec<Desired> = (0..states).map(|_| state()).collect();
+    let registry = Registry::new().with_resource::<Page<SOUND>>();
+    let hosts = ["m", "n"].map(|name| (name, MemoryHost::new(name)));
+    hosts
+        .into_iter()
+        .fold(Scenario::new(registry, states), |scenario, (name, host)| scenario.with_host(name, host))
+}
+
+/// `DETC_SEEDS=FROM..TO cargo test --release -p detc-core --all-features --lib random_worlds -- --nocapture` tries others.
+#[test]
+fn it_comes_through_random_worlds_with_all_faults() {
+    let given = std::env::var("DETC_SEEDS").ok();
+    let given = given.as_deref().and_then(|seeds| seeds.split_once(".."));
+    let (from, to) = given.map_or((0, 2_000), |(from, to)| (from.parse().unwrap(), to.parse().unwrap()));
+    // Each thread has a world of its own, and a time of its own.
+    let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let part = |at: u64| from + (to - from) * at / threads..from + (to - from) * (at + 1) / threads;
+    let lived = std::thread::scope(|scope| {
+        let live = |seeds| {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+            runtime.unwrap().block_on(check_seeds(random_world, seeds))
+        };
+        let parts: Vec<_> = (0..threads).map(|at| scope.spawn(move || live(part(at)))).collect();
+        parts.into_iter().map(|part| part.join().unwrap()).collect::<Vec<_>>()
+    });
+    for checked in &lived {
+        assert!(checked.violations.is_empty(), "{checked}");
+    }
+    let sum = |of: fn(&Checked) -> usize| lived.iter().map(of).sum::<usize>();
+    let (lives, calls) = (sum(|checked| checked.lives), sum(|checked| checked.calls));
+    println!("{lives} worlds from seeds {from}..{to}, {calls} calls without faults: none ends otherwise");
+    assert_eq!(lives as u64, to - from);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_seed_has_the_same_trace_byte_for_byte() {
+    let mut traces = std::collections::BTreeSet::new();
+    for seed in 0..20 {
+        let once = trace(random_world, seed).await;
+        assert_eq!(once, trace(random_world, seed).await, "seed {seed}");
+        assert!(once.contains("it ") && once.contains("commit"), "{once}");
+        traces.insert(once);
+    }
+    assert_eq!(traces.len(), 20);
 }
 
 #[tokio::test(start_paused = true)]
