@@ -4,19 +4,29 @@
 
 use detc_core::resource::Registry;
 
+mod accounts;
 pub mod command;
 mod common;
 #[cfg(test)]
 mod conformance;
 pub mod directory;
 pub mod file;
+pub mod group;
+pub mod line;
 pub mod process;
+pub mod script;
 mod template;
+mod turn;
+pub mod user;
 
 pub use command::CommandSpec;
 pub use directory::DirectorySpec;
 pub use file::FileSpec;
+pub use group::{GroupOutput, GroupSpec};
+pub use line::LineSpec;
 pub use process::{HealthSpec, ProcessOutput, ProcessSpec, StopSpec};
+pub use script::{ScriptOutput, ScriptSpec};
+pub use user::{UserOutput, UserSpec};
 
 /// `registry` with all kinds of this crate.
 ///
@@ -28,7 +38,11 @@ pub fn register(registry: Registry) -> Registry {
         .with_resource::<CommandSpec>()
         .with_resource::<DirectorySpec>()
         .with_resource::<FileSpec>()
+        .with_resource::<GroupSpec>()
+        .with_resource::<LineSpec>()
         .with_resource::<ProcessSpec>()
+        .with_resource::<ScriptSpec>()
+        .with_resource::<UserSpec>()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use detc_core::action::{ActionCx, CxParts};
@@ -11,6 +12,13 @@ use serde::Serialize;
 use tempfile::TempDir;
 
 use crate::backends::LocalHost;
+
+/// A name that no other host of these tests has, so that nothing is shared with one: with time that stands still, a test
+/// that waits for another has waited too long at once.
+pub(crate) fn host_name() -> String {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    format!("m{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
 
 /// Waits until `look` finds something.
 ///

@@ -9,6 +9,7 @@ mod input;
 mod interrupt;
 mod invariants;
 mod kinds;
+mod machine;
 mod moved;
 mod moves;
 mod output;

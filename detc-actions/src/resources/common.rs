@@ -1,7 +1,7 @@
 //! What several kinds check and compare in the same way.
 
 use detc_core::action::ActionError;
-use detc_core::backend::host::{Owner, Ownership, Stat};
+use detc_core::backend::host::{Command, Owner, Ownership, Stat};
 use detc_core::model::{Present, ResourceId};
 use detc_core::resource::{InvalidField, LATER};
 
@@ -117,6 +117,15 @@ impl Access<'_> {
 
 fn seen_as(seen: &Owner, wanted: &str) -> String {
     if seen.is(wanted) { wanted.to_owned() } else { seen.to_string() }
+}
+
+/// A command of the system's own: it is found where those are, whoever runs it, and says what is told apart in English.
+pub(super) fn of_system(mut command: Command) -> Command {
+    const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    for (name, value) in [("PATH", PATH), ("LC_ALL", "C")] {
+        command.env.insert(name.to_owned(), value.to_owned());
+    }
+    command
 }
 
 /// What a resource can not do (`be written`) since its directory is not there.
