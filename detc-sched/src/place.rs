@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`model`] | what there is, what is to run, under which rules |
 //! | [`objective`] | what is aimed at, and the [bill](objective::bill) of a placement, term by term |
+//! | [`online`] | places instances one by one: filter, score, choose |
 //! | [`validate`] | the independent judge of a placement |
 //!
 //! To improve what already runs is the business of [`rebalance`](crate::rebalance).
@@ -20,5 +21,6 @@ pub use validate::{Violation, validate};
 mod ids;
 pub mod model;
 pub mod objective;
+pub mod online;
 mod placement;
 pub mod validate;

@@ -1,19 +1,34 @@
-//! Improves a running placement.
+//! How a running placement gets better.
+//!
+//! ```text
+//!   Model ──Dense──▶ State ◀─ shift, swap ─ Run (one a thread) ── relieve ── anneal ──▶ best of all ──▶ Outcome
+//! ```
+//!
+//! **Guarantees.** The outcome is never infeasible where the start was feasible, and never costs more than the start; the
+//! best that was found is what is given, whenever the effort ends. With [`Effort::Steps`] the outcome depends on nothing
+//! but the arguments.
+//!
+//! **Does not** move instances that have devices or ports, and does not place what is not placed: that is for
+//! [`place::online`](crate::place::online).
 
-use crate::place::{Bill, MachineId, Model, Placement, bill};
+use crate::place::validate::breach;
+use crate::place::{Bill, GroupId, MachineId, Model, Placement, bill};
 use crate::rng::Rng;
-use anneal::{Cooling, Run};
-use best::Best;
+use anneal::Cooling;
 use dense::{Dense, NOWHERE};
 pub use effort::{Effort, Spent};
-use state::State;
+use run::Run;
+use state::{Prices, Standing};
 
 mod anneal;
 mod best;
 mod counts;
 mod dense;
 mod effort;
+mod relieve;
+mod run;
 mod state;
+mod tune;
 
 /// How a rebalance goes about its search.
 #[derive(Clone, Debug)]
@@ -47,44 +62,51 @@ pub struct Outcome {
     pub evaluated: u64,
 }
 
-/// Improves.
+/// The best placement that is found from `start` on within an effort.
+///
+/// # Panics
+/// When `start` is of another model.
 pub fn rebalance(model: &Model, start: &Placement, options: &Options, effort: Effort<'_>) -> Outcome {
     let dense = Dense::new(model);
-    let start_cost = i64::try_from(bill(model, start).total()).expect("invariant: costs were checked");
-    let at: Vec<u32> = dense
-        .order
-        .iter()
-        .map(|id| start.machine(*id).map_or(NOWHERE, |machine| machine.index() as u32))
-        .collect();
-    let env =
-        |name: &str, default: f64| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default);
-    let hot = env("HOT", 1e6);
-    let cold = env("COLD", 1.0);
-    let work = |thread: usize| {
-        let mut run = Run {
-            state: State::new(&dense, &at, start_cost),
-            rng: Rng::new(options.seed, thread as u64),
-            best: Best::new(&at, start_cost),
-            steps: 0,
-            evaluated: 0,
-        };
-        run.anneal(&effort, Cooling { hot, cold, begin: 0.0, end: 1.0 });
+    let standing = standing(model, start);
+    let at: Vec<u32> =
+        dense.order.iter().map(|id| start.machine(*id).map_or(NOWHERE, |machine| machine.0)).collect();
+    let search = |thread: usize| {
+        let rng = Rng::new(options.seed, thread as u64);
+        let mut run = Run::new(&dense, &at, standing, Prices::strict(&dense), rng);
+        run.search(&effort);
         let cost = run.best.cost();
         (cost, run.best.write_out(&run.state.at).to_vec(), run.evaluated)
     };
     let results: Vec<(i64, Vec<u32>, u64)> = std::thread::scope(|scope| {
-        let handles: Vec<_> = (0..options.threads).map(|thread| scope.spawn(move || work(thread))).collect();
-        handles.into_iter().map(|handle| handle.join().expect("invariant: a search does not panic")).collect()
+        let search = &search;
+        let threads: Vec<_> =
+            (0..options.threads).map(|thread| scope.spawn(move || search(thread))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("invariant: a search does not panic")).collect()
     });
     let evaluated = results.iter().map(|result| result.2).sum();
     let (_, best, _) =
         results.into_iter().min_by_key(|result| result.0).expect("invariant: there is a thread");
     let mut placement = start.clone();
     for (id, machine) in dense.order.iter().zip(best) {
-        if machine != NOWHERE && placement.machine(*id).map(|at| at.index()) != Some(machine as usize) {
-            placement.put(*id, MachineId::new(machine as usize));
+        if machine != NOWHERE && placement.machine(*id) != Some(MachineId(machine)) {
+            placement.put(*id, MachineId(machine));
         }
     }
     let bill = bill(model, &placement);
     Outcome { placement, bill, evaluated }
+}
+
+/// What a placement costs and breaks, by the independent judge.
+fn standing(model: &Model, placement: &Placement) -> Standing {
+    let cost = i64::try_from(bill(model, placement).total()).expect("invariant: costs are within 64 bits");
+    // Which rules count as broken by how much is for the judge to say; machines that are not allowed are not breaches
+    // here, since instances never go to such.
+    let breaches = model.groups.iter().enumerate().map(|(index, group)| {
+        let counted = group.rules.iter().filter(|rule| !rule.is_about_machines());
+        counted.map(|rule| breach(model, placement, GroupId::new(index), rule)).sum::<i128>()
+    });
+    let breach =
+        i64::try_from(breaches.sum::<i128>()).expect("invariant: breaches count instances and domains");
+    Standing { cost, breach }
 }

@@ -1,89 +1,100 @@
-//! Simulated annealing over shifts and swaps.
+//! Simulated annealing over shifts and swaps, through placements that break capacities and rules at a price.
 //!
 //! Kirkpatrick, Gelatt and Vecchi, "Optimization by Simulated Annealing" (Science 220, 1983). For machine reassignment it was
 //! shown to be among the best with no more than these two moves: Portal, Ritt, Borba and Buriol, "Simulated annealing for
-//! the machine reassignment problem" (Annals of Operations Research 242, 2016).
+//! the machine reassignment problem" (Annals of Operations Research 242, 2016). They keep capacities; here a full machine
+//! is no wall but a slope: what is beyond a capacity is fined, and the fines grow as the temperature falls (as in
+//! Glover's strategic oscillation), so that the search crosses what it could not go around and ends where nothing is
+//! broken.
 
-use super::best::Best;
 use super::effort::Effort;
-use super::state::State;
-use crate::rng::Rng;
+use super::run::Run;
+use super::state::Prices;
 
 /// Steps between two looks at what is spent: rare enough to cost nothing, often enough for a deadline in milliseconds.
 const STEPS_PER_LOOK: u64 = 1024;
 
+/// Looks between two settings of the fines, which touch each machine.
+const LOOKS_PER_PRICING: u64 = 64;
+
 /// How a run cools: from one temperature to another, over a part of the effort.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Cooling {
     pub(crate) hot: f64,
     pub(crate) cold: f64,
+    /// Fines at the beginning,
+    pub(crate) prices: Prices,
+    /// and how many times that they are at the end.
+    pub(crate) dearer: f64,
     /// Shares of the whole effort at which it begins and ends.
     pub(crate) begin: f64,
     pub(crate) end: f64,
 }
 
-/// A run of one thread.
-#[derive(Debug)]
-pub(crate) struct Run<'a> {
-    pub(crate) state: State<'a>,
-    pub(crate) rng: Rng,
-    pub(crate) best: Best,
-    pub(crate) steps: u64,
-    pub(crate) evaluated: u64,
-}
-
 impl Run<'_> {
-    pub(crate) fn anneal(&mut self, effort: &Effort<'_>, cooling: Cooling) {
+    pub(crate) fn anneal(&mut self, effort: &Effort<'_>, cooling: &Cooling) {
+        if self.state.dense.movable.is_empty() {
+            return;
+        }
         let logs = log_table();
-        loop {
+        for look in 0.. {
             let share = effort.spent(self.steps).share();
-            if share >= cooling.end || share >= 1.0 {
+            if share >= cooling.end || share >= 1.0 || self.best.cost() == 0 {
                 break;
             }
             let progress = ((share - cooling.begin) / (cooling.end - cooling.begin)).clamp(0.0, 1.0);
+            if look % LOOKS_PER_PRICING == 0 {
+                self.state.set_prices(cooling.prices.times(cooling.dearer.powf(progress)));
+            }
             let temperature = cooling.hot * (cooling.cold / cooling.hot).powf(progress);
             for _ in 0..STEPS_PER_LOOK {
                 let bits = self.rng.next();
                 let limit = (temperature * logs[(bits & 1023) as usize]) as i64;
-                if bits & (1 << 20) != 0 {
-                    self.swap(limit);
-                } else {
-                    self.shift(limit);
+                match (bits >> 10) & 15 {
+                    0 => self.random_return(limit),
+                    1..=7 => self.random_shift(limit),
+                    _ => self.random_swap(limit),
                 }
             }
             self.steps += STEPS_PER_LOOK;
         }
     }
 
-    fn shift(&mut self, limit: i64) {
-        let dense = self.state.dense;
-        let instance = dense.movable[self.rng.below(dense.movable.len())];
-        let to = self.rng.below(dense.machines) as u32;
-        let from = self.state.at[instance as usize];
-        if to == from {
-            return;
-        }
-        self.evaluated += 1;
-        let Some(delta) = self.state.shift_delta(instance, to) else { return };
-        if delta <= limit && self.state.is_lawful(instance, to) {
-            self.state.shift(instance, to);
-            self.best.note(&[(instance, from)], &self.state.at, self.state.cost());
+    fn random_instance(&mut self) -> u32 {
+        let movable = &self.state.dense.movable;
+        movable[self.rng.below(movable.len())]
+    }
+
+    fn random_shift(&mut self, limit: i64) {
+        let instance = self.random_instance();
+        let to = self.rng.below(self.state.dense.machines) as u32;
+        if to != self.state.at[instance as usize] {
+            self.try_shift(instance, to, limit);
         }
     }
 
-    fn swap(&mut self, limit: i64) {
-        let dense = self.state.dense;
-        let left = dense.movable[self.rng.below(dense.movable.len())];
-        let right = dense.movable[self.rng.below(dense.movable.len())];
-        let (a, b) = (self.state.at[left as usize], self.state.at[right as usize]);
-        if a == b {
-            return;
+    /// To where it ran: there it occupies nothing twice, and the move costs nothing.
+    fn random_return(&mut self, limit: i64) {
+        let instance = self.random_instance();
+        let to = self.state.dense.origin[instance as usize];
+        if to != super::dense::NOWHERE && to != self.state.at[instance as usize] {
+            self.try_shift(instance, to, limit);
         }
-        self.evaluated += 1;
-        let Some(delta) = self.state.swap_delta(left, right) else { return };
-        if delta <= limit && self.state.try_swap(left, right) {
-            self.best.note(&[(left, a), (right, b)], &self.state.at, self.state.cost());
+    }
+
+    fn random_swap(&mut self, limit: i64) {
+        let (left, right) = (self.random_instance(), self.random_instance());
+        if self.state.at[left as usize] != self.state.at[right as usize] {
+            self.try_swap(left, right, limit);
         }
+    }
+}
+
+impl Prices {
+    /// So many times these.
+    fn times(&self, factor: f64) -> Self {
+        let times = |price: i64| ((price as f64 * factor) as i64).max(1);
+        Self { capacity: self.capacity.iter().copied().map(times).collect(), breach: times(self.breach) }
     }
 }
 

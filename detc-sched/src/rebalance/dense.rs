@@ -45,6 +45,8 @@ pub(crate) struct Dense {
     pub(crate) counters: Vec<Counter>,
     pub(crate) counter_cells: usize,
     pub(crate) groups: Vec<FlatGroup>,
+    /// Whether some rule may be broken at a cost.
+    pub(crate) has_wishes: bool,
 }
 
 /// See [`Balance`](crate::place::Balance).
@@ -147,6 +149,7 @@ impl Dense {
             counters: Vec::new(),
             counter_cells: 0,
             groups: Vec::new(),
+            has_wishes: model.groups.iter().any(|group| !group.wishes.is_empty()),
             order,
             starts,
         };
@@ -167,6 +170,21 @@ impl Dense {
 
     pub(crate) fn is_allowed(&self, group: u32, machine: u32) -> bool {
         has_bit(&self.groups[group as usize].allowed, machine)
+    }
+
+    /// Whether an instance may be moved.
+    pub(crate) fn is_movable(&self, instance: u32) -> bool {
+        self.movable.binary_search(&instance).is_ok()
+    }
+
+    /// How large an instance is, all resources together.
+    pub(crate) fn size(&self, instance: u32) -> i64 {
+        self.needs[instance as usize * self.resources..][..self.resources].iter().sum()
+    }
+
+    /// Whether checks of one group count the other.
+    pub(crate) fn are_related(&self, left: u32, right: u32) -> bool {
+        self.groups[left as usize].related.binary_search(&right).is_ok()
     }
 
     fn add_rules(&mut self, model: &Model, id: GroupId) {

@@ -4,9 +4,14 @@
 //! leaving (`slack`); how far it is beyond its safety level (`excess`); what is free without what is leaving (`free`).
 //! A change of one machine's load is then read from one row, in order. Costs are exact: [`State::cost`] is the total of
 //! the independent [bill](crate::place::bill).
+//!
+//! A search may go through placements that break capacities and rules; what they break is *fined*, by prices that the
+//! search sets. Only placements without a fine are results. What changes would cost is in [`price`].
 
 use super::counts::Counts;
 use super::dense::{Dense, NOWHERE};
+
+mod price;
 
 /// A placement under search.
 #[derive(Clone, Debug)]
@@ -15,18 +20,41 @@ pub(crate) struct State<'a> {
     pub(crate) at: Vec<u32>,
     rows: Vec<i64>,
     machine_costs: Vec<i64>,
-    population: Vec<u32>,
+    residents: Vec<Vec<u32>>,
+    /// Where an instance is among the residents of its machine.
+    slots: Vec<u32>,
     counts: Counts,
     moved: Vec<u32>,
     /// How many groups have so many moved instances.
     moved_histogram: Vec<u32>,
     most_moved: u32,
     cost: i64,
+    prices: Prices,
+    machine_fines: Vec<i64>,
+    capacity_fine: i64,
+    /// By how much rules are broken, all together.
+    breach: i64,
+}
+
+/// What breaking a rule is fined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Prices {
+    /// Per resource, each unit beyond a capacity.
+    pub(crate) capacity: Vec<i64>,
+    /// Each unit of a rule's breach.
+    pub(crate) breach: i64,
+}
+
+/// What a placement is known to cost, and by how much it breaks rules.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standing {
+    pub(crate) cost: i64,
+    pub(crate) breach: i64,
 }
 
 impl<'a> State<'a> {
-    /// The state in which each instance is `at` a machine, or nowhere, which is known to cost `cost`.
-    pub(crate) fn new(dense: &'a Dense, at: &[u32], cost: i64) -> Self {
+    /// The state in which each instance is `at` a machine, or nowhere.
+    pub(crate) fn new(dense: &'a Dense, at: &[u32], standing: Standing) -> Self {
         let width = dense.resources;
         let largest =
             (0..dense.groups.len()).map(|group| dense.size_of_group(group as u32)).max().unwrap_or(0);
@@ -37,12 +65,17 @@ impl<'a> State<'a> {
             at: vec![NOWHERE; at.len()],
             rows: Vec::with_capacity(dense.machines * width * 3),
             machine_costs: vec![0; dense.machines],
-            population: vec![0; dense.machines],
+            residents: vec![Vec::new(); dense.machines],
+            slots: vec![0; at.len()],
             counts: Counts::new(dense),
             moved: vec![0; dense.groups.len()],
             moved_histogram,
             most_moved: 0,
             cost: 0,
+            prices: Prices { capacity: vec![1; width], breach: 1 },
+            machine_fines: vec![0; dense.machines],
+            capacity_fine: 0,
+            breach: 0,
         };
         for (capacity, safety) in dense.capacities.chunks(width).zip(dense.safeties.chunks(width)) {
             state.rows.extend_from_slice(capacity);
@@ -62,7 +95,8 @@ impl<'a> State<'a> {
                 state.enter(instance as u32, *machine);
             }
         }
-        state.cost = cost;
+        state.cost = standing.cost;
+        state.breach = standing.breach;
         state
     }
 
@@ -71,169 +105,61 @@ impl<'a> State<'a> {
         self.cost
     }
 
-    #[inline]
-    fn needs(&self, instance: u32) -> &'a [i64] {
-        let width = self.dense.resources;
-        &self.dense.needs[instance as usize * width..(instance as usize + 1) * width]
+    /// What is fined now; 0 when all capacities and rules hold.
+    pub(crate) fn fine(&self) -> i64 {
+        self.capacity_fine.saturating_add(self.breach.saturating_mul(self.prices.breach))
     }
 
-    #[inline]
-    fn row(&self, machine: u32) -> (&[i64], &[i64], &[i64]) {
-        let width = self.dense.resources;
-        let row = &self.rows[machine as usize * width * 3..(machine as usize + 1) * width * 3];
-        let (slack, rest) = row.split_at(width);
-        let (excess, free) = rest.split_at(width);
-        (slack, excess, free)
+    /// Whether no rule is broken.
+    pub(crate) fn is_lawful(&self) -> bool {
+        self.breach == 0
     }
 
-    /// What a machine's load costs when it changes by `change`.
-    #[inline]
-    fn load_cost(&self, machine: u32, change: impl Fn(usize) -> i64) -> i64 {
-        let (_, excess, free) = self.row(machine);
-        let weights = &self.dense.overload[..excess.len()];
-        let mut cost = 0;
-        for resource in 0..excess.len() {
-            cost += (excess[resource] + change(resource)).max(0) * weights[resource];
+    /// The instances on a machine.
+    pub(crate) fn residents(&self, machine: u32) -> &[u32] {
+        &self.residents[machine as usize]
+    }
+
+    /// What a machine's load costs and is fined.
+    pub(crate) fn burden(&self, machine: u32) -> i64 {
+        self.machine_costs[machine as usize].saturating_add(self.machine_fines[machine as usize])
+    }
+
+    /// Sets what breaking rules is fined.
+    pub(crate) fn set_prices(&mut self, prices: Prices) {
+        self.prices = prices;
+        self.capacity_fine = 0;
+        for machine in 0..self.dense.machines as u32 {
+            self.machine_fines[machine as usize] = self.load_fine(machine, |_| 0);
+            self.capacity_fine += self.machine_fines[machine as usize];
         }
-        for balance in &self.dense.balances {
-            let of = free[balance.of] - change(balance.of);
-            let with = free[balance.with] - change(balance.with);
-            cost += (balance.times * of - with).max(0) * balance.weight;
-        }
-        cost
-    }
-
-    /// Whether an instance has room on a machine.
-    #[inline]
-    pub(crate) fn has_room(&self, instance: u32, machine: u32) -> bool {
-        let needs = self.needs(instance);
-        let (slack, ..) = self.row(machine);
-        if self.dense.origin[instance as usize] == machine {
-            let twice = &self.dense.twice;
-            needs.iter().zip(slack).zip(twice).all(|((need, slack), twice)| need & !twice <= *slack)
-        } else {
-            needs.iter().zip(slack).all(|(need, slack)| need <= slack)
-        }
-    }
-
-    /// What the moves cost more when an instance goes from where it is to `to`.
-    #[inline]
-    fn move_delta(&self, instance: u32, to: u32) -> i64 {
-        let dense = self.dense;
-        let (from, origin) = (self.at[instance as usize], dense.origin[instance as usize]);
-        if origin == NOWHERE {
-            return 0;
-        }
-        let group = dense.group[instance as usize] as usize;
-        let mut delta = 0;
-        if dense.machine_move != 0 {
-            let way = |to: u32| match dense.moves_between.is_empty() {
-                true => 0,
-                false => i64::from(dense.moves_between[origin as usize * dense.machines + to as usize]),
-            };
-            delta += (way(to) - way(from)) * dense.machine_move;
-        }
-        if from == origin {
-            delta += dense.move_cost[instance as usize];
-            if self.moved[group] == self.most_moved {
-                delta += dense.group_move;
-            }
-        } else if to == origin {
-            delta -= dense.move_cost[instance as usize];
-            if self.moved[group] == self.most_moved && self.moved_histogram[self.most_moved as usize] == 1 {
-                delta -= dense.group_move;
-            }
-        }
-        delta
-    }
-
-    /// What the cost becomes more when an instance goes to a machine, rules and wishes apart. None without room.
-    #[inline]
-    pub(crate) fn shift_delta(&self, instance: u32, to: u32) -> Option<i64> {
-        if !self.has_room(instance, to) {
-            return None;
-        }
-        let from = self.at[instance as usize];
-        let needs = self.needs(instance);
-        let mut delta = self.load_cost(to, |resource| needs[resource]) - self.machine_costs[to as usize];
-        delta += self.load_cost(from, |resource| -needs[resource]) - self.machine_costs[from as usize];
-        if self.dense.machine_use != 0 {
-            delta += self.dense.machine_use * i64::from(self.population[to as usize] == 0);
-            delta -= self.dense.machine_use * i64::from(self.population[from as usize] == 1);
-        }
-        Some(delta + self.move_delta(instance, to))
-    }
-
-    /// What the cost becomes more when two instances change places, rules and wishes apart. None without room.
-    #[inline]
-    pub(crate) fn swap_delta(&self, left: u32, right: u32) -> Option<i64> {
-        let (a, b) = (self.at[left as usize], self.at[right as usize]);
-        let (left_needs, right_needs) = (self.needs(left), self.needs(right));
-        self.has_room_for_swap(left, right, a)?;
-        self.has_room_for_swap(right, left, b)?;
-        let grow = |resource: usize| right_needs[resource] - left_needs[resource];
-        let mut delta = self.load_cost(a, grow) - self.machine_costs[a as usize];
-        delta += self.load_cost(b, |resource| -grow(resource)) - self.machine_costs[b as usize];
-        // The two moves' own costs add up, but for the most moved of one group: there the order could matter, and the
-        // second is told as if the first were not made. `swap` settles the exact value.
-        Some(delta + self.move_delta(left, b) + self.move_delta(right, a))
-    }
-
-    /// Whether `machine` has room when `leaves` goes and `enters` comes; what is too much already may stay so.
-    #[inline]
-    fn has_room_for_swap(&self, leaves: u32, enters: u32, machine: u32) -> Option<()> {
-        let dense = self.dense;
-        let stays = -i64::from(dense.origin[leaves as usize] == machine);
-        let back = -i64::from(dense.origin[enters as usize] == machine);
-        let (slack, ..) = self.row(machine);
-        let (leaves, enters) = (self.needs(leaves), self.needs(enters));
-        let fits = |resource: usize| {
-            let twice = dense.twice[resource];
-            let more = (enters[resource] & !(twice & back)) - (leaves[resource] & !(twice & stays));
-            more <= slack[resource] || more <= 0
-        };
-        (0..slack.len()).all(fits).then_some(())
-    }
-
-    /// Whether the rules let an instance go to a machine: no breach grows.
-    #[inline]
-    pub(crate) fn is_lawful(&self, instance: u32, to: u32) -> bool {
-        let group = self.dense.group[instance as usize];
-        self.dense.is_allowed(group, to)
-            && self.dense.groups[group as usize]
-                .rules
-                .iter()
-                .all(|check| self.counts.breach_delta(self, check, instance, to) <= 0)
-    }
-
-    /// What an instance's going to a machine costs in wishes.
-    #[inline]
-    pub(crate) fn wish_delta(&self, instance: u32, to: u32) -> i64 {
-        let group = self.dense.group[instance as usize];
-        let wishes = &self.dense.groups[group as usize].wishes;
-        wishes
-            .iter()
-            .map(|(check, weight)| self.counts.breach_delta(self, check, instance, to) * weight)
-            .sum()
     }
 
     /// Puts an instance that is nowhere onto a machine.
     fn enter(&mut self, instance: u32, machine: u32) {
         self.at[instance as usize] = machine;
-        self.population[machine as usize] += 1;
+        self.slots[instance as usize] = self.residents[machine as usize].len() as u32;
+        self.residents[machine as usize].push(instance);
         self.counts.enter(self.dense, instance, machine);
         self.load(instance, machine, 1, 0);
     }
 
-    /// Moves an instance. The caller has found it feasible.
+    /// Moves an instance.
     pub(crate) fn shift(&mut self, instance: u32, to: u32) {
         let dense = self.dense;
         let (from, origin) = (self.at[instance as usize], dense.origin[instance as usize]);
-        self.cost += self.move_delta(instance, to) + self.wish_delta(instance, to);
-        self.cost += dense.machine_use * i64::from(self.population[to as usize] == 0);
-        self.cost -= dense.machine_use * i64::from(self.population[from as usize] == 1);
-        self.population[to as usize] += 1;
-        self.population[from as usize] -= 1;
+        self.cost +=
+            self.move_delta(instance, to) + self.wish_delta(instance, to) + self.use_delta(instance, to);
+        self.breach += self.breach_delta(instance, to);
+
+        let slot = self.slots[instance as usize] as usize;
+        self.residents[from as usize].swap_remove(slot);
+        if let Some(other) = self.residents[from as usize].get(slot) {
+            self.slots[*other as usize] = slot as u32;
+        }
+        self.slots[instance as usize] = self.residents[to as usize].len() as u32;
+        self.residents[to as usize].push(instance);
+
         self.load(instance, from, -1, -i64::from(from == origin));
         self.load(instance, to, 1, -i64::from(to == origin));
         self.counts.shift(dense, &self.at, instance, to);
@@ -255,13 +181,16 @@ impl<'a> State<'a> {
         let row = &mut self.rows[machine as usize * width * 3..(machine as usize + 1) * width * 3];
         for (resource, need) in needs.iter().enumerate() {
             let need = need * sign;
-            row[resource] -= if dense.twice[resource] & kept == 0 { need } else { 0 };
+            row[resource] -= need & !(dense.twice[resource] & kept);
             row[width + resource] += need;
             row[2 * width + resource] -= need;
         }
         let cost = self.load_cost(machine, |_| 0);
         self.cost += cost - self.machine_costs[machine as usize];
         self.machine_costs[machine as usize] = cost;
+        let fine = self.load_fine(machine, |_| 0);
+        self.capacity_fine += fine - self.machine_fines[machine as usize];
+        self.machine_fines[machine as usize] = fine;
     }
 
     fn count_moved(&mut self, group: usize, change: i32) {
@@ -270,40 +199,9 @@ impl<'a> State<'a> {
         self.moved_histogram[before as usize] -= 1;
         self.moved_histogram[after as usize] += 1;
         self.moved[group] = after;
-        if after > self.most_moved {
+        let emptied = before == self.most_moved && self.moved_histogram[before as usize] == 0;
+        if after > self.most_moved || emptied {
             self.most_moved = after;
-        } else if before == self.most_moved && self.moved_histogram[before as usize] == 0 {
-            self.most_moved = after;
         }
-    }
-
-    /// Whether two instances may change places by the rules; then they have. Otherwise nothing has changed.
-    pub(crate) fn try_swap(&mut self, left: u32, right: u32) -> bool {
-        let (a, b) = (self.at[left as usize], self.at[right as usize]);
-        let (left_group, right_group) = (self.dense.group[left as usize], self.dense.group[right as usize]);
-        if left_group == right_group {
-            // The counts stay as they are.
-            self.shift(left, b);
-            self.shift(right, a);
-            return true;
-        }
-        if !self.is_lawful(left, b) {
-            return false;
-        }
-        let related = self.dense.groups[left_group as usize].related.binary_search(&right_group).is_ok();
-        if !related {
-            if !self.is_lawful(right, a) {
-                return false;
-            }
-            self.shift(left, b);
-        } else {
-            self.shift(left, b);
-            if !self.is_lawful(right, a) {
-                self.shift(left, a);
-                return false;
-            }
-        }
-        self.shift(right, a);
-        true
     }
 }

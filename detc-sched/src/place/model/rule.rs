@@ -71,6 +71,11 @@ impl Rule {
     pub const fn unique() -> Self {
         Self::AtMost { count: 1, per: LevelId::MACHINE }
     }
+
+    /// Whether it is kept or broken by each instance alone, whatever the others do.
+    pub(crate) const fn is_about_machines(&self) -> bool {
+        matches!(self, Self::Machines(_) | Self::Pinned(_))
+    }
 }
 
 impl fmt::Display for Rule {
