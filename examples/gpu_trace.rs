@@ -4,15 +4,16 @@
 //! gpu_trace NODES.csv WORKLOAD.csv OUTPUT [--seed N]
 //! ```
 //!
-//! What is to come is not looked at: the mix of expected pods is that of those that have arrived.
+//! As in the published experiment, the mix of pods that a cluster is for is known (how often which class comes, not when),
+//! and no pod is refused that has room somewhere.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 use detc_sched::place::online::{Mix, Placer, Preference};
 use detc_sched::place::{
-    Builder, Group, GroupId, Hold, Instance, InstanceId, Machine, Model, Placement, Requirement, Rule, Test,
-    SHARES_OF_DEVICE,
+    Builder, Group, GroupId, Hold, Instance, Machine, Model, Placement, Requirement, Rule, SHARES_OF_DEVICE,
+    Test,
 };
 
 use inputs::{Arguments, Failure, text, write_lines};
@@ -20,9 +21,6 @@ use inputs::{Arguments, Failure, text, write_lines};
 mod inputs;
 
 const USAGE: &str = "gpu_trace NODES.csv WORKLOAD.csv OUTPUT [--seed N]";
-
-/// The mix is taken anew when this many pods have arrived, and whenever that has doubled.
-const FIRST_MIX_PODS: usize = 64;
 
 /// The most frequent classes of pods are as good as all, and take less time.
 const CLASSES_MAX: usize = 64;
@@ -33,16 +31,11 @@ fn main() -> Result<(), Failure> {
     let _: u64 = arguments.option("seed", 0)?;
     let model = read(&text(arguments.path(0))?, &text(arguments.path(1))?)?;
     let begun = Instant::now();
-    let mut placer = Placer::new(&model, &Placement::empty(&model), Preference::Tight);
-    let mut next_mix = FIRST_MIX_PODS;
+    let mix = Mix::of(&model, model.instances(), CLASSES_MAX);
+    let mut placer = Placer::new(&model, &Placement::empty(&model), Preference::Usable(mix));
     let mut lines = Vec::with_capacity(model.instance_count());
     let mut shares = 0_u64;
     for pod in model.instances() {
-        if pod.index() == next_mix {
-            next_mix *= 2;
-            let arrived = (0..pod.index()).map(InstanceId::new);
-            placer.prefer(Preference::Usable(Mix::of(&model, arrived, CLASSES_MAX)));
-        }
         lines.push(match placer.place(pod) {
             Ok(spot) => {
                 let need = model.device_need(pod);
@@ -120,7 +113,9 @@ impl<'a> Table<'a> {
 
     fn text(&self, name: &str) -> String {
         let column = self.names.iter().position(|column| *column == name);
-        column.and_then(|column| self.fields.get(column)).map_or_else(String::new, |text| text.trim().to_owned())
+        column
+            .and_then(|column| self.fields.get(column))
+            .map_or_else(String::new, |text| text.trim().to_owned())
     }
 
     fn number(&self, name: &str) -> Result<i64, Failure> {

@@ -14,9 +14,9 @@
 use crate::place::validate::breach;
 use crate::place::{Bill, GroupId, MachineId, Model, Placement, bill};
 use crate::rng::Rng;
-use anneal::Cooling;
 use dense::{Dense, NOWHERE};
 pub use effort::{Effort, Spent};
+pub use pack::pack;
 use run::Run;
 use state::{Prices, Standing};
 
@@ -25,6 +25,7 @@ mod best;
 mod counts;
 mod dense;
 mod effort;
+mod pack;
 mod relieve;
 mod run;
 mod state;

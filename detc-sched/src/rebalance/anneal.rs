@@ -38,6 +38,7 @@ impl Run<'_> {
         }
         let logs = log_table();
         for look in 0.. {
+            // Nothing costs less than nothing.
             let share = effort.spent(self.steps).share();
             if share >= cooling.end || share >= 1.0 || self.best.cost() == 0 {
                 break;
@@ -58,6 +59,16 @@ impl Run<'_> {
             }
             self.steps += STEPS_PER_LOOK;
         }
+    }
+
+    /// Only downwards, for so many steps.
+    pub(crate) fn descend(&mut self, steps: u64, prices: Prices) {
+        self.state.set_prices(prices);
+        for _ in 0..steps / 2 {
+            self.random_shift(0);
+            self.random_swap(0);
+        }
+        self.steps += steps;
     }
 
     fn random_instance(&mut self) -> u32 {

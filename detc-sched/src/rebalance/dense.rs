@@ -172,9 +172,39 @@ impl Dense {
         has_bit(&self.groups[group as usize].allowed, machine)
     }
 
+    /// The same with the first machines only, of a model without rules.
+    pub(crate) fn first_machines(&self, machines: usize) -> Self {
+        let cells = machines * self.resources;
+        Self {
+            machines,
+            capacities: self.capacities[..cells].to_vec(),
+            safeties: self.capacities[..cells].to_vec(),
+            order: self.order.clone(),
+            group: self.group.clone(),
+            starts: self.starts.clone(),
+            needs: self.needs.clone(),
+            origin: vec![NOWHERE; self.origin.len()],
+            move_cost: self.move_cost.clone(),
+            movable: self.movable.clone(),
+            twice: self.twice.clone(),
+            overload: vec![0; self.resources],
+            balances: Vec::new(),
+            moves_between: Vec::new(),
+            domains: self.domains.clone(),
+            counters: Vec::new(),
+            groups: (0..self.groups.len()).map(|_| FlatGroup::default()).collect(),
+            resources: self.resources,
+            group_move: 0,
+            machine_move: 0,
+            machine_use: 0,
+            counter_cells: 0,
+            has_wishes: false,
+        }
+    }
+
     /// Whether an instance may be moved.
     pub(crate) fn is_movable(&self, instance: u32) -> bool {
-        self.movable.binary_search(&instance).is_ok()
+        self.movable.len() == self.order.len() || self.movable.binary_search(&instance).is_ok()
     }
 
     /// How large an instance is, all resources together.

@@ -105,6 +105,17 @@ impl<'a> Run<'a> {
         self.state.breach_fine(instance, to).saturating_add(wishes)
     }
 
+    /// Goes back to the best seen, if that is known.
+    pub(crate) fn back_to_best(&mut self) {
+        if self.best.cost() == i64::MAX {
+            return;
+        }
+        let standing = Standing { cost: self.best.cost(), breach: 0 };
+        let at = self.best.write_out(&self.state.at).to_vec();
+        self.state = State::new(self.state.dense, &at, standing);
+        self.best = Best::new(&at, standing.cost);
+    }
+
     /// The search is where it is, having moved these from where they were.
     pub(crate) fn note(&mut self, moves: &[(u32, u32)]) {
         let cost = if self.state.fine() == 0 { self.state.cost() } else { i64::MAX };

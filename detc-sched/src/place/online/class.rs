@@ -88,10 +88,9 @@ impl Class {
         Verdict::Score(match preference {
             Preference::Tight => left,
             Preference::Loose => -left,
-            Preference::Usable(mix) => mix
-                .loss(model, free, machine, &self.needs, self.devices)
-                .saturating_mul(TIE)
-                .saturating_add(left),
+            Preference::Usable(mix) => {
+                mix.loss(free, machine, &self.needs, self.devices).saturating_mul(TIE).saturating_add(left)
+            }
         })
     }
 }

@@ -13,7 +13,6 @@ use super::{Free, devices_for};
 #[derive(Clone, Debug, Default)]
 pub struct Mix {
     classes: Vec<Expected>,
-    variant: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -21,8 +20,6 @@ struct Expected {
     needs: Vec<i64>,
     devices: DeviceNeed,
     weight: i64,
-    /// An instance of it, for what its group asks of machines.
-    like: InstanceId,
     allowed: Vec<bool>,
 }
 
@@ -38,7 +35,7 @@ impl Mix {
         let mut classes: Vec<_> = classes.into_iter().collect();
         classes.sort_by_key(|(_, (weight, like))| (-weight, *like));
         classes.truncate(classes_max);
-        let classes = classes.into_iter().map(|((group, devices, needs), (weight, like))| {
+        let classes = classes.into_iter().map(|((group, devices, needs), (weight, _))| {
             let group = &model.groups[group.index()];
             let fits = |machine: crate::place::MachineId| {
                 group.rules.iter().all(|rule| match rule {
@@ -48,29 +45,13 @@ impl Mix {
                     _ => true,
                 })
             };
-            Expected {
-                needs: needs.to_vec(),
-                devices,
-                weight,
-                like,
-                allowed: model.machines().map(fits).collect(),
-            }
+            Expected { needs: needs.to_vec(), devices, weight, allowed: model.machines().map(fits).collect() }
         });
-        Self {
-            classes: classes.collect(),
-            variant: std::env::var("VAR").ok().and_then(|v| v.parse().ok()).unwrap_or(0),
-        }
+        Self { classes: classes.collect() }
     }
 
     /// How much less the expected instances could use of a machine's devices if it took this.
-    pub(super) fn loss(
-        &self,
-        _model: &Model,
-        free: &Free,
-        machine: usize,
-        needs: &[i64],
-        devices: DeviceNeed,
-    ) -> i64 {
+    pub(super) fn loss(&self, free: &Free, machine: usize, needs: &[i64], devices: DeviceNeed) -> i64 {
         let width = needs.len();
         let row = &free.resources[machine * width..(machine + 1) * width];
         let before = &free.devices[machine];
@@ -80,18 +61,6 @@ impl Mix {
         let after_row: Vec<i64> = row.iter().zip(needs).map(|(free, need)| free - need).collect();
         let mut after = before.clone();
         let base = self.usable(machine, row, before);
-        if devices.count == 1 && devices.shares < 1000 && self.variant & 4 != 0 {
-            let mut best = i64::MAX;
-            for d in 0..before.len() {
-                if before[d] < devices.shares || before[..d].contains(&before[d]) {
-                    continue;
-                }
-                after[d] -= devices.shares;
-                best = best.min(base - self.usable(machine, &after_row, &after));
-                after[d] += devices.shares;
-            }
-            return best;
-        }
         for device in devices_for(before, devices).unwrap_or_default() {
             after[device as usize] -= devices.shares;
         }
@@ -108,17 +77,6 @@ impl Mix {
                 return 0;
             }
             let shares = class.devices.shares;
-            if self.variant & 1 != 0 {
-                if row.iter().zip(&class.needs).any(|(f, n)| f < n) {
-                    return 0;
-                }
-                let fit = devices.iter().filter(|f| **f >= shares).count() as u32;
-                if fit < class.devices.count {
-                    return 0;
-                }
-                return devices.iter().filter(|f| **f >= shares).map(|f| i64::from(*f)).sum::<i64>()
-                    * class.weight;
-            }
             let slots: u32 = devices.iter().map(|free| free / shares).sum();
             let mut fit = i64::from(slots / class.devices.count);
             if class.devices.count > 1 {
@@ -131,15 +89,6 @@ impl Mix {
                 if *need > 0 {
                     fit = fit.min((free / need).max(0));
                 }
-            }
-            if self.variant & 2 != 0 {
-                let same: i64 = devices.iter().map(|f| i64::from(f / shares)).sum::<i64>();
-                let all = devices.iter().filter(|f| **f >= shares).map(|f| i64::from(*f)).sum::<i64>();
-                return if same == 0 {
-                    0
-                } else {
-                    all * fit * i64::from(class.devices.count) / same * class.weight
-                };
             }
             fit * i64::from(class.devices.count * shares) * class.weight
         };

@@ -92,6 +92,17 @@ impl<'a> State<'a> {
         enters + leaves + self.use_delta(instance, to) + self.move_delta(instance, to)
     }
 
+    /// What its machine costs and is fined more without an instance.
+    pub(crate) fn leave_delta(&self, instance: u32) -> i64 {
+        let dense = self.dense;
+        let from = self.at[instance as usize];
+        let needs = self.needs(instance);
+        let stays = -i64::from(dense.origin[instance as usize] == from);
+        self.load_cost(from, |resource| -needs[resource]) - self.machine_costs[from as usize]
+            + self.load_fine(from, |resource| -(needs[resource] & !(dense.twice[resource] & stays)))
+            - self.machine_fines[from as usize]
+    }
+
     /// What an instance's going to a machine is fined more for capacities.
     #[inline]
     pub(crate) fn shift_fine(&self, instance: u32, to: u32) -> i64 {
