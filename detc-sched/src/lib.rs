@@ -6,6 +6,11 @@
 //!
 //! | module | decides |
 //! |---|---|
+//! | [`place`] | which instance runs on which machine: the model, its rules, what a placement costs, whether it is valid |
+//! | [`rebalance`] | how a running placement gets better, with few moves |
 //! | [`roll`] | the next safe step from the instances that run to those that should: rolling, canary, blue/green |
 
+pub mod place;
+pub mod rebalance;
+mod rng;
 pub mod roll;

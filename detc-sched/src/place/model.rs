@@ -1,0 +1,188 @@
+//! The model: what there is, what is to run, and under which rules. A value; it decides nothing.
+//!
+//! ```text
+//!   Builder ── resource, level, machine, group, instance, objective ──build──▶ Model (checked, flat)
+//! ```
+//!
+//! The parts are given one by one to a [`Builder`], with names; the [`Model`] that it builds holds them by number, in
+//! flat arrays, because searches read them millions of times a second. All amounts are whole numbers, so that sums are
+//! exact and do not depend on their order.
+
+use std::collections::BTreeMap;
+
+pub use attribute::{Pattern, PatternError, Requirement, Test};
+pub use builder::{Builder, ModelError};
+pub use group::{DeviceNeed, Group, Instance, SHARES_OF_DEVICE, Wish};
+pub use machine::Machine;
+pub use rule::Rule;
+
+use crate::place::{DomainId, GroupId, InstanceId, LevelId, MachineId, Objective, ResourceId};
+
+mod attribute;
+mod builder;
+mod group;
+mod machine;
+mod rule;
+
+/// Something that machines have and instances need.
+#[derive(Clone, Debug)]
+pub struct Resource {
+    /// What it is called.
+    pub name: String,
+    /// What becomes of it while an instance moves.
+    pub hold: Hold,
+}
+
+/// What becomes of a resource while an instance moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// It is free again as soon as the instance leaves.
+    Freed,
+    /// It stays occupied on the machine that the instance moves from, too (disk space, while it is copied).
+    Twice,
+}
+
+/// Everything that a placement is decided from.
+#[derive(Clone, Debug)]
+pub struct Model {
+    pub(crate) resources: Vec<Resource>,
+    pub(crate) levels: Vec<String>,
+    /// How many domains each level has.
+    pub(crate) domain_counts: Vec<u32>,
+    /// Per level, the domain of each machine.
+    pub(crate) domains: Vec<Vec<DomainId>>,
+    pub(crate) machine_names: Vec<String>,
+    /// Per machine, a row of all resources.
+    pub(crate) capacities: Vec<i64>,
+    pub(crate) safeties: Vec<i64>,
+    pub(crate) attributes: Vec<BTreeMap<String, String>>,
+    pub(crate) taints: Vec<Vec<String>>,
+    pub(crate) devices: Vec<u32>,
+    pub(crate) groups: Vec<Group>,
+    pub(crate) members: Vec<Vec<InstanceId>>,
+    /// Per instance.
+    pub(crate) group_of: Vec<GroupId>,
+    pub(crate) needs: Vec<i64>,
+    pub(crate) move_costs: Vec<i64>,
+    pub(crate) runs_on: Vec<Option<MachineId>>,
+    pub(crate) device_needs: Vec<DeviceNeed>,
+    pub(crate) ports: BTreeMap<InstanceId, Vec<u16>>,
+    pub(crate) objective: Objective,
+}
+
+impl Model {
+    /// How many machines there are.
+    pub fn machine_count(&self) -> usize {
+        self.machine_names.len()
+    }
+
+    /// How many instances there are to place.
+    pub fn instance_count(&self) -> usize {
+        self.group_of.len()
+    }
+
+    /// How many groups there are.
+    pub fn group_count(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// How many resources there are.
+    pub fn resource_count(&self) -> usize {
+        self.resources.len()
+    }
+
+    /// All machines.
+    pub fn machines(&self) -> impl Iterator<Item = MachineId> + use<> {
+        (0..self.machine_count()).map(MachineId::new)
+    }
+
+    /// All instances.
+    pub fn instances(&self) -> impl Iterator<Item = InstanceId> + use<> {
+        (0..self.instance_count()).map(InstanceId::new)
+    }
+
+    /// The instances of a group.
+    pub fn members(&self, group: GroupId) -> &[InstanceId] {
+        &self.members[group.index()]
+    }
+
+    /// What a machine is called.
+    pub fn machine_name(&self, machine: MachineId) -> &str {
+        &self.machine_names[machine.index()]
+    }
+
+    /// What a resource is called.
+    pub fn resource_name(&self, resource: ResourceId) -> &str {
+        &self.resources[resource.index()].name
+    }
+
+    /// What a group is called.
+    pub fn group_name(&self, group: GroupId) -> &str {
+        &self.groups[group.index()].name
+    }
+
+    /// What a level is called.
+    pub fn level_name(&self, level: LevelId) -> &str {
+        &self.levels[level.index()]
+    }
+
+    /// The group of an instance.
+    pub fn group_of(&self, instance: InstanceId) -> GroupId {
+        self.group_of[instance.index()]
+    }
+
+    /// What an instance needs of each resource.
+    pub fn needs(&self, instance: InstanceId) -> &[i64] {
+        row(&self.needs, instance.index(), self.resource_count())
+    }
+
+    /// What a machine has of each resource.
+    pub fn capacity(&self, machine: MachineId) -> &[i64] {
+        row(&self.capacities, machine.index(), self.resource_count())
+    }
+
+    /// Up to where a machine should be loaded.
+    pub fn safety(&self, machine: MachineId) -> &[i64] {
+        row(&self.safeties, machine.index(), self.resource_count())
+    }
+
+    /// Where a machine stands.
+    pub fn domain(&self, level: LevelId, machine: MachineId) -> DomainId {
+        self.domains[level.index()][machine.index()]
+    }
+
+    /// How many domains a level has.
+    pub fn domain_count(&self, level: LevelId) -> usize {
+        self.domain_counts[level.index()] as usize
+    }
+
+    /// Where an instance ran when the model was made.
+    pub fn runs_on(&self, instance: InstanceId) -> Option<MachineId> {
+        self.runs_on[instance.index()]
+    }
+
+    /// Which devices an instance needs.
+    pub fn device_need(&self, instance: InstanceId) -> DeviceNeed {
+        self.device_needs[instance.index()]
+    }
+
+    /// How many devices a machine has.
+    pub fn devices(&self, machine: MachineId) -> u32 {
+        self.devices[machine.index()]
+    }
+
+    /// The ports that an instance needs for itself.
+    pub fn ports(&self, instance: InstanceId) -> &[u16] {
+        self.ports.get(&instance).map_or(&[], Vec::as_slice)
+    }
+
+    /// What is aimed at.
+    pub fn objective(&self) -> &Objective {
+        &self.objective
+    }
+}
+
+/// Row `index` of a flat table.
+fn row(table: &[i64], index: usize, width: usize) -> &[i64] {
+    &table[index * width..(index + 1) * width]
+}

@@ -1,0 +1,113 @@
+//! How a running placement gets better.
+//!
+//! ```text
+//!   Model ──Dense──▶ State ◀─ shift, swap ─ Run (one a thread) ── relieve ── anneal ──▶ best of all ──▶ Outcome
+//! ```
+//!
+//! **Guarantees.** The outcome is never infeasible where the start was feasible, and never costs more than the start; the
+//! best that was found is what is given, whenever the effort ends. With [`Effort::Steps`] the outcome depends on nothing
+//! but the arguments.
+//!
+//! **Does not** move instances that have devices or ports, and does not place what is not placed: that is for
+//! [`place::online`](crate::place::online).
+
+use crate::place::validate::breach;
+use crate::place::{Bill, GroupId, MachineId, Model, Placement, bill};
+use crate::rng::Rng;
+use dense::{Dense, NOWHERE};
+pub use effort::{Effort, Spent};
+pub use pack::pack;
+use run::Run;
+use state::{Prices, Standing};
+
+mod anneal;
+mod best;
+mod counts;
+mod dense;
+mod effort;
+mod pack;
+mod relieve;
+mod run;
+mod state;
+mod tune;
+
+/// How a rebalance goes about its search.
+#[derive(Clone, Debug)]
+pub struct Options {
+    seed: u64,
+    threads: usize,
+}
+
+impl Options {
+    /// One thread, and this seed.
+    pub fn new(seed: u64) -> Self {
+        Self { seed, threads: 1 }
+    }
+
+    /// So many threads.
+    #[must_use]
+    pub fn with_threads(mut self, threads: usize) -> Self {
+        self.threads = threads.max(1);
+        self
+    }
+}
+
+/// What came of a rebalance.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The best placement found.
+    pub placement: Placement,
+    /// What it costs.
+    pub bill: Bill,
+    /// How many moves were evaluated, by all threads.
+    pub evaluated: u64,
+}
+
+/// The best placement that is found from `start` on within an effort.
+///
+/// # Panics
+/// When `start` is of another model.
+pub fn rebalance(model: &Model, start: &Placement, options: &Options, effort: Effort<'_>) -> Outcome {
+    let dense = Dense::new(model);
+    let standing = standing(model, start);
+    let at: Vec<u32> =
+        dense.order.iter().map(|id| start.machine(*id).map_or(NOWHERE, |machine| machine.0)).collect();
+    let search = |thread: usize| {
+        let rng = Rng::new(options.seed, thread as u64);
+        let mut run = Run::new(&dense, &at, standing, Prices::strict(&dense), rng);
+        run.search(&effort);
+        let cost = run.best.cost();
+        (cost, run.best.write_out(&run.state.at).to_vec(), run.evaluated)
+    };
+    let results: Vec<(i64, Vec<u32>, u64)> = std::thread::scope(|scope| {
+        let search = &search;
+        let threads: Vec<_> =
+            (0..options.threads).map(|thread| scope.spawn(move || search(thread))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("invariant: a search does not panic")).collect()
+    });
+    let evaluated = results.iter().map(|result| result.2).sum();
+    let (_, best, _) =
+        results.into_iter().min_by_key(|result| result.0).expect("invariant: there is a thread");
+    let mut placement = start.clone();
+    for (id, machine) in dense.order.iter().zip(best) {
+        if machine != NOWHERE && placement.machine(*id) != Some(MachineId(machine)) {
+            placement.put(*id, MachineId(machine));
+        }
+    }
+    let bill = bill(model, &placement);
+    Outcome { placement, bill, evaluated }
+}
+
+/// What a placement costs and breaks, by the independent judge.
+fn standing(model: &Model, placement: &Placement) -> Standing {
+    let cost = i64::try_from(bill(model, placement).total()).expect("invariant: costs are within 64 bits");
+    // Which rules count as broken by how much is for the judge to say; machines that are not allowed are not breaches
+    // here, since instances never go to such.
+    let breaches = model.groups.iter().enumerate().map(|(index, group)| {
+        let counted = group.rules.iter().filter(|rule| !rule.is_about_machines());
+        counted.map(|rule| breach(model, placement, GroupId::new(index), rule)).sum::<i128>()
+    });
+    let breach =
+        i64::try_from(breaches.sum::<i128>()).expect("invariant: breaches count instances and domains");
+    Standing { cost, breach }
+}

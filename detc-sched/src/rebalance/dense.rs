@@ -1,0 +1,347 @@
+//! The model as a search reads it: flat arrays, instances numbered so that a group's are side by side, rules as checks
+//! on counts. Nothing here changes during a search.
+
+use crate::place::model::{Hold, Rule};
+use crate::place::{GroupId, InstanceId, LevelId, MachineId, Model};
+
+/// No machine.
+pub(crate) const NOWHERE: u32 = u32::MAX;
+
+/// Groups up to this size are counted by looking at their members: a cache line of machines is read faster than a counter
+/// that is elsewhere.
+const SCANNED_MAX: usize = 12;
+
+/// Levels of up to so many domains are counted in tables in any case: their rows are short.
+const SHORT_ROW_DOMAINS: usize = 64;
+
+/// A model, flat.
+#[derive(Debug)]
+pub(crate) struct Dense {
+    pub(crate) machines: usize,
+    pub(crate) resources: usize,
+    /// The model's number of each instance of ours.
+    pub(crate) order: Vec<InstanceId>,
+    pub(crate) group: Vec<u32>,
+    /// Where each group's instances begin; one more entry than groups.
+    pub(crate) starts: Vec<u32>,
+    pub(crate) needs: Vec<i64>,
+    pub(crate) origin: Vec<u32>,
+    /// What moving an instance costs, weighted.
+    pub(crate) move_cost: Vec<i64>,
+    /// Instances that may be moved.
+    pub(crate) movable: Vec<u32>,
+    /// All ones for a resource that is occupied twice while moving, else 0.
+    pub(crate) twice: Vec<i64>,
+    pub(crate) overload: Vec<i64>,
+    pub(crate) balances: Vec<FlatBalance>,
+    pub(crate) group_move: i64,
+    pub(crate) machine_move: i64,
+    pub(crate) moves_between: Vec<u32>,
+    pub(crate) machine_use: i64,
+    pub(crate) capacities: Vec<i64>,
+    pub(crate) safeties: Vec<i64>,
+    /// Per level, the domain of each machine.
+    pub(crate) domains: Vec<Vec<u32>>,
+    pub(crate) counters: Vec<Counter>,
+    pub(crate) counter_cells: usize,
+    pub(crate) groups: Vec<FlatGroup>,
+    /// Whether some rule may be broken at a cost.
+    pub(crate) has_wishes: bool,
+}
+
+/// See [`Balance`](crate::place::Balance).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FlatBalance {
+    pub(crate) of: usize,
+    pub(crate) times: i64,
+    pub(crate) with: usize,
+    pub(crate) weight: i64,
+}
+
+/// How many instances of a group are in each domain of a level.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counter {
+    pub(crate) group: u32,
+    pub(crate) level: u32,
+    /// Where its row of counts begins, or [`NOWHERE`] when the members are looked at instead.
+    pub(crate) row: u32,
+}
+
+/// What is asked about one group.
+#[derive(Debug, Default)]
+pub(crate) struct FlatGroup {
+    /// One bit a machine, or empty: all are allowed.
+    pub(crate) allowed: Vec<u64>,
+    /// Its counters that have rows.
+    pub(crate) counters: Vec<u32>,
+    pub(crate) rules: Vec<Check>,
+    pub(crate) wishes: Vec<(Check, i64)>,
+    /// Other groups that its checks count, in order.
+    pub(crate) related: Vec<u32>,
+}
+
+/// A rule, as the change of its breach is computed.
+#[derive(Clone, Debug)]
+pub(crate) enum Check {
+    /// See [`Rule::AtMost`].
+    AtMost { own: u32, count: u32 },
+    /// See [`Rule::Spread`].
+    Spread { own: u32, domains: u32 },
+    /// See [`Rule::Together`].
+    Together { own: u32 },
+    /// See [`Rule::With`]; the other is needed.
+    With { own: u32, other: u32 },
+    /// The same, seen from the group that the other needs.
+    Needed { own: u32, other: u32 },
+    /// See [`Rule::Apart`]; the same seen from both.
+    Apart { own: u32, other: u32 },
+    /// One bit an allowed machine.
+    Machines(Vec<u64>),
+}
+
+impl Dense {
+    pub(crate) fn new(model: &Model) -> Self {
+        let objective = &model.objective;
+        let mut order = Vec::with_capacity(model.instance_count());
+        let mut starts = vec![0];
+        for members in &model.members {
+            order.extend(members.iter().copied());
+            starts.push(order.len() as u32);
+        }
+        let resources = model.resource_count();
+        let mut overload = vec![0; resources];
+        for (resource, weight) in &objective.overload {
+            overload[resource.index()] = *weight;
+        }
+        let balances = objective.balances.iter().map(|balance| FlatBalance {
+            of: balance.of.index(),
+            times: balance.times,
+            with: balance.with.index(),
+            weight: balance.weight,
+        });
+        let of = |id: &InstanceId| id.index();
+        let fixed = |id: &InstanceId| model.device_need(*id).count > 0 || !model.ports(*id).is_empty();
+        let mut dense = Self {
+            machines: model.machine_count(),
+            resources,
+            group: order.iter().map(|id| model.group_of(*id).0).collect(),
+            needs: order.iter().flat_map(|id| model.needs(*id).iter().copied()).collect(),
+            origin: order
+                .iter()
+                .map(|id| model.runs_on[of(id)].map_or(NOWHERE, |machine| machine.0))
+                .collect(),
+            move_cost: order.iter().map(|id| model.move_costs[of(id)] * objective.instance_move).collect(),
+            movable: (0..order.len() as u32).filter(|index| !fixed(&order[*index as usize])).collect(),
+            twice: model.resources.iter().map(|resource| -i64::from(resource.hold == Hold::Twice)).collect(),
+            overload,
+            balances: balances.collect(),
+            group_move: objective.group_move,
+            machine_move: objective.machine_move,
+            moves_between: objective.moves_between.clone(),
+            machine_use: objective.machine_use,
+            capacities: model.capacities.clone(),
+            safeties: model.safeties.clone(),
+            domains: model
+                .domains
+                .iter()
+                .map(|level| level.iter().map(|domain| domain.0).collect())
+                .collect(),
+            counters: Vec::new(),
+            counter_cells: 0,
+            groups: Vec::new(),
+            has_wishes: model.groups.iter().any(|group| !group.wishes.is_empty()),
+            order,
+            starts,
+        };
+        dense.groups.resize_with(model.group_count(), FlatGroup::default);
+        for index in 0..model.group_count() {
+            dense.add_rules(model, GroupId::new(index));
+        }
+        for group in &mut dense.groups {
+            group.related.sort_unstable();
+            group.related.dedup();
+        }
+        dense
+    }
+
+    pub(crate) fn size_of_group(&self, group: u32) -> usize {
+        (self.starts[group as usize + 1] - self.starts[group as usize]) as usize
+    }
+
+    pub(crate) fn is_allowed(&self, group: u32, machine: u32) -> bool {
+        has_bit(&self.groups[group as usize].allowed, machine)
+    }
+
+    /// The same with the first machines only, of a model without rules.
+    pub(crate) fn first_machines(&self, machines: usize) -> Self {
+        let cells = machines * self.resources;
+        Self {
+            machines,
+            capacities: self.capacities[..cells].to_vec(),
+            safeties: self.capacities[..cells].to_vec(),
+            order: self.order.clone(),
+            group: self.group.clone(),
+            starts: self.starts.clone(),
+            needs: self.needs.clone(),
+            origin: vec![NOWHERE; self.origin.len()],
+            move_cost: self.move_cost.clone(),
+            movable: self.movable.clone(),
+            twice: self.twice.clone(),
+            overload: vec![0; self.resources],
+            balances: Vec::new(),
+            moves_between: Vec::new(),
+            domains: self.domains.clone(),
+            counters: Vec::new(),
+            groups: (0..self.groups.len()).map(|_| FlatGroup::default()).collect(),
+            resources: self.resources,
+            group_move: 0,
+            machine_move: 0,
+            machine_use: 0,
+            counter_cells: 0,
+            has_wishes: false,
+        }
+    }
+
+    /// Whether an instance may be moved.
+    pub(crate) fn is_movable(&self, instance: u32) -> bool {
+        self.movable.len() == self.order.len() || self.movable.binary_search(&instance).is_ok()
+    }
+
+    /// How large an instance is, all resources together.
+    pub(crate) fn size(&self, instance: u32) -> i64 {
+        self.needs[instance as usize * self.resources..][..self.resources].iter().sum()
+    }
+
+    /// Whether checks of one group count the other.
+    pub(crate) fn are_related(&self, left: u32, right: u32) -> bool {
+        self.groups[left as usize].related.binary_search(&right).is_ok()
+    }
+
+    fn add_rules(&mut self, model: &Model, id: GroupId) {
+        let group = &model.groups[id.index()];
+        let tolerated = |machine: MachineId| {
+            model.taints[machine.index()].iter().all(|taint| group.tolerations.contains(taint))
+        };
+        if !model.machines().all(tolerated) {
+            self.restrict(id, &bits(model, tolerated));
+        }
+        for rule in &group.rules {
+            if let Some(check) = self.check(model, id, rule) {
+                self.add(id, rule, check, None);
+            }
+        }
+        for wish in &group.wishes {
+            if let Some(check) = self.check(model, id, &wish.rule) {
+                self.add(id, &wish.rule, check, Some(wish.weight));
+            }
+        }
+    }
+
+    fn add(&mut self, id: GroupId, rule: &Rule, check: Check, weight: Option<i64>) {
+        // A rule between two groups is a check of both.
+        let mirrored = match (rule, &check) {
+            (Rule::With { group, .. }, Check::With { own, other }) => {
+                Some((*group, Check::Needed { own: *other, other: *own }))
+            }
+            (Rule::Apart { group, .. }, Check::Apart { own, other }) => {
+                Some((*group, Check::Apart { own: *other, other: *own }))
+            }
+            _ => None,
+        };
+        if let Some((other, check)) = mirrored {
+            self.groups[id.index()].related.push(other.0);
+            self.groups[other.index()].related.push(id.0);
+            self.push(other, check, weight);
+        }
+        self.push(id, check, weight);
+    }
+
+    fn push(&mut self, id: GroupId, check: Check, weight: Option<i64>) {
+        let group = &mut self.groups[id.index()];
+        match (check, weight) {
+            (Check::Machines(bits), None) => self.restrict(id, &bits),
+            (check, None) => group.rules.push(check),
+            (check, Some(weight)) => group.wishes.push((check, weight)),
+        }
+    }
+
+    fn restrict(&mut self, id: GroupId, bits: &[u64]) {
+        let allowed = &mut self.groups[id.index()].allowed;
+        if allowed.is_empty() {
+            allowed.extend_from_slice(bits);
+        } else {
+            allowed.iter_mut().zip(bits).for_each(|(word, other)| *word &= other);
+        }
+    }
+
+    /// The check of a rule; none where it can not be broken.
+    fn check(&mut self, model: &Model, id: GroupId, rule: &Rule) -> Option<Check> {
+        let size = self.size_of_group(id.0) as u32;
+        Some(match rule {
+            Rule::AtMost { count, .. } if *count >= size => return None,
+            Rule::AtMost { count, per } => {
+                Check::AtMost { own: self.counter(model, id, *per), count: *count }
+            }
+            Rule::Even { over, domains } => {
+                let count = size.div_ceil((*domains).max(1));
+                Check::AtMost { own: self.counter(model, id, *over), count }
+            }
+            Rule::Spread { domains: 0 | 1, .. } => return None,
+            Rule::Spread { over, domains } => {
+                Check::Spread { own: self.counter(model, id, *over), domains: *domains }
+            }
+            Rule::Together { within } => Check::Together { own: self.counter(model, id, *within) },
+            Rule::With { group, .. } if *group == id => return None,
+            Rule::With { group, within } => Check::With {
+                own: self.counter(model, id, *within),
+                other: self.counter(model, *group, *within),
+            },
+            Rule::Apart { group, within } => Check::Apart {
+                own: self.counter(model, id, *within),
+                other: self.counter(model, *group, *within),
+            },
+            Rule::Machines(requirement) => {
+                Check::Machines(bits(model, |machine| requirement.holds(&model.attributes[machine.index()])))
+            }
+            Rule::Pinned(machines) => Check::Machines(bits(model, |machine| machines.contains(&machine))),
+        })
+    }
+
+    /// The counter of a group at a level, made when it is asked for first.
+    fn counter(&mut self, model: &Model, group: GroupId, level: LevelId) -> u32 {
+        // Spread, together and relations ask for numbers of domains, which only rows know; hence rows for all but the
+        // level of machines, which are asked for by `AtMost` alone in nearly all models.
+        let found = self.groups[group.index()]
+            .counters
+            .iter()
+            .copied()
+            .find(|counter| self.counters[*counter as usize].level == level.0);
+        if let Some(found) = found {
+            return found;
+        }
+        let domains = model.domain_count(level);
+        let scanned = self.size_of_group(group.0) <= SCANNED_MAX && domains > SHORT_ROW_DOMAINS;
+        let row = if scanned { NOWHERE } else { self.counter_cells as u32 };
+        if !scanned {
+            self.counter_cells += domains;
+        }
+        let counter = self.counters.len() as u32;
+        self.counters.push(Counter { group: group.0, level: level.0, row });
+        self.groups[group.index()].counters.push(counter);
+        counter
+    }
+}
+
+fn bits(model: &Model, holds: impl Fn(MachineId) -> bool) -> Vec<u64> {
+    let mut bits = vec![0; model.machine_count().div_ceil(64)];
+    for machine in model.machines().filter(|machine| holds(*machine)) {
+        bits[machine.index() / 64] |= 1 << (machine.index() % 64);
+    }
+    bits
+}
+
+/// Whether a set has a machine; the empty set has all.
+#[inline]
+pub(crate) fn has_bit(bits: &[u64], machine: u32) -> bool {
+    bits.is_empty() || bits[machine as usize / 64] & (1 << (machine % 64)) != 0
+}

@@ -1,0 +1,190 @@
+//! As few machines as can be, for machines that are all alike: vector bin packing.
+//!
+//! ```text
+//!   greedy ─▶ k machines ─▶ close one, spread what was there over the others, search until nothing is overfull ─▶ k - 1 …
+//! ```
+//!
+//! One machine less is a question of feasibility: the same search as for a rebalance, over fines alone, answers it. It ends
+//! at the bound below which the sum of the needs does not fit.
+
+use super::anneal::Cooling;
+use super::dense::{Dense, NOWHERE};
+use super::effort::Effort;
+use super::run::Run;
+use super::state::{Prices, Standing};
+use crate::place::{MachineId, Model, Placement};
+use crate::rng::Rng;
+
+/// Places all instances on few machines. The machines are taken to be alike, and the groups to have no rules: then no
+/// machine is special and the least number counts.
+///
+/// None, when there is an instance that does not fit an empty machine, or the machines do not suffice for first fit.
+pub fn pack(model: &Model, seed: u64, effort: Effort<'_>) -> Option<Placement> {
+    let dense = Dense::new(model);
+    let mut at = greedy(&dense)?;
+    let bound = bound(&dense);
+    let mut rng = Rng::new(seed, 0);
+    let mut steps = 0;
+    loop {
+        let used = compact(&mut at);
+        if used <= bound || used <= 1 {
+            break;
+        }
+        let Some(better) = close_one(&dense, &at, used, &mut rng, &effort, &mut steps) else { break };
+        at = better;
+    }
+    let mut placement = Placement::empty(model);
+    for (id, machine) in dense.order.iter().zip(at) {
+        placement.put(*id, MachineId(machine));
+    }
+    Some(placement)
+}
+
+/// The least number of machines that the sums of needs allow.
+fn bound(dense: &Dense) -> usize {
+    let width = dense.resources;
+    let of = |resource: usize| {
+        let sum: i64 = dense.needs.iter().skip(resource).step_by(width).sum();
+        let capacity = dense.capacities.get(resource).copied().unwrap_or(0).max(1);
+        sum.div_euclid(capacity) + i64::from(sum.rem_euclid(capacity) > 0)
+    };
+    (0..width).map(of).max().unwrap_or(0) as usize
+}
+
+/// Best of a few greedy packings, bin by bin: the next instance is the one whose needs point most where there is room (dot
+/// product; Panigrahy, Talwar, Uyeda and Wieder, "Heuristics for Vector Bin Packing", 2011).
+fn greedy(dense: &Dense) -> Option<Vec<u32>> {
+    let width = dense.resources;
+    let instances = dense.order.len();
+    let capacity = &dense.capacities[..width.min(dense.capacities.len())];
+    let total =
+        |resource: usize| dense.needs.iter().skip(resource).step_by(width).map(|need| *need as f64).sum();
+    let totals: Vec<f64> = (0..width).map(total).collect();
+    let mut best: Option<(usize, Vec<u32>)> = None;
+    for normed in [Norm::Dot, Norm::Distance] {
+        let mut at = vec![NOWHERE; instances];
+        let mut waiting: Vec<usize> = (0..instances).collect();
+        let mut machine = 0;
+        while !waiting.is_empty() {
+            if machine == dense.machines {
+                return best.map(|best| best.1);
+            }
+            let mut free: Vec<i64> = capacity.to_vec();
+            let mut filled = false;
+            loop {
+                let fits = |index: &usize| {
+                    dense.needs[index * width..][..width].iter().zip(&free).all(|(need, free)| need <= free)
+                };
+                let score = |index: usize| -> f64 {
+                    let needs = &dense.needs[index * width..][..width];
+                    (0..width)
+                        .map(|resource| {
+                            let capacity = (capacity[resource] as f64).max(1.0);
+                            let weight = totals[resource] / capacity / instances as f64;
+                            let (need, free) =
+                                (needs[resource] as f64 / capacity, free[resource] as f64 / capacity);
+                            match normed {
+                                Norm::Dot => weight * need * free,
+                                Norm::Distance => -weight * (free - need).powi(2),
+                            }
+                        })
+                        .sum()
+                };
+                let next = waiting.iter().copied().enumerate().filter(|(_, index)| fits(index)).max_by(
+                    |left, right| score(left.1).total_cmp(&score(right.1)).then(right.1.cmp(&left.1)),
+                );
+                let Some((slot, index)) = next else { break };
+                waiting.swap_remove(slot);
+                at[index] = machine as u32;
+                free.iter_mut().zip(&dense.needs[index * width..]).for_each(|(free, need)| *free -= need);
+                filled = true;
+            }
+            if !filled {
+                return None;
+            }
+            machine += 1;
+        }
+        if best.as_ref().is_none_or(|(least, _)| machine < *least) {
+            best = Some((machine, at));
+        }
+    }
+    best.map(|best| best.1)
+}
+
+/// How the greedy packing measures an instance against what is free.
+#[derive(Clone, Copy, Debug)]
+enum Norm {
+    Dot,
+    Distance,
+}
+
+/// Numbers the machines in use from 0 on; gives how many there are.
+fn compact(at: &mut [u32]) -> usize {
+    let mut used: Vec<u32> = at.to_vec();
+    used.sort_unstable();
+    used.dedup();
+    for machine in at.iter_mut() {
+        *machine = used.binary_search(machine).expect("invariant: it is of the same list") as u32;
+    }
+    used.len()
+}
+
+/// The instances on one machine less, if it is found.
+fn close_one(
+    dense: &Dense,
+    at: &[u32],
+    used: usize,
+    rng: &mut Rng,
+    effort: &Effort<'_>,
+    steps: &mut u64,
+) -> Option<Vec<u32>> {
+    let smaller = dense.first_machines(used - 1);
+    // The machine with the least on it is closed.
+    let size = |machine: u32| -> i64 {
+        (0..at.len() as u32)
+            .filter(|index| at[*index as usize] == machine)
+            .map(|index| dense.size(index))
+            .sum()
+    };
+    let closed = (0..used as u32).min_by_key(|machine| size(*machine))?;
+    let moved = |machine: &u32, rng: &mut Rng| match *machine {
+        machine if machine == closed => rng.below(used - 1) as u32,
+        machine if machine as usize == used - 1 => closed,
+        machine => machine,
+    };
+    let start: Vec<u32> = at.iter().map(|machine| moved(machine, rng)).collect();
+    let prices = Prices::level(&smaller, PRICE_OF_CAPACITY);
+    let standing = Standing { cost: 0, breach: 0 };
+    let mut run = Run::new(&smaller, &start, standing, prices.clone(), Rng::new(rng.next(), 1));
+    run.steps = *steps;
+    while effort.spent(run.steps) < super::effort::Spent::ALL {
+        let share = effort.spent(run.steps).share();
+        // Each try is longer than the one before: many are easy, and the hard are worth the rest.
+        let end = (share + ROUND_SHARE).min(1.0);
+        let cooling = Cooling {
+            hot: PRICE_OF_CAPACITY as f64 * HOT_SHARE,
+            cold: PRICE_OF_CAPACITY as f64 * COLD_SHARE,
+            prices: prices.clone(),
+            dearer: 1.0,
+            begin: share,
+            end,
+        };
+        run.anneal(effort, &cooling);
+        if run.best.cost() == 0 {
+            *steps = run.steps;
+            return Some(run.best.write_out(&run.state.at).to_vec());
+        }
+    }
+    *steps = run.steps;
+    None
+}
+
+/// What one machine's capacity of one resource is fined, when it is all in excess.
+const PRICE_OF_CAPACITY: i64 = 1_000_000_000;
+
+/// The temperatures of a round, as shares of it: at first an overflow of 2 % is nothing, at last one of 0.02 % is much.
+const HOT_SHARE: f64 = 0.02;
+const COLD_SHARE: f64 = 0.0005;
+
+/// What share of the effort one round of cooling takes.
+const ROUND_SHARE: f64 = 0.25;
