@@ -143,7 +143,7 @@ async fn what_is_only_recorded_does_not_hide_that_it_is_otherwise() {
     let planned = manager.plan(&at(2)).await.unwrap();
     assert!(planned.plan.to_string().contains("record part/p (it is so already"), "{}", planned.plan);
     site.state().views.clear();
-    manager.apply(planned).await.unwrap();
+    _ = manager.apply(planned).await.unwrap();
     assert!(!manager.plan(&at(2)).await.unwrap().plan.is_settled(), "it is still of version 1");
     manager.close().await.unwrap();
     heal(&site, &store, &at(2), 8).await.unwrap();
