@@ -81,7 +81,7 @@ fn stages(stages: usize, width: usize) -> Work {
 async fn run(store: Arc<dyn Store>, work: Work, record: usize) {
     let engine = Engine::new(work, Retry::default());
     let driver = Driver::new(store, RunNumber(1), Arc::new(Nothing { record }), DriverOptions::default());
-    let report = driver.run(engine, Vec::new()).await.expect("the store holds");
+    let report = driver.run(engine).await.expect("the store holds");
     assert_eq!(report.outcome, Outcome::Done, "nothing can fail");
 }
 

@@ -177,14 +177,14 @@ impl Driver {
         self
     }
 
-    /// Runs `engine` to its end. `first` are commands that the engine gave when it was restored.
+    /// Runs `engine` to its end.
     ///
     /// Cancellation: a dropped run leaves what a crash leaves; it can be resumed.
     ///
     /// # Errors
     /// When the journal can not be written: nothing more was begun, what was in flight has come to its end, and the run can
     /// be resumed.
-    pub async fn run(mut self, engine: Engine, first: Vec<Command>) -> Result<RunReport, StoreError> {
+    pub async fn run(mut self, engine: Engine) -> Result<RunReport, StoreError> {
         let began = Instant::now();
         let ended = engine.ends().flatten().count();
         (self.sink)(&Progress::Began { actions: engine.ends().count(), ended });
@@ -201,7 +201,7 @@ impl Driver {
             began: began.checked_sub(self.elapsed).unwrap_or(began),
             engine,
         };
-        if let Err(error) = self.go(&mut state, first).await {
+        if let Err(error) = self.go(&mut state).await {
             // What is cut off half done may look as if it were done, so it is waited for.
             while state.calls.join_next().await.is_some() {}
             return Err(error);
@@ -212,8 +212,8 @@ impl Driver {
         Ok(report)
     }
 
-    async fn go(&mut self, state: &mut Run, first: Vec<Command>) -> Result<(), StoreError> {
-        let mut commands = first;
+    async fn go(&mut self, state: &mut Run) -> Result<(), StoreError> {
+        let mut commands = Vec::new();
         if self.stop.is_stopped() {
             state.stopping = true;
             state.engine.step(Event::Stop, &mut commands);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::run::{OpenRun, is_open};
 use super::{ApplyReport, ManageError, Manager, records};
 use crate::execute::journal::{self, JournalError, RunHead, RunNumber, doubt_key, state_key, tried_key};
-use crate::execute::{Engine, NodeEnd, Outcome, ProgressSink, StopHandle};
+use crate::execute::{Engine, Event, NodeEnd, Outcome, ProgressSink, StopHandle};
 use crate::model::secret::Vault;
 use crate::model::{Desired, HostName, HostSpec, ResourceId};
 use crate::plan::Plan;
@@ -115,22 +115,11 @@ impl Manager {
         if let Some(why) = self.unknown_kind(&plan) {
             return self.end_given_up(head, &why).await;
         }
-        let (mut ended, mut started, mut elapsed) = (Vec::new(), BTreeSet::new(), 0);
-        for entry in log {
-            elapsed = elapsed.max(entry.at);
-            if entry.action as usize >= plan.actions.len() {
-                return self.end_given_up(head, "its log names an action that its plan does not have").await;
-            }
-            match entry.what.end() {
-                None => {
-                    started.insert(entry.action);
-                }
-                Some(end) => {
-                    started.remove(&entry.action);
-                    ended.push((entry.action, end));
-                }
-            }
+        if log.iter().any(|entry| entry.action as usize >= plan.actions.len()) {
+            return self.end_given_up(head, "its log names an action that its plan does not have").await;
         }
+        let ended = log.iter().filter_map(|entry| Some((entry.action, entry.what.end()?)));
+        let ended: Vec<(u32, NodeEnd)> = ended.collect();
         if let Some(why) = self.unreadable(&plan, &ended) {
             return self.end_given_up(head, &why).await;
         }
@@ -147,14 +136,16 @@ impl Manager {
         if !(plan.proofs.is_empty() && plan.examined.is_empty()) {
             return self.end_given_up(head, "it was proven for the world as it was then").await;
         }
-        let started: Vec<u32> = started.into_iter().collect();
         let mut engine = Engine::new(self.work(&plan), self.options.retry);
-        let mut first = Vec::new();
-        engine.restore(&ended, &started, &mut first);
+        let elapsed = log.iter().map(|entry| entry.at).max().unwrap_or_default();
+        for entry in log {
+            // Before it begins, it commands nothing.
+            engine.step(Event::Journaled(entry.action, entry.what), &mut Vec::new());
+        }
         let mut around = self.surroundings(given, vault);
         around.state_dirs = self.state_dirs(&plan.hosts);
         let (plan, elapsed) = (Arc::new(plan), Duration::from_millis(elapsed));
-        let open = OpenRun { plan, around, head, engine, first, batches, elapsed };
+        let open = OpenRun { plan, around, head, engine, batches, elapsed };
         let report = self.drive(open, sink, stop).await?;
         Ok(Resumed::Finished(Box::new(report)))
     }

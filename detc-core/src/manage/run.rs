@@ -8,8 +8,7 @@ use super::planned::base_id;
 use super::{ApplyReport, ManageError, Manager, Planned, StaleAction, records};
 use crate::execute::journal::{self, RunHead, RunNumber, tried_key};
 use crate::execute::{
-    Command, Driver, Engine, Outcome, PlanWork, ProgressSink, RunReport, StopHandle, Surroundings, Tally,
-    Work,
+    Driver, Engine, Outcome, PlanWork, ProgressSink, RunReport, StopHandle, Surroundings, Tally, Work,
 };
 use crate::model::{HostName, Recorded};
 use crate::plan::Plan;
@@ -24,8 +23,6 @@ pub(super) struct OpenRun {
     pub(super) around: Surroundings,
     pub(super) head: RunHead,
     pub(super) engine: Engine,
-    /// What the engine commanded when it was restored.
-    pub(super) first: Vec<Command>,
     /// How many values its log has.
     pub(super) batches: u64,
     /// What the log's clock shows.
@@ -109,8 +106,7 @@ impl Manager {
         writes.extend(keys);
         self.commit(writes).await?;
         let engine = Engine::new(self.work(&plan), self.options.retry);
-        let first = Vec::new();
-        let open = OpenRun { plan, around, head, engine, first, batches: 0, elapsed: Duration::ZERO };
+        let open = OpenRun { plan, around, head, engine, batches: 0, elapsed: Duration::ZERO };
         self.drive(open, sink, stop).await
     }
 
@@ -153,7 +149,7 @@ impl Manager {
         sink: ProgressSink,
         stop: StopHandle,
     ) -> Result<ApplyReport, ManageError> {
-        let OpenRun { plan, mut around, head, engine, first, batches, elapsed } = open;
+        let OpenRun { plan, mut around, head, engine, batches, elapsed } = open;
         let number = head.number;
         around.run = number;
         around.begun = Arc::new(self.begun_before(number).await?);
@@ -170,7 +166,7 @@ impl Manager {
             .with_stop(stop)
             .with_guard(self.guard()?);
         let was_stale = self.stale.swap(true, Ordering::SeqCst);
-        let mut report = driver.run(engine, first).await?;
+        let mut report = driver.run(engine).await?;
         let removed = work.removed();
         drop(work);
         let len = if was_stale { usize::MAX } else { plan.actions.len() };

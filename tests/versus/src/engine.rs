@@ -120,7 +120,7 @@ fn one_run(stages: usize, width: usize) -> anyhow::Result<Duration> {
     let engine = Engine::new(work, Retry::default());
     let store = Arc::new(MemoryStore::new());
     let driver = Driver::new(store, RunNumber(1), Arc::new(Nothing), DriverOptions::default());
-    let report = runtime.block_on(driver.run(engine, Vec::new()))?;
+    let report = runtime.block_on(driver.run(engine))?;
     ensure!(report.outcome == Outcome::Done, "nothing can fail");
     Ok(began.elapsed())
 }

@@ -4,6 +4,8 @@ use expect_test::{Expect, expect};
 use proptest::prelude::*;
 
 use super::*;
+use crate::action::ErrorClass;
+use crate::execute::journal::What;
 
 fn work(after: &[&[u32]]) -> Work {
     Work {
@@ -129,11 +131,11 @@ fn what_fails_for_now_is_tried_again_with_growing_delays_and_then_given_up() {
     let mut played = Played::new(work(&[&[]]));
     played.event(Event::Checked(0, needed())).sync();
     played.commands.clear();
-    for _ in 0..5 {
-        played
-            .event(Event::Applied(0, Applied::Failed(ErrorClass::Transient, "busy".to_owned())))
-            .event(Event::Waited(0));
+    let busy = || Event::Applied(0, Applied::Failed(ErrorClass::Transient, "busy".to_owned()));
+    for _ in 0..4 {
+        played.event(busy()).event(Event::Waited(0));
     }
+    played.event(busy());
     played.commanded(&expect![[r#"
         Wait(0, 200ms)
         Apply(0, 2)
@@ -172,7 +174,9 @@ fn a_stop_finishes_what_is_in_flight_and_begins_nothing() {
 fn after_a_crash_what_had_started_is_looked_at_first() {
     let mut engine = Engine::new(work(&[&[], &[], &[0], &[1]]), Retry::default());
     let mut commands = Vec::new();
-    engine.restore(&[(0, NodeEnd::Done)], &[1], &mut commands);
+    for (action, what) in [(0, What::Started), (1, What::Started), (0, What::Done)] {
+        engine.step(Event::Journaled(action, what), &mut commands);
+    }
     engine.begin(&mut commands);
     assert_eq!(commands, [Command::Check(1, Phase::Settle), Command::Check(2, Phase::First)]);
 }
@@ -181,7 +185,7 @@ fn after_a_crash_what_had_started_is_looked_at_first() {
 fn after_a_crash_a_failure_still_cuts_off_what_depends_on_it() {
     let mut engine = Engine::new(work(&[&[], &[0], &[1]]), Retry::default());
     let mut commands = Vec::new();
-    engine.restore(&[(0, NodeEnd::Failed("no".to_owned()))], &[], &mut commands);
+    engine.step(Event::Journaled(0, What::Failed { error: "no".to_owned() }), &mut commands);
     engine.begin(&mut commands);
     let cut_off = |action| Command::RecordEnd(action, NodeEnd::NotReached(0));
     assert_eq!(commands, [cut_off(1), cut_off(2), Command::Finish]);
@@ -193,7 +197,7 @@ fn an_action_that_can_not_be_probed_is_in_doubt_and_not_done_again() {
     once.crash = vec![CrashClass::AtMostOnce];
     let mut engine = Engine::new(once, Retry::default());
     let mut commands = Vec::new();
-    engine.restore(&[], &[0], &mut commands);
+    engine.step(Event::Journaled(0, What::Started), &mut commands);
     engine.begin(&mut commands);
     engine.step(Event::Checked(0, Checked::Unknown("who knows".to_owned())), &mut commands);
     assert_eq!(
@@ -277,6 +281,7 @@ proptest! {
         edges in prop::collection::vec((0_u32..12, 0_u32..12), 0..24),
         global in 1_usize..5,
         choices in prop::collection::vec(any::<u16>(), 400),
+        cut in any::<prop::sample::Index>(),
     ) {
         let mut after: Vec<Vec<u32>> = vec![Vec::new(); 12];
         for (a, b) in edges {
@@ -287,7 +292,8 @@ proptest! {
         let mut work = work(&[&[][..]; 12]);
         work.after = after.iter().map(|before| before.clone().into()).collect();
         work.global = global;
-        let mut engine = Engine::new(work, Retry::default());
+        let mut engine = Engine::new(work.clone(), Retry::default());
+        let mut journal: Vec<(u32, What)> = Vec::new();
         let (mut commands, mut open, mut finished) = (Vec::new(), Vec::new(), false);
         let (mut started_at, mut ended): ([Option<u64>; 12], [Option<NodeEnd>; 12]) = Default::default();
         let (mut journaled, mut durable) = (0_u64, 0_u64);
@@ -298,10 +304,12 @@ proptest! {
                 match command {
                     Command::RecordStart(action) => {
                         journaled += 1;
+                        journal.push((action, What::Started));
                         started_at[action as usize] = Some(journaled);
                     }
                     Command::RecordEnd(action, end) => {
                         journaled += 1;
+                        journal.push((action, What::from(&end)));
                         prop_assert!(ended[action as usize].is_none(), "it ended twice");
                         if matches!(end, NodeEnd::Done | NodeEnd::Satisfied) {
                             for before in &after[action as usize] {
@@ -352,5 +360,35 @@ proptest! {
         }
         prop_assert!(finished, "the run did not end");
         prop_assert!(ended.iter().all(Option::is_some));
+        journal.truncate(cut.index(journal.len() + 1));
+        replays(work, &journal)?;
     }
+}
+
+/// That a run whose journal came this far knows what has ended, and goes on with what had begun before anything else.
+fn replays(work: Work, journal: &[(u32, What)]) -> Result<(), TestCaseError> {
+    let (len, global) = (work.after.len(), work.global);
+    let (mut engine, mut commands) = (Engine::new(work, Retry::default()), Vec::new());
+    let (mut ends, mut begun): (Vec<Option<NodeEnd>>, Vec<bool>) = (vec![None; len], vec![false; len]);
+    for (action, what) in journal {
+        engine.step(Event::Journaled(*action, what.clone()), &mut commands);
+        ends[*action as usize] = what.end();
+        begun[*action as usize] = what.end().is_none();
+    }
+    prop_assert_eq!(&commands, &[], "it has not begun");
+    prop_assert!(engine.ends().eq(ends.iter().map(Option::as_ref)));
+    engine.begin(&mut commands);
+    let settled = commands.iter().filter_map(|command| match command {
+        Command::Check(action, Phase::Settle) => Some(*action),
+        _ => None,
+    });
+    let settled: Vec<u32> = settled.collect();
+    prop_assert!(settled.iter().all(|action| begun[*action as usize]));
+    prop_assert_eq!(settled.len(), begun.iter().filter(|begun| **begun).count().min(global));
+    for command in commands {
+        if let Command::RecordEnd(action, _) = command {
+            prop_assert!(ends[action as usize].is_none(), "{action} ended twice");
+        }
+    }
+    Ok(())
 }
