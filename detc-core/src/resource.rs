@@ -23,6 +23,7 @@ mod schema;
 mod source;
 pub mod value;
 
+pub(crate) use erased::COMMON;
 pub use erased::{Kind, KindFacts};
 pub use registry::{Connector, Registry};
 pub use schema::nearest;
