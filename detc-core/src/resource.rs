@@ -24,6 +24,7 @@ mod source;
 mod typed;
 pub mod value;
 
+pub(crate) use erased::COMMON;
 pub use crate::model::nearest;
 pub use erased::{Kind, KindFacts};
 pub use registry::{Connector, Registry};

@@ -375,7 +375,8 @@ impl PlanWork {
     fn failed(&self, index: u32, error: &ActionError) -> (ErrorClass, String) {
         let mut message = error.full_message();
         if let Some(hint) = error.hint() {
-            message.push_str("; ");
+            // What a program said is told apart from what is said of it.
+            message.push_str(if message.contains('\n') { "\n" } else { "; " });
             message.push_str(hint);
         }
         let message = self.around.scrub(&message);

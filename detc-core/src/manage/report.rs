@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::execute::journal::RunNumber;
 use crate::execute::{Failure, Outcome, RunReport};
-use crate::plan::Plan;
 use crate::plan::render::plain;
+use crate::plan::{Plan, Verb};
 
 /// What came of applying a plan. A failed action is told here: [`into_result`](Self::into_result) makes an error of it.
 #[derive(Clone, Debug)]
@@ -57,8 +57,17 @@ impl Display for ApplyReport {
         match self.report.outcome {
             Outcome::Done => {
                 write!(f, "Done: {} of {total} actions had an effect", tally.done)?;
-                if tally.satisfied > 0 {
-                    write!(f, ", {} had nothing to do", tally.satisfied)?;
+                // Which look at nothing and change nothing but what is recorded.
+                let of = |verb| self.plan.actions.iter().filter(|action| action.verb == verb).count();
+                let (dropped, noted) = (of(Verb::Forget), of(Verb::Record));
+                let idle = tally.satisfied.saturating_sub(dropped + noted);
+                let parts = [
+                    (dropped, "dropped a record"),
+                    (noted, "changed what is recorded"),
+                    (idle, "had nothing to do"),
+                ];
+                for (count, what) in parts.into_iter().filter(|(count, _)| *count > 0) {
+                    write!(f, ", {count} {what}")?;
                 }
                 write!(f, ". {run}, {}.", spoken(self.report.took))
             }

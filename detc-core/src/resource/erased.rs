@@ -180,6 +180,20 @@ pub(super) fn said<T: Serialize + ?Sized>(kind: &str, output: &T) -> Result<Valu
     Ok(value)
 }
 
+/// What every resource may have besides the fields of its kind.
+pub(crate) const COMMON: [&str; 10] = [
+    "kind",
+    "name",
+    "host",
+    "after",
+    "restart_on",
+    "labels",
+    "protect",
+    "sensitive",
+    "ownership",
+    "renamed_from",
+];
+
 /// A spec without those sensitive values that this process was not given: they are made up, and where that can not be, the
 /// fields that they stand in are left out.
 fn read_lost<T: DeserializeOwned>(spec: &Value) -> Option<T> {
@@ -253,7 +267,7 @@ fn about(facts: &KindFacts, path: Option<&Path>, message: &str) -> String {
         return in_words(&format!("`{parent}`: {message}"));
     }
     let fields = facts.fields.unwrap_or_default();
-    match nearest(unknown, fields.iter().copied()) {
+    match nearest(unknown, fields.iter().copied().chain(COMMON)) {
         Some(near) => format!("unknown field `{unknown}`: did you mean `{near}`?"),
         None => format!("unknown field `{unknown}`: {} has {}", facts.name, fields.join(", ")),
     }

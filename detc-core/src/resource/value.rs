@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::erased::KindFacts;
+use super::erased::{COMMON, KindFacts};
 use super::schema::schema_of;
 use super::{Kind, KindTraits, ObservedBy, Removal, Removed};
 use crate::action::{ActionCx, ActionError, CrashClass, Footprint};
@@ -113,7 +113,7 @@ fn unknown(spec: &Doc) -> String {
     let fields = spec.value();
     let name = fields.as_object().and_then(|object| object.keys().find(|key| *key != "input").cloned());
     let name = name.unwrap_or_default();
-    match nearest(&name, ["input"]) {
+    match nearest(&name, ["input"].into_iter().chain(COMMON)) {
         Some(near) => format!("unknown field `{name}`: did you mean `{near}`?"),
         None => format!("unknown field `{name}`: value has input"),
     }

@@ -188,3 +188,14 @@ fn waits_are_added_where_they_keep_an_invariant() {
     place.apply();
     place.fleet(&["plan"]).exits(0).shows("Nothing to do");
 }
+
+#[test]
+fn destroy_says_which_invariants_it_does_not_keep() {
+    let all: Vec<Value> = (0..3).map(|at| value(&format!("v-{at}"), json!({ "mib": 10 }))).collect();
+    let place = place(&all, json!({ "available": { "kind": "value" }, "at_least": 2 }));
+    place.fleet(&["destroy", "--yes"]).exits(0).hides("No invariant");
+    place.apply();
+    let ran = place.fleet(&["destroy", "--yes"]).exits(0);
+    let ran = ran.shows("\nNo invariant is kept, as everything is to go: web stays up.\n");
+    ran.shows("Done: 0 of 3 actions had an effect, 3 dropped a record. ");
+}

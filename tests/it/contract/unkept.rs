@@ -158,3 +158,14 @@ fn a_template_that_is_wrong_is_refused_where_its_values_are_sensitive_too() {
     let ran = place.fleet(&["plan"]).exits(64).complains("line 1 of the template t.j2");
     assert!(!ran.err.contains("hunter"), "{}", ran.err);
 }
+
+#[test]
+fn two_sensitive_values_that_differ_are_not_told_as_the_same() {
+    let place = Place::new();
+    place
+        .desire(&[json!({ "kind": "file", "name": "f", "path": place.text("f"), "content": "hunter2-first",
+                           "sensitive": ["content"] })]);
+    place.apply();
+    place.write("f", "hunter3-other");
+    place.fleet(&["status"]).exits(0).shows("drifted  `content` is another value, which is sensitive");
+}

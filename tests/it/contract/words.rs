@@ -302,3 +302,42 @@ fn well_formed(xml: &str) {
     assert!(open.is_empty() && rest.trim().is_empty(), "{open:?} {rest:?}");
     assert!(xml.contains("<svg"));
 }
+
+#[test]
+fn a_slip_in_what_every_resource_may_have_is_told_with_what_was_meant() {
+    let place = Place::new();
+    let file = |field: &str| json!({ "kind": "file", "name": "f", "path": place.text("f"), "content": "", field: ["value/v"] });
+    for (kind, wrong, meant) in
+        [("file", "afer", "after"), ("file", "sensitve", "sensitive"), ("value", "lables", "labels")]
+    {
+        let of_kind = if kind == "file" {
+            file(wrong)
+        } else {
+            json!({ "kind": "value", "name": "w", "input": 1, wrong: {} })
+        };
+        place.desire(&[json!({ "kind": "value", "name": "v", "input": 1 }), of_kind]);
+        let ran = place.fleet(&["plan"]).exits(64);
+        let ran = ran.complains(&format!("unknown field `{wrong}`: did you mean `{meant}`?"));
+        assert_eq!(ran.err.matches("unknown field").count(), 1, "{}", ran.err);
+        assert!(!ran.err.contains("There is no store"), "{}", ran.err);
+    }
+}
+
+#[test]
+fn what_a_program_said_and_what_is_said_of_it_stand_on_lines_of_their_own() {
+    let place = Place::new();
+    place.desire(&[json!({ "kind": "process", "name": "p", "dir": place.text(""),
+                           "command": ["/bin/sh", "-c", "echo one; echo two; exit 4"] })]);
+    let ran = place.fleet(&["apply", "--yes"]).exits(1);
+    ran.shows("it said:\n    one\n    two\n    all it said is in ");
+}
+
+#[test]
+fn of_what_can_not_be_seen_it_is_said_once_that_it_is_unknown() {
+    let place = Place::new();
+    place.desire(&[json!({ "kind": "file", "name": "f", "path": place.text("f"), "content": "" })]);
+    place.apply();
+    std::fs::remove_file(place.path("f")).unwrap();
+    std::fs::create_dir(place.path("f")).unwrap();
+    place.fleet(&["status"]).exits(1).shows("file/f  unknown  ").hides("unknown unknown");
+}

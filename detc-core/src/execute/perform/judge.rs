@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::super::{Checked, Phase};
 use crate::action::CrashClass;
 use crate::diff::{Cause, Reason, compare};
-use crate::model::{Doc, Health, Observation, Present, RecordBody, ResourceId};
+use crate::model::{Doc, Health, Observation, Present, RecordBody, ResourceId, secret};
 
 /// Judges an observation against the wanted spec (sensitive values marked) and trigger token.
 ///
@@ -94,7 +94,7 @@ fn seen_difference(wanted: &Value, present: &Present, token: Option<&str>) -> Op
             } else {
                 format!("{name}.{}", change.path)
             };
-            return Some(format!("`{path}` is {}, not {}", brief(&change.from), brief(&change.to)));
+            return Some(format!("`{path}` is {}", differing(&change.from, &change.to)));
         }
     }
     if let (Some(seen), Some(token)) = (&present.triggers, token)
@@ -123,18 +123,21 @@ fn recorded_difference(
     if recorded.is_some()
         && let Some(change) = compare(&unseen(&recorded_spec), &unseen(wanted), Cause::Intent).first()
     {
-        return Some(format!(
-            "`{}` is recorded as {}, not {}",
-            change.path,
-            brief(&change.from),
-            brief(&change.to)
-        ));
+        return Some(format!("`{}` is recorded as {}", change.path, differing(&change.from, &change.to)));
     }
     let judged_by_record = present.triggers.is_none() && token.is_some();
     if judged_by_record && recorded.is_some_and(|body| body.triggers.as_deref() != token) {
         return Some("it has not been done since what it restarts on changed".to_owned());
     }
     None
+}
+
+/// What a field is and should be, where the two are not the same.
+fn differing(is: &Value, should_be: &Value) -> String {
+    if secret::mark_of(is).is_some() && secret::mark_of(should_be).is_some() {
+        return "another value, which is sensitive".to_owned();
+    }
+    format!("{}, not {}", brief(is), brief(should_be))
 }
 
 /// A value, short enough for a sentence.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::InvalidState;
 use crate::model::{DesiredResource, Doc, FieldPath, Reference};
-use crate::resource::{Registry, nearest};
+use crate::resource::{COMMON, Registry, nearest};
 
 /// How many are told of one resource: as many as one mends before the next try.
 const TOLD_MAX: usize = 10;
@@ -87,7 +87,8 @@ fn remove(spec: &mut Value, at: &FieldPath, said: &str) -> bool {
     let Some((object, name)) = parent(spec, at) else { return put(spec, at, later()) };
     let Some(value) = object.remove(&name) else { return false };
     let meant = said.split_once("did you mean `").and_then(|(_, rest)| rest.strip_suffix("`?"));
-    if let Some(meant) = meant {
+    // What belongs to every resource is none of the fields of its kind.
+    if let Some(meant) = meant.filter(|meant| !COMMON.contains(meant)) {
         object.entry(meant).or_insert(value);
     }
     true

@@ -61,8 +61,8 @@ pub(super) async fn run(session: Session, args: ApplyArgs, output: &Output) -> R
         manager.forget(id).await?;
         output.say(&format!("forgotten: {id}"));
     }
-    let operator =
-        Operator { manager: &manager, yes: args.yes, interrupts: &interrupts, earlier, gives_up, output };
+    let (yes, interrupts, let_go) = (args.yes, &interrupts, Vec::new());
+    let operator = Operator { manager: &manager, yes, interrupts, earlier, gives_up, let_go, output };
     let code = match (saved, &desired) {
         (Some(saved), desired) => operator.apply_saved(saved.plan, desired.as_ref()).await?,
         (None, Some(desired)) => {
@@ -77,7 +77,8 @@ pub(super) async fn run(session: Session, args: ApplyArgs, output: &Output) -> R
 pub(super) async fn destroy(session: Session, args: DestroyArgs, output: &Output) -> Result<u8, Failed> {
     // To find out that there is nothing to destroy no store is made.
     let access = if session.has_store() { Access::Write } else { Access::Read };
-    let (_, manager) = session.open_with_given(access).await?;
+    let (desired, manager) = session.open_with_given(access).await?;
+    let let_go = session.invariants(desired.as_ref()).await;
     let interrupts = Interrupts::listen(output, "`destroy` again removes what is left.");
     let gives_up = manager.interrupted().await?.map(|open| {
         let why = "everything is to be removed".to_owned();
@@ -89,6 +90,7 @@ pub(super) async fn destroy(session: Session, args: DestroyArgs, output: &Output
         interrupts: &interrupts,
         earlier: Vec::new(),
         gives_up,
+        let_go,
         output,
     };
     let code = operator.bring_about(&Desired::new(), &Selection::all(), Purpose::Destroy).await?;
@@ -121,6 +123,8 @@ struct Operator<'a> {
     earlier: Vec<RunNumber>,
     /// The run that was interrupted, and is given up with what is done now.
     gives_up: Option<Box<GivesUp>>,
+    /// The invariants that are not kept, since everything is to go.
+    let_go: Vec<String>,
     output: &'a Output,
 }
 
@@ -200,6 +204,10 @@ impl Operator<'_> {
         let is_shown = !output.json && (!self.yes || !output.quiet);
         if is_shown {
             output.text(&plan::text(&shown, purpose, output))?;
+            if !self.let_go.is_empty() && !shown.is_empty() {
+                let names = self.let_go.join(", ");
+                output.text(&format!("No invariant is kept, as everything is to go: {names}.\n"))?;
+            }
         }
         if shown.is_empty() && self.gives_up.as_ref().is_some_and(|it| it.when == GiveUp::WithWork) {
             self.gives_up = None;

@@ -58,6 +58,10 @@ impl Session {
         let (desired, opened) = tokio::join!(reading, self.opened(access));
         let desired = read(desired)?;
         let (manager, said) = opened?;
+        if said.is_some() {
+            // What is wrong with the desired state has nothing to do with a store that is not there.
+            desired.check(&self.registry)?;
+        }
         self.say(said);
         Ok((desired, manager))
     }
@@ -135,6 +139,19 @@ impl Session {
             format!("the plan in {} was made with another store than {}", plan.display(), store.display());
         Failed::refused("foreign", message)
             .with_hint("name the store that it was made with by `--store DIR`, or plan again")
+    }
+
+    /// The names of the invariants that are desired here: in what was given, or in the file that needs no naming. One that
+    /// can not be read has none.
+    pub(super) async fn invariants(&self, given: Option<&Desired>) -> Vec<String> {
+        let named = |desired: &Desired| desired.invariants.iter().map(|it| it.name.clone()).collect();
+        if let Some(given) = given {
+            return named(given);
+        }
+        let (Ok(files), registry) = (self.files(), self.registry.clone()) else { return Vec::new() };
+        let read = tokio::task::spawn_blocking(move || load::load(&files, &registry)).await;
+        read.expect("invariant: reading does not panic")
+            .map_or_else(|_| Vec::new(), |desired| named(&desired))
     }
 
     /// The files of the desired state: those that are named, or the one that needs no naming.

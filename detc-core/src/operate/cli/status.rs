@@ -62,8 +62,12 @@ fn text(all: &[ResourceStatus], output: &Output) -> String {
             StatusState::Drifted => "drifted",
             StatusState::Unknown => "unknown",
         };
-        let health =
-            if status.health == Health::None { String::new() } else { format!(" {}", status.health) };
+        // Of what could not be seen nothing is known, its health least of all.
+        let health = match (status.state, status.health) {
+            (StatusState::Unknown, _) | (_, Health::None) => String::new(),
+            (_, Health::Unknown) => " health unknown".to_owned(),
+            (_, health) => format!(" {health}"),
+        };
         let (color, reset) = match (output.color, good) {
             (false, _) => ("", ""),
             (true, true) => ("\x1b[32m", "\x1b[0m"),
