@@ -9,6 +9,7 @@ mod input;
 mod interrupt;
 mod invariants;
 mod kinds;
+mod leftover;
 mod moved;
 mod moves;
 mod output;
