@@ -44,7 +44,7 @@ pub(crate) use keep::examine;
 pub use keep::{BrokenInvariant, Counterexample, Drawn, Examined, IfAtWork, Proved, Refuted};
 pub use planner::{Planner, PlannerError};
 pub use select::{Pattern, Selection};
-pub(crate) use sweep::check_swept;
+pub(crate) use sweep::{check_own, check_swept};
 
 /// An immutable graph of actions, each with its reason.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -291,6 +291,18 @@ pub enum PlanError {
         place: Place,
         /// What stays.
         stays: ResourceId,
+    },
+    /// Something would be removed with all that is in it, and detc keeps its own things in there.
+    #[error(
+        "{resource} would be removed with all that is in {place}, and {dir}, where detc keeps its own things, is in there"
+    )]
+    SweepsOwn {
+        /// What would be removed.
+        resource: ResourceId,
+        /// Where it is.
+        place: Place,
+        /// The folder of detc.
+        dir: String,
     },
     /// Something would be removed with all that is in it, and it is not known yet where something else is to be made.
     #[error(

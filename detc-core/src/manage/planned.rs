@@ -122,6 +122,7 @@ impl Manager {
         let plan = plan::build(&input, &mut vault.lock().unwrap_or_else(PoisonError::into_inner))?;
         let plan = Arc::new(plan.select_of(selection, &input)?);
         plan::check_swept(&plan, &desired, &recorded, &self.registry)?;
+        plan::check_own(&plan, &self.own_dirs(&desired.hosts), &self.registry)?;
         let around = Arc::try_unwrap(around).unwrap_or_else(|shared| (*shared).clone());
         Ok(Planned { plan, around, seen: Some(Arc::new(observed)) })
     }

@@ -71,3 +71,30 @@ fn destroy_ends_the_daemon_of_a_program_that_leaves_the_foreground() {
     place.fleet(&["destroy", "--yes"]).exits(0);
     assert!(running(&place, "sleep\0666671\0").is_empty());
 }
+
+#[test]
+fn no_purge_takes_the_store_along() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("d")).unwrap();
+    let directory = json!({ "kind": "directory", "name": "d", "path": place.text("d"), "purge": true });
+    let process = json!({
+        "kind": "process", "name": "p", "dir": place.text(""), "command": ["/bin/sleep", "1000"],
+    });
+    place.desire(&[directory.clone(), process]);
+    // It was made by detc, so that it is detc's to remove.
+    std::fs::remove_dir(place.path("d")).unwrap();
+    place.fleet(&["--store", "s", "apply", "--yes"]).exits(0);
+    std::fs::rename(place.path("s"), place.path("d/s")).unwrap();
+    let store = |args: &[&str]| place.fleet(&[&["--store", "d/s"], args].concat());
+    store(&["destroy", "--yes"]).exits(3).complains("where detc keeps its own things, is in there");
+    place.desire(&[]);
+    store(&["plan"]).exits(3).complains("directory/d would be removed with all that is in");
+    assert!(place.path("d/s").is_dir());
+    // The way out that is told.
+    let mut kept = directory;
+    kept["purge"] = false.into();
+    place.desire(&[kept]);
+    store(&["apply", "--yes"]).exits(0);
+    store(&["destroy", "--yes"]).exits(0).shows("stays, since it is not empty");
+    assert!(place.path("d/s").is_dir());
+}

@@ -107,6 +107,12 @@ impl From<PlanError> for Failed {
                     "`--except {resource}` leaves it for the next plan, which knows where {makes} is"
                 ))
             }
+            PlanError::SweepsOwn { resource, .. } => {
+                Self::refused("swept", message).of(resource).with_hint(format!(
+                    "take `purge` away from {resource} and apply that first: then only what detc made is removed; or move \
+                     the store elsewhere, and name it with `--store`"
+                ))
+            }
             PlanError::Sweeps { resource, stays, .. } => Self::refused("swept", message).of(resource).with_hint(format!(
                 "take `purge` away from {resource} and apply that first; or remove {stays}, too, or rename with `renamed_from`"
             )),
