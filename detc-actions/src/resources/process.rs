@@ -213,10 +213,19 @@ impl Resource for ProcessSpec {
         let mut present =
             Present::new().with_output(&ProcessOutput::new(&instance, &files)).with_triggers(triggers);
         if let Some(health) = &self.health {
-            present = match health::probe(health, &**host).await {
-                Ok(()) => present.with_health(Health::Healthy),
-                Err(why) => present.with_health(Health::Unhealthy).with_detail(why),
+            let (health, why) = match health.is_known() {
+                true => match health::probe(health, &**host).await {
+                    Ok(()) => (Health::Healthy, None),
+                    Err(why) => (Health::Unhealthy, Some(why)),
+                },
+                // With something else in its place it would be another check.
+                false => (
+                    Health::Unknown,
+                    Some("its health check needs a sensitive value that was not given".to_owned()),
+                ),
             };
+            present = present.with_health(health);
+            present.detail = why.or(present.detail);
         }
         let recorded = cx.recorded().map(|body| body.spec.value());
         Ok(Observation::Present(mark::observe(present, &instance.spec, &wanted, recorded.as_ref())))

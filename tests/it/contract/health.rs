@@ -62,3 +62,21 @@ fn a_process_that_does_not_become_healthy_in_time_fails_and_is_stopped() {
     assert!(ran.out.contains(&address), "{}", ran.out);
     place.wait_for_processes();
 }
+
+#[test]
+fn a_health_check_is_not_run_with_something_else_in_the_place_of_its_secret() {
+    let place = Place::new();
+    let script = format!("echo \"ran $0\" >> '{}'", place.text("ran"));
+    place.desire(&[json!({
+        "kind": "process", "name": "p", "dir": place.text(""), "command": ["/bin/sleep", "1000"],
+        "health": { "command": ["/bin/sh", "-c", script, "abcdefgh"] }, "sensitive": ["health.command.3"],
+    })]);
+    place.apply();
+    std::fs::remove_file(place.path("ran")).unwrap();
+    let (state, health, detail) = status(&place);
+    assert_eq!((state.as_str(), health.as_str()), ("present", "unknown"));
+    assert!(detail.contains("its health check needs a sensitive value that was not given"), "{detail}");
+    assert!(!place.path("ran").exists());
+    place.fleet(&["-f", "detc.json", "status"]).exits(0).shows("healthy");
+    assert_eq!(place.read("ran").trim(), "ran abcdefgh");
+}

@@ -56,6 +56,13 @@ impl HealthSpec {
         Self { tcp: Some(address.into()), ..Self::default() }
     }
 
+    /// Whether all of it is known: nothing of it is sensitive, or it was given.
+    pub(super) fn is_known(&self) -> bool {
+        let mut texts =
+            self.http.iter().chain(&self.tcp).chain(self.command.iter().flatten()).map(String::as_str);
+        !texts.any(is_later)
+    }
+
     pub(super) fn timeout(&self) -> Duration {
         self.timeout_ms.map_or(TIMEOUT, Duration::from_millis)
     }
