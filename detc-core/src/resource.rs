@@ -21,6 +21,7 @@ mod late;
 mod registry;
 mod schema;
 mod source;
+mod strict;
 pub mod value;
 
 pub use erased::{Kind, KindFacts};

@@ -18,6 +18,7 @@ mod ownership;
 mod predicates;
 mod process;
 mod readers;
+mod refused;
 mod rehearsal;
 mod saved;
 mod secrets;

@@ -120,6 +120,14 @@ pub fn merge(
     };
     let document: Document<'_> = serde_json::from_str(text).map_err(|error| {
         let line = if lines.is_some() { 0 } else { error.line() as u32 };
+    // What serde derives would take the fields by their places, and nothing in `[1]` would be nothing desired.
+    if text.trim_start().starts_with('[') {
+        let before = original.len() - original.trim_start().len();
+        let line = 1 + original[..before].matches('\n').count() as u32;
+        return Err(InvalidState::new("a desired state must be an object, not a list")
+            .at(name, line)
+            .with_hint("write `{ \"version\": 1, \"resources\": [ … ] }`"));
+    }
         outline(original, text, &error, line).named(name)
     })?;
     if document.version != VERSION {
@@ -289,6 +297,15 @@ fn read_invariant(value: Value) -> Result<Invariant, InvalidState> {
     }
     match value.get("name") {
         None => Err(error("`name` is missing".to_owned())),
+    // The same of what it measures: a list is no selector.
+    let measure = value.get("available").or_else(|| value.get("total"));
+    let measured = if object.contains_key("available") { "available" } else { "total" };
+    let of = (measured == "total").then(|| measure.and_then(|total| total.get("of"))).flatten();
+    for (field, part) in [(measured, measure), ("total.of", of)] {
+        if part.is_some_and(Value::is_array) {
+            return Err(error(format!("`{field}` must be an object, not a list")));
+        }
+    }
         Some(Value::String(_)) => {
             serde_json::from_value(value).map_err(|cause| error(in_words(&cause.to_string())))
         }

@@ -1,0 +1,49 @@
+//! What would be misread, or take away what somebody wrote, is refused with its place.
+
+use serde_json::json;
+
+use crate::support::Place;
+
+#[test]
+fn a_list_is_no_desired_state_no_selector_and_no_part_of_a_spec() {
+    let place = Place::new();
+    place.desire(&[json!({ "kind": "value", "name": "v", "input": 1 })]);
+    place.apply();
+    place.write("detc.json", "\n[1]");
+    place.fleet(&["apply", "--yes"]).exits(64).complains("detc.json:2: a desired state must be an object");
+    place.fleet(&["status"]).exits(0).shows("value/v");
+    let invariants = |invariant: serde_json::Value| json!({ "version": 1, "invariants": [invariant] });
+    for (invariant, says) in [
+        (json!({ "name": "i", "available": ["value"], "at_least": 0 }), "`available` must be an object"),
+        (json!({ "name": "i", "total": ["input", ["value"]], "at_least": 0 }), "`total` must be an object"),
+        (
+            json!({ "name": "i", "total": { "field": "input", "of": ["value"] }, "at_least": 0 }),
+            "`total.of` must be an object",
+        ),
+    ] {
+        place.write("detc.json", invariants(invariant).to_string());
+        place.fleet(&["plan"]).exits(64).complains(says).complains("invariant `i`");
+    }
+    for (field, value) in
+        [("stop", json!(["TERM", 100])), ("health", json!([null, "127.0.0.1:1", null, 300, 100]))]
+    {
+        let mut process = json!({ "kind": "process", "name": "p", "command": ["/bin/true"] });
+        process[field] = value;
+        place.desire(std::slice::from_ref(&process));
+        let says = format!("process/p: `{field}` must be an object, not a list");
+        place.fleet(&["plan"]).exits(64).complains(&says);
+        // The same where a part is known only later, and in the other formats.
+        process["env"] = json!({ "A": { "from": "value/w", "output": "input" } });
+        place.desire(&[process, json!({ "kind": "value", "name": "w", "input": "x" })]);
+        place.fleet(&["plan"]).exits(64).complains(&says);
+        let text = place.read("detc.json");
+        place.write("same.yaml", &text);
+        place.fleet(&["-f", "same.yaml", "plan"]).exits(64).complains(&says);
+    }
+    place.write(
+        "detc.toml",
+        "version = 1\n[hosts.here]\nconnect = \"local\"\n[[resources]]\nkind = \"process\"\nname = \"p\"\nhost = \"here\"\n\
+         command = [\"/bin/true\"]\nstop = [\"TERM\", 100]\n",
+    );
+    place.fleet(&["-f", "detc.toml", "plan"]).exits(64).complains("`stop` must be an object, not a list");
+}
