@@ -47,3 +47,23 @@ fn a_list_is_no_desired_state_no_selector_and_no_part_of_a_spec() {
     );
     place.fleet(&["-f", "detc.toml", "plan"]).exits(64).complains("`stop` must be an object, not a list");
 }
+
+#[test]
+fn what_is_no_regular_file_is_not_replaced_by_one() {
+    let place = Place::new();
+    assert!(std::process::Command::new("mkfifo").arg(place.path("pipe")).status().unwrap().success());
+    let _socket = std::os::unix::net::UnixListener::bind(place.path("socket")).unwrap();
+    for path in [place.text("pipe"), place.text("socket"), "/dev/null".to_owned()] {
+        place.desire(&[json!({ "kind": "file", "name": "f", "path": path, "content": "n" })]);
+        place.fleet(&["plan"]).exits(1).shows("is a device, socket or pipe, not a file");
+        place.fleet(&["apply", "--yes"]).exits(1);
+        assert!(!std::fs::symlink_metadata(&path).unwrap().is_file(), "{path}");
+    }
+    // A link is replaced, and what it leads to stays as it is.
+    place.write("target", "theirs");
+    std::os::unix::fs::symlink("target", place.path("link")).unwrap();
+    place.desire(&[json!({ "kind": "file", "name": "f", "path": place.text("link"), "content": "n" })]);
+    place.fleet(&["plan"]).exits(0).shows("\"(a symbolic link)\" → \"n\"");
+    place.apply();
+    assert_eq!((place.read("target"), place.read("link")), ("theirs".to_owned(), "n".to_owned()));
+}
