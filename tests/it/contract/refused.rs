@@ -49,6 +49,40 @@ fn a_list_is_no_desired_state_no_selector_and_no_part_of_a_spec() {
 }
 
 #[test]
+fn a_plan_is_saved_over_no_file_that_somebody_wrote() {
+    let place = Place::new();
+    place.desire(&[json!({ "kind": "value", "name": "v", "input": 1 })]);
+    let wanted = place.read("detc.json");
+    place.write("notes", "mine");
+    for (args, says) in [
+        (&["plan", "--out", "detc.json"][..], "it is the desired state itself"),
+        (&["-f", "./detc.json", "plan", "--out", "detc.json"], "it is the desired state itself"),
+        (&["plan", "--out", "notes"], "it is there already, and is no saved plan"),
+    ] {
+        place.fleet(args).exits(64).complains("the plan can not be saved as").complains(says);
+    }
+    assert_eq!((place.read("detc.json"), place.read("notes")), (wanted, "mine".to_owned()));
+    assert!(!place.path(".detc").exists());
+    // A plan is replaced by the next, and an empty file is nothing.
+    place.write("p", "");
+    for _ in 0..2 {
+        place.fleet(&["plan", "--out", "p"]).exits(0).complains("does exactly this");
+    }
+}
+
+#[test]
+fn a_refused_plan_is_not_said_to_be_applicable() {
+    let place = Place::new();
+    place.desire(&[json!({ "kind": "value", "name": "v", "input": 1 })]);
+    let mut state: serde_json::Value = serde_json::from_str(&place.read("detc.json")).unwrap();
+    state["invariants"] = json!([{ "name": "none", "available": { "kind": "value" }, "at_most": 0 }]);
+    place.write("detc.json", state.to_string());
+    let plan = place.fleet(&["plan", "--out", "p"]).exits(3).complains("`apply` refuses it as it is");
+    assert!(!plan.err.contains("does exactly this"), "{}", plan.err);
+    place.fleet(&["apply", "p", "--yes"]).exits(3);
+}
+
+#[test]
 fn what_is_no_regular_file_is_not_replaced_by_one() {
     let place = Place::new();
     assert!(std::process::Command::new("mkfifo").arg(place.path("pipe")).status().unwrap().success());
