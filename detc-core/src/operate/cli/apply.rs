@@ -11,7 +11,6 @@ use super::output::Output;
 use super::resume::{Came, GiveUp, GivesUp, Resume};
 use super::{DONE, FAILED, INTERRUPTED, REFUSED, plan, progress};
 use crate::execute::Outcome;
-use crate::execute::journal::RunNumber;
 use crate::manage::{ApplyReport, ManageError, Manager, Planned};
 use crate::model::{Desired, Digest};
 use crate::plan::render::Purpose;
@@ -114,7 +113,7 @@ struct Operator<'a> {
     yes: bool,
     interrupts: &'a Interrupts,
     /// The runs of the same command before the next one.
-    earlier: Vec<RunNumber>,
+    earlier: Vec<ApplyReport>,
     /// The run that was interrupted, and is given up with what is done now.
     gives_up: Option<Box<GivesUp>>,
     output: &'a Output,
@@ -180,12 +179,12 @@ impl Operator<'_> {
                 Applied::Done(report) => report,
             };
             let is_held = report.report.outcome == Outcome::Refused;
-            let Some(number) = report.run.filter(|_| is_held && rounds < ROUNDS_MAX) else {
+            if report.run.is_none() || !is_held || rounds >= ROUNDS_MAX {
                 return self.end(&report, purpose);
-            };
-            self.earlier.push(number);
+            }
             self.interrupts.between();
             self.output.text(&format!("{report}\n"))?;
+            self.earlier.push(report);
             self.output.say("What was held back is planned anew.");
         }
     }
@@ -256,7 +255,16 @@ impl Operator<'_> {
 
     fn end(&self, report: &ApplyReport, purpose: Purpose) -> Result<u8, Failed> {
         self.interrupts.over();
-        self::report(report, purpose, &self.earlier, self.output)?;
+        let is_nothing = report.run.is_none() && report.report.outcome == Outcome::Done;
+        match self.earlier.split_last() {
+            // Nothing was left to do after a run that was resumed: what this command did is that run.
+            Some((last, before))
+                if self.output.json && is_nothing && last.report.outcome == Outcome::Done =>
+            {
+                self::report(last, purpose, before, self.output)?;
+            }
+            _ => self::report(report, purpose, &self.earlier, self.output)?,
+        }
         Ok(exit_code(report.report.outcome))
     }
 }
@@ -275,7 +283,7 @@ pub(super) fn exit_code(outcome: Outcome) -> u8 {
 pub(super) fn report(
     applied: &ApplyReport,
     purpose: Purpose,
-    earlier: &[RunNumber],
+    earlier: &[ApplyReport],
     output: &Output,
 ) -> Result<(), Failed> {
     let (report, plan) = (&applied.report, &applied.plan);
@@ -314,7 +322,11 @@ pub(super) fn report(
             object["remarks"] = report.remarks.iter().map(remark).collect();
         }
         if !earlier.is_empty() {
-            object["earlier"] = earlier.iter().map(ToString::to_string).collect();
+            let told = |earlier: &ApplyReport| {
+                let run = earlier.run.map(|run| run.to_string());
+                json!({ "run": run, "outcome": earlier.report.outcome, "actions": earlier.report.tally })
+            };
+            object["earlier"] = earlier.iter().map(told).collect();
         }
         return output.object(&object);
     }
