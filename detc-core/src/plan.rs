@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::action::{CrashClass, Place};
 use crate::diff::{Change, ChangeKind};
-use crate::model::{Digest, Doc, Extra, FieldPath, HostName, HostSpec, RecordError, ResourceId};
+use crate::model::{Digest, Doc, Extra, FieldPath, HostName, HostSpec, RecordError, ResourceId, TooLarge};
 
 mod build;
 mod decide;
@@ -326,6 +326,15 @@ pub enum PlanError {
         resource: ResourceId,
         /// For how many.
         waits: usize,
+    },
+    /// What the references of a resource stand for does not fit into a plan.
+    #[error("{resource} can not be planned")]
+    TooLarge {
+        /// The resource.
+        resource: ResourceId,
+        /// Why.
+        #[source]
+        source: TooLarge,
     },
     /// A record can not be read.
     #[error("the record of {resource} can not be read")]

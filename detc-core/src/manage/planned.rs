@@ -11,7 +11,7 @@ use crate::execute::{ProgressSink, Surroundings, how_to_settle};
 use crate::model::parallel::in_parts;
 use crate::model::secret::{Vault, has_mark};
 use crate::model::{
-    Desired, DesiredResource, Doc, HostName, Observation, RecordBody, Reference, ResourceId, substitute,
+    Desired, DesiredResource, Doc, HostName, Map, Observation, RecordBody, Reference, ResourceId, substitute,
 };
 use crate::plan::{self, BrokenInvariant, Observed, Plan, PlanInput, Selection};
 use crate::resource::ObservedBy;
@@ -234,7 +234,7 @@ impl Manager {
         });
         for index in with_secrets.into_iter().flatten() {
             // What a reference led to was marked where it is used.
-            let _late = self.resolve_now(desired, &desired.resources[index], vault, DEPTH_MAX);
+            let _late = self.resolve_now(desired, &desired.resources[index], vault, &mut Followed::new());
         }
     }
 
@@ -252,7 +252,7 @@ impl Manager {
         vault: &Mutex<Vault>,
     ) {
         if self.has_secrets(resource) {
-            let _late = self.resolve_now(desired, resource, vault, DEPTH_MAX);
+            let _late = self.resolve_now(desired, resource, vault, &mut Followed::new());
         }
     }
 
@@ -311,7 +311,7 @@ impl Manager {
         let base = self.body_as(renamed.unwrap_or(id), id)?;
         let (spec, host) = match &base {
             Some(body) => (self.knowable(body, desired, resource, vault), body.host.clone()),
-            None => match self.resolve_now(desired, resource, vault, DEPTH_MAX) {
+            None => match self.resolve_now(desired, resource, vault, &mut Followed::new()) {
                 Some(spec) => (spec, resource.host.clone()),
                 None => return Ok(Sight::Known(Observation::Absent)),
             },
@@ -331,7 +331,7 @@ impl Manager {
         if !has_mark(body.spec.text()) {
             return body.spec.clone();
         }
-        let wanted = self.resolve_now(desired, resource, vault, DEPTH_MAX);
+        let wanted = self.resolve_now(desired, resource, vault, &mut Followed::new());
         let vault = vault.lock().unwrap_or_else(PoisonError::into_inner);
         wanted.map_or_else(|| body.spec.clone(), |wanted| vault.with_known(&body.spec, &wanted))
     }
@@ -342,7 +342,7 @@ impl Manager {
         desired: &Desired,
         resource: &DesiredResource,
         vault: &Mutex<Vault>,
-        depth: u32,
+        followed: &mut Followed,
     ) -> Option<Doc> {
         let spec = self.seal(resource, vault);
         if !has_references(&spec) {
@@ -350,11 +350,13 @@ impl Manager {
         }
         let mut complete = true;
         let mut value = spec.value();
-        substitute(&mut value, &mut |reference| {
-            let found = self.look_up_now(desired, reference, vault, depth);
+        let replaced = substitute(&mut value, &mut |reference| {
+            // With one that is not known the rest is of no use.
+            let found = if complete { self.look_up_now(desired, reference, vault, followed) } else { None };
             complete &= found.is_some();
             found
         });
+        complete &= replaced.is_ok();
         let differ = Differ { facts: self.registry.kind(resource.id.kind())?.facts(), key: &self.key };
         differ.seal(resource, &mut value, &mut vault.lock().unwrap_or_else(PoisonError::into_inner));
         complete.then(|| Doc::new(&value))
@@ -365,7 +367,7 @@ impl Manager {
         desired: &Desired,
         reference: &Reference,
         vault: &Mutex<Vault>,
-        depth: u32,
+        followed: &mut Followed,
     ) -> Option<serde_json::Value> {
         let from = desired.resources.get(&reference.from)?;
         let facts = self.registry.kind(from.id.kind())?.facts();
@@ -373,9 +375,31 @@ impl Manager {
         if facts.outputs.is_none_or(|outputs| outputs.contains(&top.as_str())) {
             return self.body(&reference.from).ok()??.lookup(&reference.output);
         }
-        let spec = self.resolve_now(desired, from, vault, depth.checked_sub(1)?)?;
+        let spec = match followed.met.get(&from.id) {
+            Some(spec) => spec.clone(),
+            None => {
+                followed.left = followed.left.checked_sub(1)?;
+                let spec = self.resolve_now(desired, from, vault, followed);
+                followed.left += 1;
+                followed.met.insert(from.id.clone(), spec.clone());
+                spec
+            }
+        }?;
         let mut vault = vault.lock().unwrap_or_else(PoisonError::into_inner);
         vault.part(&spec.value(), &reference.output, &self.key)
+    }
+}
+
+/// What was followed of the references of one resource: each once, however often it is met.
+struct Followed {
+    /// How much further it may go.
+    left: u32,
+    met: Map<ResourceId, Option<Doc>>,
+}
+
+impl Followed {
+    fn new() -> Self {
+        Self { left: DEPTH_MAX, met: Map::default() }
     }
 }
 

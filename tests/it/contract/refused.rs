@@ -83,6 +83,29 @@ fn a_refused_plan_is_not_said_to_be_applicable() {
 }
 
 #[test]
+fn what_references_stand_for_has_a_limit_that_is_told() {
+    let place = Place::new();
+    let value = |n: u32| {
+        let before = json!({ "from": format!("value/v{}", n.saturating_sub(1)), "output": "input" });
+        let input = if n == 0 { json!("x") } else { json!([before, before]) };
+        json!({ "kind": "value", "name": format!("v{n}"), "input": input })
+    };
+    let file = json!({
+        "kind": "command", "name": "c", "run": ["/bin/true"], "creates": "/",
+        "env": { "A": { "from": "value/v39", "output": "input.0" } },
+    });
+    let mut all: Vec<_> = (0..40).map(value).collect();
+    all.push(file);
+    place.desire(&all);
+    let says = "can not be planned: what its references stand for is larger than 4 MiB";
+    let refused = place.fleet(&["plan"]).exits(64).complains(says);
+    assert!(refused.err.contains("error: value/v"), "{}", refused.err);
+    place.fleet(&["apply", "--yes"]).exits(64).complains(says);
+    place.desire(&all[..10]);
+    place.apply();
+}
+
+#[test]
 fn what_is_no_regular_file_is_not_replaced_by_one() {
     let place = Place::new();
     assert!(std::process::Command::new("mkfifo").arg(place.path("pipe")).status().unwrap().success());

@@ -125,7 +125,9 @@ impl Desired {
             let Some(known) = self.known(reference, registry, HOPS_MAX) else { continue };
             let (Known::Value(value) | Known::Like(value, _)) = &known;
             let mut spec = resource.spec.value();
-            substitute(&mut spec, &mut |other| (other == reference).then(|| value.clone()));
+            if substitute(&mut spec, &mut |other| (other == reference).then(|| value.clone())).is_err() {
+                continue;
+            }
             let Err(said) = kind.inspect(&Doc::new(&spec), true) else { continue };
             let (output, from) = (&reference.output, &reference.from);
             return Err(match known {
@@ -154,14 +156,16 @@ impl Desired {
         let Some(text) = facts.traits.text else { return Ok(()) };
         let mut spec = resource.spec.value();
         let mut is_complete = true;
-        substitute(&mut spec, &mut |reference| match self.known(reference, registry, HOPS_MAX) {
-            Some(Known::Value(value)) => Some(value),
-            Some(Known::Like(..)) | None => {
-                is_complete = false;
-                None
-            }
-        });
-        if !is_complete {
+        let replaced =
+            substitute(&mut spec, &mut |reference| match self.known(reference, registry, HOPS_MAX) {
+                Some(Known::Value(value)) => Some(value),
+                Some(Known::Like(..)) | None => {
+                    is_complete = false;
+                    None
+                }
+            });
+        // What is too large is told when it is planned.
+        if !is_complete || replaced.is_err() {
             return Ok(());
         }
         (text.read)(&spec, &self.blobs).map(drop).map_err(|error| {
@@ -173,11 +177,13 @@ impl Desired {
     /// A spec, with what it takes from the fields of others, where those are known.
     pub(super) fn known_spec(&self, resource: &DesiredResource, registry: &Registry) -> Doc {
         let mut spec = resource.spec.value();
-        substitute(&mut spec, &mut |reference| match self.known(reference, registry, HOPS_MAX) {
-            Some(Known::Value(value)) => Some(value),
-            Some(Known::Like(..)) | None => None,
-        });
-        Doc::new(&spec)
+        let replaced =
+            substitute(&mut spec, &mut |reference| match self.known(reference, registry, HOPS_MAX) {
+                Some(Known::Value(value)) => Some(value),
+                Some(Known::Like(..)) | None => None,
+            });
+        // What is too large is told when it is planned.
+        if replaced.is_ok() { Doc::new(&spec) } else { resource.spec.clone() }
     }
 
     fn known(&self, reference: &Reference, registry: &Registry, hops: usize) -> Option<Known> {

@@ -123,6 +123,11 @@ impl From<PlanError> for Failed {
             PlanError::TooManyEdges { resource, .. } => Self::refused("too_many_edges", message)
                 .of(resource)
                 .with_hint("apply what it waits for by itself first: `--only KIND/NAME`, a pattern with `*`"),
+            PlanError::TooLarge { resource, .. } => {
+                Self::new(USAGE, "invalid", message).of(resource).with_hint(
+                    "refer to the part that is needed (`input.a.0`), or keep what is large in a file",
+                )
+            }
             PlanError::Record { resource, .. } => Self::world(message).of(resource),
         }
     }
