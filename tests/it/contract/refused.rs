@@ -106,6 +106,26 @@ fn what_references_stand_for_has_a_limit_that_is_told() {
 }
 
 #[test]
+fn a_part_that_a_value_does_not_have_is_found_before_anything_is_done() {
+    let place = Place::new();
+    let user = |output: &str| json!({ "kind": "value", "name": "u", "input": { "from": "value/v", "output": output } });
+    let value = json!({ "kind": "value", "name": "v", "input": { "a": [1, 2], "b": { "from": "value/w", "output": "input" } } });
+    let other = json!({ "kind": "value", "name": "w", "input": { "c": 1 } });
+    for (output, says) in [
+        ("input.a.5", "value/v has no `input.a.5`: its `input.a` has 2 items"),
+        ("input.x", "value/v has no `input.x`: its `input` has no `x`"),
+        ("input.a.0.y", "value/v has no `input.a.0.y`: its `input.a.0` has no parts"),
+    ] {
+        place.desire(&[value.clone(), other.clone(), user(output)]);
+        place.fleet(&["plan"]).exits(64).complains("value/u").complains(says);
+    }
+    for output in ["input.a.1", "input.b.c"] {
+        place.desire(&[value.clone(), other.clone(), user(output)]);
+        place.apply();
+    }
+}
+
+#[test]
 fn what_is_no_regular_file_is_not_replaced_by_one() {
     let place = Place::new();
     assert!(std::process::Command::new("mkfifo").arg(place.path("pipe")).status().unwrap().success());

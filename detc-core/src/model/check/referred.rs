@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::InvalidState;
 use crate::model::{
-    Desired, DesiredResource, Doc, Map, Reference, ResourceId, collect_references, substitute,
+    Desired, DesiredResource, Doc, FieldPath, Map, Reference, ResourceId, collect_references, substitute,
 };
 use crate::resource::value::ValueSpec;
 use crate::resource::{Kind, KindFacts, LATER, Registry, nearest};
@@ -33,8 +33,11 @@ impl Desired {
         };
         let (Some(fields), Some(outputs)) = (facts.fields, facts.outputs) else { return Ok(()) };
         let name = reference.output.segments().swap_remove(0);
-        if fields.iter().chain(outputs).any(|known| *known == name) {
+        if outputs.contains(&name.as_str()) {
             return Ok(());
+        }
+        if fields.contains(&name.as_str()) {
+            return self.check_part(reference);
         }
         let known: Vec<&str> = outputs.iter().chain(fields).copied().collect();
         let error = InvalidState::new(format!(
@@ -46,6 +49,39 @@ impl Desired {
             Some(near) => error.with_hint(format!("did you mean `{near}`?")),
             None => error,
         })
+    }
+
+    /// That a field has the part of it that is referred to, as far as it is written out.
+    fn check_part(&self, reference: &Reference) -> Result<(), InvalidState> {
+        let Some(from) = self.resources.get(&reference.from) else { return Ok(()) };
+        let spec = from.spec.value();
+        let segments = reference.output.segments();
+        let mut at = &spec;
+        for (depth, segment) in segments.iter().enumerate() {
+            // What stands there then is not known, or is told of otherwise.
+            if Reference::is_form(at) || crate::model::secret::mark_of(at).is_some() {
+                return Ok(());
+            }
+            let next = FieldPath::from_segments([segment.as_str()]);
+            match next.get(at) {
+                Some(part) => at = part,
+                None => {
+                    let whole = FieldPath::from_segments(&segments[..depth]);
+                    let has = match at {
+                        _ if depth == 0 => format!("has no `{segment}`: it is not given"),
+                        Value::Array(items) => {
+                            format!("has no `{}`: its `{whole}` has {} items", reference.output, items.len())
+                        }
+                        Value::Object(_) => {
+                            format!("has no `{}`: its `{whole}` has no `{segment}`", reference.output)
+                        }
+                        _ => format!("has no `{}`: its `{whole}` has no parts", reference.output),
+                    };
+                    return Err(InvalidState::new(format!("{} {has}", from.id)));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// That nothing in its spec names a resource as a reference does, and is none: it would be taken for data.
