@@ -20,6 +20,8 @@ use super::words::in_words;
 use super::{Desired, DesiredResource, HostName, HostSpec, InvalidState, Invariant, Origin, StrictValue};
 use crate::resource::{Registry, Source, nearest};
 
+#[cfg(feature = "yaml")]
+mod beyond;
 mod convert;
 mod numbers;
 mod resource;
@@ -118,8 +120,6 @@ pub fn merge(
             (converted.json.as_str(), Some(converted.lines))
         }
     };
-    let document: Document<'_> = serde_json::from_str(text).map_err(|error| {
-        let line = if lines.is_some() { 0 } else { error.line() as u32 };
     // What serde derives would take the fields by their places, and nothing in `[1]` would be nothing desired.
     if text.trim_start().starts_with('[') {
         let before = original.len() - original.trim_start().len();
@@ -128,6 +128,8 @@ pub fn merge(
             .at(name, line)
             .with_hint("write `{ \"version\": 1, \"resources\": [ … ] }`"));
     }
+    let document: Document<'_> = serde_json::from_str(text).map_err(|error| {
+        let line = if lines.is_some() { 0 } else { error.line() as u32 };
         outline(original, text, &error, line).named(name)
     })?;
     if document.version != VERSION {
@@ -295,8 +297,6 @@ fn read_invariant(value: Value) -> Result<Invariant, InvalidState> {
             (true, false) | (false, true) => {}
         }
     }
-    match value.get("name") {
-        None => Err(error("`name` is missing".to_owned())),
     // The same of what it measures: a list is no selector.
     let measure = value.get("available").or_else(|| value.get("total"));
     let measured = if object.contains_key("available") { "available" } else { "total" };
@@ -306,6 +306,8 @@ fn read_invariant(value: Value) -> Result<Invariant, InvalidState> {
             return Err(error(format!("`{field}` must be an object, not a list")));
         }
     }
+    match value.get("name") {
+        None => Err(error("`name` is missing".to_owned())),
         Some(Value::String(_)) => {
             serde_json::from_value(value).map_err(|cause| error(in_words(&cause.to_string())))
         }

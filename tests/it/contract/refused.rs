@@ -126,6 +126,28 @@ fn a_part_that_a_value_does_not_have_is_found_before_anything_is_done() {
 }
 
 #[test]
+fn what_yaml_says_beyond_json_is_refused_where_it_stands() {
+    let place = Place::new();
+    let with =
+        |input: &str| format!("version: 1\nresources:\n  - kind: value\n    name: v\n    input: {input}\n");
+    for (input, says) in [
+        ("!env HOME", "detc.yaml:5: the tag `!env` is not known here"),
+        ("{ a: !vault x }", "detc.yaml:5: the tag `!vault` is not known here"),
+        (
+            "0100",
+            "detc.yaml:5: the number 0100 begins with 0; write it in quotes, \"0100\", or without the 0",
+        ),
+        ("[08]", "detc.yaml:5: the number 08 begins with 0"),
+    ] {
+        place.write("detc.yaml", with(input));
+        place.fleet(&["plan"]).exits(64).complains(says.split("; ").next().unwrap());
+    }
+    place.write("detc.yaml", with("{ 08: !!str 0100, b: \"08\", c: 0 }"));
+    let plan = place.fleet(&["plan"]).exits(0);
+    assert!(plan.out.contains(r#""0100""#), "{}", plan.out);
+}
+
+#[test]
 fn what_is_no_regular_file_is_not_replaced_by_one() {
     let place = Place::new();
     assert!(std::process::Command::new("mkfifo").arg(place.path("pipe")).status().unwrap().success());
