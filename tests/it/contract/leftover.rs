@@ -20,12 +20,12 @@ fn running(place: &Place, line: &str) -> Vec<u32> {
 
 /// Kills the process itself, and waits until its keeper has noted that.
 fn kill(place: &Place) {
-    let main = running(place, "sleep\0666670\0");
+    let main = running(place, "sleep\x00666670\x00");
     assert_eq!(main.len(), 1, "{main:?}");
     assert!(
         std::process::Command::new("kill").args(["-9", &main[0].to_string()]).status().unwrap().success()
     );
-    until("it has ended", || running(place, "sleep\0666670\0").is_empty());
+    until("it has ended", || running(place, "sleep\x00666670\x00").is_empty());
     let records = place.path(".detc/hosts/here/process");
     let is_end = |entry: std::io::Result<std::fs::DirEntry>| {
         entry.is_ok_and(|entry| entry.file_name().to_string_lossy().ends_with(".end"))
@@ -44,7 +44,7 @@ fn destroy_ends_what_a_process_that_died_had_left_behind() {
     assert_eq!((&found["state"], &found["health"]), (&json!("drifted"), &json!("unhealthy")));
     assert!(found["detail"].as_str().unwrap().contains("what it had started still runs"), "{found}");
     place.fleet(&["destroy", "--yes"]).exits(0).shows("delete process/m");
-    assert!(running(&place, "sleep\0666671\0").is_empty());
+    assert!(running(&place, "sleep\x00666671\x00").is_empty());
     place.fleet(&["status"]).exits(0).shows("Nothing is recorded here");
 }
 
@@ -53,10 +53,10 @@ fn apply_starts_it_again_without_what_the_last_one_had_left_behind() {
     let place = Place::new();
     desire(&place);
     place.apply();
-    let before = running(&place, "sleep\0666671\0");
+    let before = running(&place, "sleep\x00666671\x00");
     kill(&place);
     place.apply();
-    let after = running(&place, "sleep\0666671\0");
+    let after = running(&place, "sleep\x00666671\x00");
     assert!(before.len() == 1 && after.len() == 1 && before != after, "{before:?} {after:?}");
     place.fleet(&["plan", "--detailed-exitcode"]).exits(0);
 }
@@ -67,9 +67,9 @@ fn destroy_ends_the_daemon_of_a_program_that_leaves_the_foreground() {
     let command = ["/bin/sh", "-c", "sleep 666671 & exit 0"];
     place.desire(&[json!({ "kind": "process", "name": "m", "dir": place.text(""), "command": command })]);
     place.fleet(&["apply", "--yes"]).exits(1);
-    assert_eq!(running(&place, "sleep\0666671\0").len(), 1);
+    assert_eq!(running(&place, "sleep\x00666671\x00").len(), 1);
     place.fleet(&["destroy", "--yes"]).exits(0);
-    assert!(running(&place, "sleep\0666671\0").is_empty());
+    assert!(running(&place, "sleep\x00666671\x00").is_empty());
 }
 
 #[test]
