@@ -50,12 +50,13 @@ impl Interrupts {
     pub(super) fn listen(output: &Output, again: &'static str) -> Self {
         let interrupts = Self { stop: StopHandle::new(), state: Arc::default() };
         let (listener, output) = (interrupts.clone(), *output);
+        // From here on, and not from when the task below has its turn.
+        let mut signals = Signals::listen();
         #[allow(
             clippy::disallowed_methods,
             reason = "it listens as long as the process lives; there is nothing to join"
         )]
         tokio::spawn(async move {
-            let mut signals = Signals::listen();
             while signals.next().await.is_some() {
                 if listener.lock().phase != Phase::Running || listener.stop.is_stopped() {
                     listener.leave(&output, again);
