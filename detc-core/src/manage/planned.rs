@@ -14,7 +14,7 @@ use crate::model::{
     Desired, DesiredResource, Doc, HostName, Map, Observation, RecordBody, Reference, ResourceId, substitute,
 };
 use crate::plan::{self, BrokenInvariant, Observed, Plan, PlanInput, Selection};
-use crate::resource::ObservedBy;
+use crate::resource::{ObservedBy, Removal};
 
 /// A plan with what is needed to apply it.
 #[derive(Debug)]
@@ -91,13 +91,36 @@ impl Manager {
         selection: &Selection,
         sink: &mut ProgressSink,
     ) -> Result<Planned, ManageError> {
+        self.plan_knowing(desired, None, selection, sink).await
+    }
+
+    /// The same, with the sensitive values of `known` at hand: what is removed may be found only by one of them, and they are
+    /// not recorded.
+    ///
+    /// Cancellation: a dropped call leaves nothing behind.
+    ///
+    /// # Errors
+    /// Those of [`plan_with`](Self::plan_with), and what is wrong with `known`.
+    pub async fn plan_knowing(
+        &self,
+        desired: &Desired,
+        known: Option<&Desired>,
+        selection: &Selection,
+        sink: &mut ProgressSink,
+    ) -> Result<Planned, ManageError> {
         let topology = desired.check(&self.registry)?;
+        if let Some(known) = known {
+            known.check(&self.registry)?;
+        }
         self.catch_up().await?;
         let mut desired = std::borrow::Cow::Borrowed(desired);
         self.add_known_hosts(&mut desired).await?;
         let recorded = self.recorded();
         let vault = Arc::new(Mutex::new(Vault::new()));
         self.keep_secrets(&desired, &vault);
+        if let Some(known) = known {
+            self.keep_secrets(known, &vault);
+        }
         let looks = self.looks(&desired, &vault)?;
         let mut around = self.surroundings(&desired, vault.clone());
         // What it is made from, and is to be compared with when it is applied.
@@ -303,6 +326,9 @@ impl Manager {
         }
         let Some(resource) = desired.resources.get(id) else {
             let Some(body) = self.body(id)? else { return Ok(Sight::Nothing) };
+            if self.is_only_forgotten(id, &body.spec, vault) {
+                return Ok(Sight::Known(Observation::Unobservable));
+            }
             let (spec, host, extra) = (body.spec.clone(), body.host.clone(), body.extra.clone());
             return Ok(Sight::Look(Look { id: id.clone(), host, spec, extra, base: Some(body) }));
         };
@@ -318,6 +344,18 @@ impl Manager {
         };
         let extra = resource.given_extra().cloned().map(Box::new);
         Ok(Sight::Look(Look { id: id.clone(), host, spec, base, extra }))
+    }
+
+    /// Whether its removal drops its record alone, and a look would need a sensitive value that is not at hand: then it is not
+    /// looked at for nothing.
+    fn is_only_forgotten(&self, id: &ResourceId, spec: &Doc, vault: &Mutex<Vault>) -> bool {
+        let is_kept =
+            self.registry.kind(id.kind()).is_some_and(|kind| kind.facts().traits.removal == Removal::Forget);
+        let lost = || {
+            let vault = vault.lock().unwrap_or_else(PoisonError::into_inner);
+            has_mark(spec.text()) && vault.open(&mut spec.value()).is_err()
+        };
+        is_kept && lost()
     }
 
     /// The spec by which a recorded resource is looked at.

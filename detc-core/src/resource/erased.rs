@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::Path;
 
-use super::late::{Late, make_up, read_late, sample_of};
+use super::late::{Late, make_up, read_late, read_without, sample_of};
 use super::schema::{fields_of, nearest, schema_of};
 use super::strict::Strict;
 use super::{KindTraits, Removed, Resource};
@@ -78,7 +78,8 @@ impl<R: Resource> Typed<R> {
     fn read(&self, spec: &Value, cx: &ActionCx<'_>) -> Result<R, ActionError> {
         let known = read_known(spec, &self.facts).or_else(|said| {
             // It is looked at, or removed, without a sensitive value: by what else is known of it.
-            let typed = if holds_mark(spec) { read_late(spec).ok().flatten() } else { None };
+            let late = || read_late(spec).ok().flatten().or_else(|| read_without(spec));
+            let typed = if holds_mark(spec) { late() } else { None };
             typed.ok_or(said)
         });
         known.map_err(|said| {

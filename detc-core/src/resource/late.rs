@@ -29,6 +29,12 @@ pub(super) fn make_up<T: DeserializeOwned>(value: &Value) -> Option<T> {
     T::deserialize(Late { levels: Some(LEVELS_MAX), ..Late::new(value) }).ok()
 }
 
+/// Reads a `T` from `value` without what may be left out and is known only later: enough to find by the rest what is to be
+/// removed. `None` where something is missing then.
+pub(super) fn read_without<T: DeserializeOwned>(value: &Value) -> Option<T> {
+    T::deserialize(Late { levels: Some(0), ..Late::new(value) }).ok()
+}
+
 /// How deep structures are made up: types may hold themselves.
 const LEVELS_MAX: u8 = 8;
 

@@ -56,8 +56,15 @@ pub(super) async fn run(session: Session, args: ApplyArgs, output: &Output) -> R
         manager.settle(settlement).await?;
         output.say(&format!("settled: {settlement}"));
     }
-    let operator =
-        Operator { manager: &manager, yes: args.yes, interrupts: &interrupts, earlier, gives_up, output };
+    let operator = Operator {
+        manager: &manager,
+        yes: args.yes,
+        interrupts: &interrupts,
+        earlier,
+        gives_up,
+        known: None,
+        output,
+    };
     let code = match (saved, &desired) {
         (Some(saved), desired) => operator.apply_saved(saved.plan, desired.as_ref()).await?,
         (None, Some(desired)) => {
@@ -72,7 +79,7 @@ pub(super) async fn run(session: Session, args: ApplyArgs, output: &Output) -> R
 pub(super) async fn destroy(session: Session, args: DestroyArgs, output: &Output) -> Result<u8, Failed> {
     // To find out that there is nothing to destroy no store is made.
     let access = if session.has_store() { Access::Write } else { Access::Read };
-    let (_, manager) = session.open_with_given(access).await?;
+    let (known, manager) = session.open_with_given(access).await?;
     let interrupts = Interrupts::listen(output, "`destroy` again removes what is left.");
     let gives_up = manager.interrupted().await?.map(|open| {
         let why = "everything is to be removed".to_owned();
@@ -84,6 +91,7 @@ pub(super) async fn destroy(session: Session, args: DestroyArgs, output: &Output
         interrupts: &interrupts,
         earlier: Vec::new(),
         gives_up,
+        known: known.as_ref(),
         output,
     };
     let code = operator.bring_about(&Desired::new(), &Selection::all(), Purpose::Destroy).await?;
@@ -116,6 +124,8 @@ struct Operator<'a> {
     earlier: Vec<ApplyReport>,
     /// The run that was interrupted, and is given up with what is done now.
     gives_up: Option<Box<GivesUp>>,
+    /// A desired state that has the sensitive values by which something is found that is to go.
+    known: Option<&'a Desired>,
     output: &'a Output,
 }
 
@@ -168,7 +178,7 @@ impl Operator<'_> {
         loop {
             rounds += 1;
             let mut looking = progress::looking(self.output);
-            let planned = self.manager.plan_with(desired, selection, &mut looking).await;
+            let planned = self.manager.plan_knowing(desired, self.known, selection, &mut looking).await;
             drop(looking);
             let planned = planned.map_err(|error| match purpose {
                 Purpose::Desired => self.refused(error.into()),
