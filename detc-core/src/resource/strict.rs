@@ -280,7 +280,8 @@ mod tests {
         {
             let mut wrong = good.clone();
             wrong[field] = value;
-            assert!(serde_json::from_value::<Outer>(wrong.clone()).is_ok(), "{field} is what serde reads");
+            let plain = serde_json::from_str::<Outer>(&wrong.to_string());
+            assert!(plain.is_ok(), "{field} is what serde reads");
             assert!(
                 read(&wrong).unwrap_err().starts_with("invalid type: sequence, expected struct"),
                 "{field}"

@@ -31,7 +31,9 @@ pub(super) fn check(text: &str) -> Result<(), InvalidState> {
     for next in Parser::new_from_str(text) {
         let Ok((event, span)) = next else { return Ok(()) };
         let is_value = within.last() != Some(&Within::BeforeKey);
-        let at = |message: String| InvalidState::new(message).at("", span.start.line() as u32);
+        // What a tag is of may begin on a later line.
+        let line = span.tag_span().map_or(span.start.line(), |tag| tag.start.line());
+        let at = |message: String| InvalidState::new(message).at("", line as u32);
         let (tag, opens) = match &event {
             Event::Scalar(value, style, _, tag) => {
                 if *style == ScalarStyle::Plain && tag.is_none() && is_value && has_leading_zero(value) {
