@@ -42,7 +42,7 @@ pub use observation::{Health, Observation, Present};
 pub use path::{FieldPath, InvalidPath};
 pub use record::{Record, RecordBody, RecordError, Recorded};
 pub(crate) use reference::check_nesting;
-pub use reference::{NESTED_MAX, Reference, collect_references, substitute};
+pub use reference::{NESTED_MAX, Reference, SUBSTITUTED_LEN_MAX, TooLarge, collect_references, substitute};
 pub use state::{Member, Predicate, Standing, State};
 pub(crate) use topology::{Adjacency, shortest_loop};
 pub use topology::{Cycle, Edge, EdgeKind, Topology, declared_edges};

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::action::{CrashClass, Place};
 use crate::diff::{Change, ChangeKind};
-use crate::model::{Digest, Doc, Extra, FieldPath, HostName, HostSpec, RecordError, ResourceId};
+use crate::model::{Digest, Doc, Extra, FieldPath, HostName, HostSpec, RecordError, ResourceId, TooLarge};
 
 mod build;
 mod decide;
@@ -44,7 +44,7 @@ pub(crate) use keep::examine;
 pub use keep::{BrokenInvariant, Counterexample, Drawn, Examined, IfAtWork, Proved, Refuted};
 pub use planner::{Planner, PlannerError};
 pub use select::{Pattern, Selection};
-pub(crate) use sweep::check_swept;
+pub(crate) use sweep::{check_own, check_swept};
 
 /// An immutable graph of actions, each with its reason.
 ///
@@ -315,6 +315,18 @@ pub enum PlanError {
         /// What stays.
         stays: ResourceId,
     },
+    /// Something would be removed with all that is in it, and detc keeps its own things in there.
+    #[error(
+        "{resource} would be removed with all that is in {place}, and {dir}, where detc keeps its own things, is in there"
+    )]
+    SweepsOwn {
+        /// What would be removed.
+        resource: ResourceId,
+        /// Where it is.
+        place: Place,
+        /// The folder of detc.
+        dir: String,
+    },
     /// Something would be removed with all that is in it, and it is not known yet where something else is to be made.
     #[error(
         "{resource} would be removed with all that is in {place}, and where {makes} is to be made is not known yet"
@@ -337,6 +349,15 @@ pub enum PlanError {
         resource: ResourceId,
         /// For how many.
         waits: usize,
+    },
+    /// What the references of a resource stand for does not fit into a plan.
+    #[error("{resource} can not be planned")]
+    TooLarge {
+        /// The resource.
+        resource: ResourceId,
+        /// Why.
+        #[source]
+        source: TooLarge,
     },
     /// A record can not be read.
     #[error("the record of {resource} can not be read")]

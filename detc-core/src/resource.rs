@@ -21,11 +21,12 @@ mod late;
 mod registry;
 mod schema;
 mod source;
+mod strict;
 mod typed;
 pub mod value;
 
-pub(crate) use erased::COMMON;
 pub use crate::model::nearest;
+pub(crate) use erased::COMMON;
 pub use erased::{Kind, KindFacts};
 pub use registry::{Connector, Registry};
 pub use source::Source;

@@ -256,6 +256,10 @@ impl Resource for FileSpec {
         if stat.kind == FileKind::Directory {
             return Ok(Observation::Unknown(format!("{} is a directory, not a file", self.path)));
         }
+        // Nor is what others write to, or what the system itself needs, such as `/dev/null`, put out of its place.
+        if stat.kind == FileKind::Other {
+            return Ok(Observation::Unknown(format!("{} is {}, not a file", self.path, stat.kind)));
+        }
         let Some(seen) = Seen::look(&**host, &self.path, &stat).await? else {
             return Ok(Observation::Absent);
         };

@@ -24,7 +24,7 @@ mod mark;
 mod signal;
 mod start;
 
-use find::{Instance, find};
+use find::{Found, Instance, find};
 pub use health::HealthSpec;
 use health::Probed;
 use keep::{Files, Keeper};
@@ -102,6 +102,40 @@ impl ProcessSpec {
     }
 }
 
+impl ProcessSpec {
+    /// What is there of one that has ended, while something that it had started still runs and carries its mark: it is not
+    /// gone then, and is to be ended with it. `None`: nothing.
+    async fn left_over(
+        &self,
+        cx: &ActionCx<'_>,
+        mut found: Found,
+    ) -> Result<Option<Observation>, ActionError> {
+        /// How often the keeper is waited for, which notes how the process ended, and ends as well.
+        const LOOKS_MAX: u32 = 20;
+        const WAIT: Duration = Duration::from_millis(10);
+        let keeper = Keeper::new(self, cx)?;
+        let mut looks = 0;
+        while found.instance.is_none() && !found.others.is_empty() && looks < LOOKS_MAX {
+            // The keeper writes first, and then ends.
+            looks = if found.ended.is_some() { looks.max(LOOKS_MAX - 2) + 1 } else { looks + 1 };
+            tokio::time::sleep(WAIT).await;
+            found = keeper.find().await?;
+        }
+        if found.instance.is_some() || found.others.is_empty() {
+            return Ok(None);
+        }
+        let how = found.ended.map_or_else(
+            || "it has ended".to_owned(),
+            |code| format!("it ended with {}", start::exit_status(code)),
+        );
+        let why = format!("{how}; what it had started still runs; all it said is in {}", keeper.files.log);
+        let ended = "(it has ended, and what it had started still runs)";
+        Ok(Some(Observation::Present(
+            Present::new().with_field("command", ended).with_health(Health::Unhealthy).with_detail(why),
+        )))
+    }
+}
+
 impl ProcessOutput {
     fn new(instance: &Instance, files: &Files) -> Self {
         Self {
@@ -161,11 +195,14 @@ impl Resource for ProcessSpec {
         let found = find(&**host, &mark, &files.record).await?;
         let Some(instance) = found.instance else {
             // The action that started it looks for it now: whoever reads that it is gone wants to know why.
-            if let Some((action, log_start)) = found.started_by
-                && action == mark.action
+            if let Some((action, log_start)) = &found.started_by
+                && *action == mark.action
                 && !cx.begun_before()
             {
-                return Err(Keeper::new(self, cx)?.gone(log_start).await);
+                return Err(Keeper::new(self, cx)?.gone(*log_start).await);
+            }
+            if let Some(left) = self.left_over(cx, found.clone()).await? {
+                return Ok(left);
             }
             return Ok(match found.ended.filter(|_| cx.recorded().is_some()) {
                 Some(code) => {

@@ -151,7 +151,7 @@ impl PlanWork {
         }
         let mut missing = None;
         let mut spec = action.spec.value();
-        substitute(&mut spec, &mut |reference| {
+        let replaced = substitute(&mut spec, &mut |reference| {
             let found =
                 self.record_of(&reference.from).and_then(|body| self.around.part(&body, &reference.output));
             if found.is_none() {
@@ -159,6 +159,7 @@ impl PlanWork {
             }
             found
         });
+        replaced.map_err(|error| ActionError::permanent(format!("{id}: {error}")))?;
         match missing {
             None => {
                 let extra = action.recording.as_ref().and_then(|recording| recording.extra.as_deref());

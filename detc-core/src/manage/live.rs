@@ -162,6 +162,7 @@ impl Live {
         }
         self.catch_up(manager).await?;
         let plan = Arc::new(self.planner.plan()?);
+        crate::plan::check_own(&plan, &manager.own_dirs(&plan.hosts), &manager.registry)?;
         let mut around = self.around.clone();
         around.recorded = manager.recorded();
         Ok(Planned { plan, around, seen: None })

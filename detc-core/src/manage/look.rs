@@ -83,6 +83,13 @@ impl Manager {
         };
         specs.iter().map(dir).collect()
     }
+
+    /// All folders of detc's own that are known of: those, and where this manager has its own on this machine.
+    pub(super) fn own_dirs(&self, specs: &BTreeMap<HostName, HostSpec>) -> Vec<(HostName, String)> {
+        let here = specs.iter().filter(|(_, spec)| spec.scheme() == "local");
+        let here = here.map(|(name, _)| (name.clone(), self.options.state_dir.clone()));
+        here.chain(self.state_dirs(specs)).collect()
+    }
 }
 
 /// Makes the looks, many at once, and adds what was seen. What fails is unknown, for that reason.

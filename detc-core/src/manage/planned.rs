@@ -11,10 +11,10 @@ use crate::execute::{ProgressSink, Surroundings, how_to_settle};
 use crate::model::parallel::in_parts;
 use crate::model::secret::{Vault, has_mark};
 use crate::model::{
-    Desired, DesiredResource, Doc, HostName, Observation, RecordBody, Reference, ResourceId, substitute,
+    Desired, DesiredResource, Doc, HostName, Map, Observation, RecordBody, Reference, ResourceId, substitute,
 };
 use crate::plan::{self, BrokenInvariant, Observed, Plan, PlanInput, Selection};
-use crate::resource::ObservedBy;
+use crate::resource::{ObservedBy, Removal};
 
 /// A plan with what is needed to apply it.
 #[derive(Debug)]
@@ -91,13 +91,36 @@ impl Manager {
         selection: &Selection,
         sink: &mut ProgressSink,
     ) -> Result<Planned, ManageError> {
+        self.plan_knowing(desired, None, selection, sink).await
+    }
+
+    /// The same, with the sensitive values of `known` at hand: what is removed may be found only by one of them, and they are
+    /// not recorded.
+    ///
+    /// Cancellation: a dropped call leaves nothing behind.
+    ///
+    /// # Errors
+    /// Those of [`plan_with`](Self::plan_with), and what is wrong with `known`.
+    pub async fn plan_knowing(
+        &self,
+        desired: &Desired,
+        known: Option<&Desired>,
+        selection: &Selection,
+        sink: &mut ProgressSink,
+    ) -> Result<Planned, ManageError> {
         let topology = desired.check(&self.registry)?;
+        if let Some(known) = known {
+            known.check(&self.registry)?;
+        }
         self.catch_up().await?;
         let mut desired = std::borrow::Cow::Borrowed(desired);
         self.add_known_hosts(&mut desired).await?;
         let recorded = self.recorded();
         let vault = Arc::new(Mutex::new(Vault::new()));
         self.keep_secrets(&desired, &vault);
+        if let Some(known) = known {
+            self.keep_secrets(known, &vault);
+        }
         let looks = self.looks(&desired, &vault)?;
         let mut around = self.surroundings(&desired, vault.clone());
         // What it is made from, and is to be compared with when it is applied.
@@ -122,6 +145,7 @@ impl Manager {
         let plan = plan::build(&input, &mut vault.lock().unwrap_or_else(PoisonError::into_inner))?;
         let plan = Arc::new(plan.select_of(selection, &input)?);
         plan::check_swept(&plan, &desired, &recorded, &self.registry)?;
+        plan::check_own(&plan, &self.own_dirs(&desired.hosts), &self.registry)?;
         let around = Arc::try_unwrap(around).unwrap_or_else(|shared| (*shared).clone());
         Ok(Planned { plan, around, seen: Some(Arc::new(observed)) })
     }
@@ -233,7 +257,7 @@ impl Manager {
         });
         for index in with_secrets.into_iter().flatten() {
             // What a reference led to was marked where it is used.
-            let _late = self.resolve_now(desired, &desired.resources[index], vault, DEPTH_MAX);
+            let _late = self.resolve_now(desired, &desired.resources[index], vault, &mut Followed::new());
         }
     }
 
@@ -251,7 +275,7 @@ impl Manager {
         vault: &Mutex<Vault>,
     ) {
         if self.has_secrets(resource) {
-            let _late = self.resolve_now(desired, resource, vault, DEPTH_MAX);
+            let _late = self.resolve_now(desired, resource, vault, &mut Followed::new());
         }
     }
 
@@ -305,6 +329,9 @@ impl Manager {
             if let Some(said) = self.unread(id, &body) {
                 return Ok(self.sight_of_unread(desired, id, (id, body, &said), vault));
             }
+            if self.is_only_forgotten(id, &body.spec, vault) {
+                return Ok(Sight::Known(Observation::Unobservable));
+            }
             let (spec, host, extra) = (body.spec.clone(), body.host.clone(), body.extra.clone());
             return Ok(Sight::Look(Look { id: id.clone(), host, spec, extra, base: Some(body) }));
         };
@@ -319,13 +346,25 @@ impl Manager {
         }
         let (spec, host) = match &base {
             Some(body) => (self.knowable(body, desired, resource, vault), body.host.clone()),
-            None => match self.resolve_now(desired, resource, vault, DEPTH_MAX) {
+            None => match self.resolve_now(desired, resource, vault, &mut Followed::new()) {
                 Some(spec) => (spec, resource.host.clone()),
                 None => return Ok(Sight::Known(Observation::Absent)),
             },
         };
         let extra = resource.given_extra().cloned().map(Box::new);
         Ok(Sight::Look(Look { id: id.clone(), host, spec, base, extra }))
+    }
+
+    /// Whether its removal drops its record alone, and a look would need a sensitive value that is not at hand: then it is not
+    /// looked at for nothing.
+    fn is_only_forgotten(&self, id: &ResourceId, spec: &Doc, vault: &Mutex<Vault>) -> bool {
+        let is_kept =
+            self.registry.kind(id.kind()).is_some_and(|kind| kind.facts().traits.removal == Removal::Forget);
+        let lost = || {
+            let vault = vault.lock().unwrap_or_else(PoisonError::into_inner);
+            has_mark(spec.text()) && vault.open(&mut spec.value()).is_err()
+        };
+        is_kept && lost()
     }
 
     /// The spec by which a recorded resource is looked at.
@@ -339,7 +378,7 @@ impl Manager {
         if !has_mark(body.spec.text()) {
             return body.spec.clone();
         }
-        let wanted = self.resolve_now(desired, resource, vault, DEPTH_MAX);
+        let wanted = self.resolve_now(desired, resource, vault, &mut Followed::new());
         let vault = vault.lock().unwrap_or_else(PoisonError::into_inner);
         wanted.map_or_else(|| body.spec.clone(), |wanted| vault.with_known(&body.spec, &wanted))
     }
@@ -350,7 +389,7 @@ impl Manager {
         desired: &Desired,
         resource: &DesiredResource,
         vault: &Mutex<Vault>,
-        depth: u32,
+        followed: &mut Followed,
     ) -> Option<Doc> {
         let spec = self.seal(resource, vault);
         if !has_references(&spec) {
@@ -358,11 +397,13 @@ impl Manager {
         }
         let mut complete = true;
         let mut value = spec.value();
-        substitute(&mut value, &mut |reference| {
-            let found = self.look_up_now(desired, reference, vault, depth);
+        let replaced = substitute(&mut value, &mut |reference| {
+            // With one that is not known the rest is of no use.
+            let found = if complete { self.look_up_now(desired, reference, vault, followed) } else { None };
             complete &= found.is_some();
             found
         });
+        complete &= replaced.is_ok();
         let differ = Differ { facts: self.registry.kind(resource.id.kind())?.facts(), key: &self.key };
         differ.seal(resource, &mut value, &mut vault.lock().unwrap_or_else(PoisonError::into_inner));
         complete.then(|| Doc::new(&value))
@@ -373,7 +414,7 @@ impl Manager {
         desired: &Desired,
         reference: &Reference,
         vault: &Mutex<Vault>,
-        depth: u32,
+        followed: &mut Followed,
     ) -> Option<serde_json::Value> {
         let from = desired.resources.get(&reference.from)?;
         let facts = self.registry.kind(from.id.kind())?.facts();
@@ -381,14 +422,36 @@ impl Manager {
         if facts.outputs.is_none_or(|outputs| outputs.contains(&top.as_str())) {
             return self.body(&reference.from).ok()??.lookup(&reference.output);
         }
-        let spec = self.resolve_now(desired, from, vault, depth.checked_sub(1)?)?;
+        let spec = match followed.met.get(&from.id) {
+            Some(spec) => spec.clone(),
+            None => {
+                followed.left = followed.left.checked_sub(1)?;
+                let spec = self.resolve_now(desired, from, vault, followed);
+                followed.left += 1;
+                followed.met.insert(from.id.clone(), spec.clone());
+                spec
+            }
+        }?;
         let mut vault = vault.lock().unwrap_or_else(PoisonError::into_inner);
         vault.part(&spec.value(), &reference.output, &self.key)
     }
 }
 
+/// What was followed of the references of one resource: each once, however often it is met.
+pub(super) struct Followed {
+    /// How much further it may go.
+    left: u32,
+    met: Map<ResourceId, Option<Doc>>,
+}
+
+impl Followed {
+    pub(super) fn new() -> Self {
+        Self { left: DEPTH_MAX, met: Map::default() }
+    }
+}
+
 /// How long a chain of references is followed before anything is planned.
-pub(super) const DEPTH_MAX: u32 = 32;
+const DEPTH_MAX: u32 = 32;
 
 /// The id under which the resource of an action was recorded before it.
 pub(super) fn base_id<'a>(action: &'a plan::PlannedAction, id: &'a ResourceId) -> &'a ResourceId {

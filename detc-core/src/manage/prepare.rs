@@ -39,6 +39,7 @@ impl Manager {
         }
         let given = desired.unwrap_or(&empty);
         plan::check_swept(&plan, given, &self.recorded(), &self.registry)?;
+        plan::check_own(&plan, &self.own_dirs(&plan.hosts), &self.registry)?;
         let mut around = self.surroundings(given, vault.clone());
         let mut needed: BTreeSet<HostName> =
             plan.actions.iter().filter_map(|action| action.host.clone()).collect();

@@ -88,7 +88,7 @@ impl Manager {
                 }
             };
         };
-        let wanted = self.resolve_now(desired, resource, vault, super::planned::DEPTH_MAX);
+        let wanted = self.resolve_now(desired, resource, vault, &mut super::planned::Followed::new());
         let host = resource.host.clone();
         match wanted.filter(|wanted| moved(facts, (wanted, host.as_ref()), &body).is_none()) {
             Some(spec) => {

@@ -20,6 +20,8 @@ use super::words::in_words;
 use super::{Desired, DesiredResource, HostName, HostSpec, InvalidState, Invariant, Origin, StrictValue};
 use crate::resource::{Registry, Source, nearest};
 
+#[cfg(feature = "yaml")]
+mod beyond;
 mod convert;
 mod numbers;
 mod resource;
@@ -118,6 +120,14 @@ pub fn merge(
             (converted.json.as_str(), Some(converted.lines))
         }
     };
+    // What serde derives would take the fields by their places, and nothing in `[1]` would be nothing desired.
+    if text.trim_start().starts_with('[') {
+        let before = original.len() - original.trim_start().len();
+        let line = 1 + original[..before].matches('\n').count() as u32;
+        return Err(InvalidState::new("a desired state must be an object, not a list")
+            .at(name, line)
+            .with_hint("write `{ \"version\": 1, \"resources\": [ … ] }`"));
+    }
     let document: Document<'_> = serde_json::from_str(text).map_err(|error| {
         let line = if lines.is_some() { 0 } else { error.line() as u32 };
         outline(original, text, &error, line).named(name)
@@ -285,6 +295,15 @@ fn read_invariant(value: Value) -> Result<Invariant, InvalidState> {
             }
             (false, false) => return Err(error(format!("expected one of `{a}` and `{b}`"))),
             (true, false) | (false, true) => {}
+        }
+    }
+    // The same of what it measures: a list is no selector.
+    let measure = value.get("available").or_else(|| value.get("total"));
+    let measured = if object.contains_key("available") { "available" } else { "total" };
+    let of = (measured == "total").then(|| measure.and_then(|total| total.get("of"))).flatten();
+    for (field, part) in [(measured, measure), ("total.of", of)] {
+        if part.is_some_and(Value::is_array) {
+            return Err(error(format!("`{field}` must be an object, not a list")));
         }
     }
     match value.get("name") {

@@ -107,18 +107,57 @@ fn collect(value: &Value, found: &mut Vec<Reference>) -> Result<(), String> {
     }
 }
 
+/// How much the references of one resource may stand for in all, in bytes of JSON: four times as much as is kept of what a
+/// command says. Without a limit forty resources, each twice the one before it, stand for more than any machine holds.
+pub const SUBSTITUTED_LEN_MAX: usize = 4 << 20;
+
+/// The references of one resource stand for more than [`SUBSTITUTED_LEN_MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("what its references stand for is larger than {} MiB", SUBSTITUTED_LEN_MAX >> 20)]
+pub struct TooLarge;
+
 /// Replaces each reference within `value` by what `resolve` says of it. Those it has no value for stay.
-pub fn substitute(value: &mut Value, resolve: &mut dyn FnMut(&Reference) -> Option<Value>) {
+///
+/// # Errors
+/// When what they stand for is too large. Some have been replaced then, and the rest was not asked for.
+pub fn substitute(
+    value: &mut Value,
+    resolve: &mut dyn FnMut(&Reference) -> Option<Value>,
+) -> Result<(), TooLarge> {
+    let mut left = SUBSTITUTED_LEN_MAX;
+    substitute_within(value, resolve, &mut left)
+}
+
+fn substitute_within(
+    value: &mut Value,
+    resolve: &mut dyn FnMut(&Reference) -> Option<Value>,
+    left: &mut usize,
+) -> Result<(), TooLarge> {
     if let Ok(Some(reference)) = Reference::read(value) {
         if let Some(known) = resolve(&reference) {
+            *left = left.checked_sub(len_of(&known)).ok_or(TooLarge)?;
             *value = known;
         }
-        return;
+        return Ok(());
     }
     match value {
-        Value::Array(items) => items.iter_mut().for_each(|item| substitute(item, resolve)),
-        Value::Object(object) => object.values_mut().for_each(|item| substitute(item, resolve)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        Value::Array(items) => items.iter_mut().try_for_each(|item| substitute_within(item, resolve, left)),
+        Value::Object(object) => {
+            object.values_mut().try_for_each(|item| substitute_within(item, resolve, left))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
+    }
+}
+
+/// About how long it is as JSON.
+fn len_of(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 4,
+        Value::String(text) => text.len() + 2,
+        Value::Array(items) => items.iter().map(|item| len_of(item) + 1).sum::<usize>() + 2,
+        Value::Object(object) => {
+            object.iter().map(|(key, item)| key.len() + len_of(item) + 4).sum::<usize>() + 2
+        }
     }
 }
 
@@ -132,8 +171,22 @@ mod tests {
         let mut found = Vec::new();
         collect_references(&value, &mut found).unwrap();
         assert_eq!(found.iter().map(|r| r.from.as_str()).collect::<Vec<_>>(), ["value/x", "value/y"]);
-        substitute(&mut value, &mut |reference| (reference.from.name() == "x").then(|| json!(7)));
+        substitute(&mut value, &mut |reference| (reference.from.name() == "x").then(|| json!(7))).unwrap();
         assert_eq!(value, json!({"a": [7], "b": {"from": "value/y", "output": "input.z"}}));
+    }
+
+    #[test]
+    fn what_references_stand_for_in_all_has_a_limit() {
+        let twice = json!([{"from": "value/x", "output": "input"}, {"from": "value/x", "output": "input"}]);
+        let half = |len: usize| Some(Value::String("x".repeat(len)));
+        let mut value = twice.clone();
+        assert_eq!(substitute(&mut value, &mut |_| half(SUBSTITUTED_LEN_MAX / 2 - 2)), Ok(()));
+        let (mut value, mut asked) = (twice, 0);
+        let replaced = substitute(&mut value, &mut |_| {
+            asked += 1;
+            half(SUBSTITUTED_LEN_MAX)
+        });
+        assert_eq!((replaced, asked), (Err(TooLarge), 1));
     }
 
     #[test]

@@ -322,7 +322,10 @@ impl Debug for Vault {
 
 /// A sensitive value is needed that this process was not given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a sensitive value is needed and was not stored")]
+#[error(
+    "a sensitive value is needed and was not stored: give the desired state that has it, with `-f FILE`; what is to be removed, \
+     and is found only by it, goes with `destroy -f FILE`, or after it was desired once with that value not sensitive"
+)]
 pub struct LostSecret;
 
 /// The digest of a mark; `None` for any other value.

@@ -91,6 +91,20 @@ pub fn save(plan: &Plan, store: &str, path: &Path) -> Result<(), PlanFileError> 
     })
 }
 
+/// Whether nothing is lost when a plan is [saved](save) there: nothing is there, or another plan, an empty file, a link, or
+/// what is written to, such as a pipe. What can not be read is told by who saves.
+pub fn may_be_replaced(path: &Path) -> bool {
+    use std::io::Read as _;
+    const BEGIN: &[u8] = br#"{"format":"detc.plan-file/"#;
+    // A link is replaced itself.
+    if !std::fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file()) {
+        return true;
+    }
+    let mut begin = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(BEGIN.len() as u64).read_to_end(&mut begin));
+    read.is_err() || begin.is_empty() || begin == BEGIN
+}
+
 /// A new file in the folder of `path`, under a name that nothing else has: neither a file nor a link is written through.
 fn create_beside(path: &Path) -> io::Result<(File, PathBuf)> {
     // Only what killed processes of the same id left is in the way.

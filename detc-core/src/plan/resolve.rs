@@ -89,7 +89,7 @@ impl<'a> Resolver<'a, '_> {
         let mut late = None;
         let mut failed = None;
         let mut spec = sealed.value();
-        substitute(&mut spec, &mut |reference| match self.look_up(reference, vault) {
+        let replaced = substitute(&mut spec, &mut |reference| match self.look_up(reference, vault) {
             Ok(Found::Known(value)) => Some(value),
             Ok(Found::Later(source)) => {
                 late = late.take().or(Some(source));
@@ -100,6 +100,7 @@ impl<'a> Resolver<'a, '_> {
                 None
             }
         });
+        replaced.map_err(|source| PlanError::TooLarge { resource: desired.id.clone(), source })?;
         let kind =
             self.input.registry.kind(desired.id.kind()).expect("invariant: the desired state was checked");
         Differ { facts: kind.facts(), key: self.input.key }.seal(desired, &mut spec, vault);

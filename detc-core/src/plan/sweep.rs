@@ -54,6 +54,30 @@ pub(crate) fn check_swept(
     Ok(())
 }
 
+/// Refuses a plan that removes a place with all that lies within, where detc keeps its own things: what tells of all that it
+/// manages would be gone, and what runs by it be found no more. `own` has folders on hosts.
+pub(crate) fn check_own(
+    plan: &Plan,
+    own: &[(HostName, String)],
+    registry: &Registry,
+) -> Result<(), PlanError> {
+    for action in plan.actions.iter().filter(|action| action.sweeps) {
+        let resource = &plan.change_of(action).resource;
+        let places = footprint(resource, &action.spec, registry).map(|it| it.sweeps).unwrap_or_default();
+        for place in places {
+            let meets = |(host, dir): &&(HostName, String)| {
+                let dir = Place::path(dir);
+                Some(host) == action.host.as_ref()
+                    && (dir == place || dir.lies_within(&place) || place.lies_within(&dir))
+            };
+            if let Some((_, dir)) = own.iter().find(meets) {
+                return Err(PlanError::SweepsOwn { resource: resource.clone(), place, dir: dir.clone() });
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Whether an action leaves nothing of what is recorded. What was there before detc is only forgotten, and stays.
 fn is_gone_after(plan: &Plan, action: &PlannedAction) -> bool {
     let change = plan.change_of(action);

@@ -11,6 +11,7 @@ use serde_path_to_error::Path;
 
 use super::late::{Late, make_up, read_late, sample_of};
 use super::schema::{fields_of, schema_of};
+use super::strict::Strict;
 use super::{KindTraits, Removed, Resource};
 use crate::action::{ActionCx, ActionError, CrashClass, Footprint};
 use crate::model::secret::{has_mark, holds_mark};
@@ -149,7 +150,9 @@ impl<R: Resource> Kind for Typed<R> {
                 }
             }
         } else {
-            spec.parse::<R>().map_err(|error| explain::<R>(&self.facts, spec, &error))?
+            let mut deserializer = serde_json::Deserializer::from_str(spec.text());
+            R::deserialize(Strict(&mut deserializer))
+                .map_err(|error| explain::<R>(&self.facts, spec, &error))?
         };
         typed.inspect().map_err(|error| error.to_string())
     }
@@ -233,7 +236,7 @@ pub(super) fn reads_as<T: DeserializeOwned>(facts: &KindFacts, spec: &Doc) -> Re
 
 /// Reads a spec that is complete; or says in words what is wrong with it, and with which field.
 pub(super) fn read_known<T: DeserializeOwned>(spec: &Value, facts: &KindFacts) -> Result<T, String> {
-    serde_path_to_error::deserialize(spec)
+    serde_path_to_error::deserialize(Strict(spec))
         .map_err(|error| about(facts, Some(error.path()), &error.inner().to_string()))
 }
 
@@ -244,7 +247,7 @@ pub(super) fn explain<T: DeserializeOwned>(
     error: &serde_json::Error,
 ) -> String {
     let mut deserializer = serde_json::Deserializer::from_str(spec.text());
-    let again = serde_path_to_error::deserialize::<_, T>(&mut deserializer);
+    let again = serde_path_to_error::deserialize::<_, T>(Strict(&mut deserializer));
     about(facts, again.err().as_ref().map(serde_path_to_error::Error::path), &error.to_string())
 }
 

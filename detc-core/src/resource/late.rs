@@ -159,6 +159,8 @@ impl<'de> Deserializer<'de> for Late<'de> {
                 let within = Late { levels, ..self };
                 visitor.visit_map(MapDeserializer::new(fields.iter().map(|name| (*name, within))))
             }
+            // What serde derives would take the fields by their places.
+            _ if self.value.is_array() => Err(de::Error::invalid_type(de::Unexpected::Seq, &visitor)),
             _ => self.unless_late()?.deserialize_any(visitor),
         }
     }

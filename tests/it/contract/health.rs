@@ -152,3 +152,21 @@ fn what_could_not_be_asked_is_not_restarted() {
     assert_eq!(status(&place).1, "unknown");
     place.fleet(&["plan", "--detailed-exitcode"]).exits(0);
 }
+
+#[test]
+fn a_health_check_is_not_run_with_something_else_in_the_place_of_its_secret() {
+    let place = Place::new();
+    let script = format!("echo \"ran $0\" >> '{}'", place.text("ran"));
+    place.desire(&[json!({
+        "kind": "process", "name": "p", "dir": place.text(""), "command": ["/bin/sleep", "1000"],
+        "health": { "command": ["/bin/sh", "-c", script, "abcdefgh"] }, "sensitive": ["health.command.3"],
+    })]);
+    place.apply();
+    std::fs::remove_file(place.path("ran")).unwrap();
+    let (state, health, detail) = status(&place);
+    assert_eq!((state.as_str(), health.as_str()), ("present", "unknown"));
+    assert!(detail.contains("its health check has a sensitive value that is not at hand"), "{detail}");
+    assert!(!place.path("ran").exists());
+    place.fleet(&["-f", "detc.json", "status"]).exits(0).shows("healthy");
+    assert_eq!(place.read("ran").trim(), "ran abcdefgh");
+}

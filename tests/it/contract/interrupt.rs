@@ -190,3 +190,67 @@ fn a_saved_plan_of_nothing_does_nothing_beside_an_interrupted_run() {
     }
     place.fleet(&["--json", "show", "run-2"]).exits(0).hides("superseded");
 }
+
+#[test]
+fn every_signal_that_asks_a_program_to_end_finishes_what_is_in_flight() {
+    for signal in ["TERM", "HUP"] {
+        let place = gated();
+        let running = in_flight(&place, &["apply", "--yes", "--json"]);
+        running.signal(signal);
+        assert!(running.saw(1, |line| line.starts_with("Stopping")), "{signal}");
+        open_gate(&place);
+        let ran = running.wait().exits(130).json();
+        assert_eq!(
+            (&ran["outcome"], &ran["actions"]["done"]),
+            (&json!("interrupted"), &json!(1)),
+            "{signal}"
+        );
+        place.apply();
+        assert_eq!(place.read("ledger"), "first\nsecond\n");
+    }
+}
+
+#[test]
+fn a_hangup_does_not_end_what_was_started_to_ignore_it() {
+    let place = gated();
+    let mut command = std::process::Command::new("nohup");
+    command.arg(place.command(&[]).get_program()).args(["apply", "--yes"]).current_dir(place.dir());
+    command.stdin(std::process::Stdio::null());
+    let running = place.start_as(command, &["apply", "--yes"]);
+    until("the first command has begun", || !place.read("begun").is_empty());
+    running.signal("HUP");
+    open_gate(&place);
+    running.wait().exits(0);
+    assert_eq!(place.read("ledger"), "first\nsecond\n");
+}
+
+#[test]
+fn a_run_that_is_resumed_is_told_where_a_program_reads() {
+    let place = gated();
+    let running = in_flight(&place, &["apply", "--yes"]);
+    running.signal("INT");
+    open_gate(&place);
+    running.wait().exits(130);
+    let ran = place.fleet(&["--json", "apply", "--yes"]).exits(0).json();
+    assert_eq!((&ran["run"], &ran["outcome"]), (&json!("run-1"), &json!("done")));
+    assert_eq!(ran["actions"]["done"], 2, "{ran}");
+    assert!(ran["earlier"].is_null(), "{ran}");
+}
+
+#[test]
+fn a_run_that_is_resumed_before_another_one_is_told_beside_it() {
+    let place = gated();
+    let running = in_flight(&place, &["apply", "--yes"]);
+    running.signal("INT");
+    open_gate(&place);
+    running.wait().exits(130);
+    let mut all: serde_json::Value = serde_json::from_str(&place.read("detc.json")).unwrap();
+    let more = json!({ "kind": "value", "name": "more", "input": 1 });
+    all["resources"].as_array_mut().unwrap().push(more);
+    place.write("detc.json", all.to_string());
+    let ran = place.fleet(&["--json", "apply", "--yes"]).exits(0).json();
+    assert_eq!((&ran["run"], &ran["actions"]["done"]), (&json!("run-2"), &json!(1)));
+    let earlier = &ran["earlier"][0];
+    assert_eq!((&earlier["run"], &earlier["outcome"]), (&json!("run-1"), &json!("done")));
+    assert_eq!(earlier["actions"]["done"], 2, "{earlier}");
+}

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::Place;
 
@@ -301,6 +301,46 @@ fn whatever_is_sensitive_can_be_removed_without_it() {
     assert!(!place.processes().is_empty());
     place.fleet(&["destroy", "--yes"]).exits(0);
     assert!(place.processes().is_empty());
+}
+
+#[test]
+fn a_removal_needs_no_secret_but_the_place_of_what_is_removed() {
+    let place = Place::new();
+    let of = |mut resource: Value, sensitive: &[&str]| {
+        resource["dir"] = place.text("").into();
+        resource["sensitive"] = json!(sensitive);
+        resource
+    };
+    let checked = json!({
+        "kind": "process", "name": "p", "command": ["/bin/sleep", "1000"],
+        "health": { "command": ["/bin/true"], "timeout_ms": 60_000 }, "stop": { "grace_ms": 4000 },
+    });
+    let made = json!({
+        "kind": "command", "name": "made", "run": ["/usr/bin/touch", "made"], "creates": place.text("made"),
+    });
+    let guarded = json!({
+        "kind": "command", "name": "guarded", "run": ["/bin/true"], "unless": ["/bin/sh", "-c", "exit 0", "hunter2-hunter2"],
+    });
+    let file = json!({
+        "kind": "file", "name": "f", "path": place.text("secret-place"), "content": "x", "sensitive": ["path"],
+    });
+    let all = [of(checked, &["health", "stop"]), of(made, &["creates"]), of(guarded, &["unless.3"]), file];
+    place.desire(&all);
+    place.apply();
+    // All but the file need no secret.
+    place.desire(&all[3..]);
+    place.apply().shows("delete process/p").shows("forget command/made").shows("forget command/guarded");
+    assert!(place.processes().is_empty());
+    place.write("old.json", place.read("detc.json"));
+    place.desire(&[]);
+    let left = place.fleet(&["apply", "--yes"]).exits(1);
+    let told = format!("{}{}", left.out, left.err);
+    assert!(told.contains("file/f: a sensitive value is needed") && told.contains("destroy -f"), "{told}");
+    place.fleet(&["destroy", "--yes"]).exits(1).shows("destroy -f");
+    assert!(place.path("secret-place").exists());
+    place.fleet(&["-f", "old.json", "destroy", "--yes"]).exits(0).hides("secret-place");
+    assert!(!place.path("secret-place").exists());
+    place.fleet(&["status"]).exits(0).shows("Nothing is recorded here");
 }
 
 #[test]

@@ -46,25 +46,31 @@ pub(super) fn make_dir(path: &str, ownership: &Ownership) -> io::Result<()> {
         Ok(found) if found.is_dir() => {}
         Ok(_) => return Err(ErrorKind::AlreadyExists.into()),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            make_with_parents(Path::new(path))?;
+            make_with_parents(Path::new(path), ownership.mode.unwrap_or(DIR_MODE))?;
             made = true;
         }
         Err(error) => return Err(error),
     }
-    let mode = ownership.mode.or(made.then_some(0o755));
+    let mode = ownership.mode.or(made.then_some(DIR_MODE));
     own(&open_in_place(path)?, mode, ids)
 }
 
-/// Makes what is missing, each with mode `0755` whatever the umask; another who makes the same is no harm.
-fn make_with_parents(path: &Path) -> io::Result<()> {
+/// The mode of a directory of which nothing else is said, whatever the umask.
+const DIR_MODE: u32 = 0o755;
+
+/// Makes what is missing, parents with [`DIR_MODE`]; another who makes the same is no harm. The last one has at no moment a
+/// mode that lets in more than `mode` does, and may have one that lets in less.
+fn make_with_parents(path: &Path, mode: u32) -> io::Result<()> {
     let mut at = std::path::PathBuf::new();
     for component in path.components() {
         at.push(component);
         if matches!(component, Component::RootDir | Component::CurDir | Component::ParentDir) {
             continue;
         }
-        match DirBuilder::new().mode(0o755).create(&at) {
-            Ok(()) => fs::set_permissions(&at, Permissions::from_mode(0o755))?,
+        let is_last = at == path;
+        match DirBuilder::new().mode(if is_last { mode & 0o777 } else { DIR_MODE }).create(&at) {
+            Ok(()) if is_last => {}
+            Ok(()) => fs::set_permissions(&at, Permissions::from_mode(DIR_MODE))?,
             Err(error) if at.is_dir() => drop(error),
             Err(error) => return Err(error),
         }
@@ -128,5 +134,20 @@ pub(super) fn remove(path: &str, how: Remove) -> io::Result<()> {
             }
             done => done,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_lets_nobody_in_before_it_has_its_mode() {
+        let dir = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        let (parent, made) = (dir.path().join("parent"), dir.path().join("parent/made"));
+        // What is given to it later does not count: somebody may have looked in by then.
+        make_with_parents(&made, 0o2700).unwrap();
+        assert_eq!((mode(&parent), mode(&made)), (DIR_MODE, 0o700));
     }
 }

@@ -95,7 +95,7 @@ impl<'a> Keeper<'a> {
         Ok(Self { spec, host: &**cx.host()?, id: cx.resource(), mark, files, heals: cx.heals() })
     }
 
-    async fn find(&self) -> Result<Found, ActionError> {
+    pub(super) async fn find(&self) -> Result<Found, ActionError> {
         find(self.host, &self.mark, &self.files.record).await
     }
 

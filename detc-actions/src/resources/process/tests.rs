@@ -39,7 +39,7 @@ impl Daemon {
     async fn pid(&self, spec: &ProcessSpec) -> Option<u32> {
         match spec.observe(&self.0.cx()).await.unwrap() {
             Observation::Present(present) => {
-                Some(present.output.unwrap()["pid"].as_u64().unwrap().try_into().unwrap())
+                Some(present.output?["pid"].as_u64().unwrap().try_into().unwrap())
             }
             _ => None,
         }

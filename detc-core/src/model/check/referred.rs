@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Hidden, InvalidState};
 use crate::model::{
-    Desired, DesiredResource, Doc, Map, Reference, ResourceId, collect_references, substitute,
+    Desired, DesiredResource, Doc, FieldPath, Map, Reference, ResourceId, collect_references, substitute,
 };
 use crate::resource::value::ValueSpec;
 use crate::resource::{Kind, KindFacts, LATER, Registry, nearest};
@@ -33,8 +33,11 @@ impl Desired {
         };
         let (Some(fields), Some(outputs)) = (facts.fields, facts.outputs) else { return Ok(()) };
         let name = reference.output.segments().swap_remove(0);
-        if fields.iter().chain(outputs).any(|known| *known == name) {
+        if outputs.contains(&name.as_str()) {
             return Ok(());
+        }
+        if fields.contains(&name.as_str()) {
+            return self.check_part(reference);
         }
         let known: Vec<&str> = outputs.iter().chain(fields).copied().collect();
         let error = InvalidState::new(format!(
@@ -46,6 +49,39 @@ impl Desired {
             Some(near) => error.with_hint(format!("did you mean `{near}`?")),
             None => error,
         })
+    }
+
+    /// That a field has the part of it that is referred to, as far as it is written out.
+    fn check_part(&self, reference: &Reference) -> Result<(), InvalidState> {
+        let Some(from) = self.resources.get(&reference.from) else { return Ok(()) };
+        let spec = from.spec.value();
+        let segments = reference.output.segments();
+        let mut at = &spec;
+        for (depth, segment) in segments.iter().enumerate() {
+            // What stands there then is not known, or is told of otherwise.
+            if Reference::is_form(at) || crate::model::secret::mark_of(at).is_some() {
+                return Ok(());
+            }
+            let next = FieldPath::from_segments([segment.as_str()]);
+            match next.get(at) {
+                Some(part) => at = part,
+                None => {
+                    let whole = FieldPath::from_segments(&segments[..depth]);
+                    let has = match at {
+                        _ if depth == 0 => format!("has no `{segment}`: it is not given"),
+                        Value::Array(items) => {
+                            format!("has no `{}`: its `{whole}` has {} items", reference.output, items.len())
+                        }
+                        Value::Object(_) => {
+                            format!("has no `{}`: its `{whole}` has no `{segment}`", reference.output)
+                        }
+                        _ => format!("has no `{}`: its `{whole}` has no parts", reference.output),
+                    };
+                    return Err(InvalidState::new(format!("{} {has}", from.id)));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// That nothing in its spec names a resource as a reference does, and is none: it would be taken for data.
@@ -125,7 +161,9 @@ impl Desired {
             let Some(known) = self.known(reference, registry, HOPS_MAX) else { continue };
             let (Known::Value(value) | Known::Like(value, _)) = &known;
             let mut spec = resource.spec.value();
-            substitute(&mut spec, &mut |other| (other == reference).then(|| value.clone()));
+            if substitute(&mut spec, &mut |other| (other == reference).then(|| value.clone())).is_err() {
+                continue;
+            }
             let Err(said) = kind.inspect(&Doc::new(&spec), true) else { continue };
             let (output, from) = (&reference.output, &reference.from);
             return Err(match known {
@@ -154,16 +192,18 @@ impl Desired {
         let Some(text) = facts.traits.text else { return Ok(()) };
         let mut spec = resource.spec.value();
         let (mut is_complete, mut secrets) = (true, Vec::new());
-        substitute(&mut spec, &mut |reference| match self.known(reference, registry, HOPS_MAX) {
-            Some(Known::Value(value)) => Some(value),
-            Some(Known::Like(..)) | None => {
-                let secret = self.given(reference, registry, HOPS_MAX);
-                is_complete &= secret.is_some();
-                secrets.extend(secret.clone());
-                secret
-            }
-        });
-        if !is_complete {
+        let replaced =
+            substitute(&mut spec, &mut |reference| match self.known(reference, registry, HOPS_MAX) {
+                Some(Known::Value(value)) => Some(value),
+                Some(Known::Like(..)) | None => {
+                    let secret = self.given(reference, registry, HOPS_MAX);
+                    is_complete &= secret.is_some();
+                    secrets.extend(secret.clone());
+                    secret
+                }
+            });
+        // What is too large is told when it is planned.
+        if !is_complete || replaced.is_err() {
             return Ok(());
         }
         (text.read)(&spec, &self.blobs).map(drop).map_err(|error| {
@@ -191,11 +231,13 @@ impl Desired {
     /// A spec, with what it takes from the fields of others, where those are known.
     pub(super) fn known_spec(&self, resource: &DesiredResource, registry: &Registry) -> Doc {
         let mut spec = resource.spec.value();
-        substitute(&mut spec, &mut |reference| match self.known(reference, registry, HOPS_MAX) {
-            Some(Known::Value(value)) => Some(value),
-            Some(Known::Like(..)) | None => None,
-        });
-        Doc::new(&spec)
+        let replaced =
+            substitute(&mut spec, &mut |reference| match self.known(reference, registry, HOPS_MAX) {
+                Some(Known::Value(value)) => Some(value),
+                Some(Known::Like(..)) | None => None,
+            });
+        // What is too large is told when it is planned.
+        if replaced.is_ok() { Doc::new(&spec) } else { resource.spec.clone() }
     }
 
     fn known(&self, reference: &Reference, registry: &Registry, hops: usize) -> Option<Known> {

@@ -53,6 +53,7 @@ fn yaml(text: &str) -> Result<Converted, InvalidState> {
 
     use crate::model::StrictValue;
 
+    super::beyond::check(text)?;
     // As YAML 1.2 has it: `y`, `no` and `on` are texts.
     let options = serde_saphyr::options! { strict_booleans: true };
     let read = serde_saphyr::from_str_with_options(text, options);

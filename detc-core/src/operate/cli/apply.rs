@@ -11,7 +11,6 @@ use super::output::Output;
 use super::resume::{Came, GiveUp, GivesUp, Resume};
 use super::{DONE, FAILED, INTERRUPTED, REFUSED, plan, progress};
 use crate::execute::Outcome;
-use crate::execute::journal::RunNumber;
 use crate::manage::{ApplyReport, ManageError, Manager, Planned};
 use crate::model::{Desired, Digest};
 use crate::plan::render::Purpose;
@@ -61,8 +60,16 @@ pub(super) async fn run(session: Session, args: ApplyArgs, output: &Output) -> R
         manager.forget(id).await?;
         output.say(&format!("forgotten: {id}"));
     }
-    let (yes, interrupts, let_go) = (args.yes, &interrupts, Vec::new());
-    let operator = Operator { manager: &manager, yes, interrupts, earlier, gives_up, let_go, output };
+    let operator = Operator {
+        manager: &manager,
+        yes: args.yes,
+        interrupts: &interrupts,
+        earlier,
+        gives_up,
+        let_go: Vec::new(),
+        known: None,
+        output,
+    };
     let code = match (saved, &desired) {
         (Some(saved), desired) => operator.apply_saved(saved.plan, desired.as_ref()).await?,
         (None, Some(desired)) => {
@@ -77,8 +84,8 @@ pub(super) async fn run(session: Session, args: ApplyArgs, output: &Output) -> R
 pub(super) async fn destroy(session: Session, args: DestroyArgs, output: &Output) -> Result<u8, Failed> {
     // To find out that there is nothing to destroy no store is made.
     let access = if session.has_store() { Access::Write } else { Access::Read };
-    let (desired, manager) = session.open_with_given(access).await?;
-    let let_go = session.invariants(desired.as_ref()).await;
+    let (known, manager) = session.open_with_given(access).await?;
+    let let_go = session.invariants(known.as_ref()).await;
     let interrupts = Interrupts::listen(output, "`destroy` again removes what is left.");
     let gives_up = manager.interrupted().await?.map(|open| {
         let why = "everything is to be removed".to_owned();
@@ -91,6 +98,7 @@ pub(super) async fn destroy(session: Session, args: DestroyArgs, output: &Output
         earlier: Vec::new(),
         gives_up,
         let_go,
+        known: known.as_ref(),
         output,
     };
     let code = operator.bring_about(&Desired::new(), &Selection::all(), Purpose::Destroy).await?;
@@ -120,11 +128,13 @@ struct Operator<'a> {
     yes: bool,
     interrupts: &'a Interrupts,
     /// The runs of the same command before the next one.
-    earlier: Vec<RunNumber>,
+    earlier: Vec<ApplyReport>,
     /// The run that was interrupted, and is given up with what is done now.
     gives_up: Option<Box<GivesUp>>,
     /// The invariants that are not kept, since everything is to go.
     let_go: Vec<String>,
+    /// A desired state that has the sensitive values by which something is found that is to go.
+    known: Option<&'a Desired>,
     output: &'a Output,
 }
 
@@ -177,7 +187,7 @@ impl Operator<'_> {
         loop {
             rounds += 1;
             let mut looking = progress::looking(self.output);
-            let planned = self.manager.plan_with(desired, selection, &mut looking).await;
+            let planned = self.manager.plan_knowing(desired, self.known, selection, &mut looking).await;
             drop(looking);
             let planned = planned.map_err(|error| match purpose {
                 Purpose::Desired => self.refused(error.into()),
@@ -188,12 +198,12 @@ impl Operator<'_> {
                 Applied::Done(report) => report,
             };
             let is_held = report.report.outcome == Outcome::Refused;
-            let Some(number) = report.run.filter(|_| is_held && rounds < ROUNDS_MAX) else {
+            if report.run.is_none() || !is_held || rounds >= ROUNDS_MAX {
                 return self.end(&report, purpose);
-            };
-            self.earlier.push(number);
+            }
             self.interrupts.between();
             self.output.text(&format!("{report}\n"))?;
+            self.earlier.push(report);
             self.output.say("What was held back is planned anew.");
         }
     }
@@ -268,7 +278,16 @@ impl Operator<'_> {
 
     fn end(&self, report: &ApplyReport, purpose: Purpose) -> Result<u8, Failed> {
         self.interrupts.over();
-        self::report(report, purpose, &self.earlier, self.output)?;
+        let is_nothing = report.run.is_none() && report.report.outcome == Outcome::Done;
+        match self.earlier.split_last() {
+            // Nothing was left to do after a run that was resumed: what this command did is that run.
+            Some((last, before))
+                if self.output.json && is_nothing && last.report.outcome == Outcome::Done =>
+            {
+                self::report(last, purpose, before, self.output)?;
+            }
+            _ => self::report(report, purpose, &self.earlier, self.output)?,
+        }
         Ok(exit_code(report.report.outcome))
     }
 }
@@ -287,7 +306,7 @@ pub(super) fn exit_code(outcome: Outcome) -> u8 {
 pub(super) fn report(
     applied: &ApplyReport,
     purpose: Purpose,
-    earlier: &[RunNumber],
+    earlier: &[ApplyReport],
     output: &Output,
 ) -> Result<(), Failed> {
     let (report, plan) = (&applied.report, &applied.plan);
@@ -326,7 +345,11 @@ pub(super) fn report(
             object["remarks"] = report.remarks.iter().map(remark).collect();
         }
         if !earlier.is_empty() {
-            object["earlier"] = earlier.iter().map(ToString::to_string).collect();
+            let told = |earlier: &ApplyReport| {
+                let run = earlier.run.map(|run| run.to_string());
+                json!({ "run": run, "outcome": earlier.report.outcome, "actions": earlier.report.tally })
+            };
+            object["earlier"] = earlier.iter().map(told).collect();
         }
         return output.object(&object);
     }

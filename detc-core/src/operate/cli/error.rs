@@ -107,6 +107,12 @@ impl From<PlanError> for Failed {
                     "`--except {resource}` leaves it for the next plan, which knows where {makes} is"
                 ))
             }
+            PlanError::SweepsOwn { resource, .. } => {
+                Self::refused("swept", message).of(resource).with_hint(format!(
+                    "take `purge` away from {resource} and apply that first: then only what detc made is removed; or move \
+                     the store elsewhere, and name it with `--store`"
+                ))
+            }
             PlanError::Sweeps { resource, stays, .. } => Self::refused("swept", message).of(resource).with_hint(format!(
                 "take `purge` away from {resource} and apply that first; or remove {stays}, too, or rename with `renamed_from`"
             )),
@@ -117,6 +123,11 @@ impl From<PlanError> for Failed {
             PlanError::TooManyEdges { resource, .. } => Self::refused("too_many_edges", message)
                 .of(resource)
                 .with_hint("apply what it waits for by itself first: `--only KIND/NAME`, a pattern with `*`"),
+            PlanError::TooLarge { resource, .. } => {
+                Self::new(USAGE, "invalid", message).of(resource).with_hint(
+                    "refer to the part that is needed (`input.a.0`), or keep what is large in a file",
+                )
+            }
             PlanError::Record { resource, .. } => Self::world(message).of(resource),
         }
     }

@@ -1,4 +1,4 @@
-//! Interrupts (Ctrl-C). Before anything is begun the first one leaves; during a run the first one finishes what is in
+//! Interrupts: Ctrl-C, and the other signals that ask a program to end. Before anything is begun the first one leaves; during a run the first one finishes what is in
 //! flight, and the second leaves at once. Whoever is left alone is told what may still be at work, and what to do.
 
 use std::collections::BTreeMap;
@@ -50,12 +50,14 @@ impl Interrupts {
     pub(super) fn listen(output: &Output, again: &'static str) -> Self {
         let interrupts = Self { stop: StopHandle::new(), state: Arc::default() };
         let (listener, output) = (interrupts.clone(), *output);
+        // From here on, and not from when the task below has its turn.
+        let mut signals = Signals::listen();
         #[allow(
             clippy::disallowed_methods,
             reason = "it listens as long as the process lives; there is nothing to join"
         )]
         tokio::spawn(async move {
-            while tokio::signal::ctrl_c().await.is_ok() {
+            while signals.next().await.is_some() {
                 if listener.lock().phase != Phase::Running || listener.stop.is_stopped() {
                     listener.leave(&output, again);
                 }
@@ -137,6 +139,68 @@ impl Interrupts {
             }
         }
         std::process::exit(i32::from(INTERRUPTED));
+    }
+}
+
+/// The signals that ask a program to end: all are taken as Ctrl-C is. To be ended in the midst of a run is what a crash is.
+#[cfg(unix)]
+struct Signals([Option<tokio::signal::unix::Signal>; 3]);
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+        let ignored = ignored();
+        // Whoever started it under `nohup` wants it to go on.
+        let is_wanted = |kind: &SignalKind| {
+            *kind == SignalKind::interrupt() || ignored & (1 << (kind.as_raw_value() - 1)) == 0
+        };
+        Self(kinds.map(|kind| if is_wanted(&kind) { signal(kind).ok() } else { None }))
+    }
+
+    /// The next one; `None`: none can come any more.
+    async fn next(&mut self) -> Option<()> {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        if interrupt.is_none() && terminate.is_none() && hangup.is_none() {
+            return None;
+        }
+        tokio::select! {
+            Some(()) = next_of(interrupt) => Some(()),
+            Some(()) = next_of(terminate) => Some(()),
+            Some(()) = next_of(hangup) => Some(()),
+            else => None,
+        }
+    }
+}
+
+#[cfg(unix)]
+async fn next_of(signal: &mut Option<tokio::signal::unix::Signal>) -> Option<()> {
+    match signal {
+        Some(signal) => signal.recv().await,
+        None => None,
+    }
+}
+
+/// The signals that this process was started to ignore, a bit for each; none where the system does not tell.
+#[cfg(unix)]
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn listen() -> Self {
+        Self
+    }
+
+    async fn next(&mut self) -> Option<()> {
+        tokio::signal::ctrl_c().await.ok()
     }
 }
 

@@ -16,6 +16,9 @@ use crate::plan::{Plan, Selection, file};
 
 pub(super) async fn run(session: Session, args: PlanArgs, output: &Output) -> Result<u8, Failed> {
     let access = if args.out.is_some() { Access::Write } else { Access::Look };
+    if let Some(path) = &args.out {
+        check_replaceable(path, &session.files()?)?;
+    }
     let (desired, manager) = session.open(access).await?;
     let mut looking = progress::looking(output);
     let selection = selection(args.select);
@@ -29,7 +32,9 @@ pub(super) async fn run(session: Session, args: PlanArgs, output: &Output) -> Re
     show(&plan, (&desired, rehearsal.as_ref()), output)?;
     if let Some(path) = &args.out {
         file::save(&plan, manager.store_name(), path)?;
-        if !output.json {
+        if plan.broken().is_some() {
+            output.say("Saved, to be read: `apply` refuses it as it is.");
+        } else if !output.json {
             let given = if manager.needs_desired(&plan) { session.files()? } else { Vec::new() };
             output.say(&format!("Saved. `{}` does exactly this.", apply_of(path, &given)));
         }
@@ -50,6 +55,23 @@ pub(super) async fn run(session: Session, args: PlanArgs, output: &Output) -> Re
     };
     leave(manager, (desired, planned), output).await?;
     Ok(code)
+}
+
+/// That a plan saved there takes nothing away that somebody wrote.
+fn check_replaceable(path: &Path, desired: &[PathBuf]) -> Result<(), Failed> {
+    let same = |other: &PathBuf| match (std::fs::canonicalize(path), std::fs::canonicalize(other)) {
+        (Ok(path), Ok(other)) => path == other,
+        (Err(_), _) | (_, Err(_)) => path == other,
+    };
+    let what = if desired.iter().any(same) {
+        "is the desired state itself"
+    } else if file::may_be_replaced(path) {
+        return Ok(());
+    } else {
+        "is there already, and is no saved plan"
+    };
+    let message = format!("the plan can not be saved as {}: it {what}", path.display());
+    Err(Failed::usage(message).with_hint("name another file with `--out`"))
 }
 
 /// The words that apply the plan in this file, as a shell reads them.

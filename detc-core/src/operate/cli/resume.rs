@@ -9,9 +9,9 @@ use super::error::Failed;
 use super::interrupt::Interrupts;
 use super::output::Output;
 use super::{REFUSED, progress};
-use crate::execute::journal::{Entry, RunHead, RunNumber};
+use crate::execute::journal::{Entry, RunHead};
 use crate::execute::{Outcome, ProgressSink};
-use crate::manage::{Manager, Resumed};
+use crate::manage::{ApplyReport, Manager, Resumed};
 use crate::model::Desired;
 use crate::plan::Plan;
 use crate::plan::render::Purpose;
@@ -30,7 +30,7 @@ pub(super) enum Came {
     /// To the next plan.
     After {
         /// The runs that were finished before it.
-        earlier: Vec<RunNumber>,
+        earlier: Vec<ApplyReport>,
         /// The run that is to be given up for it.
         gives_up: Option<Box<GivesUp>>,
     },
@@ -160,7 +160,7 @@ impl Resume<'_> {
         if outcome == Outcome::Refused {
             output.say(&format!("{number} has ended, with what was held back planned anew."));
         }
-        Ok(Came::After { earlier: vec![number], gives_up: None })
+        Ok(Came::After { earlier: vec![*ran], gives_up: None })
     }
 }
 

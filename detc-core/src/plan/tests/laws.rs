@@ -110,7 +110,8 @@ fn holds(world: &World) -> Result<(), String> {
         let mut spec = resource.spec.value();
         crate::model::substitute(&mut spec, &mut |reference| {
             world.recorded.get(&reference.from)?.body().ok()?.lookup(&reference.output)
-        });
+        })
+        .map_err(|error| error.to_string())?;
         if body.spec.value() != spec || body.host != resource.host {
             return Err(format!("{}: recorded {} where {spec} is desired", resource.id, body.spec));
         }

@@ -263,7 +263,8 @@ impl World {
             let mut spec = action.spec.value();
             substitute(&mut spec, &mut |reference| {
                 self.recorded[&reference.from].body().unwrap().lookup(&reference.output)
-            });
+            })
+            .unwrap();
             assert!(
                 !spec.to_string().contains("\"from\":\""),
                 "{resource}: nothing is late when it is done: {spec}"
