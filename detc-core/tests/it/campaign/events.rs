@@ -54,7 +54,7 @@ fn happens(site: &Site, live: &mut Live, random: &mut Random) -> usize {
 async fn step(live: &mut Live, manager: &Manager) -> bool {
     let planned = live.plan(manager).await.unwrap();
     let is_empty = planned.plan.is_settled();
-    _ = live.apply(manager, planned).await.unwrap();
+    let _applied = live.apply(manager, planned).await.unwrap();
     is_empty
 }
 
