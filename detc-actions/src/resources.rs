@@ -5,6 +5,7 @@
 use detc_core::resource::Registry;
 
 mod accounts;
+pub mod archive;
 pub mod command;
 mod common;
 #[cfg(test)]
@@ -13,17 +14,20 @@ pub mod directory;
 pub mod file;
 pub mod group;
 pub mod line;
+pub mod package;
 pub mod process;
 pub mod script;
 mod template;
 mod turn;
 pub mod user;
 
+pub use archive::ArchiveSpec;
 pub use command::CommandSpec;
 pub use directory::DirectorySpec;
 pub use file::FileSpec;
 pub use group::{GroupOutput, GroupSpec};
 pub use line::LineSpec;
+pub use package::{PackageOutput, PackageSpec};
 pub use process::{HealthSpec, ProcessOutput, ProcessSpec, StopSpec};
 pub use script::{ScriptOutput, ScriptSpec};
 pub use user::{UserOutput, UserSpec};
@@ -35,11 +39,13 @@ pub use user::{UserOutput, UserSpec};
 #[must_use]
 pub fn register(registry: Registry) -> Registry {
     registry
+        .with_resource::<ArchiveSpec>()
         .with_resource::<CommandSpec>()
         .with_resource::<DirectorySpec>()
         .with_resource::<FileSpec>()
         .with_resource::<GroupSpec>()
         .with_resource::<LineSpec>()
+        .with_resource::<PackageSpec>()
         .with_resource::<ProcessSpec>()
         .with_resource::<ScriptSpec>()
         .with_resource::<UserSpec>()
