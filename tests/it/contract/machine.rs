@@ -1,4 +1,5 @@
-//! The kinds for what a machine has beside files and processes: lines of files, scripts, accounts, packages, archives.
+//! The kinds for what a machine has beside files and processes: lines of files, scripts, accounts, packages, archives; and
+//! what it is: facts.
 
 use std::process::Command;
 
@@ -247,4 +248,44 @@ fn an_archive_is_unpacked_kept_and_replaced_by_another() {
     assert_eq!(place.read("opt/app/bin/app"), "two");
     place.fleet(&["destroy", "--yes"]).exits(0);
     assert!(!place.path("opt/app").exists());
+}
+
+#[test]
+fn facts_are_used_by_others_and_are_as_they_are_now() {
+    let place = Place::new();
+    place.write("t", "{{ cpus }} {{ name }} {{ disk }}\n");
+    let fact = |output: &str| json!({ "from": "facts/here", "output": output });
+    place.desire(&[
+        json!({ "kind": "facts", "name": "here" }),
+        json!({
+            "kind": "file", "name": "f", "path": place.text("f"),
+            "template": {
+                "source": "t",
+                "vars": { "cpus": fact("cpus"), "name": fact("hostname"), "disk": fact("disks.0.path") },
+            },
+        }),
+    ]);
+    place.apply();
+    let said = |program: &str, args: &[&str]| {
+        let output = Command::new(program).args(args).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let start = format!("{} {} /", said("nproc", &[]), said("uname", &["-n"]));
+    assert!(place.read("f").starts_with(&start), "{} {start}", place.read("f"));
+    place.fleet(&["plan", "--detailed-exitcode"]).exits(0);
+    place.fleet(&["destroy", "--yes"]).exits(0);
+    assert!(!place.path("f").exists());
+}
+
+#[test]
+fn a_service_is_unknown_before_anything_is_done_where_no_systemd_is_in_charge() {
+    let place = Place::new();
+    if std::path::Path::new("/run/systemd/system").exists() {
+        // Here it is in charge: a unit that there is not is told instead, and nothing is changed.
+        place.desire(&[json!({ "kind": "service", "name": "s", "unit": "detc-none.service" })]);
+        place.fleet(&["apply", "--yes"]).exits(1).shows("there is no unit detc-none.service");
+        return;
+    }
+    place.desire(&[json!({ "kind": "service", "name": "s", "unit": "cron.service" })]);
+    place.fleet(&["plan"]).shows("no systemd in charge").shows("`process`");
 }
