@@ -14,6 +14,7 @@ pub mod directory;
 pub mod facts;
 pub mod file;
 pub mod group;
+pub mod http;
 pub mod line;
 pub mod package;
 pub mod process;
@@ -29,6 +30,7 @@ pub use directory::DirectorySpec;
 pub use facts::{DiskFacts, FactsOutput, FactsSpec, OsFacts};
 pub use file::FileSpec;
 pub use group::{GroupOutput, GroupSpec};
+pub use http::{CallSpec, HttpOutput, HttpSpec, ProbeSpec};
 pub use line::LineSpec;
 pub use package::{PackageOutput, PackageSpec};
 pub use process::{HealthSpec, ProcessOutput, ProcessSpec, StopSpec};
@@ -49,6 +51,7 @@ pub fn register(registry: Registry) -> Registry {
         .with_resource::<FactsSpec>()
         .with_resource::<FileSpec>()
         .with_resource::<GroupSpec>()
+        .with_resource::<HttpSpec>()
         .with_resource::<LineSpec>()
         .with_resource::<PackageSpec>()
         .with_resource::<ProcessSpec>()
