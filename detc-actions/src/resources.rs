@@ -5,27 +5,37 @@
 use detc_core::resource::Registry;
 
 mod accounts;
+pub mod archive;
 pub mod command;
 mod common;
 #[cfg(test)]
 mod conformance;
 pub mod directory;
+pub mod facts;
 pub mod file;
 pub mod group;
+pub mod http;
 pub mod line;
+pub mod package;
 pub mod process;
 pub mod script;
+pub mod service;
 mod template;
 mod turn;
 pub mod user;
 
+pub use archive::ArchiveSpec;
 pub use command::CommandSpec;
 pub use directory::DirectorySpec;
+pub use facts::{DiskFacts, FactsOutput, FactsSpec, OsFacts};
 pub use file::FileSpec;
 pub use group::{GroupOutput, GroupSpec};
+pub use http::{CallSpec, HttpOutput, HttpSpec, ProbeSpec};
 pub use line::LineSpec;
+pub use package::{PackageOutput, PackageSpec};
 pub use process::{HealthSpec, ProcessOutput, ProcessSpec, StopSpec};
 pub use script::{ScriptOutput, ScriptSpec};
+pub use service::ServiceSpec;
 pub use user::{UserOutput, UserSpec};
 
 /// `registry` with all kinds of this crate.
@@ -35,13 +45,18 @@ pub use user::{UserOutput, UserSpec};
 #[must_use]
 pub fn register(registry: Registry) -> Registry {
     registry
+        .with_resource::<ArchiveSpec>()
         .with_resource::<CommandSpec>()
         .with_resource::<DirectorySpec>()
+        .with_resource::<FactsSpec>()
         .with_resource::<FileSpec>()
         .with_resource::<GroupSpec>()
+        .with_resource::<HttpSpec>()
         .with_resource::<LineSpec>()
+        .with_resource::<PackageSpec>()
         .with_resource::<ProcessSpec>()
         .with_resource::<ScriptSpec>()
+        .with_resource::<ServiceSpec>()
         .with_resource::<UserSpec>()
 }
 

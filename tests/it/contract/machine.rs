@@ -1,4 +1,5 @@
-//! The kinds for what a machine has beside files and processes: lines of files, scripts, accounts.
+//! The kinds for what a machine has beside files and processes: lines of files, scripts, accounts, packages, archives; and
+//! what it is: facts.
 
 use std::process::Command;
 
@@ -157,4 +158,134 @@ fn users_and_groups_of_the_machine_are_made_changed_and_removed() {
     place.fleet(&["destroy", "--yes"]).exits(0);
     assert_eq!((Accounts::entry("passwd", user), Accounts::entry("group", group)), Default::default());
     assert!(!place.path("home").exists());
+}
+
+/// A package of Debian that nothing else needs: whatever becomes of a test, it is gone when that ends.
+struct Hello;
+
+impl Hello {
+    fn purge() {
+        let _gone = Command::new("dpkg").args(["--purge", "hello"]).output();
+    }
+
+    fn version() -> Option<String> {
+        let said = Command::new("hello").arg("--version").output().ok()?;
+        Some(String::from_utf8(said.stdout).unwrap())
+    }
+}
+
+impl Drop for Hello {
+    fn drop(&mut self) {
+        Self::purge();
+    }
+}
+
+#[test]
+fn a_package_is_installed_from_the_archive_of_the_host_and_removed() {
+    let place = Place::new();
+    Hello::purge();
+    let _gone_in_the_end = Hello;
+    let desire = |fields: &Value| {
+        let mut hello = json!({ "kind": "package", "name": "p", "package": "hello" });
+        hello.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        place.desire(&[hello]);
+    };
+    desire(&json!({}));
+    place.apply();
+    assert!(Hello::version().unwrap().contains("GNU Hello"));
+    place.fleet(&["plan", "--detailed-exitcode"]).exits(0);
+    let shown = Command::new("dpkg-query").args(["-W", "-f", "${Version}", "hello"]).output().unwrap();
+    let version = String::from_utf8(shown.stdout).unwrap();
+    desire(&json!({ "version": version }));
+    place.apply();
+    desire(&json!({ "version": "0-none" }));
+    place.fleet(&["apply", "--yes"]).exits(1).shows("0-none");
+    assert!(Hello::version().is_some());
+    // Drift: somebody removes it.
+    desire(&json!({ "version": version }));
+    Hello::purge();
+    place.fleet(&["plan", "--detailed-exitcode"]).exits(2);
+    place.apply();
+    place.fleet(&["destroy", "--yes"]).exits(0);
+    assert!(Hello::version().is_none());
+}
+
+#[test]
+fn an_archive_is_unpacked_kept_and_replaced_by_another() {
+    let place = Place::new();
+    let pack = |files: &[(&str, &str)]| {
+        let _none = std::fs::remove_dir_all(place.path("src"));
+        for (name, text) in files {
+            let path = place.path("src").join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let (to, from) = (place.text("app.tar.gz"), place.text("src"));
+        let packed = Command::new("tar").args(["-czf", &to, "-C", &from, "."]).status().unwrap();
+        assert!(packed.success());
+    };
+    pack(&[("bin/app", "one"), ("conf", "x")]);
+    place.desire(&[
+        json!({ "kind": "archive", "name": "app", "path": place.text("opt/app"), "source": "app.tar.gz" }),
+        json!({ "kind": "command", "name": "c", "run": [place.text("opt/app/bin/app")], "creates": place.text("opt/app/bin/app") }),
+    ]);
+    place.apply();
+    assert_eq!((place.read("opt/app/bin/app"), place.read("opt/app/conf")), ("one".into(), "x".into()));
+    place.fleet(&["plan", "--detailed-exitcode"]).exits(0);
+    place.write("opt/app/conf", "drifted");
+    place.fleet(&["plan", "--detailed-exitcode"]).exits(2).shows("(1 of 2 files changed: conf)");
+    place.apply();
+    pack(&[("bin/app", "two")]);
+    place.fleet(&["plan", "--detailed-exitcode"]).exits(2);
+    place.apply();
+    assert_eq!(place.read("opt/app/bin/app"), "two");
+    assert!(!place.path("opt/app/conf").exists());
+    std::os::unix::fs::symlink("/etc/passwd", place.path("src/link")).unwrap();
+    let packed =
+        Command::new("tar").current_dir(place.dir()).args(["-cf", "app.tar.gz", "-C", "src", "."]).status();
+    assert!(packed.unwrap().success());
+    place.fleet(&["apply", "--yes"]).exits(1).shows("`./link`, which is a symbolic link");
+    assert_eq!(place.read("opt/app/bin/app"), "two");
+    place.fleet(&["destroy", "--yes"]).exits(0);
+    assert!(!place.path("opt/app").exists());
+}
+
+#[test]
+fn facts_are_used_by_others_and_are_as_they_are_now() {
+    let place = Place::new();
+    place.write("t", "{{ cpus }} {{ name }} {{ disk }}\n");
+    let fact = |output: &str| json!({ "from": "facts/here", "output": output });
+    place.desire(&[
+        json!({ "kind": "facts", "name": "here" }),
+        json!({
+            "kind": "file", "name": "f", "path": place.text("f"),
+            "template": {
+                "source": "t",
+                "vars": { "cpus": fact("cpus"), "name": fact("hostname"), "disk": fact("disks.0.path") },
+            },
+        }),
+    ]);
+    place.apply();
+    let said = |program: &str, args: &[&str]| {
+        let output = Command::new(program).args(args).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let start = format!("{} {} /", said("nproc", &[]), said("uname", &["-n"]));
+    assert!(place.read("f").starts_with(&start), "{} {start}", place.read("f"));
+    place.fleet(&["plan", "--detailed-exitcode"]).exits(0);
+    place.fleet(&["destroy", "--yes"]).exits(0);
+    assert!(!place.path("f").exists());
+}
+
+#[test]
+fn a_service_is_unknown_before_anything_is_done_where_no_systemd_is_in_charge() {
+    let place = Place::new();
+    if std::path::Path::new("/run/systemd/system").exists() {
+        // Here it is in charge: a unit that there is not is told instead, and nothing is changed.
+        place.desire(&[json!({ "kind": "service", "name": "s", "unit": "detc-none.service" })]);
+        place.fleet(&["apply", "--yes"]).exits(1).shows("there is no unit detc-none.service");
+        return;
+    }
+    place.desire(&[json!({ "kind": "service", "name": "s", "unit": "cron.service" })]);
+    place.fleet(&["plan"]).shows("no systemd in charge").shows("`process`");
 }
