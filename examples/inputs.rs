@@ -11,17 +11,17 @@ use detc_sched::rebalance::Spent;
 use flate2::read::MultiGzDecoder;
 
 /// Anything that stops a program: told to its user, who reads the words.
-pub type Failure = Box<dyn std::error::Error>;
+pub(crate) type Failure = Box<dyn std::error::Error>;
 
 /// Arguments: those in order, and `--name value` pairs.
-pub struct Arguments {
+pub(crate) struct Arguments {
     plain: Vec<String>,
     named: BTreeMap<String, String>,
 }
 
 impl Arguments {
     /// The program's own, of which `count` are plain; otherwise its usage is the error.
-    pub fn read(usage: &str, count: usize) -> Result<Self, Failure> {
+    pub(crate) fn read(usage: &str, count: usize) -> Result<Self, Failure> {
         let mut arguments = Self { plain: Vec::new(), named: BTreeMap::new() };
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
@@ -40,12 +40,12 @@ impl Arguments {
         }
     }
 
-    pub fn path(&self, index: usize) -> &Path {
+    pub(crate) fn path(&self, index: usize) -> &Path {
         Path::new(&self.plain[index])
     }
 
     #[allow(dead_code, reason = "not every program has an option with a default")]
-    pub fn option<T: FromStr>(&self, name: &str, default: T) -> Result<T, Failure> {
+    pub(crate) fn option<T: FromStr>(&self, name: &str, default: T) -> Result<T, Failure> {
         match self.named.get(name) {
             None => Ok(default),
             Some(text) => text.parse().map_err(|_| format!("--{name} can not be {text:?}").into()),
@@ -54,7 +54,7 @@ impl Arguments {
 }
 
 /// The text of a file, which may be compressed with gzip.
-pub fn text(path: &Path) -> Result<String, Failure> {
+pub(crate) fn text(path: &Path) -> Result<String, Failure> {
     let failed = |error: std::io::Error| format!("read {}: {error}", path.display());
     let mut bytes = Vec::new();
     File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(failed)?;
@@ -68,28 +68,28 @@ pub fn text(path: &Path) -> Result<String, Failure> {
 
 /// Whole numbers separated by blanks, one after the other.
 #[allow(dead_code, reason = "tables are not read as numbers")]
-pub struct Numbers<'a> {
+pub(crate) struct Numbers<'a> {
     words: std::str::SplitAsciiWhitespace<'a>,
 }
 
 #[allow(dead_code, reason = "tables are not read as numbers")]
 impl<'a> Numbers<'a> {
-    pub fn new(text: &'a str) -> Self {
+    pub(crate) fn new(text: &'a str) -> Self {
         Self { words: text.split_ascii_whitespace() }
     }
 
-    pub fn next<T: FromStr>(&mut self) -> Result<T, Failure> {
+    pub(crate) fn next<T: FromStr>(&mut self) -> Result<T, Failure> {
         let word = self.words.next().ok_or("the file ends too early")?;
         word.parse().map_err(|_| format!("{word:?} is not a number that is expected here").into())
     }
 
-    pub fn is_at_end(&mut self) -> bool {
+    pub(crate) fn is_at_end(&mut self) -> bool {
         self.words.clone().next().is_none()
     }
 }
 
 /// Writes a file line by line.
-pub fn write_lines(path: &Path, lines: impl Iterator<Item = String>) -> Result<(), Failure> {
+pub(crate) fn write_lines(path: &Path, lines: impl Iterator<Item = String>) -> Result<(), Failure> {
     let mut file = BufWriter::new(File::create(path)?);
     for line in lines {
         writeln!(file, "{line}")?;
@@ -99,7 +99,7 @@ pub fn write_lines(path: &Path, lines: impl Iterator<Item = String>) -> Result<(
 
 /// A time limit that began when the program did.
 #[allow(dead_code, reason = "placing on arrival has no time limit")]
-pub struct TimeLimit {
+pub(crate) struct TimeLimit {
     begun: Instant,
     limit: Duration,
 }
@@ -107,12 +107,12 @@ pub struct TimeLimit {
 #[allow(dead_code, reason = "placing on arrival has no time limit")]
 impl TimeLimit {
     /// `seconds` from `begun`, of which `reserve` is kept for what comes after the search.
-    pub fn new(begun: Instant, seconds: f64, reserve: Duration) -> Self {
+    pub(crate) fn new(begun: Instant, seconds: f64, reserve: Duration) -> Self {
         let limit = Duration::from_secs_f64(seconds.max(0.0)).saturating_sub(reserve);
         Self { begun, limit }
     }
 
-    pub fn spent(&self) -> Spent {
+    pub(crate) fn spent(&self) -> Spent {
         Spent::of(self.begun.elapsed().as_micros() as u64, self.limit.as_micros() as u64)
     }
 }

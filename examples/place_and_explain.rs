@@ -80,7 +80,9 @@ fn shop() -> Result<(Model, LevelId, ResourceId), Box<dyn std::error::Error>> {
     let db = builder.group(db.with_rule(Rule::Spread { over: zone, domains: 3 }));
     let job = builder.group(Group::new("job"));
     for (group, count, cores) in [(db, 3, 4), (web, 6, 2), (job, 5, 3)] {
-        (0..count).for_each(|_| drop(builder.instance(Instance::new(group).with_need(cpu, cores))));
+        for _ in 0..count {
+            builder.instance(Instance::new(group).with_need(cpu, cores));
+        }
     }
     Ok((builder.build()?, zone, cpu))
 }

@@ -82,7 +82,7 @@ pub fn rebalance(model: &Model, start: &Placement, options: &Options, effort: Ef
     let search = |thread: usize| {
         let rng = Rng::new(options.seed, thread as u64);
         let mut run = Run::new(&dense, &at, standing, Prices::strict(&dense), rng);
-        run.search(&effort);
+        run.search(&effort, thread);
         let cost = run.best.cost();
         (cost, run.best.write_out(&run.state.at).to_vec(), run.evaluated)
     };

@@ -15,7 +15,7 @@ const HOT_BY_MOVE: f64 = 2.0;
 const HOT_BY_COST: f64 = 24.0;
 
 /// So many steps an instance deserve the full temperature; with fewer, there is no time to cool from it.
-const STEPS_PER_INSTANCE: f64 = 20_000.0;
+const STEPS_PER_INSTANCE: f64 = 100_000.0;
 
 /// The last temperature at which rules can be broken, as a share of the first.
 const COLD: f64 = 1.0 / 200.0;
@@ -26,6 +26,9 @@ const FROZEN: f64 = 0.1;
 /// Fines at first, in weights of an overload; at last so many times that.
 const FINE: f64 = 3.0;
 const DEARER: f64 = 300.0;
+
+/// How hot threads begin, in turn: which is better depends on the model and the time, and so both are tried.
+const HEAT_OF_THREADS: [f64; 2] = [1.0, 0.5];
 
 /// Cycles of cooling: the share of the effort of each, and how hot it begins, as a share of the first temperature. Each
 /// begins at the best so far: the later ones change it less.
@@ -73,15 +76,15 @@ impl Prices {
 }
 
 impl Run<'_> {
-    /// The whole search of one thread.
-    pub(crate) fn search(&mut self, effort: &Effort<'_>) {
+    /// The whole search of thread number so.
+    pub(crate) fn search(&mut self, effort: &Effort<'_>, thread: usize) {
         let dense = self.state.dense;
         if dense.movable.is_empty() || dense.machines < 2 {
             return;
         }
         self.relieve(effort, 0.6);
         let strict = Prices::strict(dense);
-        let hot = self.first_temperature(effort);
+        let hot = self.first_temperature(effort) * HEAT_OF_THREADS[thread % HEAT_OF_THREADS.len()];
         let begin = effort.spent(self.steps).share();
         let at = |share: f64| begin + (1.0 - begin) * share;
         let mut done = 0.0;

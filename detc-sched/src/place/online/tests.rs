@@ -107,9 +107,13 @@ fn equals_are_not_displaced() {
 #[test]
 fn a_unique_group_goes_to_as_many_machines_as_it_has_instances() {
     let mut builder = Builder::new();
-    (0..3).for_each(|index| drop(builder.machine(Machine::new(format!("m{index}")))));
+    for index in 0..3 {
+        builder.machine(Machine::new(format!("m{index}")));
+    }
     let web = builder.group(Group::new("web").with_rule(Rule::unique()));
-    (0..4).for_each(|_| drop(builder.instance(Instance::new(web))));
+    for _ in 0..4 {
+        builder.instance(Instance::new(web));
+    }
     let model = builder.build().expect("a model");
     let mut placer = Placer::new(&model, &Placement::empty(&model), Preference::Tight);
     let outcomes: Vec<String> = model
