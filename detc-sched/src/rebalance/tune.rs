@@ -82,7 +82,7 @@ impl Run<'_> {
         if dense.movable.is_empty() || dense.machines < 2 {
             return;
         }
-        self.relieve(effort, 0.6);
+        self.relieve(effort, 0.9);
         let strict = Prices::strict(dense);
         let hot = self.first_temperature(effort) * HEAT_OF_THREADS[thread % HEAT_OF_THREADS.len()];
         let begin = effort.spent(self.steps).share();
