@@ -9,14 +9,14 @@ use std::fmt::Write;
 use detc_sched::explain::{take_down, why_nowhere};
 use detc_sched::place::online::{Placer, Preference};
 use detc_sched::place::{
-    Builder, DomainId, Group, Hold, Instance, LevelId, Machine, MachineId, Model, Placement, Requirement,
-    ResourceId, Rule, Test, validate,
+    Builder, DomainId, Group, Hold, Instance, InstanceId, LevelId, Machine, MachineId, Model, Placement,
+    Requirement, ResourceId, Rule, Test, validate,
 };
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (model, zone, cpu) = shop()?;
     println!("Three zones of two machines with 8 cores each. In each zone one has a fast disk.");
-    println!("web: 6 instances of 2 cores, at most two in a zone, no two on a machine");
+    println!("web: 7 instances of 2 cores, at most two in a zone, no two on a machine");
     println!("db:  3 instances of 4 cores, one in each zone, on fast disks only");
     println!("job: 5 instances of 3 cores, of low priority\n");
 
@@ -25,15 +25,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let group = model.group_name(model.group_of(instance)).to_owned();
         match placer.place(instance) {
             Ok(spot) => println!("{group} {instance} goes to {}", model.machine_name(spot.machine)),
-            Err(refusal) => println!("{group} {instance} goes nowhere: {refusal}"),
-        }
-        if let Some(nowhere) = why_nowhere(&mut placer, &model, instance) {
-            println!("  what blocks it:");
-            nowhere.blocking.iter().for_each(|reason| println!("  - {reason}"));
-            println!("  what would free it:");
-            for (way, machines) in &nowhere.ways_out {
-                let way: Vec<String> = way.iter().map(ToString::to_string).collect();
-                println!("  - if it were not that {} ({machines} machines)", way.join(" and that "));
+            Err(refusal) => {
+                println!("{group} {instance} goes nowhere: {refusal}");
+                explain(&mut placer, &model, instance);
             }
         }
     }
@@ -61,6 +55,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
+/// What blocks an instance everywhere, and what would free it.
+fn explain(placer: &mut Placer<'_>, model: &Model, instance: InstanceId) {
+    let Some(nowhere) = why_nowhere(placer, model, instance) else { return };
+    println!("  what blocks it:");
+    nowhere.blocking.iter().for_each(|reason| println!("  - {reason}"));
+    println!("  what would free it:");
+    for (way, machines) in &nowhere.ways_out {
+        let way: Vec<String> = way.iter().map(ToString::to_string).collect();
+        println!("  - if it were not that {} ({machines} machines)", way.join(" and that "));
+    }
+}
+
 fn shop() -> Result<(Model, LevelId, ResourceId), Box<dyn std::error::Error>> {
     let mut builder = Builder::new();
     let zone = builder.level("zone");
@@ -79,7 +85,7 @@ fn shop() -> Result<(Model, LevelId, ResourceId), Box<dyn std::error::Error>> {
     let db = Group::new("db").with_priority(3).with_rule(fast);
     let db = builder.group(db.with_rule(Rule::Spread { over: zone, domains: 3 }));
     let job = builder.group(Group::new("job"));
-    for (group, count, cores) in [(db, 3, 4), (web, 6, 2), (job, 5, 3)] {
+    for (group, count, cores) in [(db, 3, 4), (web, 7, 2), (job, 5, 3)] {
         for _ in 0..count {
             builder.instance(Instance::new(group).with_need(cpu, cores));
         }
