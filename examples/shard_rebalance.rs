@@ -29,7 +29,7 @@ fn main() -> Result<(), Failure> {
     let seconds: f64 = arguments.option("seconds", 2.0)?;
     let max_load: f64 = arguments.option("max-load", 1.05)?;
     let model = read(&text(arguments.path(0))?, max_load)?;
-    let reserve = Duration::from_millis(5) + begun.elapsed() / 2;
+    let reserve = Duration::from_millis(5) + begun.elapsed();
     let limit = TimeLimit::new(begun, seconds, reserve);
     let options = Options::new(arguments.option("seed", 1)?).with_threads(arguments.option("threads", 2)?);
     let outcome = rebalance(&model, &Placement::running(&model), &options, Effort::Until(&|| limit.spent()));

@@ -7,10 +7,14 @@
 //! | module | decides |
 //! |---|---|
 //! | [`place`] | which instance runs on which machine: the model, its rules, what a placement costs, whether it is valid |
+//! | [`explain`] | why here, why not there, why nowhere, and what if |
 //! | [`rebalance`] | how a running placement gets better, with few moves |
 //! | [`roll`] | the next safe step from the instances that run to those that should: rolling, canary, blue/green |
 
+pub mod explain;
 pub mod place;
 pub mod rebalance;
 mod rng;
 pub mod roll;
+#[cfg(test)]
+mod testing;

@@ -29,6 +29,8 @@ mod pack;
 mod relieve;
 mod run;
 mod state;
+#[cfg(test)]
+mod tests;
 mod tune;
 
 /// How a rebalance goes about its search.
@@ -61,6 +63,9 @@ pub struct Outcome {
     pub bill: Bill,
     /// How many moves were evaluated, by all threads.
     pub evaluated: u64,
+    /// What the search took its cost to be: that of the bill, or the search has a bug.
+    #[cfg(test)]
+    searched_cost: i128,
 }
 
 /// The best placement that is found from `start` on within an effort.
@@ -68,14 +73,16 @@ pub struct Outcome {
 /// # Panics
 /// When `start` is of another model.
 pub fn rebalance(model: &Model, start: &Placement, options: &Options, effort: Effort<'_>) -> Outcome {
-    let dense = Dense::new(model);
+    let mut dense = Dense::new(model);
     let standing = standing(model, start);
     let at: Vec<u32> =
         dense.order.iter().map(|id| start.machine(*id).map_or(NOWHERE, |machine| machine.0)).collect();
+    dense.movable.retain(|instance| at[*instance as usize] != NOWHERE);
+    let dense = dense;
     let search = |thread: usize| {
         let rng = Rng::new(options.seed, thread as u64);
         let mut run = Run::new(&dense, &at, standing, Prices::strict(&dense), rng);
-        run.search(&effort);
+        run.search(&effort, thread);
         let cost = run.best.cost();
         (cost, run.best.write_out(&run.state.at).to_vec(), run.evaluated)
     };
@@ -86,7 +93,7 @@ pub fn rebalance(model: &Model, start: &Placement, options: &Options, effort: Ef
         threads.into_iter().map(|thread| thread.join().expect("invariant: a search does not panic")).collect()
     });
     let evaluated = results.iter().map(|result| result.2).sum();
-    let (_, best, _) =
+    let (_searched, best, _) =
         results.into_iter().min_by_key(|result| result.0).expect("invariant: there is a thread");
     let mut placement = start.clone();
     for (id, machine) in dense.order.iter().zip(best) {
@@ -95,7 +102,13 @@ pub fn rebalance(model: &Model, start: &Placement, options: &Options, effort: Ef
         }
     }
     let bill = bill(model, &placement);
-    Outcome { placement, bill, evaluated }
+    Outcome {
+        placement,
+        bill,
+        evaluated,
+        #[cfg(test)]
+        searched_cost: i128::from(_searched),
+    }
 }
 
 /// What a placement costs and breaks, by the independent judge.

@@ -131,6 +131,11 @@ impl Model {
         self.group_of[instance.index()]
     }
 
+    /// How urgent an instance is.
+    pub fn priority(&self, instance: InstanceId) -> i32 {
+        self.groups[self.group_of(instance).index()].priority
+    }
+
     /// What an instance needs of each resource.
     pub fn needs(&self, instance: InstanceId) -> &[i64] {
         row(&self.needs, instance.index(), self.resource_count())

@@ -24,8 +24,11 @@ pub use reason::{Reason, Refusal};
 use together::Together;
 
 mod class;
+mod facts;
 mod mix;
 mod reason;
+#[cfg(test)]
+mod tests;
 mod together;
 
 /// What is preferred among machines that fit.
@@ -53,6 +56,7 @@ pub struct Placer<'m> {
     changed: Vec<u32>,
     classes: Vec<Class>,
     class_of: BTreeMap<ClassKey, usize>,
+    closed: Vec<bool>,
 }
 
 type ClassKey = (GroupId, DeviceNeed, Vec<i64>, Vec<u16>);
@@ -95,6 +99,7 @@ impl<'m> Placer<'m> {
             changed: Vec::new(),
             classes: Vec::new(),
             class_of: BTreeMap::new(),
+            closed: vec![false; model.machine_count()],
         };
         for instance in model.instances() {
             if let Some(machine) = start.machine(instance) {
@@ -114,6 +119,33 @@ impl<'m> Placer<'m> {
         self.preference = preference;
         self.classes.clear();
         self.class_of.clear();
+    }
+
+    /// Gives nothing more to a machine. What runs there stays until it is [taken](Self::take).
+    pub fn close(&mut self, machine: MachineId) {
+        self.closed[machine.index()] = true;
+    }
+
+    /// What runs on a machine, in the order in which it came.
+    pub fn residents(&self, machine: MachineId) -> &[InstanceId] {
+        &self.residents[machine.index()]
+    }
+
+    /// How many more instances like this would fit, up to `wanted`, and what would keep the next one away.
+    pub fn room_for_more(&self, like: InstanceId, wanted: usize) -> (usize, Option<Refusal>) {
+        let mut placer = self.clone();
+        let group = self.model.group_of(like);
+        for fitted in 0..wanted {
+            let class = placer.class(like);
+            let Some(machine) = placer.choose(class, group) else {
+                return (fitted, Some(placer.refusal(class, group)));
+            };
+            placer.placement.take(like);
+            let devices = devices_for(&placer.free.devices[machine.index()], self.model.device_need(like))
+                .unwrap_or_default();
+            placer.put(like, machine, devices);
+        }
+        (wanted, None)
     }
 
     /// Places an instance where it fits best; among equals on the machine with the lowest number.
@@ -161,8 +193,9 @@ impl<'m> Placer<'m> {
         let class = self.class(instance);
         let group = self.model.group_of(instance);
         match self.classes[class].verdicts[machine.index()] {
+            _ if self.closed[machine.index()] => Some(Reason::Closed),
             Verdict::Not(reason) => Some(reason),
-            Verdict::Score(_) => self.together.reason(self.model, &self.placement, group, machine),
+            Verdict::Score(_) => self.together.reason(self.model, group, machine),
         }
     }
 
@@ -206,8 +239,8 @@ impl<'m> Placer<'m> {
     fn choose(&self, class: usize, group: GroupId) -> Option<MachineId> {
         let verdicts = &self.classes[class].verdicts;
         let fits = |machine: MachineId| {
-            !self.together.asks(group)
-                || self.together.reason(self.model, &self.placement, group, machine).is_none()
+            !self.closed[machine.index()]
+                && (!self.together.asks(group) || self.together.reason(self.model, group, machine).is_none())
         };
         let mut best: Option<(i64, MachineId)> = None;
         for (index, verdict) in verdicts.iter().enumerate() {
@@ -224,10 +257,9 @@ impl<'m> Placer<'m> {
         let mut refusal = Refusal::default();
         for (index, verdict) in self.classes[class].verdicts.iter().enumerate() {
             let reason = match verdict {
+                _ if self.closed[index] => Some(Reason::Closed),
                 Verdict::Not(reason) => Some(*reason),
-                Verdict::Score(_) => {
-                    self.together.reason(self.model, &self.placement, group, MachineId::new(index))
-                }
+                Verdict::Score(_) => self.together.reason(self.model, group, MachineId::new(index)),
             };
             if let Some(reason) = reason {
                 *refusal.reasons.entry(reason).or_default() += 1;

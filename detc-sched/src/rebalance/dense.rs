@@ -137,7 +137,7 @@ impl Dense {
             balances: balances.collect(),
             group_move: objective.group_move,
             machine_move: objective.machine_move,
-            moves_between: objective.moves_between.clone(),
+            moves_between: without_diagonal(&objective.moves_between, model.machine_count()),
             machine_use: objective.machine_use,
             capacities: model.capacities.clone(),
             safeties: model.safeties.clone(),
@@ -330,6 +330,13 @@ impl Dense {
         self.groups[group.index()].counters.push(counter);
         counter
     }
+}
+
+/// What stays costs nothing, whatever the table says.
+fn without_diagonal(table: &[u32], machines: usize) -> Vec<u32> {
+    let mut table = table.to_vec();
+    table.iter_mut().step_by(machines + 1).for_each(|entry| *entry = 0);
+    table
 }
 
 fn bits(model: &Model, holds: impl Fn(MachineId) -> bool) -> Vec<u64> {

@@ -9,13 +9,13 @@ use super::run::Run;
 use super::state::Prices;
 
 /// The first temperature, as a share of what a random move changes.
-const HOT_BY_MOVE: f64 = 1.5;
+const HOT_BY_MOVE: f64 = 2.0;
 
 /// And not more than so many instances' share of the whole cost: where little is left to gain, hot does harm.
-const HOT_BY_COST: f64 = 12.0;
+const HOT_BY_COST: f64 = 24.0;
 
 /// So many steps an instance deserve the full temperature; with fewer, there is no time to cool from it.
-const STEPS_PER_INSTANCE: f64 = 20_000.0;
+const STEPS_PER_INSTANCE: f64 = 100_000.0;
 
 /// The last temperature at which rules can be broken, as a share of the first.
 const COLD: f64 = 1.0 / 200.0;
@@ -27,10 +27,17 @@ const FROZEN: f64 = 0.1;
 const FINE: f64 = 3.0;
 const DEARER: f64 = 300.0;
 
+/// How hot threads begin, in turn: which is better depends on the model and the time, and so both are tried.
+const HEAT_OF_THREADS: [f64; 2] = [1.0, 0.5];
+
+/// Cycles of cooling: the share of the effort of each, and how hot it begins, as a share of the first temperature. Each
+/// begins at the best so far: the later ones change it less.
+const CYCLES: [(f64, f64); 2] = [(0.7, 1.0), (0.3, 0.2)];
+
 /// What breaking a rule by one is fined at first, in temperatures.
 const BREACH: f64 = 10.0;
 
-/// How much of the effort is left for the end, where nothing may be broken.
+/// How much of a cycle is left for its end, where nothing may be broken.
 const END_SHARE: f64 = 0.1;
 
 /// Steps that tell how many there will be, and moves that tell how much a move changes.
@@ -69,24 +76,40 @@ impl Prices {
 }
 
 impl Run<'_> {
-    /// The whole search of one thread.
-    pub(crate) fn search(&mut self, effort: &Effort<'_>) {
+    /// The whole search of thread number so.
+    pub(crate) fn search(&mut self, effort: &Effort<'_>, thread: usize) {
         let dense = self.state.dense;
         if dense.movable.is_empty() || dense.machines < 2 {
             return;
         }
-        self.relieve(effort, 0.6);
+        self.relieve(effort, 0.9);
         let strict = Prices::strict(dense);
-        let hot = self.first_temperature(effort);
-        let cold = hot * COLD;
+        let hot = self.first_temperature(effort) * HEAT_OF_THREADS[thread % HEAT_OF_THREADS.len()];
         let begin = effort.spent(self.steps).share();
-        let end = begin + (1.0 - begin) * (1.0 - END_SHARE);
-        let prices = Prices::fair(dense, hot);
-        self.anneal(effort, &Cooling { hot, cold, prices, dearer: DEARER, begin, end });
-        self.back_to_best();
-        let last =
-            Cooling { hot: cold, cold: FROZEN.min(cold), prices: strict, dearer: 1.0, begin: end, end: 1.0 };
-        self.anneal(effort, &last);
+        let at = |share: f64| begin + (1.0 - begin) * share;
+        let mut done = 0.0;
+        for (share, heat) in CYCLES {
+            let hot = (hot * heat).max(FROZEN);
+            let cold = hot * COLD;
+            let prices = Prices::fair(dense, hot);
+            let turn = done + share * (1.0 - END_SHARE);
+            self.anneal(
+                effort,
+                &Cooling { hot, cold, prices, dearer: DEARER, begin: at(done), end: at(turn) },
+            );
+            // What is still broken is repaired; only from there the best may be better.
+            done += share;
+            let last = Cooling {
+                hot: cold,
+                cold: FROZEN.min(cold),
+                prices: strict.clone(),
+                dearer: 1.0,
+                begin: at(turn),
+                end: at(done),
+            };
+            self.anneal(effort, &last);
+            self.back_to_best();
+        }
     }
 
     fn first_temperature(&mut self, effort: &Effort<'_>) -> f64 {

@@ -34,6 +34,14 @@ pub enum ModelError {
         /// What is named.
         part: String,
     },
+    /// A group's rule is about itself where it needs another.
+    #[error(
+        "{by} has a rule that keeps it with or apart from itself: ask for at most so many, or for a spread"
+    )]
+    Itself {
+        /// The group.
+        by: String,
+    },
     /// An amount is negative or beyond 2⁴⁸.
     #[error("{of} has the amount {amount}: amounts are from 0 to 2^48")]
     Amount {
@@ -204,7 +212,7 @@ impl Builder {
             part.domains.keys().try_for_each(|id| level(by, *id))?;
             part.capacity.keys().chain(part.safety.keys()).try_for_each(|id| resource(by, *id))?;
         }
-        for part in &self.groups {
+        for (index, part) in self.groups.iter().enumerate() {
             let by = &part.name;
             for rule in part.rules.iter().chain(part.wishes.iter().map(|wish| &wish.rule)) {
                 match rule {
@@ -212,6 +220,11 @@ impl Builder {
                     | Rule::Even { over: id, .. }
                     | Rule::Spread { over: id, .. }
                     | Rule::Together { within: id } => level(by, *id)?,
+                    Rule::With { group: other, .. } | Rule::Apart { group: other, .. }
+                        if other.index() == index =>
+                    {
+                        return Err(ModelError::Itself { by: by.clone() });
+                    }
                     Rule::With { group: other, within } | Rule::Apart { group: other, within } => {
                         group(by, *other)?;
                         level(by, *within)?;

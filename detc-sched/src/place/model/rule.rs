@@ -14,7 +14,7 @@
 use std::fmt;
 
 use crate::place::model::attribute::Requirement;
-use crate::place::{GroupId, LevelId, MachineId};
+use crate::place::{GroupId, LevelId, MachineId, Model};
 
 /// Where the instances of a group are, alone and together. Each has a *breach*, a whole number that is 0 when it holds:
 /// what a [wish](super::Wish) pays for.
@@ -70,6 +70,20 @@ impl Rule {
     /// No two instances on one machine.
     pub const fn unique() -> Self {
         Self::AtMost { count: 1, per: LevelId::MACHINE }
+    }
+
+    /// Whether an instance may be on a machine, as far as that depends on the machine alone.
+    pub(crate) fn admits(&self, model: &Model, machine: MachineId) -> bool {
+        match self {
+            Self::Machines(requirement) => requirement.holds(&model.attributes[machine.index()]),
+            Self::Pinned(machines) => machines.contains(&machine),
+            Self::AtMost { .. }
+            | Self::Even { .. }
+            | Self::Spread { .. }
+            | Self::Together { .. }
+            | Self::With { .. }
+            | Self::Apart { .. } => true,
+        }
     }
 
     /// Whether it is kept or broken by each instance alone, whatever the others do.

@@ -1,7 +1,7 @@
 //! What each machine is worth to a class of like instances, remembered until the machine changes.
 
 use super::{Free, Preference, Reason};
-use crate::place::{DeviceNeed, InstanceId, MachineId, Model, ResourceId, Rule, SHARES_OF_DEVICE};
+use crate::place::{DeviceNeed, InstanceId, MachineId, Model, ResourceId, SHARES_OF_DEVICE};
 
 /// What one machine is worth to a class. Rules on where other instances are are not in it: they are asked when choosing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,12 +31,7 @@ impl Class {
             if model.taints[machine.index()].iter().any(|taint| !group.tolerations.contains(taint)) {
                 return Some(Reason::Taint);
             }
-            let breaks = |rule: &Rule| match rule {
-                Rule::Machines(requirement) => !requirement.holds(&model.attributes[machine.index()]),
-                Rule::Pinned(machines) => !machines.contains(&machine),
-                _ => false,
-            };
-            group.rules.iter().position(breaks).map(Reason::Elsewhere)
+            group.rules.iter().position(|rule| !rule.admits(model, machine)).map(Reason::Elsewhere)
         };
         Self {
             verdicts: Vec::new(),

@@ -5,6 +5,8 @@
 //! least. There a class of instances counts a device as usable when one of the class fits. Here a class counts what can
 //! be used by filling the machine with it: that sees processors and memory run short before they do.
 
+use std::collections::BTreeMap;
+
 use crate::place::{DeviceNeed, InstanceId, Model};
 
 use super::{Free, devices_for};
@@ -27,7 +29,7 @@ impl Mix {
     /// The mix of these instances; only those that need devices count. Of rare classes only the `classes_max` most frequent
     /// are kept: they cost time at each choice.
     pub fn of(model: &Model, instances: impl Iterator<Item = InstanceId>, classes_max: usize) -> Self {
-        let mut classes: std::collections::BTreeMap<_, (i64, InstanceId)> = std::collections::BTreeMap::new();
+        let mut classes: BTreeMap<_, (i64, InstanceId)> = BTreeMap::new();
         for instance in instances.filter(|instance| model.device_need(*instance).count > 0) {
             let key = (model.group_of(instance), model.device_need(instance), model.needs(instance));
             classes.entry(key).or_insert((0, instance)).0 += 1;
@@ -37,14 +39,7 @@ impl Mix {
         classes.truncate(classes_max);
         let classes = classes.into_iter().map(|((group, devices, needs), (weight, _))| {
             let group = &model.groups[group.index()];
-            let fits = |machine: crate::place::MachineId| {
-                group.rules.iter().all(|rule| match rule {
-                    crate::place::Rule::Machines(requirement) => {
-                        requirement.holds(&model.attributes[machine.index()])
-                    }
-                    _ => true,
-                })
-            };
+            let fits = |machine| group.rules.iter().all(|rule| rule.admits(model, machine));
             Expected { needs: needs.to_vec(), devices, weight, allowed: model.machines().map(fits).collect() }
         });
         Self { classes: classes.collect() }

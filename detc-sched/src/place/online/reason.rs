@@ -9,6 +9,8 @@ use crate::place::ResourceId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Reason {
+    /// The machine is [closed](super::Placer::close).
+    Closed,
     /// The machine has a taint that the group does not tolerate.
     Taint,
     /// The group's rule number so lets it run on other machines only.
@@ -35,6 +37,7 @@ pub struct Refusal {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Closed => f.write_str("it is closed"),
             Self::Taint => f.write_str("a taint is not tolerated"),
             Self::Elsewhere(rule) => write!(f, "rule {rule} asks for other machines"),
             Self::Lacks(resource) => write!(f, "too little of {resource} is left"),

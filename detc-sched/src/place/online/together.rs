@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Reason;
-use crate::place::{GroupId, LevelId, MachineId, Model, Placement, Rule};
+use crate::place::{GroupId, LevelId, MachineId, Model, Rule};
 
 /// Counts of placed instances, for the groups whose rules ask for them.
 #[derive(Clone, Debug)]
@@ -53,7 +53,6 @@ impl Together {
     }
 
     fn count(&mut self, model: &Model, group: GroupId, level: LevelId) {
-        self.asked[group.index()] |= level == LevelId::MACHINE;
         if !self.levels[group.index()].contains(&level) {
             self.levels[group.index()].push(level);
             self.counts.insert((group, level), vec![0; model.domain_count(level)]);
@@ -78,23 +77,41 @@ impl Together {
     }
 
     /// Why one more instance of a group can not be on a machine, by where others are.
-    pub(super) fn reason(
-        &self,
-        model: &Model,
-        _placement: &Placement,
+    pub(super) fn reason(&self, model: &Model, group: GroupId, machine: MachineId) -> Option<Reason> {
+        self.reasons(model, group, machine).next()
+    }
+
+    /// All such reasons.
+    pub(super) fn reasons<'t>(
+        &'t self,
+        model: &'t Model,
         group: GroupId,
         machine: MachineId,
-    ) -> Option<Reason> {
-        let counts = |group: GroupId, level: LevelId| self.counts[&(group, level)].as_slice();
-        let here =
-            |group: GroupId, level: LevelId| counts(group, level)[model.domain(level, machine).index()];
+    ) -> impl Iterator<Item = Reason> + 't {
+        let rules = &model.groups[group.index()].rules;
+        let broken = move |(index, rule): (usize, &Rule)| {
+            self.breaks(model, group, rule, machine).then_some(Reason::Rule(index))
+        };
+        let keeps_apart = move |(other, level): &(GroupId, LevelId)| {
+            (self.here(model, *other, *level, machine) > 0).then_some(Reason::KeptApart)
+        };
+        let apart = self.apart.get(&group).into_iter().flatten();
+        rules.iter().enumerate().filter_map(broken).chain(apart.filter_map(keeps_apart))
+    }
+
+    fn here(&self, model: &Model, group: GroupId, level: LevelId, machine: MachineId) -> u32 {
+        self.counts[&(group, level)][model.domain(level, machine).index()]
+    }
+
+    fn breaks(&self, model: &Model, group: GroupId, rule: &Rule, machine: MachineId) -> bool {
+        let here = |group: GroupId, level: LevelId| self.here(model, group, level, machine);
         let members = model.members(group).len() as u32;
-        let breaks = |rule: &Rule| match rule {
+        match rule {
             Rule::AtMost { count, per } => here(group, *per) >= *count,
             Rule::Even { over, domains } => here(group, *over) >= members.div_ceil((*domains).max(1)),
             Rule::Spread { over, domains } => {
                 // Those that are still to come can open a domain each.
-                let reached = counts(group, *over).iter().filter(|count| **count > 0).count() as u32
+                let reached = self.counts[&(group, *over)].iter().filter(|count| **count > 0).count() as u32
                     + u32::from(here(group, *over) == 0);
                 reached + (members - self.placed[group.index()]).saturating_sub(1) < *domains
             }
@@ -102,11 +119,6 @@ impl Together {
             Rule::With { group: other, within } => *other != group && here(*other, *within) == 0,
             Rule::Apart { group: other, within } => here(*other, *within) > 0,
             Rule::Machines(_) | Rule::Pinned(_) => false,
-        };
-        if let Some(rule) = model.groups[group.index()].rules.iter().position(breaks) {
-            return Some(Reason::Rule(rule));
         }
-        let apart = self.apart.get(&group)?;
-        apart.iter().any(|(other, level)| here(*other, *level) > 0).then_some(Reason::KeptApart)
     }
 }

@@ -1,0 +1,122 @@
+//! All that keeps an instance from a machine, not only the first; and who would have to go for it.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+use super::{Placer, Reason, Refusal, Spot, devices_for};
+use crate::place::{InstanceId, MachineId, ResourceId};
+
+impl Placer<'_> {
+    /// Everything that keeps an instance from a machine as things are; nothing, when it fits.
+    pub fn reasons_on(&self, instance: InstanceId, machine: MachineId) -> BTreeSet<Reason> {
+        let model = self.model;
+        let group = model.group_of(instance);
+        let mut reasons = self.reasons_of_nature(instance, machine);
+        for (index, (free, need)) in self.free_row(machine).iter().zip(model.needs(instance)).enumerate() {
+            if *need > 0 && free < need {
+                reasons.insert(Reason::Lacks(ResourceId::new(index)));
+            }
+        }
+        if devices_for(&self.free.devices[machine.index()], model.device_need(instance)).is_none() {
+            reasons.insert(Reason::Devices);
+        }
+        if model.ports(instance).iter().any(|port| self.free.ports[machine.index()].contains(port)) {
+            reasons.insert(Reason::Port);
+        }
+        reasons.extend(self.together.reasons(model, group, machine));
+        reasons
+    }
+
+    fn free_row(&self, machine: MachineId) -> &[i64] {
+        let width = self.model.resource_count();
+        &self.free.resources[machine.index() * width..][..width]
+    }
+
+    /// What about the machine itself keeps an instance away: no change of what runs there would help.
+    fn reasons_of_nature(&self, instance: InstanceId, machine: MachineId) -> BTreeSet<Reason> {
+        let model = self.model;
+        let group = &model.groups[model.group_of(instance).index()];
+        let mut reasons = BTreeSet::new();
+        if self.closed[machine.index()] {
+            reasons.insert(Reason::Closed);
+        }
+        if model.taints[machine.index()].iter().any(|taint| !group.tolerations.contains(taint)) {
+            reasons.insert(Reason::Taint);
+        }
+        for (index, rule) in group.rules.iter().enumerate() {
+            if !rule.admits(model, machine) {
+                reasons.insert(Reason::Elsewhere(index));
+            }
+        }
+        reasons
+    }
+
+    /// Places an instance, and where there is no room takes away instances of lower priority: of the lowest priorities, and
+    /// nobody without need, on one machine. The victims are placed nowhere afterwards.
+    ///
+    /// Makes room only; it does not take away instances that stand in the way by a rule.
+    ///
+    /// # Errors
+    /// With the reasons of all machines, when it fits nowhere even so.
+    pub fn place_displacing(&mut self, instance: InstanceId) -> Result<Spot, Refusal> {
+        let refusal = match self.place(instance) {
+            Ok(spot) => return Ok(spot),
+            Err(refusal) => refusal,
+        };
+        let plans = self.model.machines().filter_map(|machine| {
+            let victims = self.victims(instance, machine)?;
+            let worst = victims.iter().map(|victim| self.model.priority(*victim)).max();
+            Some((worst, victims.len(), machine, victims))
+        });
+        let Some((.., victims)) = plans.min() else { return Err(refusal) };
+        for victim in &victims {
+            self.take(*victim);
+        }
+        let spot = self.place(instance)?;
+        Ok(Spot { victims, ..spot })
+    }
+
+    /// Who would have to leave a machine for an instance; none, when that does not help.
+    fn victims(&self, instance: InstanceId, machine: MachineId) -> Option<Vec<InstanceId>> {
+        let model = self.model;
+        let lasting = !self.reasons_of_nature(instance, machine).is_empty();
+        if lasting || self.together.reason(model, model.group_of(instance), machine).is_some() {
+            return None;
+        }
+        let below = |resident: &&InstanceId| self.model.priority(**resident) < self.model.priority(instance);
+        let mut lower: Vec<InstanceId> =
+            self.residents[machine.index()].iter().filter(below).copied().collect();
+        // All of lower priority are gone at first; then, from the highest priority down, and of these the small ones first,
+        // who can stay does.
+        let size = |resident: InstanceId| model.needs(resident).iter().sum::<i64>();
+        lower.sort_by_key(|resident| (Reverse(model.priority(*resident)), size(*resident), *resident));
+        let mut gone = lower.clone();
+        if !self.fits_without(instance, machine, &gone) {
+            return None;
+        }
+        for resident in lower {
+            let rest: Vec<InstanceId> = gone.iter().copied().filter(|other| *other != resident).collect();
+            if self.fits_without(instance, machine, &rest) {
+                gone = rest;
+            }
+        }
+        Some(gone)
+    }
+
+    fn fits_without(&self, instance: InstanceId, machine: MachineId, gone: &[InstanceId]) -> bool {
+        let model = self.model;
+        let mut free = self.free_row(machine).to_vec();
+        let mut devices = self.free.devices[machine.index()].clone();
+        let mut ports = self.free.ports[machine.index()].clone();
+        for resident in gone {
+            free.iter_mut().zip(model.needs(*resident)).for_each(|(free, need)| *free += need);
+            for device in self.placement.devices(*resident) {
+                devices[*device as usize] += model.device_need(*resident).shares;
+            }
+            ports.retain(|port| !model.ports(*resident).contains(port));
+        }
+        free.iter().zip(model.needs(instance)).all(|(free, need)| *need == 0 || need <= free)
+            && devices_for(&devices, model.device_need(instance)).is_some()
+            && !model.ports(instance).iter().any(|port| ports.contains(port))
+    }
+}

@@ -1,0 +1,121 @@
+//! Rebalancing against the independent judge, and against trying everything.
+
+use proptest::prelude::*;
+
+use super::{Effort, Options, Outcome, pack, rebalance};
+use crate::place::{
+    Builder, Group, Hold, Instance, Machine, MachineId, Model, Objective, Placement, bill, validate,
+};
+use crate::testing::{Size, running_model};
+
+/// Of one group there are more, and of machines more than are counted in rows: both ways of counting are met.
+const SMALL: Size = Size { machines: 70, groups: 12, instances: 150, devices: 0 };
+const TINY: Size = Size { machines: 3, groups: 3, instances: 6, devices: 0 };
+
+fn improve(model: &Model, start: &Placement, seed: u64, threads: usize) -> Outcome {
+    rebalance(model, start, &Options::new(seed).with_threads(threads), Effort::Steps(30_000))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(25))]
+
+    #[test]
+    fn a_rebalance_is_never_infeasible_and_never_worse_and_its_bill_is_the_judges(seed: u64) {
+        let (model, start) = running_model(seed, SMALL);
+        prop_assert_eq!(validate(&model, &start), vec![]);
+        let outcome = improve(&model, &start, seed, 2);
+        prop_assert_eq!(validate(&model, &outcome.placement), vec![]);
+        prop_assert!(outcome.bill.total() <= bill(&model, &start).total());
+        prop_assert_eq!(outcome.searched_cost, outcome.bill.total());
+    }
+
+    #[test]
+    fn the_same_arguments_give_the_same_placement(seed: u64) {
+        let (model, start) = running_model(seed, SMALL);
+        let [one, two] = [(); 2].map(|()| improve(&model, &start, seed, 2));
+        prop_assert_eq!(one.placement, two.placement);
+    }
+}
+
+/// The least that any feasible placement of what is placed costs.
+fn least(model: &Model, start: &Placement) -> i128 {
+    let placed: Vec<_> = model.instances().filter(|id| start.machine(*id).is_some()).collect();
+    let mut least = i128::MAX;
+    for number in 0..model.machine_count().pow(placed.len() as u32) {
+        let mut placement = start.clone();
+        let mut rest = number;
+        for instance in &placed {
+            placement.put(*instance, MachineId::new(rest % model.machine_count()));
+            rest /= model.machine_count();
+        }
+        let total = bill(model, &placement).total();
+        if total < least && validate(model, &placement).is_empty() {
+            least = total;
+        }
+    }
+    least
+}
+
+#[test]
+fn on_tiny_models_the_best_placement_is_found_and_nothing_better_is_claimed() {
+    let excess = |seed: u64| {
+        let (model, start) = running_model(seed, TINY);
+        improve(&model, &start, 1, 1).bill.total() - least(&model, &start)
+    };
+    let excesses: Vec<i128> = (0..40).map(excess).collect();
+    assert!(excesses.iter().all(|excess| *excess >= 0), "{excesses:?}");
+    // A search of a few milliseconds gives no proof; that it misses one in forty is what is known of it.
+    assert!(excesses.iter().filter(|excess| **excess > 0).count() <= 1, "{excesses:?}");
+}
+
+/// Machines of one resource that hold 10, and the sizes of what runs on each.
+fn shelves(loads: &[&[i64]], safety: i64) -> (Model, Placement) {
+    let mut builder = Builder::new();
+    let weight = builder.resource("weight", Hold::Freed);
+    let things = builder.group(Group::new("things"));
+    for (index, load) in loads.iter().enumerate() {
+        let shelf = Machine::new(format!("shelf {index}")).with_capacity(weight, 10);
+        let shelf = builder.machine(shelf.with_safety(weight, safety));
+        for size in *load {
+            builder
+                .instance(Instance::new(things).with_need(weight, *size).running_on(shelf).with_move_cost(1));
+        }
+    }
+    builder.objective(Objective::new().with_overload(weight, 100).with_instance_move(1));
+    let model = builder.build().expect("a model of small numbers");
+    let start = Placement::running(&model);
+    (model, start)
+}
+
+#[test]
+fn an_overload_is_taken_off_by_one_large_instance_rather_than_by_many_small() {
+    let (model, start) = shelves(&[&[1, 1, 1, 1, 4], &[1], &[2]], 5);
+    let outcome = improve(&model, &start, 1, 1);
+    assert_eq!(outcome.bill.total(), 1, "{}", outcome.bill);
+}
+
+#[test]
+fn what_is_beyond_capacity_at_the_start_is_repaired() {
+    let (model, start) = shelves(&[&[6, 6, 6], &[], &[]], 10);
+    assert_eq!(validate(&model, &start).len(), 1);
+    let outcome = improve(&model, &start, 1, 1);
+    assert_eq!(validate(&model, &outcome.placement), vec![]);
+}
+
+#[test]
+fn packing_finds_what_greedy_filling_misses() {
+    // Largest first puts 6 and 4 nowhere right: three pairs of (7,3), (6,4), (5,5) fill three machines.
+    let (model, _) = shelves(&[&[7, 3, 6], &[4, 5, 5], &[], &[], &[], &[]], 10);
+    let packed = pack(&model, 1, Effort::Steps(200_000)).expect("there is room");
+    assert_eq!(validate(&model, &packed), vec![]);
+    let mut used: Vec<_> = packed.machines().to_vec();
+    used.sort_unstable();
+    used.dedup();
+    assert_eq!(used.len(), 3);
+}
+
+#[test]
+fn what_fits_no_empty_machine_is_not_packed() {
+    let (model, _) = shelves(&[&[11], &[]], 10);
+    assert!(pack(&model, 1, Effort::Steps(1000)).is_none());
+}
