@@ -1,0 +1,7 @@
+//! Hosts over SSH, against real sshd processes that the tests start themselves.
+
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests, too")]
+
+mod conformance;
+mod sshd;
+mod support;
