@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests, too")]
 
+mod argv;
+mod commands;
 mod conformance;
 mod sshd;
 mod support;

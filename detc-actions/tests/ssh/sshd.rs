@@ -45,6 +45,7 @@ impl Sshd {
         keygen(&dir.path().join("host_ed25519"), "ed25519", "");
         let public = keygen(&dir.path().join("id"), "ed25519", "");
         fs::write(dir.path().join("authorized_keys"), format!("{public}\n")).unwrap();
+        fs::create_dir(dir.path().join("home")).unwrap();
         // Root's sshd wants this folder, which the system's service makes otherwise.
         let _made_by_the_service = fs::create_dir_all("/run/sshd");
         let config = config.iter().map(|line| (*line).to_owned()).collect();
@@ -78,8 +79,10 @@ impl Sshd {
         let mut config = self.config.join("\n");
         for line in [
             format!("ListenAddress {}:{}", self.address, self.port),
-            format!("PidFile {}", path("pid")),
+            format!("PidFile {}", path("sshd.pid")),
             format!("AuthorizedKeysFile {}", path("authorized_keys")),
+            // Whoever runs the tests may have start-up files that take longer than all else.
+            format!("SetEnv HOME={}", path("home")),
         ] {
             config.push('\n');
             config.push_str(&line);

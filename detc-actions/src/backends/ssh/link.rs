@@ -13,6 +13,7 @@ use russh::keys::ssh_key::Algorithm;
 use russh::{Channel, Preferred, cipher};
 use tokio::net::TcpStream;
 use tokio::sync::{OnceCell, Semaphore};
+use tokio::time::Instant;
 
 use super::auth::{self, AuthError, Passphrases};
 use super::identity::{Distrust, Judge};
@@ -32,6 +33,10 @@ const KEEP_ALIVE: (Duration, usize) = (Duration::from_secs(15), 3);
 /// How many sessions are open at once on a connection. An sshd takes ten by default: one has the files, one is kept to end
 /// what runs.
 const SESSIONS_MAX: usize = 8;
+
+/// How long a host that opens no more sessions is asked again, and how often: first soon, then less often.
+const SESSION_PATIENCE: Duration = Duration::from_secs(5);
+const SESSION_WAITS: [Duration; 2] = [Duration::from_millis(2), Duration::from_millis(100)];
 
 /// One connection.
 pub(super) struct Link {
@@ -125,9 +130,20 @@ impl Link {
         self.handle.is_closed()
     }
 
-    /// Opens a session.
+    /// Opens a session. A host that has too many of them is asked again for a while: it takes note of one's end a little
+    /// later than we do.
     pub(super) async fn session(&self) -> Result<Channel<Msg>, russh::Error> {
-        self.handle.channel_open_session().await
+        let [mut wait, longest] = SESSION_WAITS;
+        let deadline = Instant::now() + SESSION_PATIENCE;
+        loop {
+            match self.handle.channel_open_session().await {
+                Err(russh::Error::ChannelOpenFailure(_)) if Instant::now() < deadline => {
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(longest);
+                }
+                opened => return opened,
+            }
+        }
     }
 
     /// Its one SFTP session, opened when it is first needed.

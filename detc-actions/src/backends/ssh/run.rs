@@ -112,7 +112,13 @@ struct Session<'a> {
 impl<'a> Session<'a> {
     async fn open(link: &Link, name: &'a str, command: &Command) -> Result<Self, RunError> {
         let not_sent = |error: russh::Error| RunError::NotSent(error.to_string());
-        let channel = link.session().await.map_err(not_sent)?;
+        let channel = match link.session().await {
+            Err(russh::Error::ChannelOpenFailure(reason)) => {
+                let why = format!("it opens no more sessions ({reason:?}): see MaxSessions of its sshd");
+                return Err(refused(name, "start a shell".to_owned(), why));
+            }
+            opened => opened.map_err(not_sent)?,
+        };
         channel.exec(true, SHELL).await.map_err(not_sent)?;
         let mark = Mark::new();
         let (read, write) = channel.split();
@@ -131,8 +137,7 @@ impl<'a> Session<'a> {
     }
 
     fn refused(&self, what: String, why: impl Into<String>) -> RunError {
-        let source = io::Error::other(why.into());
-        RunError::Host(Box::new(HostError::Refused { host: self.name.to_owned(), what, source }))
+        refused(self.name, what, why)
     }
 
     /// Sends the script, and waits until the command begins.
@@ -252,7 +257,8 @@ impl<'a> Session<'a> {
 
     /// Asks the group to go, gives it [`GRACE`], and kills what is left.
     async fn end(&mut self, link: &Link) -> Result<(), RunError> {
-        self.signal(link, "TERM").await?;
+        let Some(group) = self.group else { return Ok(()) };
+        self.signal(link, group, "TERM").await?;
         let gone = async {
             while !self.is_closed && self.status.is_none() {
                 self.step().await?;
@@ -263,13 +269,23 @@ impl<'a> Session<'a> {
         if let Ok(gone) = tokio::time::timeout(GRACE, gone).await {
             gone?;
         }
-        self.signal(link, "KILL").await
+        self.signal(link, group, "KILL").await
     }
 
-    async fn signal(&self, link: &Link, signal: &str) -> Result<(), RunError> {
-        let Some(group) = self.group else { return Ok(()) };
-        let channel = link.session().await.map_err(|_| RunError::Lost)?;
-        end_group(channel, group, signal).await.map_err(|_| RunError::Lost)
+    /// Sends a signal in a session of its own. What the command prints meanwhile is read: as long as it is not, nothing else
+    /// comes over the connection.
+    async fn signal(&mut self, link: &Link, group: u32, signal: &str) -> Result<(), RunError> {
+        let mut sent = Box::pin(async {
+            let channel = link.session().await?;
+            signal_group(channel, group, signal).await
+        });
+        loop {
+            let is_open = !self.is_closed;
+            tokio::select! {
+                sent = &mut sent => return sent.map_err(|_| RunError::Lost),
+                stepped = self.step(), if is_open => stepped?,
+            }
+        }
     }
 
     /// Closes what others may still hold at the other end.
@@ -283,22 +299,23 @@ impl<'a> Session<'a> {
         let status = self.status.ok_or(RunError::Lost)?;
         let (stdout, stderr) = (self.out.finish(), self.err.finish());
         if let Some(why) = stderr.failed_to_become {
-            return Err(RunError::Host(Box::new(HostError::Refused {
-                host: self.name.to_owned(),
-                what: format!("run {}", self.program),
-                source: io::Error::other(why),
-            })));
+            return Err(refused(self.name, format!("run {}", self.program), why));
         }
         let truncated = stdout.kept.more || stderr.kept.more;
         Ok(Output { status, stdout: stdout.kept.bytes, stderr: stderr.kept.bytes, truncated })
     }
 }
 
+fn refused(name: &str, what: String, why: impl Into<String>) -> RunError {
+    let source = io::Error::other(why.into());
+    RunError::Host(Box::new(HostError::Refused { host: name.to_owned(), what, source }))
+}
+
 /// Sends a signal to a process group, in a session of its own.
-async fn end_group(mut channel: Channel<Msg>, group: u32, signal: &str) -> Result<(), russh::Error> {
+async fn signal_group(mut channel: Channel<Msg>, group: u32, signal: &str) -> Result<(), russh::Error> {
     channel.exec(false, SHELL).await?;
     // Gone already is as good.
-    let script = format!("kill -s {signal} -- -{group} 2>/dev/null\nexit 0\n");
+    let script = format!("kill -{signal} -{group} 2>/dev/null\nexit 0\n");
     channel.data_bytes(script.into_bytes()).await?;
     channel.eof().await?;
     while channel.wait().await.is_some() {}

@@ -105,7 +105,7 @@ pub(super) fn script(command: &Command, mark: &Mark) -> String {
     if command.end == End::WithItsProgram {
         script.push_str(STAND_IN);
     }
-    script.push_str("trap 'printf \"%s\\n\" \"$__detc_m\" >&2' EXIT\n");
+    script.push_str(IF_EXEC_FAILS);
     script.push_str("exec");
     // Not each shell's `exec` knows `--`, and only a program of this odd name needs it.
     if program.starts_with('-') {
@@ -118,7 +118,7 @@ pub(super) fn script(command: &Command, mark: &Mark) -> String {
     if command.stdin.is_empty() {
         script.push_str(" </dev/null");
     }
-    script.push('\n');
+    script.push_str("\n__detc_failed\nexit 126\n");
     script
 }
 
@@ -145,6 +145,12 @@ if read -r __detc_s </proc/$$/stat 2>/dev/null; then
 fi
 printf '%s ok %s\n' "$__detc_m" "$__detc_g"
 printf '%s\n' "$__detc_m" >&2
+"#;
+
+/// A shell ends when its `exec` fails. Some call the trap then; bash does not, and goes on where it is told to.
+const IF_EXEC_FAILS: &str = r#"__detc_failed() { printf '%s\n' "$__detc_m" >&2; }
+[ -z "$BASH_VERSION" ] || shopt -s execfail
+trap __detc_failed EXIT
 "#;
 
 /// Lets the command go on when the connection is lost: what it prints is read, first for whoever runs it, then, when that
