@@ -19,6 +19,8 @@ use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinSet;
 
 mod auth;
+mod become_user;
+mod config;
 mod connector;
 mod destination;
 mod files;

@@ -5,5 +5,9 @@
 mod argv;
 mod commands;
 mod conformance;
+mod cuts;
+mod failures;
+mod identity;
 mod sshd;
 mod support;
+mod ways;

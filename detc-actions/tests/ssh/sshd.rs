@@ -81,11 +81,16 @@ impl Sshd {
             format!("ListenAddress {}:{}", self.address, self.port),
             format!("PidFile {}", path("sshd.pid")),
             format!("AuthorizedKeysFile {}", path("authorized_keys")),
-            // Whoever runs the tests may have start-up files that take longer than all else.
-            format!("SetEnv HOME={}", path("home")),
         ] {
             config.push('\n');
             config.push_str(&line);
+        }
+        // Whoever runs the tests may have start-up files that take longer than all else. Only the first such line counts.
+        let home = format!("SetEnv HOME={}", path("home"));
+        if config.contains("SetEnv ") {
+            config = config.replace("SetEnv ", &format!("{home} "));
+        } else {
+            config.push_str(&format!("\n{home}"));
         }
         if !config.contains("HostKey ") {
             config.push_str(&format!("\nHostKey {}", path("host_ed25519")));
@@ -122,8 +127,8 @@ impl Sshd {
 
     /// Ends the listener and all its sessions.
     pub(crate) fn stop(&mut self) {
+        self.kill_sessions();
         if let Some(mut child) = self.child.take() {
-            self.kill_sessions();
             let _gone = child.kill();
             let _status = child.wait();
         }
@@ -190,6 +195,7 @@ impl Sshd {
             "connect": self.url(),
             "identity": self.path("id"),
             "known_hosts": self.path("known_hosts"),
+            "config": "none",
             "state_dir": self.path("state"),
         })
     }

@@ -96,7 +96,7 @@ impl Tried<'_> {
         self.offered.push(file.display().to_string());
         let hash = self.hash_of(&key.algorithm()).await?;
         let key = PrivateKeyWithHashAlg::new(Arc::new(key), hash);
-        Ok(is_in(&self.handle.authenticate_publickey(self.user, key).await?))
+        is_in(&self.handle.authenticate_publickey(self.user, key).await?)
     }
 
     async fn by_agent(&mut self, agent: &mut Agent, key: &PublicKey) -> Result<bool, AuthError> {
@@ -104,7 +104,7 @@ impl Tried<'_> {
         self.offered.push(format!("the agent's key {}", key.fingerprint(HashAlg::Sha256)));
         let hash = self.hash_of(&key.algorithm()).await?;
         match self.handle.authenticate_publickey_with(self.user, key.clone(), hash, client).await {
-            Ok(result) => Ok(is_in(&result)),
+            Ok(result) => is_in(&result),
             Err(error) => {
                 self.problems.push(format!("the agent does not sign: {error}"));
                 Ok(false)
@@ -122,8 +122,16 @@ impl Tried<'_> {
     }
 }
 
-fn is_in(result: &AuthResult) -> bool {
-    matches!(result, AuthResult::Success)
+/// Whether the host took what was offered.
+fn is_in(result: &AuthResult) -> Result<bool, AuthError> {
+    match result {
+        AuthResult::Success => Ok(true),
+        // A connection that broke looks like a host that has no other way in left.
+        AuthResult::Failure { remaining_methods, partial_success: false } if remaining_methods.is_empty() => {
+            Err(AuthError::Lost(russh::Error::Disconnect))
+        }
+        AuthResult::Failure { .. } => Ok(false),
+    }
 }
 
 /// The user's agent, asked when it is first needed.

@@ -1,8 +1,9 @@
 //! Makes hosts from their specs: `"connect": "ssh://user@address:port"` and what stands beside it.
 
-use std::fmt::Debug;
+use std::collections::BTreeMap;
+use std::fmt::{Debug, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use async_trait::async_trait;
 use detc_core::backend::{Host, HostError};
@@ -12,6 +13,7 @@ use tokio::sync::Semaphore;
 
 use super::SshHost;
 use super::auth::Passphrases;
+use super::become_user::{Becoming, Passwords};
 use super::link::Link;
 use super::settings::Settings;
 
@@ -23,12 +25,18 @@ const HANDSHAKES_MAX: usize = 32;
 #[derive(Clone, Debug)]
 pub struct SshConnector {
     passphrases: Passphrases,
-    handshakes: Arc<Semaphore>,
+    passwords: Passwords,
+    shared: Arc<Shared>,
 }
 
 impl Default for SshConnector {
     fn default() -> Self {
-        Self { passphrases: Passphrases::default(), handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)) }
+        let shared = Shared { handshakes: Semaphore::new(HANDSHAKES_MAX), jumps: Mutex::default() };
+        Self {
+            passphrases: Passphrases::default(),
+            passwords: Passwords::default(),
+            shared: Arc::new(shared),
+        }
     }
 }
 
@@ -38,6 +46,14 @@ impl SshConnector {
     #[must_use]
     pub fn with_passphrases(mut self, ask: impl Fn(&Path) -> Option<String> + Send + Sync + 'static) -> Self {
         self.passphrases = Passphrases(Some(Arc::new(ask)));
+        self
+    }
+
+    /// Asks `ask` for the password by which a host's user becomes another (`"become"`), by the host's name. It is asked for
+    /// where the host wants one, and goes to `sudo`'s standard input and nowhere else.
+    #[must_use]
+    pub fn with_passwords(mut self, ask: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        self.passwords = Passwords(Some(Arc::new(ask)));
         self
     }
 }
@@ -59,7 +75,8 @@ impl Connector for SshConnector {
         let dialer = Dialer {
             settings,
             passphrases: self.passphrases.clone(),
-            handshakes: Arc::clone(&self.handshakes),
+            passwords: self.passwords.clone(),
+            shared: Arc::clone(&self.shared),
         };
         let host = SshHost::new(name.as_str(), dialer);
         host.link().await?;
@@ -67,18 +84,70 @@ impl Connector for SshConnector {
     }
 }
 
+/// What all hosts of a connector share.
+#[derive(Debug)]
+struct Shared {
+    handshakes: Semaphore,
+    /// Connections to hosts that others are reached through, by the way to them; each for as long as one needs it.
+    jumps: Mutex<BTreeMap<String, Way>>,
+}
+
+/// A connection that there may be; whoever needs it waits for the one that is being made.
+type Way = Arc<tokio::sync::Mutex<Weak<Link>>>;
+
 /// Makes the connections of one host, as often as needed.
 #[derive(Debug)]
 pub(super) struct Dialer {
     settings: Settings,
     passphrases: Passphrases,
-    handshakes: Arc<Semaphore>,
+    passwords: Passwords,
+    shared: Arc<Shared>,
 }
 
 impl Dialer {
     pub(super) async fn dial(&self, name: &str) -> Result<Link, HostError> {
-        let _place = self.handshakes.acquire().await.expect("invariant: the semaphore is never closed");
-        Link::connect(name, &self.settings, &self.passphrases, None).await
+        let mut through = None;
+        let mut way = String::new();
+        for jump in &self.settings.jumps {
+            write!(way, "{}@{}:{} ", jump.user, jump.address, jump.port)
+                .expect("invariant: writing to a text does not fail");
+            through = Some(self.jump(&way, name, jump, through).await?);
+        }
+        let link = self.connect(name, &self.settings, through).await?;
+        let becoming = self.settings.becoming.clone();
+        Ok(link.becoming(becoming.map(|user| Becoming::new(user, name, self.passwords.clone()))))
+    }
+
+    async fn connect(
+        &self,
+        name: &str,
+        settings: &Settings,
+        through: Option<Arc<Link>>,
+    ) -> Result<Link, HostError> {
+        let place = self.shared.handshakes.acquire().await;
+        let _place = place.expect("invariant: the semaphore is never closed");
+        Link::connect(name, settings, &self.passphrases, through).await
+    }
+
+    async fn jump(
+        &self,
+        way: &str,
+        name: &str,
+        settings: &Settings,
+        through: Option<Arc<Link>>,
+    ) -> Result<Arc<Link>, HostError> {
+        let slot = {
+            let mut jumps = self.shared.jumps.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(jumps.entry(way.to_owned()).or_default())
+        };
+        let mut known = slot.lock().await;
+        if let Some(link) = known.upgrade().filter(|link| !link.is_closed()) {
+            return Ok(link);
+        }
+        let name = format!("{} (on the way to {name})", settings.address);
+        let link = Arc::new(self.connect(&name, settings, through).await?);
+        *known = Arc::downgrade(&link);
+        Ok(link)
     }
 }
 

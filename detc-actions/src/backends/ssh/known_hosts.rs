@@ -12,8 +12,8 @@ use russh::keys::ssh_key::Algorithm;
 
 mod names;
 
-pub(super) use names::HostKeyName;
 use names::Names;
+pub(super) use names::{HostKeyName, is_like};
 
 /// The lines of one or more files.
 #[derive(Clone, Debug, Default)]

@@ -16,6 +16,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
 
 use super::auth::{self, AuthError, Passphrases};
+use super::become_user::{Becoming, ShellError};
 use super::identity::{Distrust, Judge};
 use super::known_hosts::{HostKeyName, KnownHosts};
 use super::settings::Settings;
@@ -43,6 +44,8 @@ pub(super) struct Link {
     handle: Handle<Verifier>,
     sftp: OnceCell<Sftp>,
     pub(super) sessions: Semaphore,
+    /// Who sessions are another user's as.
+    becoming: Option<Becoming>,
     /// What it goes through, kept open for as long as it.
     _through: Option<Arc<Link>>,
 }
@@ -122,7 +125,19 @@ impl Link {
                 return Err(not_let_in(name, &settings.user, &offered, &problems));
             }
         }
-        Ok(Self { handle, sftp: OnceCell::new(), sessions: Semaphore::new(SESSIONS_MAX), _through: through })
+        Ok(Self {
+            handle,
+            sftp: OnceCell::new(),
+            sessions: Semaphore::new(SESSIONS_MAX),
+            becoming: None,
+            _through: through,
+        })
+    }
+
+    /// Does all as another user.
+    pub(super) fn becoming(mut self, becoming: Option<Becoming>) -> Self {
+        self.becoming = becoming;
+        self
     }
 
     /// Whether nothing can be asked over it any more.
@@ -146,17 +161,43 @@ impl Link {
         }
     }
 
+    /// A shell that waits for a script on its standard input, as the user that commands are run as.
+    pub(super) async fn shell(&self) -> Result<Channel<Msg>, ShellError> {
+        let mut channel = self.session().await?;
+        match &self.becoming {
+            None => channel.exec(true, SHELL).await?,
+            Some(becoming) => drop(becoming.start(&mut channel, SHELL).await?),
+        }
+        Ok(channel)
+    }
+
     /// Its one SFTP session, opened when it is first needed.
     pub(super) async fn sftp(&self) -> Result<&Sftp, SftpError> {
         self.sftp
             .get_or_try_init(|| async {
-                let channel = self.session().await.map_err(|error| refused_session(&error))?;
-                channel.request_subsystem(true, "sftp").await.map_err(|_| SftpError::Lost)?;
-                Sftp::start(channel).await
+                let mut channel = self.session().await.map_err(|error| refused_session(&error))?;
+                let mut begun = Vec::new();
+                match &self.becoming {
+                    None => {
+                        channel.request_subsystem(true, "sftp").await.map_err(|_| SftpError::Lost)?;
+                    }
+                    Some(becoming) => match becoming.start(&mut channel, SFTP_SERVER).await {
+                        Ok(already) => begun = already,
+                        Err(ShellError::Ssh(_)) => return Err(SftpError::Lost),
+                        Err(ShellError::Refused(why)) => return Err(SftpError::Broken(why)),
+                    },
+                }
+                Sftp::start(channel, begun).await
             })
             .await
     }
 }
+
+/// The one command line that is given to login shells. All of them read it alike.
+const SHELL: &str = "exec /bin/sh";
+
+/// Becomes the SFTP server, wherever the host's packages have put it: as another user there is no subsystem.
+const SFTP_SERVER: &str = "for p in /usr/lib/openssh /usr/libexec/openssh /usr/lib/ssh /usr/libexec /usr/lib/misc /usr/local/libexec; do test -x $p/sftp-server && exec $p/sftp-server; done";
 
 fn refused_session(error: &russh::Error) -> SftpError {
     match error {

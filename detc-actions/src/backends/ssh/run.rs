@@ -17,17 +17,14 @@ use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
+use super::become_user::ShellError;
 use super::link::Link;
 
 mod kept;
 mod script;
 
 use kept::Marked;
-use script::Mark;
-pub(super) use script::check_env;
-
-/// The one command line that is given to login shells. All of them read it alike.
-const SHELL: &str = "exec /bin/sh";
+pub(super) use script::{Mark, check_env};
 
 /// How long a command has, after its deadline, to clean up and go by itself: as on the local host.
 const GRACE: Duration = Duration::from_secs(2);
@@ -95,6 +92,13 @@ async fn run_while(
     session.output()
 }
 
+/// Whether there is more to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    More,
+    End,
+}
+
 /// One command's session.
 struct Session<'a> {
     name: &'a str,
@@ -111,15 +115,15 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     async fn open(link: &Link, name: &'a str, command: &Command) -> Result<Self, RunError> {
-        let not_sent = |error: russh::Error| RunError::NotSent(error.to_string());
-        let channel = match link.session().await {
-            Err(russh::Error::ChannelOpenFailure(reason)) => {
+        let channel = match link.shell().await {
+            Ok(channel) => channel,
+            Err(ShellError::Ssh(russh::Error::ChannelOpenFailure(reason))) => {
                 let why = format!("it opens no more sessions ({reason:?}): see MaxSessions of its sshd");
                 return Err(refused(name, "start a shell".to_owned(), why));
             }
-            opened => opened.map_err(not_sent)?,
+            Err(ShellError::Ssh(error)) => return Err(RunError::NotSent(error.to_string())),
+            Err(ShellError::Refused(why)) => return Err(refused(name, "start a shell".to_owned(), why)),
         };
-        channel.exec(true, SHELL).await.map_err(not_sent)?;
         let mark = Mark::new();
         let (read, write) = channel.split();
         Ok(Self {
@@ -143,13 +147,20 @@ impl<'a> Session<'a> {
     /// Sends the script, and waits until the command begins.
     async fn begin(&mut self, command: &Command) -> Result<(), RunError> {
         let text = script::script(command, &self.mark);
-        self.write.data_bytes(text.into_bytes()).await.map_err(|_| RunError::Lost)?;
-        if command.stdin.is_empty() {
-            self.write.eof().await.map_err(|_| RunError::Lost)?;
-        }
+        let then = if command.stdin.is_empty() { Then::End } else { Then::More };
+        let mut send = Box::pin(self.send(text.into_bytes(), then));
+        let mut is_sent = false;
         let deadline = Instant::now() + SHELL_TIMEOUT;
         while self.out.head().is_none() && !self.is_closed {
-            match timeout_at(deadline, self.step()).await {
+            // What can be sent is for the host to say: when the connection breaks before, it never does.
+            let stepped = tokio::select! {
+                () = &mut send, if !is_sent => {
+                    is_sent = true;
+                    continue;
+                }
+                stepped = timeout_at(deadline, self.step()) => stepped,
+            };
+            match stepped {
                 Ok(stepped) => stepped?,
                 Err(_) => {
                     let within = format!("it said nothing within {} s", SHELL_TIMEOUT.as_secs());
@@ -182,8 +193,13 @@ impl<'a> Session<'a> {
 
     /// The session ended before the shell spoke.
     fn no_shell(&self) -> RunError {
-        if self.status.is_none() {
-            return RunError::Lost;
+        match self.status {
+            None => return RunError::Lost,
+            // It was ended, and had begun nothing: it says so before it does.
+            Some(signal @ ExitStatus::Signal(_)) => {
+                return RunError::NotSent(format!("its shell was ended by {signal}"));
+            }
+            Some(ExitStatus::Code(_)) => {}
         }
         let said = self.err.before().trim().to_owned();
         let why = if said.is_empty() { "it ends at once".to_owned() } else { said };
@@ -192,7 +208,7 @@ impl<'a> Session<'a> {
 
     /// Feeds the command and reads it to its end.
     async fn finish(&mut self, command: &Command) -> Result<(), RunError> {
-        let mut feed = Box::pin(self.feed(command));
+        let mut feed = Box::pin(self.send(command.stdin.clone(), Then::End));
         let mut is_fed = command.stdin.is_empty();
         let is_over = |session: &Self| {
             session.is_closed || (session.status.is_some() && command.end == End::WithItsProgram)
@@ -218,11 +234,12 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Writes the input. A command that does not want it all is in its right.
-    fn feed(&self, command: &Command) -> impl Future<Output = ()> + use<> {
-        let (write, input) = (Arc::clone(&self.write), command.stdin.clone());
+    /// Sends what the other end reads, and whether that is all. That it does not want it is in its right; that the connection
+    /// broke is seen where it is read.
+    fn send(&self, bytes: Vec<u8>, then: Then) -> impl Future<Output = ()> + use<> {
+        let write = Arc::clone(&self.write);
         async move {
-            if write.data_bytes(input).await.is_ok() {
+            if write.data_bytes(bytes).await.is_ok() && then == Then::End {
                 let _unread = write.eof().await;
             }
         }
@@ -276,8 +293,8 @@ impl<'a> Session<'a> {
     /// comes over the connection.
     async fn signal(&mut self, link: &Link, group: u32, signal: &str) -> Result<(), RunError> {
         let mut sent = Box::pin(async {
-            let channel = link.session().await?;
-            signal_group(channel, group, signal).await
+            let channel = link.shell().await?;
+            Ok::<_, ShellError>(signal_group(channel, group, signal).await?)
         });
         loop {
             let is_open = !self.is_closed;
@@ -312,14 +329,28 @@ fn refused(name: &str, what: String, why: impl Into<String>) -> RunError {
 }
 
 /// Sends a signal to a process group, in a session of its own.
-async fn signal_group(mut channel: Channel<Msg>, group: u32, signal: &str) -> Result<(), russh::Error> {
-    channel.exec(false, SHELL).await?;
+async fn signal_group(channel: Channel<Msg>, group: u32, signal: &str) -> Result<(), russh::Error> {
     // Gone already is as good.
     let script = format!("kill -{signal} -{group} 2>/dev/null\nexit 0\n");
-    channel.data_bytes(script.into_bytes()).await?;
-    channel.eof().await?;
-    while channel.wait().await.is_some() {}
-    Ok(())
+    let (mut read, write) = channel.split();
+    let mut send = Box::pin(async {
+        write.data_bytes(script.into_bytes()).await?;
+        write.eof().await
+    });
+    let mut is_sent = false;
+    loop {
+        tokio::select! {
+            sent = &mut send, if !is_sent => {
+                sent?;
+                is_sent = true;
+            }
+            message = read.wait() => match message {
+                Some(ChannelMsg::Close) => return Ok(()),
+                Some(_) => {}
+                None => return Err(russh::Error::Disconnect),
+            },
+        }
+    }
 }
 
 /// The number of a signal, as Linux has it on most machines.

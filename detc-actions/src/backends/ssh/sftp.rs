@@ -65,12 +65,22 @@ impl State {
 }
 
 impl Sftp {
-    /// Greets the server at the other end of `channel`.
-    pub(super) async fn start(channel: Channel<Msg>) -> Result<Self, SftpError> {
+    /// Greets the server at the other end of `channel`, from which `buffer` was read already.
+    pub(super) async fn start(channel: Channel<Msg>, mut buffer: Vec<u8>) -> Result<Self, SftpError> {
         let (mut read, write) = channel.split();
-        write.data_bytes(wire::hello()).await.map_err(|_| SftpError::Lost)?;
-        let mut buffer = Vec::new();
-        let version = next_packet(&mut read, &mut buffer).await?.ok_or(SftpError::Lost)?;
+        let mut hello = Box::pin(write.data_bytes(wire::hello()));
+        let mut is_sent = false;
+        let version = loop {
+            // How much can be sent is for the host to say: when the connection breaks before, it never does.
+            tokio::select! {
+                sent = &mut hello, if !is_sent => {
+                    sent.map_err(|_| SftpError::Lost)?;
+                    is_sent = true;
+                }
+                packet = next_packet(&mut read, &mut buffer) => break packet?.ok_or(SftpError::Lost)?,
+            }
+        };
+        drop(hello);
         let extensions = wire::version(&version)?;
         let (queue, requests) = mpsc::unbounded_channel();
         let state = Arc::new(State { waiting: Mutex::new(Some(BTreeMap::new())), next: Mutex::new(0) });

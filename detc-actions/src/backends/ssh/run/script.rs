@@ -11,13 +11,13 @@ use detc_core::backend::host::{Command, End};
 
 /// What begins each line that is ours, so that it is not taken for what start-up files print.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mark(String);
+pub(in super::super) struct Mark(String);
 
 impl Mark {
     const LEN: usize = 16;
 
     /// One that nobody can guess.
-    pub(super) fn new() -> Self {
+    pub(in super::super) fn new() -> Self {
         let mut bytes = [0; Self::LEN];
         getrandom::fill(&mut bytes).expect("invariant: the system has random bytes");
         let mut text = "detc-".to_owned();
@@ -27,7 +27,7 @@ impl Mark {
         Self(text)
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    pub(in super::super) fn as_str(&self) -> &str {
         &self.0
     }
 }
