@@ -9,6 +9,7 @@ mod crash;
 mod embedding;
 mod modules;
 mod proofs;
+mod ssh;
 mod support;
 mod tutorial;
 mod zoo;

@@ -80,6 +80,10 @@ async fn a_cut_connection_loses_nothing_and_does_nothing_twice() {
             while !is_over.0.load(Ordering::Relaxed) {
                 // As long as two rounds take, with a handshake: however busy the machine is, all is reached, and some is
                 // done.
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "when the cut comes is chance, and nothing waits for it"
+                )]
                 std::thread::sleep(Duration::from_micros(random.below(2 * round_us)));
                 if sshd.kill_sessions() > 0 {
                     made.fetch_add(1, Ordering::Relaxed);

@@ -104,7 +104,7 @@ fn theirs(made: &Made, policy: &str) -> &'static str {
             // The usual exchange takes the client seven times as long, for the same answer.
             option("KexAlgorithms", "curve25519-sha256"),
         ])
-        .args([&made.sshd.url().split_once("://").unwrap().1.split_once(':').unwrap().0, "true"])
+        .args([made.sshd.url().split_once("://").unwrap().1.split_once(':').unwrap().0, "true"])
         .output()
         .expect("ssh is installed by .ci/test (openssh-client)");
     if output.status.success() { "in" } else { "-" }
