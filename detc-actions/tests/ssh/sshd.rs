@@ -56,6 +56,14 @@ impl Sshd {
         sshd
     }
 
+    /// One that shows a certificate of its key, where there is one when it starts.
+    pub(crate) fn with_certificate() -> Self {
+        let mut sshd = Self::start();
+        let certificate = sshd.path("host_ed25519-cert.pub");
+        sshd.config.push(format!("HostCertificate {}", certificate.display()));
+        sshd
+    }
+
     /// Starts it, at a free port first and at the same port later.
     pub(crate) fn run(&mut self) {
         const TRIES_MAX: u32 = 20;
