@@ -4,12 +4,14 @@
 
 use std::process::ExitCode;
 
-use detc_actions::backends::LocalConnector;
+use detc_actions::backends::{LocalConnector, SshConnector};
 use detc_actions::resources;
 use detc_core::operate::cli::App;
 use detc_core::resource::Registry;
 
 fn main() -> ExitCode {
-    let registry = resources::register(Registry::new()).with_connector(LocalConnector);
+    let registry = resources::register(Registry::new())
+        .with_connector(LocalConnector)
+        .with_connector(SshConnector::default());
     App::new("fleet", registry).about("Brings machines to a desired state: plan, review, apply.").main()
 }

@@ -3,5 +3,11 @@
 #[cfg(feature = "local")]
 pub mod local;
 
+#[cfg(feature = "ssh")]
+pub mod ssh;
+
 #[cfg(feature = "local")]
 pub use local::{LocalConnector, LocalHost};
+
+#[cfg(feature = "ssh")]
+pub use ssh::{HostKeyPolicy, SshConnector, SshHost};

@@ -10,6 +10,7 @@ mod embedding;
 mod golden_store;
 mod modules;
 mod proofs;
+mod ssh;
 mod support;
 mod tutorial;
 mod zoo;

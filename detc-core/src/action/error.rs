@@ -93,7 +93,9 @@ impl From<HostError> for ActionError {
         let class = match &error {
             HostError::Unreachable { .. } => ErrorClass::Unreachable,
             HostError::TimedOut { .. } | HostError::AnswerLost { .. } => ErrorClass::OutcomeUnknown,
-            HostError::NotFound { .. }
+            HostError::Untrusted { .. }
+            | HostError::NotLetIn { .. }
+            | HostError::NotFound { .. }
             | HostError::NotEmpty { .. }
             | HostError::TooLarge { .. }
             | HostError::Refused { .. }
@@ -101,6 +103,7 @@ impl From<HostError> for ActionError {
         };
         let message = error.to_string();
         let mut mapped = Self::new(class, message);
+        mapped.hint = error.hint().map(str::to_owned);
         if let HostError::Refused { source, .. } = error {
             mapped.source = Some(Box::new(source));
         }

@@ -59,7 +59,7 @@ impl Manager {
             tasks.spawn(async move {
                 let connecting = tokio::time::timeout(patience, caught(connector.connect(&name, &spec)));
                 let host = match connecting.await {
-                    Ok(Ok(host)) => host.map_err(|error| error.to_string()),
+                    Ok(Ok(host)) => host.map_err(|error| error.full_message()),
                     Ok(Err(panic)) => Err(panic),
                     Err(_) => Err(format!("no connection within {} s", patience.as_secs_f64())),
                 };

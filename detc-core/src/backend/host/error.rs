@@ -21,6 +21,29 @@ pub enum HostError {
         /// What happened.
         what: String,
     },
+    /// The host is not, or not for certain, the one that it is said to be: nothing was asked of it, and nothing was shown
+    /// to it.
+    #[error("{host} is not trusted: {what}")]
+    Untrusted {
+        /// The host.
+        host: String,
+        /// Why.
+        what: String,
+        /// What to do next.
+        hint: String,
+    },
+    /// The host did not let the user in: nothing was done.
+    #[error("{host} does not let {user} in: {what}")]
+    NotLetIn {
+        /// The host.
+        host: String,
+        /// Who wanted in.
+        user: String,
+        /// What was offered, and what came of it.
+        what: String,
+        /// What to do next.
+        hint: String,
+    },
     /// There is no such file, directory or program.
     #[error("{path} does not exist on {host}")]
     NotFound {
@@ -87,6 +110,38 @@ pub enum HostError {
 }
 
 impl HostError {
+    /// What the operator does next, where that can be said.
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Untrusted { hint, .. } | Self::NotLetIn { hint, .. } => Some(hint),
+            Self::Unreachable { .. } => Some("see that it is up, and that its address and port are right"),
+            Self::AnswerLost { .. } => Some("see whether it was done before it is done again"),
+            Self::Refused { source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some("make room on it"),
+                io::ErrorKind::PermissionDenied => Some("give the user the right to do it, or use another"),
+                io::ErrorKind::ReadOnlyFilesystem => Some("the file system there can only be read"),
+                _ => None,
+            },
+            Self::NotFound { .. }
+            | Self::NotEmpty { .. }
+            | Self::TooLarge { .. }
+            | Self::TimedOut { .. }
+            | Self::Invalid { .. } => None,
+        }
+    }
+
+    /// The message with its cause and the hint, where nothing but a text goes on.
+    pub fn full_message(&self) -> String {
+        let mut text = self.to_string();
+        if let Self::Refused { source, .. } = self {
+            text = format!("{text}: {source}");
+        }
+        if let Some(hint) = self.hint() {
+            text = format!("{text} ({hint})");
+        }
+        text
+    }
+
     /// What a system call's failure means: `what` was tried (beginning with a verb) on `path` of `host`.
     pub fn of_io(host: &dyn Display, path: &str, what: &str, source: io::Error) -> Self {
         let host = host.to_string();
@@ -144,6 +199,7 @@ mod tests {
         ] {
             let error = of(kind);
             assert_eq!(error.to_string(), "h1 refused to write /f");
+            assert!(error.hint().is_some(), "{kind:?}");
             assert!(matches!(error, HostError::Refused { source, .. } if source.kind() == kind));
         }
     }

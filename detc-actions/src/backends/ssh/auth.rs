@@ -1,0 +1,194 @@
+//! Shows a host who we are: by key files, and by the agent that holds keys for the user.
+//!
+//! Passwords are not offered: whoever takes them can use them elsewhere.
+
+use std::fmt::{self, Debug};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use russh::client::{AuthResult, Handle};
+use russh::keys::agent::client::AgentClient;
+use russh::keys::key::PrivateKeyWithHashAlg;
+use russh::keys::{Algorithm, HashAlg, PrivateKey, PublicKey};
+
+use super::link::Verifier;
+use super::settings::{IdentityChoice, Settings};
+
+/// Gives the passphrase of a key file, or `None`.
+type Ask = dyn Fn(&Path) -> Option<String> + Send + Sync;
+
+/// Asks for passphrases, where the program has a way to.
+#[derive(Clone, Default)]
+pub(super) struct Passphrases(pub(super) Option<Arc<Ask>>);
+
+impl Debug for Passphrases {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Passphrases(asked for)" } else { "Passphrases(none)" })
+    }
+}
+
+/// Why a host did not let us in.
+#[derive(Debug)]
+pub(super) enum AuthError {
+    /// The connection broke.
+    Lost(russh::Error),
+    /// Nothing that was offered was taken.
+    Refused { offered: Vec<String>, problems: Vec<String> },
+}
+
+impl From<russh::Error> for AuthError {
+    fn from(error: russh::Error) -> Self {
+        Self::Lost(error)
+    }
+}
+
+/// Offers one key after the other until one is taken.
+pub(super) async fn log_in(
+    handle: &mut Handle<Verifier>,
+    settings: &Settings,
+    passphrases: &Passphrases,
+) -> Result<(), AuthError> {
+    let mut tried = Tried { handle, user: &settings.user, offered: Vec::new(), problems: Vec::new() };
+    let mut agent = Agent::default();
+    if settings.identity_choice == IdentityChoice::Usual {
+        for key in agent.keys().await {
+            if tried.by_agent(&mut agent, &key).await? {
+                return Ok(());
+            }
+        }
+    }
+    for file in &settings.identities {
+        match load(file, passphrases) {
+            Loaded::Key(key) => {
+                if tried.by_key(*key, file).await? {
+                    return Ok(());
+                }
+            }
+            Loaded::Missing if settings.identity_choice == IdentityChoice::Usual => {}
+            Loaded::Missing => tried.problems.push(format!("{} does not exist", file.display())),
+            Loaded::Unreadable(why) => tried.problems.push(format!("{}: {why}", file.display())),
+            Loaded::Locked(public) => match public {
+                Some(public) if agent.keys().await.iter().any(|key| key.key_data() == public.key_data()) => {
+                    if tried.by_agent(&mut agent, &public).await? {
+                        return Ok(());
+                    }
+                }
+                _ => tried.problems.push(format!(
+                    "{} has a passphrase: add it to an agent with ssh-add, or let the program ask for it",
+                    file.display()
+                )),
+            },
+        }
+    }
+    Err(AuthError::Refused { offered: tried.offered, problems: tried.problems })
+}
+
+/// What was tried on one connection.
+struct Tried<'a> {
+    handle: &'a mut Handle<Verifier>,
+    user: &'a str,
+    offered: Vec<String>,
+    problems: Vec<String>,
+}
+
+impl Tried<'_> {
+    async fn by_key(&mut self, key: PrivateKey, file: &Path) -> Result<bool, AuthError> {
+        self.offered.push(file.display().to_string());
+        let hash = self.hash_of(&key.algorithm()).await?;
+        let key = PrivateKeyWithHashAlg::new(Arc::new(key), hash);
+        is_in(&self.handle.authenticate_publickey(self.user, key).await?)
+    }
+
+    async fn by_agent(&mut self, agent: &mut Agent, key: &PublicKey) -> Result<bool, AuthError> {
+        let Some(client) = &mut agent.client else { return Ok(false) };
+        self.offered.push(format!("the agent's key {}", key.fingerprint(HashAlg::Sha256)));
+        let hash = self.hash_of(&key.algorithm()).await?;
+        match self.handle.authenticate_publickey_with(self.user, key.clone(), hash, client).await {
+            Ok(result) => is_in(&result),
+            Err(error) => {
+                self.problems.push(format!("the agent does not sign: {error}"));
+                Ok(false)
+            }
+        }
+    }
+
+    /// RSA keys sign with one of several hashes: the best that the host takes.
+    async fn hash_of(&self, algorithm: &Algorithm) -> Result<Option<HashAlg>, AuthError> {
+        if !matches!(algorithm, Algorithm::Rsa { .. }) {
+            return Ok(None);
+        }
+        // A host that does not say takes SHA-512: each that is younger than 2016 does. SHA-1 is not offered.
+        Ok(self.handle.best_supported_rsa_hash().await?.flatten().or(Some(HashAlg::Sha512)))
+    }
+}
+
+/// Whether the host took what was offered.
+fn is_in(result: &AuthResult) -> Result<bool, AuthError> {
+    match result {
+        AuthResult::Success => Ok(true),
+        // A connection that broke looks like a host that has no other way in left.
+        AuthResult::Failure { remaining_methods, partial_success: false } if remaining_methods.is_empty() => {
+            Err(AuthError::Lost(russh::Error::Disconnect))
+        }
+        AuthResult::Failure { .. } => Ok(false),
+    }
+}
+
+/// The user's agent, asked when it is first needed.
+#[derive(Default)]
+struct Agent {
+    client: Option<AgentClient<tokio::net::UnixStream>>,
+    keys: Option<Vec<PublicKey>>,
+}
+
+impl Agent {
+    async fn keys(&mut self) -> Vec<PublicKey> {
+        if let Some(keys) = &self.keys {
+            return keys.clone();
+        }
+        let mut found = Vec::new();
+        // Without an agent there are no keys of an agent.
+        if let Ok(mut client) = AgentClient::connect_env().await
+            && let Ok(identities) = client.request_identities().await
+        {
+            found.extend(identities.iter().map(|identity| identity.public_key().into_owned()));
+            self.client = Some(client);
+        }
+        self.keys = Some(found.clone());
+        found
+    }
+}
+
+enum Loaded {
+    Key(Box<PrivateKey>),
+    Missing,
+    Unreadable(String),
+    /// It has a passphrase, which is not known; the public key, where there is one.
+    Locked(Option<PublicKey>),
+}
+
+fn load(file: &PathBuf, passphrases: &Passphrases) -> Loaded {
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Loaded::Missing,
+        Err(error) => return Loaded::Unreadable(error.to_string()),
+    };
+    match russh::keys::decode_secret_key(&text, None) {
+        Ok(key) => Loaded::Key(Box::new(key)),
+        Err(russh::keys::Error::KeyIsEncrypted) => {
+            let given = passphrases.0.as_ref().and_then(|ask| ask(file));
+            match given.map(|passphrase| russh::keys::decode_secret_key(&text, Some(&passphrase))) {
+                Some(Ok(key)) => Loaded::Key(Box::new(key)),
+                Some(Err(_)) => Loaded::Unreadable("the passphrase is wrong".to_owned()),
+                None => Loaded::Locked(public_beside(file)),
+            }
+        }
+        Err(error) => Loaded::Unreadable(format!("it is no key that can be read: {error}")),
+    }
+}
+
+fn public_beside(file: &Path) -> Option<PublicKey> {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".pub");
+    PublicKey::from_openssh(&std::fs::read_to_string(name).ok()?).ok()
+}

@@ -1,0 +1,157 @@
+//! Makes hosts from their specs: `"connect": "ssh://user@address:port"` and what stands beside it.
+
+use std::collections::BTreeMap;
+use std::fmt::{Debug, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use async_trait::async_trait;
+use detc_core::backend::{Host, HostError};
+use detc_core::model::{HostName, HostSpec};
+use detc_core::resource::Connector;
+use tokio::sync::Semaphore;
+
+use super::SshHost;
+use super::auth::Passphrases;
+use super::become_user::{Becoming, Passwords};
+use super::link::Link;
+use super::settings::Settings;
+
+/// How many handshakes are under way at once. More do not go faster, since each is a millisecond or more of computing on
+/// either side, and an sshd that has ten unfinished ones begins to drop others (`MaxStartups`).
+const HANDSHAKES_MAX: usize = 32;
+
+/// Connects hosts of the scheme `ssh`.
+#[derive(Clone, Debug)]
+pub struct SshConnector {
+    passphrases: Passphrases,
+    passwords: Passwords,
+    shared: Arc<Shared>,
+}
+
+impl Default for SshConnector {
+    fn default() -> Self {
+        let shared = Shared { handshakes: Semaphore::new(HANDSHAKES_MAX), jumps: Mutex::default() };
+        Self {
+            passphrases: Passphrases::default(),
+            passwords: Passwords::default(),
+            shared: Arc::new(shared),
+        }
+    }
+}
+
+impl SshConnector {
+    /// Asks `ask` for the passphrase of a key file, where the file has one and no agent holds the key. It is asked on a
+    /// thread that others need, and so should answer from memory, or have asked the person before.
+    #[must_use]
+    pub fn with_passphrases(mut self, ask: impl Fn(&Path) -> Option<String> + Send + Sync + 'static) -> Self {
+        self.passphrases = Passphrases(Some(Arc::new(ask)));
+        self
+    }
+
+    /// Asks `ask` for the password by which a host's user becomes another (`"become"`), by the host's name. It is asked for
+    /// where the host wants one, and goes to `sudo`'s standard input and nowhere else.
+    #[must_use]
+    pub fn with_passwords(mut self, ask: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        self.passwords = Passwords(Some(Arc::new(ask)));
+        self
+    }
+}
+
+#[async_trait]
+impl Connector for SshConnector {
+    fn scheme(&self) -> &'static str {
+        "ssh"
+    }
+
+    fn check(&self, spec: &HostSpec) -> Result<(), String> {
+        Settings::read(spec).map(drop)
+    }
+
+    /// Connects at once, so that a host that can not be reached is known before anything is planned for it.
+    async fn connect(&self, name: &HostName, spec: &HostSpec) -> Result<Arc<dyn Host>, HostError> {
+        let settings =
+            Settings::read(spec).map_err(|what| HostError::Invalid { host: name.to_string(), what })?;
+        let dialer = Dialer {
+            settings,
+            passphrases: self.passphrases.clone(),
+            passwords: self.passwords.clone(),
+            shared: Arc::clone(&self.shared),
+        };
+        let host = SshHost::new(name.as_str(), dialer);
+        host.link().await?;
+        Ok(Arc::new(host))
+    }
+}
+
+/// What all hosts of a connector share.
+#[derive(Debug)]
+struct Shared {
+    handshakes: Semaphore,
+    /// Connections to hosts that others are reached through, by the way to them; each for as long as one needs it.
+    jumps: Mutex<BTreeMap<String, Way>>,
+}
+
+/// A connection that there may be; whoever needs it waits for the one that is being made.
+type Way = Arc<tokio::sync::Mutex<Weak<Link>>>;
+
+/// Makes the connections of one host, as often as needed.
+#[derive(Debug)]
+pub(super) struct Dialer {
+    settings: Settings,
+    passphrases: Passphrases,
+    passwords: Passwords,
+    shared: Arc<Shared>,
+}
+
+impl Dialer {
+    pub(super) async fn dial(&self, name: &str) -> Result<Link, HostError> {
+        let mut through = None;
+        let mut way = String::new();
+        for jump in &self.settings.jumps {
+            write!(way, "{}@{}:{} ", jump.user, jump.address, jump.port)
+                .expect("invariant: writing to a text does not fail");
+            through = Some(self.jump(&way, name, jump, through).await?);
+        }
+        let link = self.connect(name, &self.settings, through).await?;
+        let becoming = self.settings.becoming.clone();
+        Ok(link.becoming(becoming.map(|user| Becoming::new(user, name, self.passwords.clone()))))
+    }
+
+    async fn connect(
+        &self,
+        name: &str,
+        settings: &Settings,
+        through: Option<Arc<Link>>,
+    ) -> Result<Link, HostError> {
+        let place = self.shared.handshakes.acquire().await;
+        let _place = place.expect("invariant: the semaphore is never closed");
+        Link::connect(name, settings, &self.passphrases, through).await
+    }
+
+    async fn jump(
+        &self,
+        way: &str,
+        name: &str,
+        settings: &Settings,
+        through: Option<Arc<Link>>,
+    ) -> Result<Arc<Link>, HostError> {
+        let slot = {
+            let mut jumps = self.shared.jumps.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(jumps.entry(way.to_owned()).or_default())
+        };
+        let mut known = slot.lock().await;
+        if let Some(link) = known.upgrade().filter(|link| !link.is_closed()) {
+            return Ok(link);
+        }
+        let name = format!("{} (on the way to {name})", settings.address);
+        let link = Arc::new(self.connect(&name, settings, through).await?);
+        *known = Arc::downgrade(&link);
+        Ok(link)
+    }
+}
+
+/// The user's own folder, where there is one.
+pub(super) fn home() -> Option<PathBuf> {
+    std::env::home_dir().filter(|home| !home.as_os_str().is_empty())
+}

@@ -1,0 +1,90 @@
+//! Removing a file, a link, or a directory without contents. A tree is removed by the host's own `rm`, which holds on to the
+//! directories that it is in: by paths alone, another could lead it elsewhere.
+
+use std::io::{self, ErrorKind};
+
+use super::super::sftp::{Request, Sftp, SftpError, Status};
+use super::{FileError, walk, write};
+
+fn is_absent(error: &SftpError) -> bool {
+    matches!(error, SftpError::Status(status) if status.code == Status::NO_SUCH_FILE)
+}
+
+pub(in super::super) async fn file(sftp: &Sftp, path: &str) -> Result<(), FileError> {
+    if let Some(leftover) = write::temporary_of(path) {
+        drop(sftp.send(&Request::Remove { path: &leftover }));
+    }
+    match sftp.stat_link(path).attrs().await {
+        Ok(attrs) if attrs.is_dir() => {
+            Err(io::Error::new(ErrorKind::InvalidInput, "it is a directory").into())
+        }
+        Ok(_) => match sftp.send(&Request::Remove { path }).done().await {
+            Err(error) if !is_absent(&error) => Err(error.into()),
+            Ok(()) | Err(_) => Ok(()),
+        },
+        Err(error) if is_absent(&error) => walk::really_absent(sftp, path).await,
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether `path` is the root, whatever it is called.
+pub(in super::super) async fn is_root(sftp: &Sftp, path: &str) -> Result<bool, FileError> {
+    match sftp.send(&Request::RealPath { path }).names().await {
+        Ok(names) => Ok(names.is_some_and(|names| names.first().is_some_and(|name| name == b"/"))),
+        Err(error) if is_absent(&error) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(in super::super) async fn empty_directory(sftp: &Sftp, path: &str) -> Result<(), FileError> {
+    match sftp.stat_link(path).attrs().await {
+        Ok(attrs) if !attrs.is_dir() => {
+            return Err(io::Error::new(ErrorKind::InvalidInput, "it is no directory").into());
+        }
+        Ok(_) => {}
+        Err(error) if is_absent(&error) => return walk::really_absent(sftp, path).await,
+        Err(error) => return Err(error.into()),
+    }
+    if is_root(sftp, path).await? {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "the root is not removed").into());
+    }
+    let first = match sftp.send(&Request::RemoveDir { path }).done().await {
+        Ok(()) => return Ok(()),
+        Err(error) if is_absent(&error) => return Ok(()),
+        Err(SftpError::Status(status)) if status.code != Status::PERMISSION_DENIED => status,
+        Err(error) => return Err(error.into()),
+    };
+    // It has contents, or it can not be told from that. What crashed writes have left is none.
+    let names = entries(sftp, path).await?;
+    let (leftovers, others): (Vec<_>, Vec<_>) =
+        names.into_iter().partition(|name| name.starts_with(write::PREFIX));
+    if !others.is_empty() {
+        return Err(ErrorKind::DirectoryNotEmpty.into());
+    }
+    for name in &leftovers {
+        drop(sftp.send(&Request::Remove { path: &format!("{path}/{name}") }));
+    }
+    match sftp.send(&Request::RemoveDir { path }).done().await {
+        Err(_) if leftovers.is_empty() => Err(SftpError::Status(first).into()),
+        removed => Ok(removed?),
+    }
+}
+
+/// The names of what is in a directory.
+async fn entries(sftp: &Sftp, path: &str) -> Result<Vec<String>, FileError> {
+    let handle = sftp.send(&Request::OpenDir { path }).handle().await?;
+    let mut found = Vec::new();
+    let read = loop {
+        match sftp.send(&Request::ReadDir { handle: &handle }).names().await {
+            Ok(Some(names)) => {
+                found.extend(names.iter().map(|name| String::from_utf8_lossy(name).into_owned()));
+            }
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    sftp.close(&handle);
+    read?;
+    found.retain(|name| name != "." && name != "..");
+    Ok(found)
+}

@@ -1,0 +1,186 @@
+//! The atomic write: a file beside the one that is to be, filled, synced, and put in its place.
+//!
+//! ```text
+//! look, open new ─▶ write…, owner, mode, sync; open the directory ─▶ rename, sync the directory ─▶ done
+//! ```
+//!
+//! Three round trips, however long the content is.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+
+use detc_core::backend::host::Ownership;
+use detc_core::model::Digest;
+
+use super::super::sftp::{Attrs, Open, Pending, Request, Sftp, SftpError, Status, volume};
+use super::{Accounts, CHUNK_LEN, CHUNKS_MAX, FileError, accounts, changes, walk};
+
+/// Beginning of the names of files that are being written, as on the local host.
+pub(super) const PREFIX: &str = ".detc-new-";
+
+/// The file that is written in place of `path`.
+pub(super) fn temporary_of(path: &str) -> Option<String> {
+    let (dir, name) = path.rsplit_once('/')?;
+    // A digest, since the name itself with a prefix may be longer than a name can be.
+    let digest = Digest::of(name.as_bytes()).to_string();
+    Some(format!("{dir}/{PREFIX}{digest:.32}"))
+}
+
+pub(in super::super) async fn write(
+    sftp: &Sftp,
+    accounts: &Accounts,
+    path: &str,
+    content: &[u8],
+    ownership: &Ownership,
+) -> Result<(), FileError> {
+    let temporary = match temporary_of(path) {
+        Some(temporary) if !path.ends_with('/') => temporary,
+        _ => return Err(ErrorKind::IsADirectory.into()),
+    };
+    let ids = accounts.ids(sftp, ownership).await?;
+    let found = sftp.stat_link(path);
+    let opened = open_new(sftp, &temporary);
+    let (found, handle) = (found.attrs().await, opened.await?);
+    let temporary = Temporary::new(sftp, temporary, handle);
+    let (mut mode, mut ids) = (ownership.mode, ids);
+    match found {
+        Ok(found) if found.is_dir() => return Err(ErrorKind::IsADirectory.into()),
+        Ok(found) if found.is_file() => {
+            mode = mode.or(found.mode.map(|mode| mode & 0o7777));
+            if let Some((user, group)) = found.owners {
+                ids.user = ids.user.or(Some(user));
+                ids.group = ids.group.or(Some(group));
+            }
+        }
+        Ok(_) => {}
+        Err(SftpError::Status(status)) if status.code == Status::NO_SUCH_FILE => {}
+        Err(error) => return Err(error.into()),
+    }
+    let dir = walk::parent(path);
+    if let Err(error) = temporary.fill(content, mode.unwrap_or(0o644), ids).await {
+        return Err(match error {
+            FileError::Io(error) if error.kind() == ErrorKind::Other => explain_io(sftp, dir, error).await,
+            error => error,
+        });
+    }
+    temporary.put_in_place(path, dir).await
+}
+
+/// Opens a new file; what a crashed write has left there is removed.
+async fn open_new(sftp: &Sftp, path: &str) -> Result<Vec<u8>, FileError> {
+    let request = Request::Open { path, how: Open::New, mode: 0o600 };
+    let first = sftp.send(&request).handle().await;
+    match first {
+        Ok(handle) => Ok(handle),
+        Err(SftpError::Status(status)) if status.code == Status::NO_SUCH_FILE => {
+            Err(ErrorKind::NotFound.into())
+        }
+        Err(SftpError::Status(status)) if status.code == Status::PERMISSION_DENIED => {
+            Err(ErrorKind::PermissionDenied.into())
+        }
+        Err(SftpError::Status(_)) => {
+            drop(sftp.send(&Request::Remove { path }));
+            match sftp.send(&request).handle().await {
+                Ok(handle) => Ok(handle),
+                Err(error) => Err(explain(sftp, walk::parent(path), error).await),
+            }
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A file of our own; removed when it is dropped before it was put in its place.
+struct Temporary<'a> {
+    sftp: &'a Sftp,
+    path: String,
+    handle: Vec<u8>,
+    is_in_place: bool,
+}
+
+impl<'a> Temporary<'a> {
+    fn new(sftp: &'a Sftp, path: String, handle: Vec<u8>) -> Self {
+        Self { sftp, path, handle, is_in_place: false }
+    }
+
+    /// Gives it all that it is to have, and waits until that is on disk.
+    async fn fill(&self, content: &[u8], mode: u32, ids: accounts::Ids) -> Result<(), FileError> {
+        let handle = self.handle.as_slice();
+        let mut sent: VecDeque<Pending> = VecDeque::new();
+        for (index, data) in content.chunks(CHUNK_LEN).enumerate() {
+            if sent.len() == CHUNKS_MAX
+                && let Some(first) = sent.pop_front()
+            {
+                first.done().await?;
+            }
+            sent.push_back(self.sftp.send(&Request::Write {
+                handle,
+                offset: (index * CHUNK_LEN) as u64,
+                data,
+            }));
+        }
+        // It is new: what it has is not known, so that all is set. Only root gives files away; for others the host
+        // refuses what is not theirs already.
+        if let Some((user, group)) = self.owners(ids).await? {
+            sent.push_back(
+                self.sftp.send(&Request::SetStatOpen { handle, attrs: Attrs::owners(user, group) }),
+            );
+        }
+        sent.push_back(self.sftp.send(&Request::SetStatOpen { handle, attrs: Attrs::mode(mode) }));
+        sent.push_back(self.sftp.send(&Request::Sync { handle }));
+        for pending in sent {
+            pending.done().await?;
+        }
+        Ok(())
+    }
+
+    /// The owners to give, where they differ from those that it has as something new.
+    async fn owners(&self, ids: accounts::Ids) -> Result<Option<(u32, u32)>, FileError> {
+        if ids == accounts::Ids::default() {
+            return Ok(None);
+        }
+        let found = self.sftp.stat_link(&self.path).attrs().await?;
+        Ok(changes(&found, None, ids).first().and_then(|attrs| attrs.owners))
+    }
+
+    async fn put_in_place(mut self, path: &str, dir: &str) -> Result<(), FileError> {
+        let dir = self.sftp.send(&Request::Open { path: dir, how: Open::Read, mode: 0 });
+        let dir = dir.handle().await?;
+        let renamed = self.sftp.send(&Request::Rename { from: &self.path, to: path });
+        let synced = self.sftp.send(&Request::Sync { handle: &dir });
+        self.sftp.close(&dir);
+        renamed.done().await?;
+        self.is_in_place = true;
+        Ok(synced.done().await?)
+    }
+}
+
+impl Drop for Temporary<'_> {
+    fn drop(&mut self) {
+        self.sftp.close(&self.handle);
+        if !self.is_in_place {
+            // What can not be removed now is a leftover like that of a crash: the next write finds it.
+            drop(self.sftp.send(&Request::Remove { path: &self.path }));
+        }
+    }
+}
+
+/// Why something could not be made or filled in `dir`: the server says of most that it failed, and no more.
+pub(super) async fn explain(sftp: &Sftp, dir: &str, error: SftpError) -> FileError {
+    match FileError::from(error) {
+        FileError::Io(error) if error.kind() == ErrorKind::Other => explain_io(sftp, dir, error).await,
+        error => error,
+    }
+}
+
+async fn explain_io(sftp: &Sftp, dir: &str, error: io::Error) -> FileError {
+    /// A file system counts as full when less is free than one more block or two would need.
+    const BLOCKS_FEW: u64 = 2;
+    let asked = sftp.send(&Request::Volume { path: dir }).extended().await;
+    match asked.map(|body| volume(&body)) {
+        Ok(Ok(volume)) if volume.is_read_only => ErrorKind::ReadOnlyFilesystem.into(),
+        Ok(Ok(volume)) if volume.blocks_free < BLOCKS_FEW || (volume.files > 0 && volume.files_free == 0) => {
+            ErrorKind::StorageFull.into()
+        }
+        _ => FileError::Io(error),
+    }
+}

@@ -1,0 +1,14 @@
+//! Hosts over SSH, against real sshd processes that the tests start themselves.
+
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests, too")]
+
+mod argv;
+mod certificates;
+mod commands;
+mod conformance;
+mod cuts;
+mod failures;
+mod identity;
+mod sshd;
+mod support;
+mod ways;

@@ -1,0 +1,73 @@
+//! A desired state file whose hosts are reached by SSH: first run, second run with nothing to do, drift, a host that is down.
+
+use serde_json::{Value, json};
+
+use crate::support::Place;
+
+#[path = "../../detc-actions/tests/ssh/sshd.rs"]
+mod sshd;
+
+use sshd::Sshd;
+
+fn resources(place: &Place, hosts: &[&str]) -> Vec<Value> {
+    let of = |host: &&str| {
+        let dir = place.text(host);
+        [
+            json!({"kind": "directory", "name": format!("{host}/dir"), "host": host, "path": dir, "mode": "0750"}),
+            json!({"kind": "file", "name": format!("{host}/conf"), "host": host, "path": format!("{dir}/conf"),
+                "content": format!("of {host}\n"), "mode": "0640"}),
+            json!({"kind": "command", "name": format!("{host}/stamp"), "host": host,
+                "run": ["sh", "-c", "echo once >>\"$1\"", "sh", format!("{dir}/stamp")],
+                "creates": format!("{dir}/stamp"), "after": [format!("file/{host}/conf")]}),
+        ]
+    };
+    hosts.iter().flat_map(of).collect()
+}
+
+fn desire(place: &Place, sshds: &[(&str, &Sshd)]) {
+    let hosts: serde_json::Map<String, Value> =
+        sshds.iter().map(|(name, sshd)| ((*name).to_owned(), sshd.spec())).collect();
+    let names: Vec<&str> = sshds.iter().map(|(name, _)| *name).collect();
+    let all = json!({"version": 1, "hosts": hosts, "resources": resources(place, &names)});
+    place.write("detc.json", serde_json::to_vec_pretty(&all).unwrap());
+}
+
+#[test]
+fn hosts_by_ssh_are_brought_to_the_desired_state_and_kept_there() {
+    let place = Place::new();
+    let (one, two) = (Sshd::start(), Sshd::start());
+    desire(&place, &[("h1", &one), ("h2", &two)]);
+    let first = place.fleet(&["--json", "apply", "--yes"]).exits(0).json();
+    assert_eq!((&first["outcome"], &first["actions"]["done"]), (&json!("done"), &json!(6)));
+    assert_eq!((place.read("h1/conf"), place.read("h2/stamp")), ("of h1\n".to_owned(), "once\n".to_owned()));
+    place.apply().shows("Nothing to do");
+    place.fleet(&["plan", "--detailed-exitcode"]).exits(0);
+    place.write("h2/conf", "edited\n");
+    place.fleet(&["plan", "--detailed-exitcode"]).exits(2).shows("file/h2/conf");
+    place.apply();
+    assert_eq!((place.read("h2/conf"), place.read("h2/stamp")), ("of h2\n".to_owned(), "once\n".to_owned()));
+    place.fleet(&["destroy", "--yes"]).exits(0);
+    assert!(!place.path("h1/conf").exists());
+}
+
+#[test]
+fn a_host_that_is_down_is_unknown_and_stops_only_what_is_on_it() {
+    let place = Place::new();
+    let (one, mut two) = (Sshd::start(), Sshd::start());
+    desire(&place, &[("h1", &one), ("h2", &two)]);
+    place.apply();
+    two.stop();
+    place.write("h1/conf", "edited\n");
+    place.write("h2/conf", "edited\n");
+    place.fleet(&["apply", "--yes"]).shows("h2 can not be reached");
+    assert_eq!((place.read("h1/conf"), place.read("h2/conf")), ("of h1\n".to_owned(), "edited\n".to_owned()));
+    let status = place.fleet(&["--json", "status"]).json();
+    let state = |resource: &str| {
+        let all = status["resources"].as_array().unwrap();
+        all.iter().find(|entry| entry["resource"] == resource).unwrap()["state"].clone()
+    };
+    assert_eq!((state("file/h1/conf"), state("file/h2/conf")), (json!("present"), json!("unknown")));
+    two.run();
+    place.apply();
+    assert_eq!(place.read("h2/conf"), "of h2\n");
+}
