@@ -6,7 +6,7 @@
 //! | why nowhere? | [`why_nowhere`]: counts, a minimal set that blocks it, and what would free it |
 //! | may I take these machines down? | [`take_down`]: where all would go, or who would not |
 //! | how many more would fit? | [`Placer::room_for_more`] |
-//! | what does it cost, and why? | [`bill`](crate::place::bill) |
+//! | what does it cost, and why? | [`bill`] |
 //! | what did each move buy? | [`what_moves_bought`] |
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,9 +3,9 @@
 //! | module | has |
 //! |---|---|
 //! | [`model`] | what there is, what is to run, under which rules |
-//! | [`objective`] | what is aimed at, and the [bill](objective::bill) of a placement, term by term |
+//! | [`objective`] | what is aimed at, and the [`bill`] of a placement, term by term |
 //! | [`online`] | places instances one by one: filter, score, choose |
-//! | [`validate`] | the independent judge of a placement |
+//! | [`mod@validate`] | the independent judge of a placement |
 //!
 //! To improve what already runs is the business of [`rebalance`](crate::rebalance).
 

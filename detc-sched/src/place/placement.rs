@@ -1,4 +1,4 @@
-//! A placement: where each instance is. A value; whether it keeps the rules is for [`validate`](crate::place::validate).
+//! A placement: where each instance is. A value; whether it keeps the rules is for [`validate`](mod@crate::place::validate).
 
 use std::collections::BTreeMap;
 
