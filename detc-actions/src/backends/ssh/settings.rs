@@ -137,7 +137,7 @@ impl Settings {
             (None, None) => usual_known_hosts(),
         };
         let settings = Self {
-            user: user.ok_or("`connect` names no user, and the environment does not either")?,
+            user: user.ok_or("`connect` names no user, and this process's own has no name")?,
             address,
             port,
             identity_choice: if only && !named.is_empty() {
@@ -188,7 +188,10 @@ fn at_home(names: &[&str]) -> Vec<PathBuf> {
 }
 
 fn own_name() -> Option<String> {
-    std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).ok().filter(|name| !name.is_empty())
+    let named =
+        std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).ok().filter(|name| !name.is_empty());
+    // A service has no such variables, and is somebody all the same.
+    named.or_else(|| Some(nix::unistd::User::from_uid(nix::unistd::getuid()).ok()??.name))
 }
 
 fn is_yes(text: &str) -> bool {
