@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::model::{
-    HostName, Invariant, InvariantBound, Measure, Observation, Present, RecordBody, ResourceId,
+    Health, HostName, Invariant, InvariantBound, Measure, Observation, Present, RecordBody, ResourceId,
 };
 
 /// All that is there. Copies share what was not changed since: a world is copied for each death.
@@ -18,6 +18,8 @@ pub(super) struct Thing {
     pub(super) seen: Observation,
     /// No look tells what is there.
     pub(super) is_blind: bool,
+    /// A look tells whether it works.
+    is_probed: bool,
     /// What counts for the invariants.
     pub(super) counted: Option<Counted>,
     /// What that becomes, while an action is in the midst of it, and whether it takes no part then.
@@ -48,7 +50,9 @@ pub(super) struct Counted {
 impl Thing {
     pub(super) fn new(seen: Observation, counted: Option<Counted>) -> Self {
         let (becoming, keys, triggers, effects, is_blind) = (None, BTreeSet::new(), None, [0; 2], false);
-        Self { seen, is_blind, counted, becoming, keys, triggers, effects }
+        let tells = |present: &Present| matches!(present.health, Health::Healthy | Health::Unhealthy);
+        let is_probed = matches!(&seen, Observation::Present(present) if tells(present));
+        Self { seen, is_blind, is_probed, counted, becoming, keys, triggers, effects }
     }
 
     /// What it counts for, in the midst of a change the worse of what it was and what it becomes.
@@ -78,6 +82,7 @@ impl Thing {
         let mut present = Present::new().with_triggers(Some("half".to_owned()));
         present.fields = whole.fields.iter().map(half).collect::<Map<String, Value>>();
         present.output.clone_from(&whole.output);
+        present.health = if self.is_probed { Health::Unhealthy } else { Health::None };
         let is_there = matches!(self.seen, Observation::Present(_));
         if !is_there && present.fields == whole.fields {
             // Nothing tells a half of it from the whole: it is made in one step.
@@ -87,7 +92,8 @@ impl Thing {
     }
 
     /// It is made or changed, by a call with this key.
-    pub(super) fn become_whole(&mut self, counted: Counted, whole: Present, key: Option<&str>) {
+    pub(super) fn become_whole(&mut self, counted: Counted, mut whole: Present, key: Option<&str>) {
+        whole.health = if self.is_probed { Health::Healthy } else { Health::None };
         (self.counted, self.becoming) = (Some(counted), None);
         self.triggers.clone_from(&whole.triggers);
         self.see(Observation::Present(whole));
