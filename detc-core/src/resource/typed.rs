@@ -8,8 +8,8 @@ impl DesiredResource {
     /// The resource called `name` with a typed spec.
     ///
     /// # Panics
-    /// When `name` is not a name (see [`ResourceId::new`]) or the spec can not be said in JSON: both are fixed in the
-    /// calling code.
+    /// When `name` is not a name (see [`ResourceId::new`](crate::model::ResourceId::new)) or the spec can not be said in JSON:
+    /// both are fixed in the calling code.
     pub fn new<R: Resource>(name: &str, spec: &R) -> Self {
         let fields = serde_json::to_value(spec).expect("invariant: a spec is JSON");
         Self::from_value(R::KIND, name, &fields).unwrap_or_else(|error| panic!("{}/{name}: {error}", R::KIND))
