@@ -96,7 +96,7 @@ async fn story(manager: &Manager, ports: &[u16], stop: &StopHandle) -> Result<()
     say!("── Somebody kills web-2 behind our back ──\n");
     let pid = manager.output(&"process/web-2".parse()?, &"pid".parse()?).ok_or("web-2 has no pid")?;
     std::process::Command::new("kill").args(["-9", &pid.to_string()]).status()?;
-    web::until_gone(ports[1]).await;
+    web::until_gone(ports[1]).await?;
     converge(manager, &cluster("v2", ports)?, stop).await?;
     say!("They answer: {}\n", web::answers(ports, "v2")?);
 

@@ -35,11 +35,16 @@ pub(crate) fn answers(ports: &[u16], version: &str) -> Result<String, Box<dyn Er
     Ok(all.join("  "))
 }
 
-/// Waits until nobody answers there any more: a process that is killed takes a moment to die.
-pub(crate) async fn until_gone(port: u16) {
-    while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+/// Waits until nobody answers there any more: a process that is killed takes a moment to die, and none takes ten seconds.
+pub(crate) async fn until_gone(port: u16) -> Result<(), Box<dyn Error>> {
+    let gone = async {
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), gone)
+        .await
+        .map_err(|_| format!(":{port} still answers, though its server was killed").into())
 }
 
 /// Ports that nobody listens on.
