@@ -26,6 +26,7 @@ mod keep;
 mod order;
 mod planner;
 pub mod proof;
+mod protect;
 pub mod render;
 mod resolve;
 mod seal;
@@ -36,6 +37,7 @@ mod sweep;
 mod tests;
 mod texts;
 
+pub(crate) use build::build_part;
 pub use build::{Observed, PlanInput, build};
 pub(crate) use decide::{basis, how_to_forget};
 pub use explore::Count;

@@ -142,8 +142,9 @@ impl Manager {
             registry: &self.registry,
             key: &self.key,
         };
-        let plan = plan::build(&input, &mut vault.lock().unwrap_or_else(PoisonError::into_inner))?;
-        let plan = Arc::new(plan.select_of(selection, &input)?);
+        let mut known = vault.lock().unwrap_or_else(PoisonError::into_inner);
+        let plan = Arc::new(plan::build_part(&input, selection, &mut known)?);
+        drop(known);
         plan::check_swept(&plan, &desired, &recorded, &self.registry)?;
         plan::check_own(&plan, &self.own_dirs(&desired.hosts), &self.registry)?;
         let around = Arc::try_unwrap(around).unwrap_or_else(|shared| (*shared).clone());

@@ -12,8 +12,9 @@ use std::collections::BTreeMap;
 use super::decide::{Decider, renames, settled};
 use super::keep::Sums;
 use super::order::Steps;
+use super::protect::check_protected;
 use super::resolve::Decided;
-use super::{Plan, PlanError};
+use super::{Plan, PlanError, Selection};
 use crate::model::secret::{MarkKey, Vault};
 use crate::model::{Desired, Digest, Map, Observation, Recorded, ResourceId, Topology};
 use crate::resource::Registry;
@@ -45,6 +46,22 @@ pub struct PlanInput<'a> {
 /// # Errors
 /// When a protected resource would be destroyed, or a record is damaged.
 pub fn build(input: &PlanInput<'_>, vault: &mut Vault) -> Result<Plan, PlanError> {
+    build_part(input, &Selection::all(), vault)
+}
+
+/// Builds the part of that plan that is selected. Nothing is refused for what the part leaves out.
+pub(crate) fn build_part(
+    input: &PlanInput<'_>,
+    selection: &Selection,
+    vault: &mut Vault,
+) -> Result<Plan, PlanError> {
+    let plan = build_whole(input, vault)?.select_of(selection, input)?;
+    check_protected(&plan, input)?;
+    Ok(plan)
+}
+
+/// Builds the plan, whatever it destroys.
+fn build_whole(input: &PlanInput<'_>, vault: &mut Vault) -> Result<Plan, PlanError> {
     let renames = renames(input);
     let settled = settled(input);
     let mut decided = Decided::new(input.desired.resources.len());

@@ -69,7 +69,7 @@ fn kind_of<'a>(resource: &DesiredResource, input: &PlanInput<'a>) -> &'a dyn Kin
     &**kind.expect("invariant: the desired state was checked")
 }
 
-fn observation<'a>(id: &ResourceId, input: &PlanInput<'a>) -> &'a Observation {
+pub(super) fn observation<'a>(id: &ResourceId, input: &PlanInput<'a>) -> &'a Observation {
     if input.observed.is_empty() {
         return &UNOBSERVABLE;
     }
@@ -130,13 +130,6 @@ impl<'a> Decider<'a> {
         add_text(&mut change, desired, &self.input, kind.facts(), (observed, body.as_ref()));
         let basis = basis(record, observed, desired.given_extra());
         let is_replaced = change.kind == ChangeKind::Replace;
-        let is_nothing = record.is_some_and(Record::is_begun) && matches!(observed, Observation::Absent);
-        if is_replaced
-            && !is_nothing
-            && (desired.extra().protect || body.as_ref().is_some_and(|body| body.protected()))
-        {
-            return Err(protected(&change));
-        }
         let spec = change.to.clone().expect("invariant: a change that makes something has a spec");
         let late = !desired.references.is_empty() && spec.text().contains("\"from\":");
         // What is sensitive is known where it is desired.
@@ -247,11 +240,6 @@ impl<'a> Decider<'a> {
         };
         let mut change = Differ { facts: kind.facts(), key: self.input.key }.removal(id, observed);
         let is_deleted = change.kind == ChangeKind::Delete;
-        let is_nothing =
-            record.is_begun() && matches!(observed, Observation::Absent | Observation::Needed(_));
-        if body.protected() && is_deleted && !is_nothing {
-            return Err(protected(&change));
-        }
         let is_left = is_foreign(&**kind, &body) && matches!(observed, Observation::Present(_));
         if is_left && is_deleted {
             change.reason = Reason::WasAdopted;
@@ -343,14 +331,6 @@ fn is_blind_rerun(facts: &KindFacts, change: &Change, observed: &Observation) ->
     }
 }
 
-fn damaged(resource: &ResourceId, source: RecordError) -> PlanError {
+pub(super) fn damaged(resource: &ResourceId, source: RecordError) -> PlanError {
     PlanError::Record { resource: resource.clone(), source }
-}
-
-fn protected(change: &Change) -> PlanError {
-    PlanError::Protected {
-        resource: change.resource.clone(),
-        verb: change.kind,
-        reason: change.reason.to_string(),
-    }
 }

@@ -110,7 +110,7 @@ impl Plan {
     ///
     /// # Errors
     /// When a pattern matches no resource that changes.
-    pub(crate) fn select_of(self, selection: &Selection, input: &PlanInput<'_>) -> Result<Self, PlanError> {
+    pub(super) fn select_of(self, selection: &Selection, input: &PlanInput<'_>) -> Result<Self, PlanError> {
         let (whole, mut part) = (self.actions.len(), self.select(selection)?);
         if part.actions.len() < whole && !part.examined.is_empty() {
             part.examined = super::examine(&part, (input.recorded, input.observed), input.registry)?;

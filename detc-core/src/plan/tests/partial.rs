@@ -57,6 +57,31 @@ fn only_brings_what_is_needed_along() {
 }
 
 #[test]
+fn what_is_protected_refuses_no_part_that_leaves_it_alone() {
+    let world = World::new().having([unit("db", json!({})).protect()]);
+    let world = world.want([value("a", json!(1)), value("b", json!(1))]);
+    let part = |selection: Selection| world.try_part(&selection);
+    check(
+        part(Selection::all().only(pattern("value/a"))),
+        expect![[r#"
+        create:value/a
+        2 left out
+    "#]],
+    );
+    check(
+        part(Selection::all().except(pattern("unit/*"))),
+        expect![[r#"
+        create:value/a
+        create:value/b
+        1 left out
+    "#]],
+    );
+    let refused = part(Selection::all().except(pattern("value/a"))).unwrap_err();
+    expect!["unit/db is protected, and this plan would delete it: it is no longer in the desired state"]
+        .assert_eq(&refused.to_string());
+}
+
+#[test]
 fn except_takes_what_needs_it_along() {
     check(
         chain().plan().select(&Selection::all().except(pattern("value/b"))),

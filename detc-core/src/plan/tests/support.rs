@@ -12,7 +12,7 @@ use crate::model::{
     Desired, DesiredResource, Digest, HostName, HostSpec, InvalidState, Observation, Present, Record,
     RecordBody, Recorded, ResourceId, substitute,
 };
-use crate::plan::{Observed, Plan, PlanError, PlanInput, Verb, build};
+use crate::plan::{Observed, Plan, PlanError, PlanInput, Selection, Verb, build_part};
 use crate::resource::value::ValueSpec;
 use crate::resource::{
     ChangeEffect, Connector, HostNeed, InvalidField, KindTraits, Registry, Removal, Resource,
@@ -213,6 +213,10 @@ impl World {
     }
 
     pub(in crate::plan) fn try_plan(&self) -> Result<Plan, PlanError> {
+        self.try_part(&Selection::all())
+    }
+
+    pub(in crate::plan) fn try_part(&self, selection: &Selection) -> Result<Plan, PlanError> {
         let topology = self.desired.check(&self.registry).unwrap_or_else(|error| panic!("{error}"));
         let key = MarkKey::new([7; 32]);
         let input = PlanInput {
@@ -223,7 +227,7 @@ impl World {
             registry: &self.registry,
             key: &key,
         };
-        build(&input, &mut Vault::new())
+        build_part(&input, selection, &mut Vault::new())
     }
 
     #[track_caller]
