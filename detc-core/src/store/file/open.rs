@@ -58,9 +58,7 @@ pub(super) fn at(dir: PathBuf) -> Opener {
     let open = move || {
         place::make_dir(&dir)?;
         let holder = place::hold(&dir)?;
-        if !file.exists() {
-            place::create(&dir, &file)?;
-        }
+        place::create(&dir, &file)?;
         let database = builder().open(&file).map_err(|error| match failure::of("opening it")(error) {
             // Nobody else has the place: these are the last moments of one that had it.
             Failure::Held => Failure::HeldForAMoment("a process that has just ended"),

@@ -16,21 +16,14 @@ use redb::{Database, StorageBackend};
 
 use super::failure::{self, Failure};
 
-/// Makes `dir` and what leads to it, so that a loss of power does not undo it.
+/// Makes `dir` and what leads to it.
 pub(super) fn make_dir(dir: &Path) -> Result<(), Failure> {
-    if dir.is_dir() {
-        return Ok(());
-    }
     // Its owner's alone: the store has the secret that marks of sensitive values are keyed with.
     let mut making = fs::DirBuilder::new();
     making.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut making, 0o700);
-    making.create(dir).map_err(failure::io("making its directory"))?;
-    match dir.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => sync_dir(parent),
-        _ => Ok(()),
-    }
+    making.create(dir).map_err(failure::io("making its directory"))
 }
 
 /// Takes the lock that ends with the process, and leaves a note for those who come in vain.
@@ -136,9 +129,22 @@ pub(super) fn holder(path: &Path) -> String {
     }
 }
 
-/// Makes an empty store. It appears under its name when it is whole and synced: redb writes a new file in several
+/// Makes an empty store, unless there is one, so that a loss of power does not undo it.
+///
+/// It appears under its name when it is whole and synced, and all that leads to it is: redb writes a new file in several
 /// steps, and a loss of power between them would leave one that it refuses for ever.
 pub(super) fn create(dir: &Path, file: &Path) -> Result<(), Failure> {
+    if !file.exists() {
+        sync_way(dir).map_err(failure::io(SYNCING))?;
+        write_empty(file)?;
+    }
+    // Even of one that is there: whoever made it may have ended before its name was synced.
+    sync_dir(dir).map_err(failure::io(SYNCING))
+}
+
+const SYNCING: &str = "syncing its directory";
+
+fn write_empty(file: &Path) -> Result<(), Failure> {
     const WHAT: &str = "making it";
     // Made in memory, where redb's syncs cost nothing.
     let image = Arc::new(InMemoryBackend::new());
@@ -154,14 +160,26 @@ pub(super) fn create(dir: &Path, file: &Path) -> Result<(), Failure> {
         out.sync_data()?;
         fs::rename(new, file)
     };
-    copy().map_err(failure::io(WHAT))?;
-    sync_dir(dir)
+    copy().map_err(failure::io(WHAT))
+}
+
+/// Makes the names durable that lead to `dir`. Which of them are new is not known: whoever made them may have ended then.
+fn sync_way(dir: &Path) -> io::Result<()> {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+    for above in fs::canonicalize(dir)?.ancestors().skip(1) {
+        match sync_dir(above) {
+            // Who may not list a directory did not make it, and some file systems sync no directories.
+            Err(error) if matches!(error.kind(), PermissionDenied | InvalidInput | Unsupported) => {}
+            done => done?,
+        }
+    }
+    Ok(())
 }
 
 /// Makes the names in `dir` durable. Without it a loss of power could take a whole new file, synced as it is.
-fn sync_dir(dir: &Path) -> Result<(), Failure> {
+fn sync_dir(dir: &Path) -> io::Result<()> {
     if cfg!(unix) {
-        File::open(dir).and_then(|dir| dir.sync_all()).map_err(failure::io("syncing its directory"))?;
+        File::open(dir)?.sync_all()?;
     }
     Ok(())
 }
