@@ -149,7 +149,7 @@ impl DesiredResource {
         let id = ResourceId::new(kind, name).map_err(|error: InvalidId| error.to_string())?;
         let mut references = Vec::new();
         collect_references(fields, &mut references)?;
-        Ok(Self::with_relations(id, Doc::new(fields), references, Vec::new(), None))
+        Ok(Self::with_relations(id, Doc::new(fields), references, &[], None))
     }
 
     /// The resource of this id, spec and relations; `references` are those within the spec.
@@ -157,10 +157,10 @@ impl DesiredResource {
         id: ResourceId,
         spec: Doc,
         references: Vec<Reference>,
-        after: Vec<ResourceId>,
+        after: &[ResourceId],
         extra: Option<Box<Extra>>,
     ) -> Self {
-        let relations = Some(digest_of(&after, extra.as_deref()));
+        let relations = Some(digest_of(after, extra.as_deref()));
         Self {
             id,
             host: None,

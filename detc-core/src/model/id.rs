@@ -41,12 +41,17 @@ impl ResourceId {
     /// # Errors
     /// When kind or name have characters that are not allowed, or the id is too long.
     pub fn new(kind: &str, name: &str) -> Result<Self, InvalidId> {
+        Self::new_in(&mut String::with_capacity(kind.len() + 1 + name.len()), kind, name)
+    }
+
+    /// The same, put together in memory that is there.
+    pub(super) fn new_in(text: &mut String, kind: &str, name: &str) -> Result<Self, InvalidId> {
         check(kind, name)?;
-        let mut id = String::with_capacity(kind.len() + 1 + name.len());
-        id.push_str(kind);
-        id.push('/');
-        id.push_str(name);
-        Ok(Self(id.into()))
+        text.clear();
+        text.push_str(kind);
+        text.push('/');
+        text.push_str(name);
+        Ok(Self(text.as_str().into()))
     }
 
     /// The whole id.

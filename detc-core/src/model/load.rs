@@ -170,7 +170,8 @@ pub fn merge(
     for (raw, lines) in document.resources.chunks(BATCH).zip(origins.chunks(BATCH)) {
         let Ok(read) = read_all(raw, lines, file) else {
             let wrong = |(raw, line): (&&RawValue, &u32)| {
-                resource::read(raw.get(), Origin { file, line: *line }).err()
+                resource::read(raw.get(), Origin { file, line: *line }, &mut resource::Scratch::default())
+                    .err()
             };
             errors.extend(document.resources.iter().zip(&origins).filter_map(wrong).map(|it| it.named(name)));
             break;
@@ -333,9 +334,10 @@ fn line_numbers(text: &str, resources: &[&RawValue]) -> Vec<u32> {
 /// Reads the resources, on several threads where there are many.
 fn read_all(raw: &[&RawValue], lines: &[u32], file: u16) -> Result<Vec<Vec<DesiredResource>>, InvalidState> {
     let read = |range: std::ops::Range<usize>| {
-        let mut resources = Vec::with_capacity(range.len());
+        let (mut resources, mut scratch) = (Vec::with_capacity(range.len()), resource::Scratch::default());
         for at in range {
-            resources.push(resource::read(raw[at].get(), Origin { file, line: lines[at] })?);
+            let origin = Origin { file, line: lines[at] };
+            resources.push(resource::read(raw[at].get(), origin, &mut scratch)?);
         }
         Ok(resources)
     };

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Deserialize;
-use serde::de::{Deserializer as _, Error as _, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -20,10 +20,23 @@ use crate::model::{
 };
 use crate::resource::nearest;
 
+/// Memory that is used for one resource after the other: of a million, each would ask for these four anew.
+#[derive(Default)]
+pub(super) struct Scratch<'a> {
+    id: String,
+    spec: String,
+    after: Vec<ResourceId>,
+    fields: Vec<(Cow<'a, str>, &'a RawValue)>,
+}
+
 /// Reads the resource that begins at `origin`.
-pub(super) fn read(text: &str, origin: Origin) -> Result<DesiredResource, InvalidState> {
+pub(super) fn read<'a>(
+    text: &'a str,
+    origin: Origin,
+    scratch: &mut Scratch<'a>,
+) -> Result<DesiredResource, InvalidState> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let mut resource = deserializer.deserialize_map(ResourceVisitor).map_err(|error| {
+    let mut resource = deserializer.deserialize_map(ResourceVisitor(scratch)).map_err(|error| {
         let line = origin.line + (error.line() as u32).saturating_sub(1);
         let message = in_words(&of_property(text, &error));
         let named = serde_json::from_str::<Named<'_>>(text).ok();
@@ -86,9 +99,9 @@ struct Named<'a> {
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-struct ResourceVisitor;
+struct ResourceVisitor<'s, 'a>(&'s mut Scratch<'a>);
 
-impl<'de> Visitor<'de> for ResourceVisitor {
+impl<'de> Visitor<'de> for ResourceVisitor<'_, 'de> {
     type Value = DesiredResource;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -96,16 +109,17 @@ impl<'de> Visitor<'de> for ResourceVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<DesiredResource, A::Error> {
-        let (mut kind, mut name, mut host) = (None, None, None);
-        let mut after: Option<Vec<ResourceId>> = None;
+        let Scratch { id, spec: text, after, fields } = self.0;
+        after.clear();
+        fields.clear();
+        let (mut kind, mut name, mut host, mut ordered) = (None, None, None, None);
         let mut extra = ExtraReader::default();
-        let mut fields: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::new();
         while let Some(Text(key)) = map.next_key()? {
             match &*key {
                 "kind" => once(&mut kind, &key, map.next_value::<Text<'de>>()?.0)?,
                 "name" => once(&mut name, &key, map.next_value::<Text<'de>>()?.0)?,
                 "host" => once(&mut host, &key, map.next_value::<Text<'de>>()?.0)?,
-                "after" => once(&mut after, &key, map.next_value()?)?,
+                "after" => once(&mut ordered, &key, map.next_value_seed(Ids(after))?)?,
                 "labels" => once(&mut extra.labels, &key, map.next_value()?)?,
                 "restart_on" => once(&mut extra.restart_on, &key, map.next_value()?)?,
                 "protect" => once(&mut extra.protect, &key, map.next_value()?)?,
@@ -115,15 +129,41 @@ impl<'de> Visitor<'de> for ResourceVisitor {
                 _ => fields.push((key, map.next_value()?)),
             }
         }
-        let kind = kind.ok_or_else(|| missing("kind", &fields))?;
-        let name = name.ok_or_else(|| missing("name", &fields))?;
-        let id = ResourceId::new(&kind, &name).map_err(A::Error::custom)?;
+        let kind = kind.ok_or_else(|| missing("kind", fields))?;
+        let name = name.ok_or_else(|| missing("name", fields))?;
+        let id = ResourceId::new_in(id, &kind, &name).map_err(A::Error::custom)?;
         let mut references = Vec::new();
-        let spec = spec(&mut fields, &mut references).map_err(A::Error::custom)?;
-        let after = after.unwrap_or_default();
+        write_spec(fields, text, &mut references).map_err(A::Error::custom)?;
+        let spec = Doc::from_canonical(text.as_str());
         let mut resource = DesiredResource::with_relations(id, spec, references, after, extra.finish());
         resource.host = host.map(|host| HostName::new(&host));
         Ok(resource)
+    }
+}
+
+/// Reads ids behind those that are there.
+struct Ids<'s>(&'s mut Vec<ResourceId>);
+
+impl<'de> DeserializeSeed<'de> for Ids<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Ids<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a sequence")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut ids: A) -> Result<(), A::Error> {
+        while let Some(id) = ids.next_element()? {
+            self.0.push(id);
+        }
+        Ok(())
     }
 }
 
@@ -165,26 +205,28 @@ impl ExtraReader {
     }
 }
 
-/// The canonical document of the fields; the references within are collected.
-fn spec(fields: &mut [(Cow<'_, str>, &RawValue)], references: &mut Vec<Reference>) -> Result<Doc, String> {
+/// Writes the fields as a canonical document; the references within are collected.
+fn write_spec(
+    fields: &mut [(Cow<'_, str>, &RawValue)],
+    text: &mut String,
+    references: &mut Vec<Reference>,
+) -> Result<(), String> {
     fields.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     if let Some(pair) = fields.windows(2).find(|pair| pair[0].0 == pair[1].0) {
         return Err(format!("`{}` is given twice", pair[0].0));
     }
-    let mut text = String::with_capacity(
-        fields.iter().map(|(key, raw)| key.len() + raw.get().len() + 4).sum::<usize>() + 2,
-    );
+    text.clear();
     text.push('{');
     for (index, (key, raw)) in fields.iter().enumerate() {
         if index > 0 {
             text.push(',');
         }
-        write_string(key, &mut text);
+        write_string(key, text);
         text.push(':');
-        write_raw(raw.get(), &mut text, references).map_err(|error| format!("`{key}`: {error}"))?;
+        write_raw(raw.get(), text, references).map_err(|error| format!("`{key}`: {error}"))?;
     }
     text.push('}');
-    Ok(Doc::from_canonical(text))
+    Ok(())
 }
 
 /// Writes a raw value canonically. Plain scalars are canonical as they stand; the rest is taken apart.
