@@ -83,8 +83,8 @@ impl Manager {
     /// Cancellation: a dropped call leaves nothing behind.
     ///
     /// # Errors
-    /// Those of [`plan`](Self::plan), and [`PlanError::NoMatch`](crate::plan::PlanError::NoMatch) of a pattern that selects
-    /// nothing.
+    /// Those of [`plan`](Self::plan), and [`PlanError::NoMatch`](crate::plan::PlanError::NoMatch) of a pattern that
+    /// matches nothing that is desired or recorded.
     pub async fn plan_with(
         &self,
         desired: &Desired,

@@ -22,6 +22,11 @@ impl Selection {
         Self::default()
     }
 
+    /// Whether nothing is left out.
+    pub fn is_all(&self) -> bool {
+        self.only.is_empty() && self.except.is_empty()
+    }
+
     /// Only what matches `pattern`, and what it needs.
     #[must_use]
     pub fn only(mut self, pattern: Pattern) -> Self {
@@ -79,19 +84,10 @@ impl Display for Pattern {
 
 impl Plan {
     /// The part of the plan that `selection` names, closed under what it needs, and sealed anew.
-    ///
-    /// # Errors
-    /// When a pattern matches no resource that changes.
-    pub fn select(self, selection: &Selection) -> Result<Self, PlanError> {
-        if selection.only.is_empty() && selection.except.is_empty() {
-            return Ok(self);
-        }
-        for pattern in selection.only.iter().chain(&selection.except) {
-            if !self.changes.is_empty()
-                && !self.changes.iter().any(|change| pattern.matches(&change.resource))
-            {
-                return Err(PlanError::NoMatch(pattern.to_string()));
-            }
+    #[must_use]
+    pub fn select(self, selection: &Selection) -> Self {
+        if selection.is_all() {
+            return self;
         }
         let named =
             |patterns: &[Pattern], id: &ResourceId| patterns.iter().any(|pattern| pattern.matches(id));
@@ -103,15 +99,21 @@ impl Plan {
             *keep &= !named(&selection.except, self.resource_of(index as u32));
         }
         self.drop_dependents(&mut kept);
-        Ok(self.keep(&kept, selection))
+        self.keep(&kept, selection)
     }
 
     /// The same of a plan that was built from `input`, whose predicates are asked again.
     ///
     /// # Errors
-    /// When a pattern matches no resource that changes.
+    /// When a pattern matches nothing that is desired or recorded, whether it changes or not.
     pub(super) fn select_of(self, selection: &Selection, input: &PlanInput<'_>) -> Result<Self, PlanError> {
-        let (whole, mut part) = (self.actions.len(), self.select(selection)?);
+        for pattern in selection.only.iter().chain(&selection.except) {
+            let mut known = input.desired.resources.keys().chain(input.recorded.keys());
+            if !known.any(|id| pattern.matches(id)) {
+                return Err(PlanError::NoMatch(pattern.to_string()));
+            }
+        }
+        let (whole, mut part) = (self.actions.len(), self.select(selection));
         if part.actions.len() < whole && !part.examined.is_empty() {
             part.examined = super::examine(&part, (input.recorded, input.observed), input.registry)?;
             part.seal();

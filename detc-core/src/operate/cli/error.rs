@@ -117,7 +117,7 @@ impl From<PlanError> for Failed {
                 "take `purge` away from {resource} and apply that first; or remove {stays}, too, or rename with `renamed_from`"
             )),
             PlanError::NoMatch(_) => Self::usage(message)
-                .with_hint("run `plan` without `--only` and `--except` to see what changes"),
+                .with_hint("`status` lists what there is; `*` stands for any text"),
             PlanError::Loop(_) => Self::refused("loop", message)
                 .with_hint("apply in two steps: with `--except` for some of these, and then all"),
             PlanError::TooManyEdges { resource, .. } => Self::refused("too_many_edges", message)

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::support::{World, call, id, steps, unit, value, without_id};
 use crate::plan::file::{PlanFileError, open, save};
 use crate::plan::render::TextOptions;
-use crate::plan::{Pattern, Plan, PlanError, Selection};
+use crate::plan::{Pattern, Plan, Selection};
 
 fn pattern(text: &str) -> Pattern {
     Pattern::from_str(text).unwrap()
@@ -24,8 +24,7 @@ fn chain() -> World {
 }
 
 #[track_caller]
-fn check(plan: Result<Plan, PlanError>, expected: Expect) {
-    let plan = plan.unwrap();
+fn check(plan: Plan, expected: Expect) {
     assert!(plan.is_intact());
     expected.assert_eq(&format!("{}{} left out\n", steps(&plan), plan.left_out));
 }
@@ -40,7 +39,7 @@ fn only_brings_what_is_needed_along() {
         2 left out
     "#]],
     );
-    let plan = chain().plan().select(&Selection::all().only(pattern("value/b"))).unwrap();
+    let plan = chain().plan().select(&Selection::all().only(pattern("value/b")));
     expect![[r#"
         Plan PLAN: 2 to create.
 
@@ -60,7 +59,7 @@ fn only_brings_what_is_needed_along() {
 fn what_is_protected_refuses_no_part_that_leaves_it_alone() {
     let world = World::new().having([unit("db", json!({})).protect()]);
     let world = world.want([value("a", json!(1)), value("b", json!(1))]);
-    let part = |selection: Selection| world.try_part(&selection);
+    let part = |selection: Selection| world.try_part(&selection).unwrap();
     check(
         part(Selection::all().only(pattern("value/a"))),
         expect![[r#"
@@ -76,7 +75,7 @@ fn what_is_protected_refuses_no_part_that_leaves_it_alone() {
         1 left out
     "#]],
     );
-    let refused = part(Selection::all().except(pattern("value/a"))).unwrap_err();
+    let refused = world.try_part(&Selection::all().except(pattern("value/a"))).unwrap_err();
     expect!["unit/db is protected, and this plan would delete it: it is no longer in the desired state"]
         .assert_eq(&refused.to_string());
 }
@@ -105,8 +104,31 @@ fn except_wins_over_only() {
 
 #[test]
 fn a_pattern_that_matches_nothing_is_refused() {
-    let error = chain().plan().select(&Selection::all().only(pattern("value/x*"))).unwrap_err();
-    expect!["`value/x*` matches no resource that changes"].assert_eq(&error.to_string());
+    let error = chain().try_part(&Selection::all().only(pattern("value/x*"))).unwrap_err();
+    expect!["`value/x*` matches nothing that is desired or recorded"].assert_eq(&error.to_string());
+}
+
+#[test]
+fn a_pattern_may_match_what_does_not_change() {
+    let world =
+        World::new().having([value("a", json!(1))]).want([value("a", json!(1)), value("b", json!(1))]);
+    let part = |selection: Selection| world.try_part(&selection).unwrap();
+    let none = part(Selection::all().only(pattern("value/a")));
+    expect![[r#"
+        Nothing to do in this part of the plan: 1 resource is as desired.
+        1 change is left out of this partial plan.
+    "#]]
+    .assert_eq(&none.text(&TextOptions::default()));
+    check(
+        part(Selection::all().except(pattern("value/a"))),
+        expect![[r#"
+        create:value/b
+        0 left out
+    "#]],
+    );
+    // Of what is settled, too: a name that is wrong is wrong on all days.
+    let settled = World::new().having([value("a", json!(1))]).want([value("a", json!(1))]);
+    assert!(settled.try_part(&Selection::all().only(pattern("value/x"))).is_err());
 }
 
 fn replaced() -> World {
