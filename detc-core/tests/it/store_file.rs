@@ -138,6 +138,27 @@ async fn transactions_in_flight_together_are_answered_each_for_itself() {
 }
 
 #[tokio::test]
+async fn what_is_no_longer_in_its_place_takes_no_more() {
+    type Move = fn(&Path, &Path);
+    let moves: [Move; 4] = [
+        |dir, _| std::fs::remove_file(dir.join("store.redb")).unwrap(),
+        |dir, other| std::fs::rename(other.join("store.redb"), dir.join("store.redb")).unwrap(),
+        |dir, other| std::fs::rename(other.join("holder"), dir.join("holder")).unwrap(),
+        |dir, other| std::fs::rename(dir, other.join("away")).unwrap(),
+    ];
+    for (at, take_away) in moves.into_iter().enumerate() {
+        let root = tempfile::tempdir().unwrap();
+        let (dir, other) = (root.path().join("store"), root.path().join("other"));
+        drop(FileStore::open(&other).await.unwrap());
+        let store = FileStore::open(&dir).await.unwrap();
+        put(&store, "a", "1").await;
+        take_away(&dir, &other);
+        let lost = store.transact(Transaction::new().put("b", "2")).await;
+        assert!(matches!(&lost, Err(StoreError::Unavailable { .. })), "{at}: {lost:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_foreign_file_is_refused_and_left_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("store.redb");

@@ -14,7 +14,7 @@ use redb::{
 use super::failure::{self, Failure};
 use super::layout::{FORMAT, LEASES, META, META_FORMAT, META_REVISION};
 use super::overlay::Overlay;
-use super::place;
+use super::place::{self, Identity};
 use crate::store::{LeaseId, Revision};
 
 /// The memory that redb may keep pages in. The upper levels of the tree of a million entries take less than 2 MiB, and
@@ -34,21 +34,28 @@ pub(super) struct Opener {
 pub(super) struct Opened {
     // Dropped first: the place is free when the database is closed.
     pub(super) database: Database,
-    holder: Option<File>,
+    _holder: Option<File>,
+    /// The files of the store, by what they were when it was opened to be written.
+    place: Option<[Option<Identity>; 2]>,
 }
 
 impl Opened {
     /// That the store is still at `path`. What is written to a file that was removed is lost, and another manager may
     /// lead what is in its place by now.
     pub(super) fn check_place(&self, path: &Path) -> Result<(), Failure> {
-        match &self.holder {
-            Some(holder) if !place::is_at(holder, path) => Err(Failure::Unavailable {
+        if self.place.is_some_and(|place| place != files_of(path) || place.contains(&None)) {
+            return Err(Failure::Unavailable {
                 what: "writing",
-                said: "its folder was removed, renamed or replaced while it was open".into(),
-            }),
-            Some(_) | None => Ok(()),
+                said: "it, or its folder, was removed, renamed or replaced while it was open".into(),
+            });
         }
+        Ok(())
     }
+}
+
+/// The store at `path` and its holder file.
+fn files_of(path: &Path) -> [Option<Identity>; 2] {
+    [Identity::of(path), Identity::of(&path.with_file_name("holder"))]
 }
 
 /// Opens the store in a directory.
@@ -64,7 +71,7 @@ pub(super) fn at(dir: PathBuf) -> Opener {
             Failure::Held => Failure::HeldForAMoment("a process that has just ended"),
             failure => failure,
         })?;
-        Ok(Opened { database, holder: Some(holder) })
+        Ok(Opened { database, _holder: Some(holder), place: Some(files_of(&file)) })
     };
     Opener { path, open: Box::new(open) }
 }
@@ -90,7 +97,7 @@ pub(super) fn to_read(dir: PathBuf) -> Opener {
             }
             Err(error) => return Err(failure::io(WHAT)(error)),
         };
-        Ok(Opened { database: database.map_err(failure::of(WHAT))?, holder })
+        Ok(Opened { database: database.map_err(failure::of(WHAT))?, _holder: holder, place: None })
     };
     Opener { path, open: Box::new(open) }
 }
@@ -103,7 +110,7 @@ pub(super) fn on<B: redb::StorageBackend>(
 ) -> Opener {
     let open = move || {
         let database = builder().create_with_backend(storage()).map_err(failure::of("opening it"))?;
-        Ok(Opened { database, holder: None })
+        Ok(Opened { database, _holder: None, place: None })
     };
     Opener { path, open: Box::new(open) }
 }

@@ -104,20 +104,22 @@ fn not_locked(error: TryLockError) -> Failure {
     }
 }
 
-/// Whether the file that `holder` has open is the one beside `path`.
-pub(super) fn is_at(holder: &File, path: &Path) -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt as _;
-        let identity = |meta: fs::Metadata| (meta.dev(), meta.ino());
-        let beside = fs::metadata(path.with_file_name("holder")).map(identity).ok();
-        beside.is_some() && beside == holder.metadata().map(identity).ok()
-    }
-    #[cfg(not(unix))]
-    {
-        // Elsewhere an open file can not be removed.
-        let _ = (holder, path);
-        true
+/// What tells a file from another one that takes its name; `None`: it is not there, or nothing tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity(u64, u64);
+
+impl Identity {
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt as _;
+            fs::metadata(path).ok().map(|meta| Self(meta.dev(), meta.ino()))
+        }
+        #[cfg(not(unix))]
+        {
+            // Elsewhere an open file can not be removed.
+            path.exists().then_some(Self(0, 0))
+        }
     }
 }
 
