@@ -72,7 +72,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let told = tokio::select! {
         told = story(&manager, &ports, &stop) => told,
         // An interrupt finishes what is in flight, so that all of it is known and taken away again.
-        never = async { tokio::signal::ctrl_c().await.map(|()| stop.stop())?; std::future::pending().await } => never,
+        never = async { web::asked_to_end().await.map(|()| stop.stop())?; std::future::pending().await } => never,
     };
     if let Some(open) = manager.interrupted().await? {
         manager.give_up(open, "interrupted").await?;

@@ -5,6 +5,8 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
 
+use tokio::signal::unix::{SignalKind, signal};
+
 /// The application itself: answers every request with its version. A client that goes away is no error.
 pub(crate) fn serve(port: u16, version: &str) -> Result<(), Box<dyn Error>> {
     for mut stream in TcpListener::bind((Ipv4Addr::LOCALHOST, port))?.incoming().flatten() {
@@ -45,6 +47,16 @@ pub(crate) async fn until_gone(port: u16) -> Result<(), Box<dyn Error>> {
     tokio::time::timeout(Duration::from_secs(10), gone)
         .await
         .map_err(|_| format!(":{port} still answers, though its server was killed").into())
+}
+
+/// Waits until somebody presses Ctrl-C, ends the program, or closes its terminal.
+pub(crate) async fn asked_to_end() -> std::io::Result<()> {
+    let (mut ended, mut closed) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed,
+        _ = ended.recv() => Ok(()),
+        _ = closed.recv() => Ok(()),
+    }
 }
 
 /// Ports that nobody listens on.

@@ -114,10 +114,17 @@ impl Display for ApplyReport {
     }
 }
 
-/// A run that did not end well, as an error, which tells its outcome and the first reason; the report has them all.
-#[derive(Clone, Debug, thiserror::Error)]
+/// A run that did not end well, as an error, which tells its outcome and the first reason; the report has them all. Its
+/// `Debug` says the same: it is what a `main` that returns it shows.
+#[derive(Clone, thiserror::Error)]
 #[error("the outcome is `{}`{}", .0.report.outcome, first_reason(.0))]
 pub struct NotDone(pub Box<ApplyReport>);
+
+impl fmt::Debug for NotDone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
 
 fn first_reason(applied: &ApplyReport) -> String {
     let failed = applied.report.failures.first();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Place, quickstart};
+use crate::support::{Place, quickstart, until};
 
 fn place() -> Place {
     let place = Place::new();
@@ -173,6 +173,22 @@ fn an_example_whose_reader_has_gone_comes_to_its_end_and_leaves_nothing() {
     let said = String::from_utf8_lossy(&ended.stderr);
     assert!(ended.status.success() && said.is_empty(), "{:?}: {said}", ended.status);
     assert_eq!(std::fs::read_dir(place.dir()).unwrap().count(), 0, "its store is gone, with what it was for");
+}
+
+#[test]
+fn an_example_that_is_asked_to_end_takes_away_what_it_made() {
+    for signal in ["TERM", "HUP", "INT"] {
+        let place = Place::of(quickstart());
+        let mut command = place.command(&[]);
+        command.env("TMPDIR", place.dir());
+        let running = place.start_as(command, &[]);
+        until("the first server is up", || place.processes().len() > 1);
+        running.signal(signal);
+        let ran = running.wait().exits(1);
+        assert_eq!(place.processes(), [] as [u32; 0], "{signal}: its servers have ended");
+        assert_eq!(std::fs::read_dir(place.dir()).unwrap().count(), 0, "{signal}: its store is gone");
+        assert!(ran.err.starts_with("Error: the outcome is `interrupted`"), "{}", ran.err);
+    }
 }
 
 #[test]
