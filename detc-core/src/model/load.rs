@@ -8,6 +8,7 @@
 //! all cores. Everything that is wrong is an [`InvalidState`] with file, line and resource.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -58,7 +59,8 @@ impl Format {
 /// The version of the file format that this program reads.
 const VERSION: u64 = 1;
 
-/// Reads and merges desired state files. The result is not yet checked: see [`Desired::check`].
+/// Reads and merges desired state files. The result is not yet checked: see [`Desired::check`]. `-` is what comes by standard
+/// input: JSON where it begins with `{`, and YAML otherwise.
 ///
 /// # Errors
 /// What is wrong, with file, line and resource: an unreadable file, bad syntax, an unknown field, a resource or host that
@@ -74,12 +76,19 @@ pub fn load(paths: &[impl AsRef<Path>], registry: &Registry) -> Result<Desired, 
 }
 
 fn merge_file(desired: &mut Desired, path: &Path, registry: &Registry) -> Result<(), InvalidState> {
-    let name = path.display().to_string();
-    let format = Format::of(path)?;
+    let is_input = path == Path::new("-");
+    let name = if is_input { "standard input".to_owned() } else { path.display().to_string() };
+    let named = if is_input { None } else { Some(Format::of(path)?) };
     let read = match std::fs::metadata(path) {
+        _ if is_input => {
+            let mut bytes = Vec::new();
+            std::io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+        }
         // A pipe that nobody writes to would be waited for without end.
         Ok(found) if !found.is_file() => {
-            return Err(InvalidState::new("can not be read: it is no regular file").at(&name, 0));
+            return Err(InvalidState::new("can not be read: it is no regular file")
+                .at(&name, 0)
+                .with_hint("what a pipe brings is read from standard input, with `-f -`"));
         }
         Ok(_) => std::fs::read(path),
         Err(error) => Err(error),
@@ -88,6 +97,8 @@ fn merge_file(desired: &mut Desired, path: &Path, registry: &Registry) -> Result
     let text = String::from_utf8(text).map_err(|_| InvalidState::new("is not UTF-8 text").at(&name, 0))?;
     // Some editors begin a file with a byte order mark.
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let begins_as_json = || text.trim_start().starts_with(['{', '[']);
+    let format = named.unwrap_or_else(|| if begins_as_json() { Format::Json } else { Format::Yaml });
     let base = path.parent().unwrap_or(Path::new(""));
     merge(desired, &name, text, format, base, registry)
 }

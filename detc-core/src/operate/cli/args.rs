@@ -25,7 +25,7 @@ const GLOBAL: &str = "Options of every command";
 
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Global {
-    /// Desired state (.json, .yaml, .yml or .toml); may be repeated, and is merged. Without it `plan`, `apply` and `graph`
+    /// Desired state (.json, .yaml, .yml or .toml; `-`: standard input); may be repeated, and is merged. Without it `plan`, `apply` and `graph`
     /// take detc.json (or .yaml, .yml, .toml) of this folder, and `status` knows only what is recorded.
     #[arg(short, long = "file", value_name = "FILE", global = true, help_heading = GLOBAL)]
     pub(super) files: Vec<PathBuf>,
