@@ -371,6 +371,6 @@ pub enum PlanError {
         source: RecordError,
     },
     /// A pattern of a partial plan matches nothing.
-    #[error("`{0}` matches no resource that changes")]
+    #[error("`{0}` matches nothing that is desired or recorded")]
     NoMatch(String),
 }

@@ -412,6 +412,8 @@ fn a_rename_from_what_is_still_there_is_refused() {
     plan("s.json", &with(&format!("{old}\n{new}")))
         .complains("s.json:4: value/new: `renamed_from` names value/old, which is still in the desired state")
         .complains("remove value/old when value/new is what it is called now");
+    let itself = r#"{"kind": "value", "name": "old", "input": 1, "renamed_from": "value/old"}"#;
+    plan("s.json", &with(itself)).complains("value/old: `renamed_from` names value/old itself");
 }
 
 #[test]
@@ -481,6 +483,29 @@ fn a_desired_state_is_a_regular_file() {
         .fleet(&["-f", "s.json", "plan"])
         .exits(64)
         .complains("s.json: can not be read: it is no regular file");
+}
+
+#[test]
+fn a_desired_state_may_come_by_standard_input() {
+    let given = |text: &str| {
+        let place = Place::new();
+        place.write(
+            "base.json",
+            r#"{ "version": 1, "resources": [{ "kind": "value", "name": "a", "input": 1 }] }"#,
+        );
+        place.write("given", text);
+        let args = ["-f", "base.json", "-f", "-", "apply", "--yes"];
+        let mut command = place.command(&args);
+        command.stdin(std::fs::File::open(place.path("given")).unwrap());
+        place.start_as(command, &args).wait()
+    };
+    given(r#"{ "version": 1, "resources": [{ "kind": "value", "name": "b", "input": 1 }] }"#)
+        .exits(0)
+        .shows("Done: 2 of 2");
+    given("version: 1\nresources:\n- { kind: value, name: b, input: 1 }\n").exits(0).shows("Done: 2 of 2");
+    given(r#"{ "version": 1, "resources": [{ "kind": "value", "name": "b", "inptu": 1 }] }"#)
+        .exits(64)
+        .complains("standard input:1: value/b: unknown field `inptu`");
 }
 
 #[test]

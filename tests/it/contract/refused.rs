@@ -135,7 +135,7 @@ fn what_yaml_says_beyond_json_is_refused_where_it_stands() {
         ("{ a: !vault x }", "detc.yaml:5: the tag `!vault` is not known here"),
         (
             "0100",
-            "detc.yaml:5: the number 0100 begins with 0; write it in quotes, \"0100\", or without the 0",
+            "detc.yaml:5: the number 0100 begins with 0; write it in quotes, \"0100\", or as a number without the 0",
         ),
         ("[08]", "detc.yaml:5: the number 08 begins with 0"),
     ] {

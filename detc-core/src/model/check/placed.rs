@@ -105,10 +105,11 @@ impl Placed {
     pub(super) fn check_owners(&self, desired: &Desired, registry: &Registry) -> Result<(), InvalidState> {
         let Some((place, first, second)) = self.owners.first() else { return Ok(()) };
         let (a, b) = (&desired.resources[*first as usize], &desired.resources[*second as usize]);
+        let what = if matches!(place, Place::Path(_)) { "path" } else { "name" };
         let place = said_of(place, [a, b], registry);
         Err(InvalidState::new(format!("{} and {} both own {place}: each would undo the other", a.id, b.id))
             .of(&b.id)
-            .with_hint("remove one of them, or give it another path")
+            .with_hint(format!("remove one of them, or give it another {what}"))
             .located(desired, b.origin))
     }
 

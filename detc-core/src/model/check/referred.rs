@@ -131,6 +131,10 @@ impl Desired {
     /// That a resource which is called otherwise now is of the same kind, and that its earlier name is no longer in use.
     pub(super) fn check_renamed(&self, resource: &DesiredResource) -> Result<(), InvalidState> {
         let Some(old) = &resource.extra().renamed_from else { return Ok(()) };
+        if *old == resource.id {
+            return Err(InvalidState::new(format!("`renamed_from` names {old} itself"))
+                .with_hint("name what it was called before, or remove `renamed_from`"));
+        }
         if self.resources.contains_key(old) {
             let message = format!("`renamed_from` names {old}, which is still in the desired state");
             return Err(InvalidState::new(message).with_hint(format!(

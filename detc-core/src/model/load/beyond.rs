@@ -37,8 +37,9 @@ pub(super) fn check(text: &str) -> Result<(), InvalidState> {
         let (tag, opens) = match &event {
             Event::Scalar(value, style, _, tag) => {
                 if *style == ScalarStyle::Plain && tag.is_none() && is_value && has_leading_zero(value) {
-                    return Err(at(format!("the number {value} begins with 0"))
-                        .with_hint(format!("write it in quotes, \"{value}\", or without the 0")));
+                    return Err(at(format!("the number {value} begins with 0")).with_hint(format!(
+                        "write it in quotes, \"{value}\", or as a number without the 0"
+                    )));
                 }
                 (tag.as_deref(), None)
             }

@@ -64,7 +64,10 @@ fn helps(plan: Asked<'_>, stuck: &Stuck) -> String {
     };
     match stuck.helps.len() {
         0 => String::new(),
-        _ => format!("; there is one with {}", listed(stuck.helps.iter().map(help).collect(), ", or with ")),
+        _ => format!(
+            "; there is an order with {}",
+            listed(stuck.helps.iter().map(help).collect(), ", or with ")
+        ),
     }
 }
 

@@ -175,7 +175,7 @@ fn a_swap_of_two_full_hosts_is_refused_and_told_with_what_would_help() {
           that for delete:unit/b-on-h2 (`places of h2`),
           that for create:unit/b-on-h1 (`b stays up`),
           that for delete:unit/a-on-h1 (`places of h1`);
-        there is one with `places of h1` at most 2 (1 more), or with `places of h2` at most 2 (1 more), or with `a stays up` at least 0 (1 less), or with `b stays up` at least 0 (1 less)."#]];
+        there is an order with `places of h1` at most 2 (1 more), or with `places of h2` at most 2 (1 more), or with `a stays up` at least 0 (1 less), or with `b stays up` at least 0 (1 less)."#]];
     refused(&world(has.clone(), wants.clone(), invariants()), expected);
     let mut roomy = invariants();
     roomy[1].bound = InvariantBound::AtMost(2);
@@ -198,7 +198,7 @@ fn a_circle_of_moves_of_which_one_may_be_away_is_refused_and_told() {
           that for delete:unit/web-3 (`places of h3`),
           that for delete:unit/web-4 (`places of h4`),
           that for delete:unit/web-0 (`places of h0`);
-        there is one with `places of h0` at most 2 (1 more), or with `places of h1` at most 2 (1 more), or with `places of h2` at most 2 (1 more), or with `places of h3` at most 2 (1 more), or with `places of h4` at most 2 (1 more), or with `web stays up` at least 3 (1 less)."#]];
+        there is an order with `places of h0` at most 2 (1 more), or with `places of h1` at most 2 (1 more), or with `places of h2` at most 2 (1 more), or with `places of h3` at most 2 (1 more), or with `places of h4` at most 2 (1 more), or with `web stays up` at least 3 (1 less)."#]];
     refused(&world(at(0), at(1), invariants(4)), expected);
     let plan = world(at(0), at(1), invariants(3)).plan();
     assert!(plan.broken().is_none(), "{plan}");
