@@ -134,19 +134,29 @@ impl Vault {
         }
     }
 
-    /// Marks every text of `value` that holds a sensitive text. Short ones, which occur by chance, do not count.
+    /// Marks every text and number of `value` that holds something sensitive, and every object that has a field of such a
+    /// name. Short ones, which occur by chance, do not count, unless a number is just that.
     pub(crate) fn seal_tainted(&mut self, value: &mut Value, key: &MarkKey) {
-        const TAINTS_MIN: usize = 8;
-        match value {
-            Value::String(text) => {
-                if self.texts.found_in(text).any(|found| found.len() >= TAINTS_MIN) {
-                    self.seal_whole(value, key);
-                }
+        let is_tainted = match value {
+            Value::String(text) => self.is_tainted(text),
+            Value::Number(number) => {
+                let text = number.to_string();
+                self.texts.contains(&text) || self.is_tainted(&text)
             }
+            Value::Object(object) => object.keys().any(|name| self.is_tainted(name)),
+            Value::Null | Value::Bool(_) | Value::Array(_) => false,
+        };
+        match value {
+            value if is_tainted => self.seal_whole(value, key),
             Value::Array(items) => items.iter_mut().for_each(|item| self.seal_tainted(item, key)),
             Value::Object(object) => object.values_mut().for_each(|item| self.seal_tainted(item, key)),
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
+    }
+
+    fn is_tainted(&self, text: &str) -> bool {
+        const TAINTS_MIN: usize = 8;
+        self.texts.found_in(text).any(|found| found.len() >= TAINTS_MIN)
     }
 
     /// Keeps a value that is no part of another.
@@ -241,8 +251,9 @@ impl Vault {
         self.values.is_empty()
     }
 
-    /// `text` with every sensitive string in it, and every line of one, replaced by `(sensitive)`. Those of fewer than
-    /// four characters are left: replacing them would make the text unreadable and tell where they are.
+    /// `text` with every sensitive string and number in it, and every line of one, replaced by `(sensitive)`, as it stands
+    /// and as JSON escapes it. Those of fewer than four characters are left: replacing them would make the text unreadable and
+    /// tell where they are.
     ///
     /// A text that was cut has `…` where the rest was. What stands before or after it is replaced also where it is only
     /// the beginning or the end of a sensitive string.
@@ -292,16 +303,30 @@ fn end_at_beginning(text: &str, secret: &str) -> usize {
     lengths.find(|len| text.starts_with(&secret[secret.len() - len..])).unwrap_or_default()
 }
 
-/// The strings of `value`, whole and each line of them: messages quote what programs print by lines.
-fn each_part<'v>(value: &'v Value, see: &mut impl FnMut(&'v str)) {
+/// The strings of `value`, whole and each line of them: messages quote what programs print by lines. And its numbers, as
+/// JSON has them.
+fn each_part(value: &Value, see: &mut impl FnMut(&str)) {
     match value {
         Value::String(secret) => {
-            see(secret);
-            secret.lines().map(str::trim).for_each(see);
+            each_form(secret, see);
+            secret.lines().map(str::trim).for_each(|line| each_form(line, see));
         }
+        Value::Number(number) => see(&number.to_string()),
         Value::Array(items) => items.iter().for_each(|item| each_part(item, see)),
         Value::Object(object) => object.values().for_each(|item| each_part(item, see)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        Value::Null | Value::Bool(_) => {}
+    }
+}
+
+/// A text as it stands, and as it is given to a program within JSON, which may print that.
+fn each_form(secret: &str, see: &mut impl FnMut(&str)) {
+    see(secret);
+    let quoted = Value::from(secret).to_string();
+    let escaped = &quoted[1..quoted.len() - 1];
+    if escaped != secret {
+        see(escaped);
+        // The `echo` of many shells prints one backslash for two.
+        see(&escaped.replace(r"\\", r"\"));
     }
 }
 
@@ -451,6 +476,49 @@ mod tests {
         vault.seal_tainted(&mut output, &key(1));
         assert!(mark_of(&output["stdout"]).is_some());
         assert_eq!((&output["path"], &output["code"]), (&json!("/root"), &json!(0)));
+    }
+
+    #[test]
+    fn a_secret_is_found_as_json_says_it_too() {
+        let mut vault = Vault::new();
+        vault.seal(
+            &mut json!({"pin": 1234567890123_u64, "quoted": "pa\"ss\\word-42", "few": 42}),
+            &["pin", "quoted", "few"].map(|p| p.parse().unwrap()),
+            &key(1),
+        );
+        let scrubs = |text: &str, scrubbed: &str| assert_eq!(vault.scrub(text), scrubbed);
+        scrubs("the pin 1234567890123 is wrong", "the pin (sensitive) is wrong");
+        scrubs(
+            r#"no {"pin":1234567890123,"quoted":"pa\"ss\\word-42"}"#,
+            r#"no {"pin":(sensitive),"quoted":"(sensitive)"}"#,
+        );
+        scrubs(r#"42 of it is cut: pa\"ss\\w…"#, "42 of it is cut: (sensitive)…");
+    }
+
+    #[test]
+    fn a_number_that_is_a_secret_is_marked_wherever_it_is_printed() {
+        let mut vault = Vault::new();
+        let mut given = json!({"pin": 4711, "long": 1234567890123_u64, "text": "98765432", "few": 42});
+        vault.seal(&mut given, &["pin", "long", "text", "few"].map(|p| p.parse().unwrap()), &key(1));
+        let mut output = json!({
+            "pin": 4711, "many": [1234567890123_u64, -1234567890123_i64], "read": 98765432, "few": 42, "other": 47112,
+        });
+        vault.seal_tainted(&mut output, &key(1));
+        assert_eq!(output["pin"], given["pin"], "a number has the mark that it has where it comes from");
+        for sealed in [&output["many"][0], &output["many"][1], &output["read"]] {
+            assert!(mark_of(sealed).is_some(), "{output}");
+        }
+        assert_eq!((&output["few"], &output["other"]), (&json!(42), &json!(47112)));
+    }
+
+    #[test]
+    fn an_output_whose_field_is_named_by_a_secret_is_marked_as_a_whole() {
+        let mut vault = Vault::new();
+        vault.seal(&mut json!({"p": "hunter22"}), &["p".parse().unwrap()], &key(1));
+        let mut output = json!({"result": {"hunter22": true}, "code": 0});
+        vault.seal_tainted(&mut output, &key(1));
+        assert!(mark_of(&output["result"]).is_some(), "{output}");
+        assert_eq!(output["code"], 0);
     }
 
     #[test]

@@ -29,6 +29,11 @@ impl Texts {
         }
     }
 
+    /// Whether this is one of them.
+    pub(super) fn contains(&self, text: &str) -> bool {
+        self.all.contains(text)
+    }
+
     /// Where each of them stands in `text` that begins where no longer one does, in order; some may overlap.
     pub(super) fn found_in<'t>(&'t self, text: &'t str) -> impl Iterator<Item = Range<usize>> + 't {
         let begins = text.as_bytes().windows(LEN_MIN).enumerate();

@@ -89,6 +89,42 @@ fn sensitive_values_are_in_no_message_of_a_failure() {
 }
 
 #[test]
+fn a_secret_is_told_neither_as_a_number_nor_as_json_escapes_it() {
+    // The last is what the shell's `echo` makes of the one before it.
+    const TOLD: [&str; 4] = ["1234567890123", r#"pa"ss\word-42"#, r#"pa\"ss\\word-42"#, r#"pa\"ss\word-42"#];
+    let quiet = |place: &Place, args: &[&str], exit: i32| {
+        let ran = place.fleet(args).exits(exit);
+        for secret in TOLD {
+            assert!(!ran.out.contains(secret) && !ran.err.contains(secret), "{secret}: {ran:?}");
+        }
+        ran
+    };
+    for (then, exit) in [("", 0), ("; echo \"$DETC_INPUTS\" >&2; exit 1", 1)] {
+        let place = Place::new();
+        place.desire(&[
+            json!({ "kind": "value", "name": "pin", "input": 1_234_567_890_123_u64, "sensitive": ["input"] }),
+            json!({ "kind": "script", "name": "s", "interpreter": ["/bin/sh"], "content": format!("printf %s \"$DETC_INPUTS\"{then}"),
+                    "inputs": { "pin": { "from": "value/pin", "output": "input" }, "word": TOLD[1] },
+                    "sensitive": ["inputs.word"] }),
+            json!({ "kind": "value", "name": "again", "input": { "from": "script/s", "output": "result.pin" } }),
+        ]);
+        quiet(&place, &["apply", "--yes", "-v"], exit);
+        quiet(&place, &["-v", "plan"], 0);
+        for args in [&["show", "1"][..], &["--json", "show", "1"], &["--json", "-v", "plan"]] {
+            quiet(&place, args, 0);
+        }
+        if exit == 0 {
+            place.fleet(&["plan", "--detailed-exitcode"]).exits(0);
+        }
+        let store = std::fs::read(place.path(".detc/store.redb")).unwrap();
+        for secret in TOLD {
+            let is_kept = store.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!is_kept, "{secret} is in the store");
+        }
+    }
+}
+
+#[test]
 fn a_long_secret_that_a_program_prints_is_not_told_in_part() {
     let place = Place::new();
     let secret: String = (0..1000).map(|at| format!("hunter{at};")).collect();
