@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::Value;
 
 use super::journal::{doubt_key, state_key};
+use super::panics::caught;
 use super::{Applied, Checked, NodeEnd, Phase};
 use crate::action::{ActionError, CrashClass, ErrorClass};
 use crate::diff::{ChangeKind, Reason, trigger_token, with_theirs};
@@ -386,10 +387,19 @@ impl PlanWork {
     }
 }
 
+/// What comes of `call`; a panic is an error like any other: what it says may be sensitive, too.
+async fn told<T>(
+    call: impl Future<Output = Result<T, ActionError>>,
+    panicked: ErrorClass,
+) -> Result<T, ActionError> {
+    caught(call).await.unwrap_or_else(|panic| Err(ActionError::new(panicked, panic)))
+}
+
 impl Perform for PlanWork {
     fn check(self: Arc<Self>, action: u32, phase: Phase) -> Performing<Checked> {
         Box::pin(async move {
-            let checked = self.try_check(action, phase).await.unwrap_or_else(|error| {
+            let checked = told(self.try_check(action, phase), ErrorClass::Permanent).await;
+            let checked = checked.unwrap_or_else(|error| {
                 let (class, mut message) = self.failed(action, &error);
                 let (planned, id) = self.action(action);
                 if phase != Phase::First && planned.crash == CrashClass::AtMostOnce {
@@ -409,7 +419,7 @@ impl Perform for PlanWork {
 
     fn apply(self: Arc<Self>, action: u32, _attempt: u32) -> Performing<Applied> {
         Box::pin(async move {
-            match self.try_apply(action).await {
+            match told(self.try_apply(action), ErrorClass::OutcomeUnknown).await {
                 Ok(()) => Applied::Done,
                 Err(error) => {
                     let (class, message) = self.failed(action, &error);

@@ -1,6 +1,7 @@
 //! The manager on a world in memory: unreachable hosts, lost answers, doubts, leadership, other versions.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,7 +9,7 @@ use detc_core::action::{Action, ActionCx, ActionError, Check, CrashClass, Footpr
 use detc_core::backend::memory::HostFault;
 use detc_core::diff::ChangeKind;
 use detc_core::execute::journal::{Entry, What};
-use detc_core::execute::{Outcome, StopHandle, unseen};
+use detc_core::execute::{Outcome, Progress, StopHandle, unseen};
 use detc_core::manage::{ManageError, Manager, ManagerOptions, Resumed, Settlement};
 use detc_core::model::{Desired, DesiredResource, HostSpec, Observation};
 use detc_core::resource::value::ValueSpec;
@@ -430,6 +431,65 @@ async fn a_panic_of_a_kind_ends_its_own_action_and_nothing_else() {
         "{report:?}"
     );
     assert!(report.failures[0].error.contains("the apply is wrong"), "{report:?}");
+}
+
+/// A step that panics with all that it knows: when it is made, or when it is looked at a second time.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Loud {
+    word: String,
+    in_apply: bool,
+}
+
+/// How often a [`Loud`] was looked at that does not panic in its apply.
+static LOOKS: AtomicU32 = AtomicU32::new(0);
+
+#[async_trait]
+impl Action for Loud {
+    const KIND: &'static str = "loud";
+    type Output = ();
+
+    fn footprint(&self) -> Footprint {
+        Footprint::new(CrashClass::DeterministicName)
+    }
+
+    async fn check(&self, _: &ActionCx<'_>) -> Result<Check<()>, ActionError> {
+        let is_planned = self.in_apply || LOOKS.fetch_add(1, Ordering::SeqCst) == 0;
+        assert!(is_planned, "the check of {} is wrong", self.word);
+        Ok(Check::Needed("always".to_owned()))
+    }
+
+    async fn apply(&self, _: &ActionCx<'_>) -> Result<(), ActionError> {
+        panic!("the apply of {} is wrong", self.word)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_gives_no_secret_away() {
+    let (store, registry) = (memory(), Registry::new().with_action::<Loud>());
+    let manager = Manager::open(store.clone(), registry, ManagerOptions::default()).await.unwrap();
+    let loud = |name: &str, in_apply: bool| {
+        let mut loud = DesiredResource::step(name, &Loud { word: "open sesame".to_owned(), in_apply });
+        loud.extra_mut().sensitive.push("word".parse().unwrap());
+        loud
+    };
+    let planned = manager.plan(&Desired::new().with(loud("a", true)).with(loud("b", false))).await.unwrap();
+    let told = Arc::new(Mutex::new(String::new()));
+    let telling = told.clone();
+    let sink =
+        Box::new(move |progress: &Progress<'_>| telling.lock().unwrap().push_str(&format!("{progress:?}")));
+    let report = manager.apply_with(planned, sink, StopHandle::new()).await.unwrap();
+    let mut errors: Vec<&str> = report.report.failures.iter().map(|failure| failure.error.as_str()).collect();
+    errors.sort_unstable();
+    let panicked =
+        |what: &str| format!("a fault in this program: it panicked: the {what} of (sensitive) is wrong");
+    let applied = format!("{}; after that, always", panicked("apply"));
+    assert_eq!(errors, [applied, panicked("check")], "{report:?}");
+    assert!(!told.lock().unwrap().contains("sesame"), "{told:?}");
+    let (entries, _) = read_all(&*store, KeyRange::prefix("")).await.unwrap();
+    for entry in entries {
+        assert!(!String::from_utf8_lossy(&entry.value).contains("sesame"), "{entry:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
