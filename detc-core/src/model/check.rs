@@ -105,6 +105,9 @@ impl InvalidState {
 
 /// That this program can connect to such a host.
 pub(super) fn check_host(name: &HostName, spec: &HostSpec, registry: &Registry) -> Result<(), InvalidState> {
+    name.check().map_err(|error| {
+        InvalidState::new(error.to_string()).with_hint("a folder of detc's own is called by it, too")
+    })?;
     let error = |message: String| InvalidState::new(format!("host {name}: {message}"));
     let connector = registry.connector(spec.scheme()).ok_or_else(|| {
         let known: Vec<_> = registry.schemes().collect();

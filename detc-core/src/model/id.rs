@@ -27,6 +27,13 @@ pub enum InvalidId {
     /// The name has white space or control characters.
     #[error("`{0}` is not a name: white space and control characters are not allowed")]
     Name(String),
+    /// The name of a host can not be that of a folder.
+    #[error(
+        "{0:?} is not the name of a host: expected 1 to {max} bytes without `/`, white space and control characters, and neither \
+         `.` nor `..`",
+        max = HostName::LEN_MAX
+    )]
+    Host(String),
     /// The id is longer than [`ResourceId::LEN_MAX`].
     #[error("an id of {0} bytes is too long: at most {max} are allowed", max = ResourceId::LEN_MAX)]
     Long(usize),
@@ -98,7 +105,7 @@ fn check(kind: &str, name: &str) -> Result<(), InvalidId> {
         return Err(InvalidId::Shape(format!("{kind}/")));
     }
     let is_plain = name.bytes().all(|byte| byte.is_ascii_graphic());
-    if !is_plain && name.chars().any(|c| c.is_whitespace() || c.is_control()) {
+    if !is_plain && !is_visible(name) {
         return Err(InvalidId::Name(name.to_owned()));
     }
     let len = kind.len() + 1 + name.len();
@@ -106,6 +113,10 @@ fn check(kind: &str, name: &str) -> Result<(), InvalidId> {
         return Err(InvalidId::Long(len));
     }
     Ok(())
+}
+
+fn is_visible(name: &str) -> bool {
+    !name.chars().any(|c| c.is_whitespace() || c.is_control())
 }
 
 impl Borrow<str> for ResourceId {
@@ -159,6 +170,9 @@ impl Visitor<'_> for IdVisitor {
 pub struct HostName(Arc<str>);
 
 impl HostName {
+    /// Longest name in bytes: no file system that is in use takes a longer one for a folder.
+    pub const LEN_MAX: usize = 255;
+
     /// The host called `name`.
     pub fn new(name: &str) -> Self {
         Self(name.into())
@@ -167,6 +181,16 @@ impl HostName {
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether it may be desired: what detc keeps of its own for a host is in a folder of that name.
+    pub(crate) fn check(&self) -> Result<(), InvalidId> {
+        let name = self.as_str();
+        let is_one = !matches!(name, "" | "." | "..") && !name.contains('/');
+        match is_one && is_visible(name) && name.len() <= Self::LEN_MAX {
+            true => Ok(()),
+            false => Err(InvalidId::Host(name.to_owned())),
+        }
     }
 }
 

@@ -285,6 +285,32 @@ fn a_host_in_two_files_is_told_with_both() {
 }
 
 #[test]
+fn a_host_is_called_by_what_can_be_the_name_of_a_folder() {
+    let registry = Registry::new().with_connector(Anywhere);
+    let refused = |name: &str| {
+        let document = serde_json::json!({ "version": 1, "hosts": { name: { "connect": "local" } } });
+        let mut desired = Desired::new();
+        let text = document.to_string();
+        merge(&mut desired, "fleet", &text, Format::Json, Path::new("."), &registry)
+            .err()
+            .map(|error| error.to_string())
+    };
+    for name in ["h1", "web-1.example.com", "[::1]", "Büro"] {
+        assert_eq!(refused(name), None);
+    }
+    let long = "h".repeat(256);
+    for name in ["", "../../esc", "a/b", ".", "..", "a b", "a\u{1b}[31m", "\u{202f}", &long] {
+        let told = refused(name).unwrap_or_else(|| panic!("{name:?} is taken"));
+        assert!(told.contains(&format!("{name:?} is not the name of a host")), "{told}");
+    }
+    expect![[r#"
+        fleet:1: ".." is not the name of a host: expected 1 to 255 bytes without `/`, white space and control characters, and neither `.` nor `..` (a folder of detc's own is called by it, too)"#]]
+    .assert_eq(&refused("..").unwrap_or_default());
+    let made = Desired::new().host("../up", HostSpec::local());
+    assert!(made.check(&registry).is_err(), "nor is one that a program gives");
+}
+
+#[test]
 #[cfg(feature = "yaml")]
 fn what_yaml_reads_otherwise_than_it_is_meant_is_told_with_what_to_write() {
     let refuses = |text: &str, expected: &Expect| {
