@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
+use std::collections::btree_map::Entry;
+use std::fmt::{self, Display};
+use std::marker::PhantomData;
 
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -80,11 +82,11 @@ struct Properties {
     name: Option<String>,
     host: Option<String>,
     after: Option<Vec<ResourceId>>,
-    labels: Option<BTreeMap<String, String>>,
+    labels: Option<Distinct<String, String>>,
     restart_on: Option<Vec<ResourceId>>,
     protect: Option<bool>,
     sensitive: Option<Vec<FieldPath>>,
-    ownership: Option<BTreeMap<FieldPath, FieldOwner>>,
+    ownership: Option<Distinct<FieldPath, FieldOwner>>,
     renamed_from: Option<ResourceId>,
 }
 
@@ -98,6 +100,52 @@ struct Named<'a> {
 
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// A map of which no key is given twice: what is read into a map of the standard library has the last one, in silence.
+struct Distinct<K, V>(BTreeMap<K, V>);
+
+impl<K: Ord, V> Default for Distinct<K, V> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<'de, K, V> Deserialize<'de> for Distinct<K, V>
+where
+    K: Deserialize<'de> + Display + Ord,
+    V: Deserialize<'de>,
+{
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(DistinctVisitor(PhantomData))
+    }
+}
+
+struct DistinctVisitor<K, V>(PhantomData<(K, V)>);
+
+impl<'de, K, V> Visitor<'de> for DistinctVisitor<K, V>
+where
+    K: Deserialize<'de> + Display + Ord,
+    V: Deserialize<'de>,
+{
+    type Value = Distinct<K, V>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut read = BTreeMap::new();
+        while let Some((key, value)) = map.next_entry()? {
+            match read.entry(key) {
+                Entry::Vacant(free) => _ = free.insert(value),
+                Entry::Occupied(taken) => {
+                    return Err(A::Error::custom(format_args!("`{}` is given twice", taken.key())));
+                }
+            }
+        }
+        Ok(Distinct(read))
+    }
+}
 
 struct ResourceVisitor<'s, 'a>(&'s mut Scratch<'a>);
 
@@ -183,22 +231,22 @@ fn once<T, E: serde::de::Error>(slot: &mut Option<T>, key: &str, value: T) -> Re
 
 #[derive(Default)]
 struct ExtraReader {
-    labels: Option<BTreeMap<String, String>>,
+    labels: Option<Distinct<String, String>>,
     restart_on: Option<Vec<ResourceId>>,
     protect: Option<bool>,
     sensitive: Option<Vec<FieldPath>>,
-    ownership: Option<BTreeMap<FieldPath, FieldOwner>>,
+    ownership: Option<Distinct<FieldPath, FieldOwner>>,
     renamed_from: Option<ResourceId>,
 }
 
 impl ExtraReader {
     fn finish(self) -> Option<Box<Extra>> {
         let extra = Extra {
-            labels: self.labels.unwrap_or_default(),
+            labels: self.labels.unwrap_or_default().0,
             restart_on: self.restart_on.unwrap_or_default(),
             protect: self.protect.unwrap_or_default(),
             sensitive: self.sensitive.unwrap_or_default(),
-            ownership: self.ownership.unwrap_or_default(),
+            ownership: self.ownership.unwrap_or_default().0,
             renamed_from: self.renamed_from,
         };
         (extra != Extra::default()).then(|| Box::new(extra))

@@ -114,6 +114,15 @@ fn a_duplicate_is_refused_wherever_it_is() {
         r#"{"version":1,"resources":[{"kind":"value","name":"a","input":{"x":1,"x":2}}]}"#,
         &expect!["fleet:1: value/a: `input`: `x` is given twice"],
     );
+    refuses(
+        r#"{"version":1,"resources":[{"kind":"value","name":"a","input":1,"labels":{"app":"web","app":"db"}}]}"#,
+        &expect!["fleet:1: value/a: `labels`: `app` is given twice"],
+    );
+    refuses(
+        r#"{"version":1,"resources":[{"kind":"value","name":"a","input":1,
+  "ownership":{"input":"seed","input":"own"}}]}"#,
+        &expect!["fleet:2: value/a: `ownership`: `input` is given twice"],
+    );
 }
 
 #[test]
