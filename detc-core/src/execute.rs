@@ -23,7 +23,7 @@ pub use driver::{Driver, DriverOptions, StopHandle};
 pub use engine::{Applied, Checked, Command, Engine, Event, NodeEnd, Phase, Retry, Work};
 pub use limits::Limits;
 pub(crate) use perform::TriedKey;
-pub use perform::{Perform, Performing, PlanWork, Surroundings};
+pub use perform::{NotConnected, Perform, Performing, PlanWork, Surroundings};
 pub(crate) use perform::{Try, how_to_settle, judge, judge_removed};
 pub use progress::{Progress, ProgressSink, unseen};
 pub use report::{Failure, Outcome, RunReport, Tally};

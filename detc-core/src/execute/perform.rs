@@ -27,8 +27,8 @@ mod told;
 use ground::Ground;
 use judge::judge_health;
 
-pub use around::Surroundings;
 pub(crate) use around::Try;
+pub use around::{NotConnected, Surroundings};
 pub(crate) use judge::{how_to_settle, judge, judge_removed};
 pub(crate) use keys::TriedKey;
 

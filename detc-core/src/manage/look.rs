@@ -12,7 +12,7 @@ use self::queue::{Ended, Place, Queue};
 use super::Manager;
 use crate::backend::Host;
 use crate::execute::panics::caught;
-use crate::execute::{Progress, ProgressSink, Surroundings, Try};
+use crate::execute::{NotConnected, Progress, ProgressSink, Surroundings, Try};
 use crate::model::{Doc, Extra, HostName, HostSpec, Observation, RecordBody, ResourceId};
 use crate::plan::Observed;
 
@@ -34,7 +34,7 @@ impl Manager {
         &self,
         specs: &BTreeMap<HostName, HostSpec>,
         needed: &BTreeSet<HostName>,
-    ) -> BTreeMap<HostName, Result<Arc<dyn Host>, String>> {
+    ) -> BTreeMap<HostName, Result<Arc<dyn Host>, NotConnected>> {
         let mut tasks = JoinSet::new();
         let mut hosts = BTreeMap::new();
         for name in needed {
@@ -43,14 +43,13 @@ impl Manager {
                 hosts.extend([connected.expect("invariant: a connection does not panic")]);
             }
             let Some(spec) = specs.get(name).cloned() else {
-                hosts.insert(name.clone(), Err(format!("host `{name}` is not declared")));
+                let not = NotConnected::permanent(format!("host `{name}` is not declared"));
+                hosts.insert(name.clone(), Err(not));
                 continue;
             };
             let Some(connector) = self.registry.connector(spec.scheme()).cloned() else {
-                hosts.insert(
-                    name.clone(),
-                    Err(format!("this program has no connector for `{}`", spec.connect)),
-                );
+                let why = format!("this program has no connector for `{}`", spec.connect);
+                hosts.insert(name.clone(), Err(NotConnected::permanent(why)));
                 continue;
             };
             let limit = std::num::NonZeroUsize::new(self.options.limits.per_host)
@@ -59,9 +58,12 @@ impl Manager {
             tasks.spawn(async move {
                 let connecting = tokio::time::timeout(patience, caught(connector.connect(&name, &spec)));
                 let host = match connecting.await {
-                    Ok(Ok(host)) => host.map_err(|error| error.full_message()),
-                    Ok(Err(panic)) => Err(panic),
-                    Err(_) => Err(format!("no connection within {} s", patience.as_secs_f64())),
+                    Ok(Ok(host)) => host.map_err(NotConnected::from),
+                    Ok(Err(panic)) => Err(NotConnected::permanent(panic)),
+                    Err(_) => {
+                        let why = format!("no connection within {} s", patience.as_secs_f64());
+                        Err(NotConnected::unreachable(why))
+                    }
                 };
                 let limited =
                     host.map(|host| Arc::new(crate::backend::LimitedHost::new(host, limit)) as Arc<dyn Host>);

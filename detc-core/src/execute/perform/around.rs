@@ -12,7 +12,7 @@ use super::super::{DriverOptions, Limits};
 use super::TriedKey;
 use super::ground::Ground;
 use crate::action::{ActionCx, ActionError, CxParts, ErrorClass};
-use crate::backend::Host;
+use crate::backend::{Host, HostError};
 use crate::model::secret::{MarkKey, Vault};
 use crate::model::{
     Digest, Doc, Extra, FieldPath, HostName, Map, Observation, RecordBody, Recorded, ResourceId, Set,
@@ -27,7 +27,7 @@ pub struct Surroundings {
     /// The kinds.
     pub registry: Registry,
     /// The hosts that are connected, or why they are not.
-    pub hosts: BTreeMap<HostName, Result<Arc<dyn Host>, String>>,
+    pub hosts: BTreeMap<HostName, Result<Arc<dyn Host>, NotConnected>>,
     /// Where detc keeps its own things on each host.
     pub state_dirs: BTreeMap<HostName, String>,
     /// What is recorded.
@@ -52,6 +52,39 @@ pub struct Surroundings {
     pub(crate) keys: Arc<Map<ResourceId, TriedKey>>,
     /// What is in doubt, and was not there before it was tried.
     pub(crate) doubted_own: Arc<Set<ResourceId>>,
+}
+
+/// Why a host is not connected.
+#[derive(Clone, Debug)]
+pub struct NotConnected {
+    /// Whether it may be better later. Nothing was asked of the host.
+    pub class: ErrorClass,
+    /// Why, in words.
+    pub why: String,
+}
+
+impl NotConnected {
+    /// It will not go better by itself.
+    pub fn permanent(why: impl Into<String>) -> Self {
+        Self { class: ErrorClass::Permanent, why: why.into() }
+    }
+
+    /// It was not reached.
+    pub fn unreachable(why: impl Into<String>) -> Self {
+        Self { class: ErrorClass::Unreachable, why: why.into() }
+    }
+}
+
+impl From<HostError> for NotConnected {
+    fn from(error: HostError) -> Self {
+        let why = error.full_message();
+        match ActionError::from(error).class() {
+            ErrorClass::OutcomeUnknown => Self::unreachable(why),
+            class @ (ErrorClass::Transient | ErrorClass::Permanent | ErrorClass::Unreachable) => {
+                Self { class, why }
+            }
+        }
+    }
 }
 
 /// What to do about a sensitive value that this process was not given.
@@ -185,7 +218,7 @@ impl Surroundings {
         let Some(name) = name else { return Ok(None) };
         match self.hosts.get(name) {
             Some(Ok(host)) => Ok(Some(host)),
-            Some(Err(why)) => Err(ActionError::new(ErrorClass::Unreachable, why.clone())),
+            Some(Err(not)) => Err(ActionError::new(not.class, not.why.clone())),
             None => Err(ActionError::permanent(format!("host `{name}` is not declared"))
                 .with_hint(format!("declare `{name}` under `hosts`, as it was when the resource was made"))),
         }
