@@ -314,10 +314,12 @@ pub(crate) async fn commit_guarded(
     match store.transact(Transaction { compares, writes }).await? {
         TxnReply::Committed(_) => Ok(()),
         TxnReply::Conflict(conflict) => {
-            let holder = conflict.current.map(|entry| String::from_utf8_lossy(&entry.value).into_owned());
-            Err(StoreError::Held {
-                store: "that this run records in".to_owned(),
-                holder: holder.unwrap_or_else(|| "nobody: this manager's lease ran out".to_owned()),
+            let store = "that this run records in".to_owned();
+            Err(match conflict.current {
+                Some(leader) => {
+                    StoreError::Held { store, holder: String::from_utf8_lossy(&leader.value).into_owned() }
+                }
+                None => StoreError::LeadLost { store },
             })
         }
     }
@@ -345,6 +347,20 @@ mod tests {
             assert_eq!(serde_json::from_slice::<Entry>(&line).unwrap(), entry);
             assert_eq!(line, [serde_json::to_vec(&entry).unwrap(), b"\n".to_vec()].concat());
         }
+    }
+
+    #[tokio::test]
+    async fn whose_lease_ran_out_is_not_told_that_somebody_holds_the_store() {
+        let store = crate::store::memory::MemoryStore::new();
+        let leads = || vec![crate::store::Compare::Value("leader".into(), "me".into())];
+        let error = commit_guarded(&store, leads(), Vec::new()).await.unwrap_err();
+        let lost =
+            "this manager does not lead the store that this run records in any more: its lease ran out";
+        assert_eq!(error.to_string(), lost);
+        store.transact(Transaction::new().put("leader", "process 7")).await.unwrap();
+        let error = commit_guarded(&store, leads(), Vec::new()).await.unwrap_err();
+        let held = "the store that this run records in is held by a live manager (process 7)";
+        assert_eq!(error.to_string(), held);
     }
 
     #[test]

@@ -363,6 +363,12 @@ pub enum StoreError {
     /// The lease has expired or was revoked.
     #[error("lease {0} is not alive: it has expired or was revoked")]
     LeaseNotFound(u64),
+    /// The lease by which this manager leads has run out, and nobody else leads by now: take the lead again.
+    #[error("this manager does not lead the store {store} any more: its lease ran out")]
+    LeadLost {
+        /// Where the store is.
+        store: String,
+    },
     /// Another process holds the store.
     #[error("the store {store} is held by a live manager ({holder})")]
     Held {

@@ -1,5 +1,6 @@
 //! Errors as the operator meets them: what, which, what next, and an exit code.
 
+use crate::execute::journal::JournalError;
 use crate::manage::{ManageError, StaleAction};
 use crate::model::{InvalidState, ResourceId};
 use crate::plan::PlanError;
@@ -88,9 +89,16 @@ impl From<StoreError> for Failed {
                  environment, and begin a new one: what else is there is then adopted, and a `command` without \
                  `creates` and `unless` is run again",
             ),
-            _ => {
+            StoreError::Unavailable { .. } => {
                 Self::world(message).with_hint("see that the folder of `--store` is there and can be written")
             }
+            StoreError::LeadLost { .. } | StoreError::LeaseNotFound(_) => Self::world(message)
+                .with_hint("run the command again: it takes the lead anew, and resumes what was begun"),
+            StoreError::Compacted { .. } => {
+                Self::world(message).with_hint("run the command again: it reads everything anew")
+            }
+            StoreError::Invalid(_) => Self::world(message)
+                .with_hint("this is a fault of the program, or of its store: report it with these words"),
         }
     }
 }
@@ -128,7 +136,10 @@ impl From<PlanError> for Failed {
                     "refer to the part that is needed (`input.a.0`), or keep what is large in a file",
                 )
             }
-            PlanError::Record { resource, .. } => Self::world(message).of(resource),
+            PlanError::Record { resource, .. } => Self::world(message).of(resource).with_hint(format!(
+                "restore the store's folder from a copy; or drop the record with `apply --forget {resource}`: what it is of \
+                 is left as it is, and adopted where it is still desired"
+            )),
         }
     }
 }
@@ -142,7 +153,8 @@ impl From<PlanFileError> for Failed {
             }
             PlanFileError::Format { .. } => Self::usage(message)
                 .with_hint("give a file that `plan --out` wrote; a desired state is named with `-f`"),
-            PlanFileError::Io { tried: "written", .. } => Self::world(message),
+            PlanFileError::Io { tried: "written", .. } => Self::world(message)
+                .with_hint("name a file with `--out` in a folder that is there and can be written"),
             PlanFileError::Io { .. } => Self::usage(message)
                 .with_hint("give a file that `plan --out` wrote, or none to plan and do what is planned"),
         }
@@ -152,6 +164,9 @@ impl From<PlanFileError> for Failed {
 /// What to do about a plan that could break an invariant.
 pub(super) const UNBROKEN: &str =
     "change less at a time, order the changes with `after`, or change the invariant first";
+
+/// What to do about what another version has left, or damage.
+const OTHER: &str = "use the version of the program that wrote it; where that is this one, restore the store's folder from a copy";
 
 impl From<ManageError> for Failed {
     fn from(error: ManageError) -> Self {
@@ -178,15 +193,31 @@ impl From<ManageError> for Failed {
             ManageError::NotKept(ref resource) => Self::usage(error.to_string())
                 .of(resource)
                 .with_hint("name the desired state that it was planned from with `-f FILE`"),
-            ManageError::NoDoubt(_) | ManageError::NoRecord(_) | ManageError::Managed(_) => {
-                Self::usage(error.to_string())
+            ManageError::NoDoubt(ref resource) => Self::usage(error.to_string())
+                .of(resource)
+                .with_hint("there is nothing to settle: run `status` to see how it is"),
+            ManageError::NoRecord(ref resource) => Self::usage(error.to_string())
+                .of(resource)
+                .with_hint("there is nothing to forget: run `status` to see what is recorded"),
+            ManageError::Managed(ref resource) => Self::usage(error.to_string())
+                .of(resource)
+                .with_hint("`--forget` is for what this program can make nothing of"),
+            ManageError::Foreign => Self::refused("foreign", error.to_string())
+                .with_hint("name the store that it was made with by `--store`, or run `plan --out` again"),
+            ManageError::Journal(JournalError::Store(error)) => error.into(),
+            ManageError::Journal(JournalError::NotUnderstood { .. }) => {
+                Self::world(full(&error)).with_hint(OTHER)
             }
-            ManageError::Foreign => Self::refused("foreign", error.to_string()),
-            ManageError::Journal(_)
-            | ManageError::Busy
-            | ManageError::ReadOnly
-            | ManageError::NotSeen
-            | ManageError::Record { .. } => Self::world(full(&error)),
+            ManageError::Record { ref resource, .. } => {
+                let failed = Self::world(full(&error)).with_hint(OTHER);
+                Self { resource: resource.parse().ok(), ..failed }
+            }
+            ManageError::Busy => Self::world(error.to_string()).with_hint("wait until it has ended"),
+            ManageError::ReadOnly => Self::world(error.to_string()).with_hint(
+                "this is a fault of the program: what changes something is asked of one that leads",
+            ),
+            ManageError::NotSeen => Self::usage(error.to_string())
+                .with_hint("run `plan --rehearse` with the desired state, without a plan file"),
         }
     }
 }
@@ -202,3 +233,6 @@ fn stale_message(error: &ManageError, actions: &[StaleAction]) -> String {
     }
     message
 }
+
+#[cfg(test)]
+mod tests;
