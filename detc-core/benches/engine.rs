@@ -7,6 +7,7 @@
 use std::future::ready;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use detc_core::action::CrashClass;
@@ -38,6 +39,10 @@ impl Perform for Nothing {
 
     fn apply(self: Arc<Self>, _: u32, _: u32) -> Performing<Applied> {
         Box::pin(ready(Applied::Done))
+    }
+
+    fn lasts(&self, _: u32) -> Duration {
+        Duration::ZERO
     }
 
     fn starting(&self, _: u32) -> Vec<Write> {

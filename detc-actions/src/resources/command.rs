@@ -230,6 +230,10 @@ impl Resource for CommandSpec {
         if self.timeout_ms == Some(0) {
             return Err(InvalidField::new("timeout_ms", "must be more than 0"));
         }
+        if self.timeout_ms.is_some() {
+            // An earlier try that still runs is waited for as long.
+            footprint = footprint.lasting(self.timeout().saturating_mul(2));
+        }
         Ok(match self.run.first().filter(|program| program.starts_with('/') && !is_later(program)) {
             Some(program) => footprint.reading(Place::path(program)),
             None => footprint,

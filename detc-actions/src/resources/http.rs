@@ -292,7 +292,9 @@ impl Resource for HttpSpec {
             return Err(InvalidField::new("timeout_ms", "must be more than 0"));
         }
         // The look tells whether it was done, as the `unless` of a command does.
-        Ok(Footprint::new(CrashClass::CompareAndSet).touching_more())
+        let footprint = Footprint::new(CrashClass::CompareAndSet).touching_more();
+        // It may look, act, and look again.
+        Ok(footprint.lasting(self.timeout().saturating_mul(3)))
     }
 
     async fn observe(&self, cx: &ActionCx<'_>) -> Result<Observation, ActionError> {

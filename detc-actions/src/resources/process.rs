@@ -181,6 +181,8 @@ impl Resource for ProcessSpec {
             health.check()?;
         }
         self.stop().check()?;
+        let health = self.health.as_ref().map_or(Duration::ZERO, |health| health.timeout());
+        footprint = footprint.lasting(health.saturating_add(self.stop().grace()));
         Ok(match self.command.first().filter(|program| program.starts_with('/') && !is_later(program)) {
             Some(program) => footprint.reading(Place::path(program)),
             None => footprint,

@@ -2,6 +2,7 @@
 //! error.
 
 use std::fmt::{self, Display};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,10 @@ pub struct Footprint {
     /// What it does to invariants while it goes on, beyond what follows from its change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub meanwhile: Vec<Meanwhile>,
+    /// How long making, changing or removing it may take by deadlines of its own. The driver gives it that beside its own
+    /// limit, which is for what has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lasts_ms_max: Option<u64>,
     /// How its outcome is found out after a crash.
     pub crash: CrashClass,
 }
@@ -62,6 +67,7 @@ impl Footprint {
             sweeps: Vec::new(),
             more: false,
             meanwhile: Vec::new(),
+            lasts_ms_max: None,
             crash,
         }
     }
@@ -105,6 +111,13 @@ impl Footprint {
     #[must_use]
     pub fn suspending(mut self, id: ResourceId) -> Self {
         self.meanwhile.push(Meanwhile::Suspends(id));
+        self
+    }
+
+    /// Says how long it may take by deadlines of its own, from its first call to its last.
+    #[must_use]
+    pub fn lasting(mut self, at_most: Duration) -> Self {
+        self.lasts_ms_max = Some(u64::try_from(at_most.as_millis()).unwrap_or(u64::MAX));
         self
     }
 

@@ -53,7 +53,8 @@ pub struct DriverOptions {
     /// How long one check may take, and any other look at a resource. Default one minute: what takes longer is not going to
     /// answer.
     pub check_timeout: Duration,
-    /// How long one apply may take. Default one hour: commands and health gates have deadlines of their own below it.
+    /// How long one apply may take, beside the deadlines of its own that it [tells](crate::action::Footprint::lasting). Default one
+    /// hour: what has none, and takes longer, has stuck.
     pub apply_timeout: Duration,
 }
 
@@ -298,7 +299,7 @@ impl Driver {
                 Command::Apply(action, attempt) => {
                     (self.sink)(&Progress::Applying { action, attempt });
                     let call = self.work.clone().apply(action, attempt);
-                    let limit = self.options.apply_timeout;
+                    let limit = self.options.apply_timeout.saturating_add(self.work.lasts(action));
                     state.call(async move {
                         let applied = match tokio::time::timeout(limit, caught(call)).await {
                             Ok(Ok(applied)) => applied,

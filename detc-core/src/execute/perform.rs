@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -42,6 +43,9 @@ pub trait Perform: Send + Sync + 'static {
 
     /// Brings the effect about. `attempt` counts from 1.
     fn apply(self: Arc<Self>, action: u32, attempt: u32) -> Performing<Applied>;
+
+    /// How long an apply may take beyond what the driver gives to each.
+    fn lasts(&self, action: u32) -> Duration;
 
     /// What is written to the store together with the journal's entry for the start.
     fn starting(&self, action: u32) -> Vec<Write>;
@@ -427,6 +431,13 @@ impl Perform for PlanWork {
                 }
             }
         })
+    }
+
+    fn lasts(&self, index: u32) -> Duration {
+        let (action, id) = self.action(index);
+        let spec = self.state().open.get(&index).and_then(|open| open.spec.clone());
+        let footprint = self.footprint(id, spec.as_ref().unwrap_or(&action.spec));
+        footprint.lasts_ms_max.map_or(Duration::ZERO, Duration::from_millis)
     }
 
     fn starting(&self, index: u32) -> Vec<Write> {

@@ -86,6 +86,10 @@ impl Perform for Nothing {
         Box::pin(ready(Applied::Done))
     }
 
+    fn lasts(&self, _: u32) -> Duration {
+        Duration::ZERO
+    }
+
     fn starting(&self, _: u32) -> Vec<Write> {
         Vec::new()
     }

@@ -156,3 +156,14 @@ fn how_its_outcome_is_found_out_follows_from_the_guard() {
     let own = class(r#"{"run": ["a"], "env": {"DETC_COMMAND": "x"}}"#).unwrap_err();
     assert_eq!(own, "`env` can not set DETC_COMMAND: it is detc's own");
 }
+
+#[test]
+fn an_apply_has_the_time_that_the_spec_gives_it() {
+    let lasts = |text: &str| {
+        let spec: CommandSpec = serde_json::from_str(text).unwrap();
+        spec.inspect().unwrap().lasts_ms_max
+    };
+    assert_eq!(lasts(r#"{"run": ["a"], "timeout_ms": 7200000}"#), Some(14_400_000));
+    assert_eq!(lasts(&format!(r#"{{"run": ["a"], "timeout_ms": {}}}"#, u64::MAX)), Some(u64::MAX));
+    assert_eq!(lasts(r#"{"run": ["a"]}"#), None);
+}

@@ -37,6 +37,10 @@ impl StopSpec {
         Ok(())
     }
 
+    pub(super) fn grace(&self) -> Duration {
+        self.grace_ms.map_or(GRACE, Duration::from_millis)
+    }
+
     fn signal(&self) -> &str {
         // One that is sensitive is not known to who only removes it.
         let name = self.signal.as_deref().filter(|name| !is_later(name)).unwrap_or("TERM");
@@ -92,7 +96,7 @@ pub(super) async fn stop(
     how: &StopSpec,
 ) -> Result<(), ActionError> {
     const MARGIN: Duration = Duration::from_secs(60);
-    let grace = how.grace_ms.map_or(GRACE, Duration::from_millis);
+    let grace = how.grace();
     let kill = match target {
         Target::Group => format!("-{pid}"),
         Target::One => pid.to_string(),

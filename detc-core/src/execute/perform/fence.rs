@@ -131,7 +131,7 @@ impl PlanWork {
     }
 
     /// What an action touches; of what can not be understood it is not known.
-    fn footprint(&self, id: &ResourceId, spec: &Doc) -> Footprint {
+    pub(super) fn footprint(&self, id: &ResourceId, spec: &Doc) -> Footprint {
         let kind = self.around.registry.kind(id.kind());
         let footprint = kind.and_then(|kind| kind.inspect(spec, true).ok());
         footprint.unwrap_or_else(|| Footprint::new(CrashClass::DeterministicName).touching_more())
