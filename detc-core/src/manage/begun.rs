@@ -18,14 +18,16 @@ impl Manager {
     /// # Errors
     /// When the store fails.
     pub(super) async fn doubt_health_of_begun(&self, observed: &mut Observed) -> Result<(), ManageError> {
-        for id in self.begun_before(RunNumber(u64::MAX)).await? {
-            if let Some(Observation::Present(present)) = observed.get_mut(&id)
-                && present.health == Health::None
-            {
-                present.health = Health::Unknown;
-            }
-        }
+        doubt_health(&self.begun_by_now().await?, observed);
         Ok(())
+    }
+
+    /// The resources whose last action has an end that is not known, or failed.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(super) async fn begun_by_now(&self) -> Result<Set<ResourceId>, ManageError> {
+        self.begun_before(RunNumber(u64::MAX)).await
     }
 
     /// The resources whose last action before run `number` has an end that is not known, or failed.
@@ -64,5 +66,16 @@ impl Manager {
             met.extend(told.into_iter().map(|(id, _)| id));
         }
         Ok(begun)
+    }
+}
+
+/// What of `begun` has no health check may be half of it.
+pub(super) fn doubt_health(begun: &Set<ResourceId>, observed: &mut Observed) {
+    for id in begun {
+        if let Some(Observation::Present(present)) = observed.get_mut(id)
+            && present.health == Health::None
+        {
+            present.health = Health::Unknown;
+        }
     }
 }

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
+use super::begun::doubt_health;
 use super::look::look_at_all;
 use super::planned::{Sight, is_by_record};
 use super::{ApplyReport, ManageError, Manager, Planned};
 use crate::execute::{ProgressSink, StopHandle, Surroundings, unseen};
 use crate::model::secret::Vault;
-use crate::model::{Desired, DesiredResource, Digest, HostName, HostSpec, Observation, ResourceId};
+use crate::model::{Desired, DesiredResource, Digest, HostName, HostSpec, Observation, ResourceId, Set};
 use crate::plan::{Observed, Planner};
 
 /// A desired state that a running [`Manager`] keeps in step with what is there. [`Manager::plan`] looks at everything;
@@ -32,7 +33,8 @@ use crate::plan::{Observed, Planner};
 /// # Cost
 ///
 /// What a [`Planner`] costs, and a look at each resource that is new, was named by [`look`](Live::look), or had a part in
-/// the last plan that was applied. After a change of one resource that is independent of how many there are.
+/// the last plan that was applied. After a change of one resource that is independent of how many there are. With
+/// invariants also the reading of those of the last runs that did not end well.
 ///
 /// # Caveats
 ///
@@ -45,6 +47,8 @@ pub struct Live {
     around: Surroundings,
     /// What is to be looked at, and its record read again, before the next plan.
     touched: BTreeSet<ResourceId>,
+    /// What the last runs began and did not end well, where there are invariants: whether it works is in doubt.
+    begun: Set<ResourceId>,
     /// What has references and is not recorded: where it would be depends on what others are.
     late: BTreeSet<ResourceId>,
     /// Whether what these refer to may have changed.
@@ -76,6 +80,8 @@ impl Manager {
         around.hosts = self.connect(&desired.hosts, &needed).await;
         look_at_all(&Arc::new(around.clone()), looks, &mut observed, &mut unseen()).await;
         self.add_doubts(&desired, &mut observed);
+        let begun = self.begun_for(&desired).await?;
+        doubt_health(&begun, &mut observed);
         around.recorded = Arc::default();
         let recorded = (*self.recorded()).clone();
         let planner = Planner::new(desired, (recorded, observed), self.registry.clone(), self.key.clone());
@@ -85,6 +91,7 @@ impl Manager {
             around,
             touched: BTreeSet::new(),
             late: BTreeSet::new(),
+            begun,
             is_moved: false,
             all: false,
             has_new_hosts: false,
@@ -92,6 +99,11 @@ impl Manager {
         let late = live.desired().resources.values().filter(|it| live.is_late(it, self));
         live.late = late.map(id_of).collect();
         Ok(live)
+    }
+
+    /// What the last runs began and did not end well, where that matters.
+    async fn begun_for(&self, desired: &Desired) -> Result<Set<ResourceId>, ManageError> {
+        if desired.invariants.is_empty() { Ok(Set::default()) } else { self.begun_by_now().await }
     }
 }
 
@@ -197,10 +209,6 @@ impl Live {
 
     /// Reads and looks at what was touched.
     async fn catch_up(&mut self, manager: &Manager) -> Result<(), ManageError> {
-        if self.all {
-            self.touched.extend(self.planner.desired().resources.keys().cloned());
-            self.touched.extend(manager.recorded().keys().cloned());
-        }
         if self.has_new_hosts {
             self.around.state_dirs.extend(manager.state_dirs(&self.planner.desired().hosts));
             self.has_new_hosts = false;
@@ -208,12 +216,21 @@ impl Live {
         if self.is_moved || !self.touched.is_empty() {
             self.touched.extend(self.late.iter().cloned());
         }
-        if self.touched.is_empty() {
+        if self.touched.is_empty() && !self.all {
             return Ok(());
         }
         manager.catch_up().await?;
-        manager.refresh(self.touched.len(), || self.touched.clone()).await?;
+        let begun = manager.begun_for(self.planner.desired()).await?;
+        // What is in doubt by now, and what is no longer: a run that told of it may be too long ago.
+        self.touched.extend(begun.symmetric_difference(&self.begun).cloned());
+        let len = if self.all { usize::MAX } else { self.touched.len() };
+        manager.refresh(len, || self.touched.clone()).await?;
         let recorded = manager.recorded();
+        if self.all {
+            // What others have recorded since, and what they have removed.
+            let known = self.planner.recorded_ids().chain(recorded.keys());
+            self.touched.extend(known.chain(self.planner.desired().resources.keys()).cloned());
+        }
         let vault = self.around.vault.clone();
         let (mut looks, mut observed) = (Vec::new(), Observed::default());
         for id in &self.touched {
@@ -233,6 +250,8 @@ impl Live {
         self.around.hosts.extend(connected);
         let around = Surroundings { recorded: recorded.clone(), ..self.around.clone() };
         look_at_all(&Arc::new(around), looks, &mut observed, &mut unseen()).await;
+        doubt_health(&begun, &mut observed);
+        self.begun = begun;
         let doubts = manager.doubted();
         for id in std::mem::take(&mut self.touched) {
             self.planner.recorded(&id, recorded.get(&id).cloned());

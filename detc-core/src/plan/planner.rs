@@ -200,6 +200,11 @@ impl Planner {
         }
     }
 
+    /// What is recorded, as far as it was told.
+    pub(crate) fn recorded_ids(&self) -> impl Iterator<Item = &ResourceId> {
+        self.recorded.keys()
+    }
+
     /// The desired state as it is now.
     pub fn desired(&self) -> &Desired {
         &self.desired

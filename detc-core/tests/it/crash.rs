@@ -1,8 +1,8 @@
 //! The manager dies at every commit of a run, before it or after it; its successor finishes the run. Nothing is lost, and
 //! nothing is done twice.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::future::Future;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,18 +19,48 @@ use super::world::{World, converge, lines};
 
 /// Where a commit is cut.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Cut {
+pub(crate) enum Cut {
     Before,
     After,
 }
 
 /// A store whose process dies at one of its commits: the call never returns.
 #[derive(Debug)]
-struct Dying {
+pub(crate) struct Dying {
     inner: Arc<dyn Store>,
-    left: AtomicU64,
-    cut: Cut,
+    /// At which commit from here on, and where.
+    at: Mutex<Option<(u64, Cut)>>,
     died: Notify,
+}
+
+impl Dying {
+    pub(crate) fn new(inner: &Arc<dyn Store>) -> Arc<Self> {
+        Arc::new(Self { inner: inner.clone(), at: Mutex::default(), died: Notify::new() })
+    }
+
+    /// Lives until commit number `commit` from here on. `None`: it is dead.
+    pub(crate) async fn until<T>(&self, commit: u64, cut: Cut, life: impl Future<Output = T>) -> Option<T> {
+        *self.at.lock().unwrap() = Some((commit, cut));
+        let lived = tokio::select! {
+            lived = life => Some(lived),
+            () = self.died.notified() => None,
+        };
+        *self.at.lock().unwrap() = None;
+        lived
+    }
+
+    /// Where this commit is cut, if it is.
+    fn cut(&self) -> Option<Cut> {
+        let mut at = self.at.lock().unwrap();
+        let (left, cut) = at.as_mut()?;
+        *left -= 1;
+        if *left > 0 {
+            return None;
+        }
+        let cut = *cut;
+        *at = None;
+        Some(cut)
+    }
 }
 
 #[async_trait]
@@ -40,11 +70,10 @@ impl Store for Dying {
     }
 
     async fn transact(&self, transaction: Transaction) -> Result<TxnReply, StoreError> {
-        if self.left.fetch_sub(1, Ordering::SeqCst) != 1 {
-            return self.inner.transact(transaction).await;
-        }
-        if self.cut == Cut::After {
-            self.inner.transact(transaction).await?;
+        match self.cut() {
+            None => return self.inner.transact(transaction).await,
+            Some(Cut::After) => _ = self.inner.transact(transaction).await?,
+            Some(Cut::Before) => {}
         }
         self.died.notify_one();
         std::future::pending().await
@@ -69,20 +98,15 @@ impl Store for Dying {
 
 /// Runs until the process dies at commit number `commit`. `false`: it came to its end before that.
 async fn dies(world: &World, inner: &Arc<dyn Store>, desired: &Desired, commit: u64, cut: Cut) -> bool {
-    let dying =
-        Arc::new(Dying { inner: inner.clone(), left: AtomicU64::new(commit), cut, died: Notify::new() });
+    let dying = Dying::new(inner);
     let store: Arc<dyn Store> = dying.clone();
     let life = async {
         let manager = world.manager(&store).await;
         converge(&manager, desired).await
     };
-    tokio::select! {
-        outcome = life => {
-            assert_eq!(outcome, Outcome::Done);
-            false
-        }
-        () = dying.died.notified() => true,
-    }
+    let outcome = dying.until(commit, cut, life).await;
+    assert!(matches!(outcome, None | Some(Outcome::Done)), "{outcome:?}");
+    outcome.is_none()
 }
 
 /// Dies just after commit number `commit`.
@@ -163,16 +187,13 @@ async fn a_manager_whose_apply_was_dropped_goes_on_with_what_that_had_recorded()
         let mut drops = 0;
         for commit in 1.. {
             let (world, inner) = (World::new(), Arc::new(MemoryStore::new()) as Arc<dyn Store>);
-            let dying = Arc::new(Dying { inner, left: AtomicU64::new(u64::MAX), cut, died: Notify::new() });
+            let dying = Dying::new(&inner);
             let manager = world.manager(&(dying.clone() as Arc<dyn Store>)).await;
-            dying.left.store(commit, Ordering::SeqCst);
-            tokio::select! {
-                outcome = converge(&manager, &desired) => {
-                    assert_eq!(outcome, Outcome::Done);
-                    break;
-                }
-                () = dying.died.notified() => drops += 1,
+            if let Some(outcome) = dying.until(commit, cut, converge(&manager, &desired)).await {
+                assert_eq!(outcome, Outcome::Done);
+                break;
             }
+            drops += 1;
             let case = format!("dropped at commit {commit}, {cut:?}");
             assert_eq!(converge(&manager, &desired).await, Outcome::Done, "{case}");
             assert!(manager.plan(&desired).await.unwrap().plan.is_settled(), "{case}");

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use detc_core::backend::Host as _;
 use detc_core::diff::ChangeKind;
 use detc_core::execute::Outcome;
-use detc_core::manage::Live;
-use detc_core::model::{DesiredResource, HostSpec, ResourceId};
+use detc_core::manage::{Live, Manager};
+use detc_core::model::{DesiredResource, HostSpec, Invariant, InvariantBound, Measure, ResourceId, Selector};
 use detc_core::resource::value::ValueSpec;
 use detc_core::store::Store;
 use detc_core::store::memory::MemoryStore;
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::crash::{Cut, Dying};
 use super::world::{Line, World, lines};
 
 fn id(text: &str) -> ResourceId {
@@ -61,28 +62,39 @@ fn resource(who: u8, shape: u8) -> DesiredResource {
     line
 }
 
-async fn agrees(live: &mut Live, manager: &detc_core::manage::Manager) -> Result<(), TestCaseError> {
+async fn agrees(live: &mut Live, manager: &Manager) -> Result<(), TestCaseError> {
     let all = manager.plan(live.desired()).await.map_err(|error| error.to_string());
     let kept = live.plan(manager).await.map_err(|error| error.to_string());
     prop_assert_eq!(kept.map(|planned| planned.plan), all.map(|planned| planned.plan));
     Ok(())
 }
 
+/// That so many lines are there at any moment.
+fn lines_stay(bound: i64) -> Invariant {
+    let measure = Measure::Available(Selector { kind: Some("line".to_owned()), ..Selector::default() });
+    Invariant { name: "lines stay".to_owned(), measure, bound: InvariantBound::AtLeast(bound) }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever is set, removed, applied, in part too, or done behind its back and looked at again.
+    /// Whatever is set, removed, applied, in part too, cut off in the midst of it, or done behind its back and looked at
+    /// again.
     #[test]
     fn it_plans_what_a_manager_plans_that_looks_at_everything(
-        steps in prop::collection::vec((0_u8..7, 0_u8..RESOURCES, any::<u8>()), 1..16),
+        steps in prop::collection::vec((0_u8..8, 0_u8..RESOURCES, any::<u8>()), 1..16),
+        kept in prop::option::of(1_i64..4),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
-            let (world, store) = (World::new(), memory());
-            let manager = world.manager(&store).await;
+            let (world, dying) = (World::new(), Dying::new(&memory()));
+            let manager = world.manager(&(dying.clone() as Arc<dyn Store>)).await;
             let mut desired = lines(0);
             for who in 0..RESOURCES {
                 desired = desired.with(resource(who, 1));
+            }
+            if let Some(bound) = kept {
+                desired = desired.invariant(lines_stay(bound));
             }
             let mut live = manager.live(desired).await.unwrap();
             agrees(&mut live, &manager).await?;
@@ -96,6 +108,14 @@ proptest! {
                             who => format!("l{who}-{}", shape % 3 + 1),
                         };
                         world.append(&line).await;
+                        live.look_at_all();
+                    }
+                    5 => {
+                        let Ok(planned) = live.plan(&manager).await else { continue };
+                        let (commit, cut) = (u64::from(shape % 8) + 1, if shape < 128 { Cut::Before } else { Cut::After });
+                        let _whatever_comes_of_it = dying.until(commit, cut, live.apply(&manager, planned)).await;
+                        agrees(&mut live, &manager).await?;
+                        manager.finish_interrupted(Some(live.desired())).await.unwrap();
                         live.look_at_all();
                     }
                     _ => {
