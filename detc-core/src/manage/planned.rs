@@ -155,7 +155,7 @@ impl Manager {
     /// not kept with it.
     pub fn needs_desired(&self, plan: &Plan) -> bool {
         let nothing = self.surroundings(&Desired::new(), Arc::new(Mutex::new(Vault::new())));
-        check_complete(plan, &nothing).is_err()
+        check_complete(plan, 0..plan.actions.len() as u32, &nothing).is_err()
     }
 
     /// Whether the desired state asks for what an action does.
@@ -459,10 +459,14 @@ pub(super) fn base_id<'a>(action: &'a plan::PlannedAction, id: &'a ResourceId) -
     action.renamed_from().unwrap_or(id)
 }
 
-/// That what the plan needs and does not hold is there: half of a plan is worse than none.
-pub(super) fn check_complete(plan: &Plan, around: &Surroundings) -> Result<(), ManageError> {
-    for (index, action) in plan.actions.iter().enumerate() {
-        let id = plan.resource_of(index as u32);
+/// That what these actions of a plan need and it does not hold is there: half of a plan is worse than none.
+pub(super) fn check_complete(
+    plan: &Plan,
+    actions: impl IntoIterator<Item = u32>,
+    around: &Surroundings,
+) -> Result<(), ManageError> {
+    for index in actions {
+        let (action, id) = (&plan.actions[index as usize], plan.resource_of(index));
         let is_made = !action.verb.removes() && action.verb != plan::Verb::Record;
         if is_made && !around.has_all(id, &action.spec) {
             return Err(ManageError::NotKept(id.clone()));

@@ -80,7 +80,7 @@ impl Manager {
         }
         looks.extend(self.looks_of_counted(&plan, &looks)?);
         needed.extend(looks.iter().filter_map(|look| look.host.clone()));
-        check_complete(&plan, &around)?;
+        check_complete(&plan, 0..plan.actions.len() as u32, &around)?;
         around.hosts = self.connect(&plan.hosts, &needed).await;
         around.state_dirs = self.state_dirs(&plan.hosts);
         let around = Arc::new(around);

@@ -7,12 +7,13 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::planned::check_complete;
 use super::run::{OpenRun, is_open};
 use super::{ApplyReport, ManageError, Manager, records};
 use crate::execute::journal::{self, JournalError, RunHead, RunNumber, doubt_key, state_key, tried_key};
 use crate::execute::{Engine, Event, NodeEnd, Outcome, ProgressSink, StopHandle};
 use crate::model::secret::Vault;
-use crate::model::{Desired, HostName, HostSpec, ResourceId};
+use crate::model::{Desired, HostName, HostSpec, ResourceId, Set};
 use crate::plan::Plan;
 use crate::store::Write;
 
@@ -93,7 +94,8 @@ impl Manager {
     /// Cancellation: a dropped call leaves what a crash leaves, to be resumed.
     ///
     /// # Errors
-    /// [`ManageError::Busy`] while another run goes on; otherwise when the store fails.
+    /// [`ManageError::Busy`] while another run goes on; [`ManageError::NotKept`] where what is left of it needs values or
+    /// contents that only the desired state has: it can still be resumed with that; otherwise when the store fails.
     pub async fn resume(
         &self,
         head: RunHead,
@@ -136,14 +138,17 @@ impl Manager {
         if !(plan.proofs.is_empty() && plan.examined.is_empty()) {
             return self.end_given_up(head, "it was proven for the world as it was then").await;
         }
+        let mut around = self.surroundings(given, vault);
+        around.state_dirs = self.state_dirs(&plan.hosts);
+        let ended: Set<u32> = ended.into_iter().map(|(action, _)| action).collect();
+        let left = (0..plan.actions.len() as u32).filter(|action| !ended.contains(action));
+        check_complete(&plan, left, &around)?;
         let mut engine = Engine::new(self.work(&plan), self.options.retry);
         let elapsed = log.iter().map(|entry| entry.at).max().unwrap_or_default();
         for entry in log {
             // Before it begins, it commands nothing.
             engine.step(Event::Journaled(entry.action, entry.what), &mut Vec::new());
         }
-        let mut around = self.surroundings(given, vault);
-        around.state_dirs = self.state_dirs(&plan.hosts);
         let (plan, elapsed) = (Arc::new(plan), Duration::from_millis(elapsed));
         let open = OpenRun { plan, around, head, engine, batches, elapsed };
         let report = self.drive(open, sink, stop).await?;

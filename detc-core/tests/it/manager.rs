@@ -19,6 +19,7 @@ use detc_core::store::{KeyRange, Store, StoreError, Transaction, read_all};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::crash::{Cut, Dying};
 use super::world::{Line, World, converge, lines};
 
 fn memory() -> Arc<dyn Store> {
@@ -517,4 +518,39 @@ async fn what_was_interrupted_is_finished_in_one_call_and_nothing_otherwise() {
     assert!(finished.to_string().starts_with("Done: 3 of 3 actions"), "{finished}");
     assert_eq!(world.lines().await.len(), 3);
     assert!(manager.finish_interrupted(None).await.unwrap().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_of_a_run_is_not_done_by_half_without_the_values_that_it_needs() {
+    let secret = Line { secret: Some("correct-horse".to_owned()), ..Line::new("x") };
+    let (x, y) =
+        (DesiredResource::new("x", &secret).on("m"), DesiredResource::new("y", &Line::new("y")).on("m"));
+    let desired = on_m().with(y.after(&x.id)).with(x.clone());
+    let (mut refusals, mut ends) = (0, 0);
+    for commit in 1.. {
+        let (world, store) = (World::new(), memory());
+        let dying = Dying::new(&store);
+        let manager = world.manager(&(dying.clone() as Arc<dyn Store>)).await;
+        let planned = manager.plan(&desired).await.unwrap();
+        if dying.until(commit, Cut::After, manager.apply(planned)).await.is_some() {
+            break;
+        }
+        drop(manager);
+        let manager = world.successor(&store).await;
+        let needs = manager.recorded().get(&x.id).is_none_or(|record| record.is_begun());
+        match manager.finish_interrupted(None).await {
+            Err(ManageError::NotKept(id)) if needs => {
+                assert_eq!(id, x.id);
+                refusals += 1;
+                assert!(matches!(
+                    manager.finish_interrupted(Some(&desired)).await.unwrap(),
+                    Some(Resumed::Finished(_))
+                ));
+            }
+            Ok(_) if !needs => ends += 1,
+            other => panic!("cut at commit {commit}: {other:?}"),
+        }
+        assert_eq!(world.lines().await, ["x", "y"]);
+    }
+    assert!(refusals > 1 && ends > 1, "{refusals} refusals, {ends} ends");
 }

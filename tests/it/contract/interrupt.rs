@@ -124,6 +124,30 @@ fn a_saved_plan_is_not_begun_over_an_interrupted_run_without_finishing_that() {
 }
 
 #[test]
+fn what_is_left_of_an_interrupted_plan_is_not_done_by_half_without_the_contents_that_it_needs() {
+    let place = gated();
+    let mut state: serde_json::Value = serde_json::from_str(&place.read("detc.json")).unwrap();
+    place.write("page", "a page");
+    let page = json!({
+        "kind": "file", "name": "page", "host": "here", "path": place.text("page.html"), "source": "page", "after": ["command/first"],
+    });
+    state["resources"].as_array_mut().unwrap().push(page);
+    place.write("detc.json", state.to_string());
+    place.fleet(&["plan", "--out", "p"]).exits(0);
+    let running = in_flight(&place, &["-f", "detc.json", "apply", "p", "--yes"]);
+    running.kill();
+    open_gate(&place);
+    place.wait_for_processes();
+    place.fleet(&["apply", "p", "--yes"]).exits(64).complains("file/page").complains("-f FILE");
+    assert_eq!(place.read("ledger"), "first\n");
+    place.fleet(&["-f", "detc.json", "apply", "p", "--yes"]).exits(0);
+    assert_eq!(
+        (place.read("ledger").as_str(), place.read("page.html").as_str()),
+        ("first\nsecond\n", "a page")
+    );
+}
+
+#[test]
 fn a_store_that_a_live_manager_holds_is_refused_with_its_name_and_free_after_its_death() {
     let place = gated();
     let running = in_flight(&place, &["apply", "--yes"]);
