@@ -7,13 +7,15 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::planned::check_complete;
 use super::run::{OpenRun, is_open};
 use super::{ApplyReport, ManageError, Manager, records};
 use crate::execute::journal::{self, JournalError, RunHead, RunNumber, doubt_key, state_key, tried_key};
 use crate::execute::{Engine, Event, NodeEnd, Outcome, ProgressSink, StopHandle};
 use crate::model::secret::Vault;
-use crate::model::{Desired, HostName, HostSpec, ResourceId, Set};
+use crate::model::{Desired, HostName, HostSpec, Record, ResourceId, Set};
 use crate::plan::Plan;
 use crate::store::Write;
 
@@ -265,12 +267,16 @@ impl Manager {
         let (Settlement::Done(id) | Settlement::NotDone(id)) = settlement;
         let doubts = self.doubts();
         let has_key = records::keys(&*self.store).await?.contains_key(id);
+        let mut settled = BTreeSet::from([id.clone()]);
         let mut writes = match (settlement, doubts.get(id)) {
             (Settlement::NotDone(_), Some(_)) => vec![Write::Delete(doubt_key(id))],
             (Settlement::NotDone(_), None) if has_key => Vec::new(),
             (Settlement::Done(_), Some(record)) => {
                 let done = Write::Put { key: state_key(id), value: record.clone(), lease: None };
-                vec![Write::Delete(doubt_key(id)), done]
+                let before = self.recorded_before(id, record)?;
+                settled.extend(before.clone());
+                let renamed = before.map(|before| Write::Delete(state_key(&before)));
+                [Write::Delete(doubt_key(id)), done].into_iter().chain(renamed).collect()
             }
             (Settlement::Done(_) | Settlement::NotDone(_), None) => {
                 return Err(ManageError::NoDoubt(id.clone()));
@@ -279,9 +285,21 @@ impl Manager {
         writes.extend(has_key.then(|| Write::Delete(tried_key(id))));
         self.stale.store(true, Ordering::SeqCst);
         self.commit(writes).await?;
-        self.refresh(1, || BTreeSet::from([id.clone()])).await?;
+        self.refresh(settled.len(), || settled).await?;
         self.stale.store(false, Ordering::SeqCst);
         Ok(())
+    }
+
+    /// The earlier id under which the very thing is recorded that is in doubt: it would be taken for another, and removed.
+    fn recorded_before(&self, id: &ResourceId, doubt: &Bytes) -> Result<Option<ResourceId>, ManageError> {
+        let doubted = Record::from_bytes(doubt.clone()).and_then(|record| record.body());
+        let doubted = doubted.map_err(|source| ManageError::Record { resource: id.to_string(), source })?;
+        let Some(before) = doubted.extra.as_ref().and_then(|extra| extra.renamed_from.as_ref()) else {
+            return Ok(None);
+        };
+        let recorded = self.body_as(before, id)?;
+        let is_same = recorded.is_some_and(|body| body.made_as.is_some() && body.made_as == doubted.made_as);
+        Ok(is_same.then(|| before.clone()))
     }
 
     /// All runs that are kept, newest first; one that has not ended with what its log tells of it.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use detc_core::execute::Outcome;
+use detc_core::manage::{ManageError, Resumed};
 use detc_core::model::{Desired, DesiredResource};
 use detc_core::store::memory::MemoryStore;
 use detc_core::store::{
@@ -15,7 +16,7 @@ use detc_core::store::{
 use serde_json::json;
 use tokio::sync::Notify;
 
-use super::world::{World, converge, lines};
+use super::world::{Line, World, converge, lines};
 
 /// Where a commit is cut.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -201,4 +202,39 @@ async fn a_manager_whose_apply_was_dropped_goes_on_with_what_that_had_recorded()
         }
         assert!(drops > 5, "only {drops} commits were cut");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_of_a_run_is_not_done_by_half_without_the_values_that_it_needs() {
+    let secret = Line { secret: Some("correct-horse".to_owned()), ..Line::new("x") };
+    let (x, y) =
+        (DesiredResource::new("x", &secret).on("m"), DesiredResource::new("y", &Line::new("y")).on("m"));
+    let desired = lines(0).with(y.after(&x.id)).with(x.clone());
+    let (mut refusals, mut ends) = (0, 0);
+    for commit in 1.. {
+        let (world, store) = (World::new(), Arc::new(MemoryStore::new()) as Arc<dyn Store>);
+        let dying = Dying::new(&store);
+        let manager = world.manager(&(dying.clone() as Arc<dyn Store>)).await;
+        let planned = manager.plan(&desired).await.unwrap();
+        if dying.until(commit, Cut::After, manager.apply(planned)).await.is_some() {
+            break;
+        }
+        drop(manager);
+        let manager = world.successor(&store).await;
+        let needs = manager.recorded().get(&x.id).is_none_or(|record| record.is_begun());
+        match manager.finish_interrupted(None).await {
+            Err(ManageError::NotKept(id)) if needs => {
+                assert_eq!(id, x.id);
+                refusals += 1;
+                assert!(matches!(
+                    manager.finish_interrupted(Some(&desired)).await.unwrap(),
+                    Some(Resumed::Finished(_))
+                ));
+            }
+            Ok(_) if !needs => ends += 1,
+            other => panic!("cut at commit {commit}: {other:?}"),
+        }
+        assert_eq!(world.lines().await, ["x", "y"]);
+    }
+    assert!(refusals > 1 && ends > 1, "{refusals} refusals, {ends} ends");
 }

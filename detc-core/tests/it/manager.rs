@@ -19,7 +19,6 @@ use detc_core::store::{KeyRange, Store, StoreError, Transaction, read_all};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::crash::{Cut, Dying};
 use super::world::{Line, World, converge, lines};
 
 fn memory() -> Arc<dyn Store> {
@@ -505,6 +504,28 @@ async fn a_manager_that_can_not_be_opened_leaves_the_lead_to_the_next_try() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_renamed_and_in_doubt_is_one_thing_when_it_is_settled() {
+    let (world, store) = (World::new(), memory());
+    let named = |name: &str, secret: &str| {
+        let line = Line { once: true, secret: Some(secret.to_owned()), ..Line::new("x") };
+        DesiredResource::new(name, &line).on("m")
+    };
+    let manager = world.manager(&store).await;
+    assert_eq!(converge(&manager, &on_m().with(named("x", "correct-horse"))).await, Outcome::Done);
+    let mut renamed = named("y", "battery-staple");
+    renamed.extra_mut().renamed_from = Some("line/x".parse().unwrap());
+    let desired = on_m().with(renamed);
+    world.host.fail_call(0, HostFault::AnswerLost);
+    assert_eq!(converge(&manager, &desired).await, Outcome::Failed);
+    manager.settle(&"done=line/y".parse().unwrap()).await.unwrap();
+    assert_eq!(manager.recorded().keys().map(ToString::to_string).collect::<Vec<_>>(), ["line/y"]);
+    assert_eq!(converge(&manager, &desired).await, Outcome::Done);
+    assert_eq!(world.lines().await, ["x", "x"], "it is not removed as what it was called before");
+    assert_eq!(converge(&manager, &on_m()).await, Outcome::Done);
+    assert_eq!(world.lines().await, [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_interrupted_is_finished_in_one_call_and_nothing_otherwise() {
     let (world, store) = (World::new(), memory());
     let manager = world.manager(&store).await;
@@ -518,39 +539,4 @@ async fn what_was_interrupted_is_finished_in_one_call_and_nothing_otherwise() {
     assert!(finished.to_string().starts_with("Done: 3 of 3 actions"), "{finished}");
     assert_eq!(world.lines().await.len(), 3);
     assert!(manager.finish_interrupted(None).await.unwrap().is_none());
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_is_left_of_a_run_is_not_done_by_half_without_the_values_that_it_needs() {
-    let secret = Line { secret: Some("correct-horse".to_owned()), ..Line::new("x") };
-    let (x, y) =
-        (DesiredResource::new("x", &secret).on("m"), DesiredResource::new("y", &Line::new("y")).on("m"));
-    let desired = on_m().with(y.after(&x.id)).with(x.clone());
-    let (mut refusals, mut ends) = (0, 0);
-    for commit in 1.. {
-        let (world, store) = (World::new(), memory());
-        let dying = Dying::new(&store);
-        let manager = world.manager(&(dying.clone() as Arc<dyn Store>)).await;
-        let planned = manager.plan(&desired).await.unwrap();
-        if dying.until(commit, Cut::After, manager.apply(planned)).await.is_some() {
-            break;
-        }
-        drop(manager);
-        let manager = world.successor(&store).await;
-        let needs = manager.recorded().get(&x.id).is_none_or(|record| record.is_begun());
-        match manager.finish_interrupted(None).await {
-            Err(ManageError::NotKept(id)) if needs => {
-                assert_eq!(id, x.id);
-                refusals += 1;
-                assert!(matches!(
-                    manager.finish_interrupted(Some(&desired)).await.unwrap(),
-                    Some(Resumed::Finished(_))
-                ));
-            }
-            Ok(_) if !needs => ends += 1,
-            other => panic!("cut at commit {commit}: {other:?}"),
-        }
-        assert_eq!(world.lines().await, ["x", "y"]);
-    }
-    assert!(refusals > 1 && ends > 1, "{refusals} refusals, {ends} ends");
 }
