@@ -7,7 +7,7 @@ use super::around::{Call, Try};
 use super::ground::Ground;
 use super::{PlanWork, Verb};
 use crate::action::{ActionError, CrashClass, Footprint, Place};
-use crate::model::{Doc, Observation, ResourceId, Set};
+use crate::model::{Doc, HostName, Observation, ResourceId, Set};
 use crate::plan::{self, Plan};
 use crate::resource::{LATER, ObservedBy};
 
@@ -89,15 +89,14 @@ impl PlanWork {
     /// Whether an action that this one comes after, for more than an invariant's sake, may change what it touches.
     fn may_be_moved_by_plan(&self, index: u32, id: &ResourceId, spec: &Doc) -> bool {
         let own = self.footprint(id, spec);
-        let host = &self.plan.actions[index as usize].host;
+        let host = self.plan.actions[index as usize].host.as_ref();
         let (mut met, mut open) = (Set::<u32>::default(), vec![index]);
         while let Some(index) = open.pop() {
             for before in &self.plan.actions[index as usize].after {
                 if is_for_invariant(&self.plan, *before, index) || !met.insert(*before) {
                     continue;
                 }
-                let is_here = self.plan.actions[*before as usize].host == *host;
-                if self.may_change(*before, &own, is_here) {
+                if self.may_change(*before, &own, host) {
                     return true;
                 }
                 open.push(*before);
@@ -106,8 +105,8 @@ impl PlanWork {
         false
     }
 
-    /// Whether an action may change what `own` touches, which is on the same host, or not.
-    fn may_change(&self, index: u32, own: &Footprint, is_here: bool) -> bool {
+    /// Whether an action may change what `own` touches on `host`.
+    fn may_change(&self, index: u32, own: &Footprint, host: Option<&HostName>) -> bool {
         let (action, id) = self.action(index);
         let kind = self.around.registry.kind(id.kind());
         let has_effects = kind.is_none_or(|kind| kind.facts().traits.observed_by == ObservedBy::Backend)
@@ -127,7 +126,7 @@ impl PlanWork {
                     || (within && touched.lies_within(written))
             })
         };
-        theirs.more || own.more || (is_here && theirs.writes.iter().any(overlap))
+        theirs.more || own.more || (action.host.as_ref() == host && theirs.writes.iter().any(overlap))
     }
 
     /// What an action touches; of what can not be understood it is not known.
