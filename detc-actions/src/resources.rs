@@ -63,13 +63,14 @@ pub fn register(registry: Registry) -> Registry {
 #[cfg(test)]
 mod tests {
     use detc_core::model::Doc;
+    use detc_core::resource::Known;
     use serde_json::{Value, json};
 
     use super::*;
 
-    fn inspect(kind: &str, spec: &Value, late: bool) -> Result<String, String> {
+    fn inspect(kind: &str, spec: &Value, known: Known) -> Result<String, String> {
         let registry = register(Registry::new());
-        let footprint = registry.kind(kind).unwrap().inspect(&Doc::new(spec), late)?;
+        let footprint = registry.kind(kind).unwrap().inspect(&Doc::new(spec), known)?;
         let places = |places: &[detc_core::action::Place]| {
             places.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
         };
@@ -80,7 +81,7 @@ mod tests {
 
     #[test]
     fn what_a_spec_touches_follows_from_its_fields() {
-        let of = |kind, spec: Value| inspect(kind, &spec, false).unwrap();
+        let of = |kind, spec: Value| inspect(kind, &spec, Known::All).unwrap();
         assert_eq!(
             of("directory", json!({"path": "/srv/a/"})),
             "reads [] writes [/srv/a], deterministic name"
@@ -105,11 +106,11 @@ mod tests {
             ("process", json!({"command": [later], "env": {"K": later}, "health": {"http": later}})),
             ("process", json!({"command": ["a"], "health": later, "stop": {"signal": later}})),
         ] {
-            assert!(inspect(kind, &spec, true).is_ok(), "{kind} {spec}");
+            assert!(inspect(kind, &spec, Known::SomeLater).is_ok(), "{kind} {spec}");
         }
         let wrong = json!({"path": "relative", "content": later});
         assert_eq!(
-            inspect("file", &wrong, true),
+            inspect("file", &wrong, Known::SomeLater),
             Err("`path` must be an absolute path, not `relative`".to_owned())
         );
     }
@@ -117,10 +118,10 @@ mod tests {
     #[test]
     fn an_unknown_field_is_named_with_what_may_have_been_meant() {
         assert_eq!(
-            inspect("file", &json!({"path": "/a", "contnet": ""}), false),
+            inspect("file", &json!({"path": "/a", "contnet": ""}), Known::All),
             Err("unknown field `contnet`: did you mean `content`?".to_owned())
         );
-        let error = inspect("directory", &json!({"path": "/a", "mode": 755}), false).unwrap_err();
+        let error = inspect("directory", &json!({"path": "/a", "mode": 755}), Known::All).unwrap_err();
         assert_eq!(error, "`mode` must be text, not the number 755: write \"755\", with quotes");
     }
 }

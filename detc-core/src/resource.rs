@@ -27,7 +27,7 @@ pub mod value;
 
 pub use crate::model::nearest;
 pub(crate) use erased::COMMON;
-pub use erased::{Kind, KindFacts};
+pub use erased::{Kind, KindFacts, Known};
 pub use registry::{Connector, Registry};
 pub use source::Source;
 

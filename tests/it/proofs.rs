@@ -6,7 +6,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use detc_core::action::{Action, ActionCx, ActionError, Check, CrashClass, Footprint, Meanwhile};
 use detc_core::model::ResourceId;
-use detc_core::resource::Registry;
+use detc_core::resource::{Known, Registry};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -43,7 +43,7 @@ impl Action for Dump {
 fn what_an_author_states_is_read_off_the_footprint() {
     let registry = Registry::new().with_action::<Dump>();
     let spec = detc_core::model::Doc::new(&json!({ "database": "value/db", "scratch_mib": 0 }));
-    let footprint = registry.kind("dump").unwrap().inspect(&spec, false).unwrap();
+    let footprint = registry.kind("dump").unwrap().inspect(&spec, Known::All).unwrap();
     let field = "scratch_mib".parse().unwrap();
     let stated = [Meanwhile::Takes { field, amount: 512 }, Meanwhile::Suspends("value/db".parse().unwrap())];
     assert_eq!(footprint.meanwhile, stated);

@@ -112,7 +112,7 @@ impl PlanWork {
         let mut needed = Set::default();
         for action in &plan.actions {
             let mut references = Vec::new();
-            if action.spec.text().contains("\"from\":") {
+            if action.spec.may_hold_references() {
                 let _never = crate::model::collect_references(&action.spec.value(), &mut references);
             }
             needed.extend(references.into_iter().map(|reference| reference.from));
@@ -151,7 +151,7 @@ impl PlanWork {
 
     /// The spec with every reference resolved, sensitive values marked.
     fn resolve(&self, action: &PlannedAction, id: &ResourceId) -> Result<Doc, ActionError> {
-        if action.verb.removes() || !action.spec.text().contains("\"from\":") {
+        if action.verb.removes() || !action.spec.may_hold_references() {
             return Ok(action.spec.clone());
         }
         let mut missing = None;

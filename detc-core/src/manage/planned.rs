@@ -393,7 +393,7 @@ impl Manager {
         followed: &mut Followed,
     ) -> Option<Doc> {
         let spec = self.seal(resource, vault);
-        if !has_references(&spec) {
+        if !spec.may_hold_references() {
             return Some(spec);
         }
         let mut complete = true;
@@ -473,10 +473,6 @@ pub(super) fn check_complete(
         }
     }
     Ok(())
-}
-
-pub(super) fn has_references(spec: &Doc) -> bool {
-    spec.text().contains("\"from\":")
 }
 
 pub(super) fn is_by_record(facts: &crate::resource::KindFacts) -> bool {

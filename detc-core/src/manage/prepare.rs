@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::look::{Look, look_at_all};
-use super::planned::{Planned, StaleAction, base_id, broken, check_complete, has_references};
+use super::planned::{Planned, StaleAction, base_id, broken, check_complete};
 use super::{ManageError, Manager};
 use crate::execute::ProgressSink;
 use crate::model::secret::Vault;
@@ -68,7 +68,7 @@ impl Manager {
                     let vault = vault.lock().unwrap_or_else(PoisonError::into_inner);
                     (vault.with_known(&body.spec, &action.spec), body.host.clone())
                 }
-                None if has_references(&action.spec) => {
+                None if action.spec.may_hold_references() => {
                     observed.insert(id.clone(), Observation::Absent);
                     continue;
                 }

@@ -17,7 +17,7 @@ use crate::execute::journal::{state_key, tried_key};
 use crate::model::secret::Vault;
 use crate::model::{Desired, Doc, Observation, RecordBody, ResourceId, Set};
 use crate::plan::{Plan, Verb, how_to_forget};
-use crate::resource::Removal;
+use crate::resource::{Known, Removal};
 use crate::store::Write;
 
 impl Manager {
@@ -43,7 +43,7 @@ impl Manager {
                 Verb::Delete if ended.contains(&(index as u32)) => return None,
                 Verb::Delete => kind.facts().reads(&action.spec),
                 Verb::Create | Verb::Adopt | Verb::Update | Verb::Restart | Verb::Record => {
-                    kind.inspect(&action.spec, true).map(drop)
+                    kind.inspect(&action.spec, Known::SomeLater).map(drop)
                 }
             };
             let said = said.err()?;

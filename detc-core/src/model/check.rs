@@ -8,7 +8,7 @@ use super::{
     Desired, DesiredResource, EdgeKind, FieldPath, HostName, HostSpec, Origin, ResourceId, Topology,
     declared_edges,
 };
-use crate::resource::{ChangeEffect, HostNeed, KindFacts, Registry, nearest};
+use crate::resource::{ChangeEffect, HostNeed, KindFacts, Known, Registry, nearest};
 
 mod fields;
 mod invariants;
@@ -267,8 +267,7 @@ impl Desired {
             (Some(_), HostNeed::Required) | (None, HostNeed::None) => {}
         }
         self.check_misread(resource)?;
-        let footprint =
-            kind.inspect(&resource.spec, !resource.references.is_empty()).map_err(InvalidState::new)?;
+        let footprint = kind.inspect(&resource.spec, Known::of(resource)).map_err(InvalidState::new)?;
         check_lengths(&footprint)?;
         resource.references.iter().try_for_each(|reference| self.check_reference(reference, registry))?;
         self.check_referred(resource, &**kind, registry)?;

@@ -58,6 +58,12 @@ impl Doc {
         self.digest
     }
 
+    /// Whether a reference may stand somewhere within: one has a field `from`, as other objects may have, too. It is a look at
+    /// the text, as most documents have none, and to take one apart costs much more.
+    pub(crate) fn may_hold_references(&self) -> bool {
+        self.text.contains("\"from\":")
+    }
+
     /// The document as a tree.
     pub fn value(&self) -> Value {
         serde_json::from_str(&self.text).expect("invariant: a document is valid JSON")

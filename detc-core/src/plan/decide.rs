@@ -12,7 +12,7 @@ use crate::model::{
     DesiredResource, Digest, Doc, Extra, Hasher, Map, Observation, Record, RecordBody, RecordError,
     ResourceId, collect_references,
 };
-use crate::resource::{ChangeEffect, Kind, KindFacts, Removal};
+use crate::resource::{ChangeEffect, Kind, KindFacts, Known, Removal};
 
 static UNOBSERVABLE: Observation = Observation::Unobservable;
 
@@ -131,11 +131,11 @@ impl<'a> Decider<'a> {
         let basis = basis(record, observed, desired.given_extra());
         let is_replaced = change.kind == ChangeKind::Replace;
         let spec = change.to.clone().expect("invariant: a change that makes something has a spec");
-        let late = !desired.references.is_empty() && spec.text().contains("\"from\":");
         // What is sensitive is known where it is desired.
         let told = if has_mark(spec.text()) { &desired.spec } else { &spec };
-        let declared =
-            kind.inspect(told, late || told.text().contains("\"from\":")).map(|footprint| footprint.crash);
+        let is_late = !desired.references.is_empty() && spec.may_hold_references();
+        let known = if is_late || told.may_hold_references() { Known::SomeLater } else { Known::All };
+        let declared = kind.inspect(told, known).map(|footprint| footprint.crash);
         let crash = match declared.unwrap_or(CrashClass::DeterministicName) {
             // Whoever remembers the key of a try does it no second time: nothing has to be seen for that.
             CrashClass::IdempotencyKey => CrashClass::IdempotencyKey,
@@ -186,7 +186,7 @@ impl<'a> Decider<'a> {
     #[expect(clippy::box_collection, reason = "most have none, and there may be a million")]
     fn uses(&self, desired: &DesiredResource, spec: &Doc) -> Result<Option<Box<Vec<Used>>>, PlanError> {
         let mut late = Vec::new();
-        if spec.text().contains("\"from\":") {
+        if spec.may_hold_references() {
             let _never = collect_references(&spec.value(), &mut late);
         }
         let mut uses = Vec::new();
@@ -273,7 +273,7 @@ fn is_foreign(kind: &dyn Kind, body: &RecordBody) -> bool {
     body.adopted
         && kind.facts().traits.removal == Removal::Delete
         && !kind
-            .inspect(&body.spec, false)
+            .inspect(&body.spec, Known::All)
             .is_ok_and(|footprint| footprint.crash == CrashClass::FindableByTag)
 }
 
@@ -293,7 +293,7 @@ fn verb_of(change: &Change, facts: &KindFacts) -> Verb {
 
 fn removal(kind: &dyn Kind, body: &RecordBody, basis: Digest, verb: Verb) -> PlannedAction {
     let sweeps = verb == Verb::Delete
-        && kind.inspect(&body.spec, false).is_ok_and(|footprint| !footprint.sweeps.is_empty());
+        && kind.inspect(&body.spec, Known::All).is_ok_and(|footprint| !footprint.sweeps.is_empty());
     PlannedAction {
         verb,
         change: 0,

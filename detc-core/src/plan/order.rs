@@ -11,6 +11,7 @@ use super::{PlanError, PlanInput, PlannedAction, sort};
 use crate::action::Place;
 use crate::diff::{Change, ChangeKind, Reason};
 use crate::model::{Adjacency, HostName, Map, ResourceId, shortest_loop};
+use crate::resource::Known;
 
 mod through;
 
@@ -317,8 +318,11 @@ impl<'a> Graph<'a> {
     }
 
     fn places(&self, id: &ResourceId, action: &PlannedAction) -> Vec<Place> {
-        let footprint =
-            self.input.registry.kind(id.kind()).and_then(|kind| kind.inspect(&action.spec, true).ok());
+        let footprint = self
+            .input
+            .registry
+            .kind(id.kind())
+            .and_then(|kind| kind.inspect(&action.spec, Known::SomeLater).ok());
         footprint.map(|footprint| footprint.writes).unwrap_or_default()
     }
 

@@ -4,7 +4,7 @@ use super::{Plan, PlanError, PlannedAction, Verb};
 use crate::action::{Footprint, Place};
 use crate::diff::{ChangeKind, Reason};
 use crate::model::{Desired, Doc, HostName, Recorded, ResourceId, Set};
-use crate::resource::{LATER, Registry};
+use crate::resource::{Known, LATER, Registry};
 
 /// A place that a plan removes with all that lies within.
 struct Swept<'a> {
@@ -117,5 +117,5 @@ fn check(
 }
 
 fn footprint(id: &ResourceId, spec: &Doc, registry: &Registry) -> Option<Footprint> {
-    registry.kind(id.kind())?.inspect(spec, true).ok()
+    registry.kind(id.kind())?.inspect(spec, Known::SomeLater).ok()
 }

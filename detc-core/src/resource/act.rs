@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::erased::{KindFacts, explain, explain_late, read_known, reads_as, said, unknown_yet};
 use super::late::{make_up, read_late, sample_of};
 use super::schema::{fields_of, schema_of};
-use super::{ChangeEffect, Kind, KindTraits, Removal, Removed};
+use super::{ChangeEffect, Kind, KindTraits, Known, Removal, Removed};
 use crate::action::{Action, ActionCx, ActionError, Check, Footprint};
 use crate::model::secret::has_mark;
 use crate::model::{Doc, Observation, Present};
@@ -56,8 +56,8 @@ impl<A: Action> Kind for Step<A> {
         &self.facts
     }
 
-    fn inspect(&self, spec: &Doc, late: bool) -> Result<Footprint, String> {
-        if late || has_mark(spec.text()) {
+    fn inspect(&self, spec: &Doc, known: Known) -> Result<Footprint, String> {
+        if known == Known::SomeLater || has_mark(spec.text()) {
             let early = read_late::<A>(&spec.value())
                 .map_err(|error| explain_late::<A>(&self.facts, spec, &error))?;
             let unknown = || unknown_yet(make_up::<A>(&spec.value()).map(|action| action.footprint()));
@@ -146,7 +146,8 @@ mod tests {
 
     #[test]
     fn how_an_outcome_is_found_out_is_known_though_a_structure_is_late_or_sensitive_and_never_guessed() {
-        let class = |fields: Value| Step::<Pay>::new().inspect(&Doc::new(&fields), true).unwrap().crash;
+        let class =
+            |fields: Value| Step::<Pay>::new().inspect(&Doc::new(&fields), Known::SomeLater).unwrap().crash;
         for account in [
             json!({"from": "value/a", "output": "input"}),
             json!({"$sensitive": crate::model::Digest::of(b"x")}),

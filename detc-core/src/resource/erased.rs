@@ -16,7 +16,23 @@ use super::{KindTraits, Removed, Resource};
 use crate::action::{ActionCx, ActionError, CrashClass, Footprint};
 use crate::model::secret::{has_mark, holds_mark};
 use crate::model::words::in_words;
-use crate::model::{Digest, Doc, Observation, check_nesting, nearest};
+use crate::model::{DesiredResource, Digest, Doc, Observation, check_nesting, nearest};
+
+/// How much of a spec is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// All that it says.
+    All,
+    /// All but what its references stand for: that is known later.
+    SomeLater,
+}
+
+impl Known {
+    /// How much of a resource's spec is known before anything is done.
+    pub(crate) fn of(resource: &DesiredResource) -> Self {
+        if resource.references.is_empty() { Self::All } else { Self::SomeLater }
+    }
+}
 
 /// A kind of resources with its type forgotten. Specs come as documents; they are read into the type where they are used.
 #[async_trait]
@@ -24,11 +40,11 @@ pub trait Kind: Debug + Send + Sync + 'static {
     /// Name, schema and traits.
     fn facts(&self) -> &KindFacts;
 
-    /// Checks a spec, and tells what it touches. `late`: some of it is known only later.
+    /// Checks a spec, and tells what it touches.
     ///
     /// # Errors
     /// What is wrong with it, in words.
-    fn inspect(&self, spec: &Doc, late: bool) -> Result<Footprint, String>;
+    fn inspect(&self, spec: &Doc, known: Known) -> Result<Footprint, String>;
 
     /// See [`Resource::observe`].
     async fn observe(&self, spec: &Value, cx: &ActionCx<'_>) -> Result<Observation, ActionError>;
@@ -135,14 +151,15 @@ impl<R: Resource> Kind for Typed<R> {
         &self.facts
     }
 
-    fn inspect(&self, spec: &Doc, late: bool) -> Result<Footprint, String> {
-        let typed = if late || has_mark(spec.text()) {
+    fn inspect(&self, spec: &Doc, known: Known) -> Result<Footprint, String> {
+        let is_late = known == Known::SomeLater;
+        let typed = if is_late || has_mark(spec.text()) {
             match read_late::<R>(&spec.value())
                 .map_err(|error| explain_late::<R>(&self.facts, spec, &error))?
             {
                 Some(typed) => typed,
                 None => {
-                    if !late && let Some(known) = footprint_of_lost::<R>(&spec.value()) {
+                    if !is_late && let Some(known) = footprint_of_lost::<R>(&spec.value()) {
                         return Ok(known.touching_more());
                     }
                     let like = make_up::<R>(&spec.value()).and_then(|spec| spec.inspect().ok());
@@ -226,7 +243,7 @@ pub(super) fn unknown_yet(like: Option<Footprint>) -> Footprint {
 
 /// Whether a spec reads as a `T`, what is known only later left aside; or what is wrong with it, in words.
 pub(super) fn reads_as<T: DeserializeOwned>(facts: &KindFacts, spec: &Doc) -> Result<(), String> {
-    if has_mark(spec.text()) || spec.text().contains("\"from\":") {
+    if has_mark(spec.text()) || spec.may_hold_references() {
         let read = read_late::<T>(&spec.value());
         read.map(drop).map_err(|error| explain_late::<T>(facts, spec, &error))
     } else {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::erased::{COMMON, KindFacts};
 use super::schema::schema_of;
-use super::{Kind, KindTraits, ObservedBy, Removal, Removed};
+use super::{Kind, KindTraits, Known, ObservedBy, Removal, Removed};
 use crate::action::{ActionCx, ActionError, CrashClass, Footprint};
 use crate::model::{DesiredResource, Doc, Observation, nearest};
 
@@ -70,7 +70,7 @@ impl Kind for ValueKind {
         &self.facts
     }
 
-    fn inspect(&self, spec: &Doc, _: bool) -> Result<Footprint, String> {
+    fn inspect(&self, spec: &Doc, _: Known) -> Result<Footprint, String> {
         let text = spec.text();
         if !text.starts_with("{\"input\":") {
             return Err(if text == "{}" { "`input` is missing".to_owned() } else { unknown(spec) });
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     fn inspect(fields: &Value) -> Result<(), String> {
-        ValueKind::new().inspect(&Doc::new(fields), false).map(drop)
+        ValueKind::new().inspect(&Doc::new(fields), Known::All).map(drop)
     }
 
     #[test]

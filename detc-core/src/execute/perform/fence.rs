@@ -9,7 +9,7 @@ use super::{PlanWork, Verb};
 use crate::action::{ActionError, CrashClass, Footprint, Place};
 use crate::model::{Doc, HostName, Observation, ResourceId, Set};
 use crate::plan::{self, Plan};
-use crate::resource::{LATER, ObservedBy};
+use crate::resource::{Known, LATER, ObservedBy};
 
 impl PlanWork {
     /// What has become of the ground that an action was planned on, where it has moved and not by this plan.
@@ -132,7 +132,7 @@ impl PlanWork {
     /// What an action touches; of what can not be understood it is not known.
     pub(super) fn footprint(&self, id: &ResourceId, spec: &Doc) -> Footprint {
         let kind = self.around.registry.kind(id.kind());
-        let footprint = kind.and_then(|kind| kind.inspect(spec, true).ok());
+        let footprint = kind.and_then(|kind| kind.inspect(spec, Known::SomeLater).ok());
         footprint.unwrap_or_else(|| Footprint::new(CrashClass::DeterministicName).touching_more())
     }
 }

@@ -82,7 +82,7 @@ impl PlanWork {
         let Some(body) = self.recorded_before(action, id) else {
             return match second_half {
                 true => Ground::SecondHalf,
-                false if action.spec.text().contains("\"from\":") => Ground::Late,
+                false if action.spec.may_hold_references() => Ground::Late,
                 false => Ground::New,
             };
         };

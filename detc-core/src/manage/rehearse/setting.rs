@@ -12,7 +12,7 @@ use crate::execute::journal::{self, DOUBT, TRIED, state_key};
 use crate::manage::{ManageError, Manager, ManagerOptions, Planned, identity, records};
 use crate::model::{Desired, DesiredResource, Health, Invariant, InvariantBound, Observation, ResourceId};
 use crate::plan::{Observed, Plan, Selection};
-use crate::resource::{Kind, ObservedBy, Registry};
+use crate::resource::{Kind, Known, ObservedBy, Registry};
 use crate::store::{KeyRange, Store, Write, read_all};
 
 /// What each life begins with.
@@ -153,7 +153,7 @@ impl Manager {
         let Some(kind) = self.registry.kind(resource.id.kind()) else { return false };
         !resource.references.is_empty()
             && kind.facts().traits.observed_by == ObservedBy::Backend
-            && kind.inspect(&resource.spec, true).is_ok_and(|footprint| {
+            && kind.inspect(&resource.spec, Known::SomeLater).is_ok_and(|footprint| {
                 matches!(footprint.crash, CrashClass::AtMostOnce | CrashClass::IdempotencyKey)
             })
     }

@@ -12,7 +12,7 @@ use super::world::World;
 use crate::action::{ActionCx, ActionError, CrashClass, Footprint};
 use crate::backend::{Host, HostError, MemoryHost};
 use crate::model::{Desired, Doc, HostName, HostSpec, Observation, Present, ResourceId};
-use crate::resource::{ChangeEffect, Connector, Kind, KindFacts, LATER, Removed};
+use crate::resource::{ChangeEffect, Connector, Kind, KindFacts, Known, LATER, Removed};
 
 /// A kind that keeps the contract of another one, and touches nothing outside of the world.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ impl StandIn {
 
     /// Takes note of what is touched from here on. Returns how it is found out what came of it.
     fn enter(&self, spec: &Value, cx: &ActionCx<'_>) -> Option<CrashClass> {
-        let footprint = self.kind.inspect(&Doc::new(spec), true).ok()?;
+        let footprint = self.kind.inspect(&Doc::new(spec), Known::SomeLater).ok()?;
         let class = footprint.crash;
         let host = cx.host().ok().map(|host| HostName::new(&host.to_string()));
         let references = self.desired.resources.get(cx.resource()).map(|desired| &desired.references);
@@ -138,8 +138,8 @@ impl Kind for StandIn {
         self.kind.facts()
     }
 
-    fn inspect(&self, spec: &Doc, late: bool) -> Result<Footprint, String> {
-        self.kind.inspect(spec, late)
+    fn inspect(&self, spec: &Doc, known: Known) -> Result<Footprint, String> {
+        self.kind.inspect(spec, known)
     }
 
     async fn observe(&self, _: &Value, cx: &ActionCx<'_>) -> Result<Observation, ActionError> {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::InvalidState;
 use crate::model::{DesiredResource, Doc, FieldPath, Reference};
-use crate::resource::{COMMON, Registry, nearest};
+use crate::resource::{COMMON, Known, Registry, nearest};
 
 /// How many are told of one resource: as many as one mends before the next try.
 const TOLD_MAX: usize = 10;
@@ -14,10 +14,10 @@ const TOLD_MAX: usize = 10;
 pub(super) fn wrong_fields(resource: &DesiredResource, registry: &Registry) -> Vec<InvalidState> {
     let Some(kind) = registry.kind(resource.id.kind()) else { return Vec::new() };
     let mut spec = resource.spec.value();
-    let mut late = !resource.references.is_empty();
+    let mut known = Known::of(resource);
     let mut wrong: Vec<String> = Vec::new();
     let mut removed: Vec<(FieldPath, Value)> = Vec::new();
-    while let Err(said) = kind.inspect(&Doc::new(&spec), late) {
+    while let Err(said) = kind.inspect(&Doc::new(&spec), known) {
         let Some(at) = place_of(&said) else { break };
         // What is missing only since it was taken away is told already.
         let stand_in = removed.iter().find(|(before, _)| *before == at).map(|(_, stand_in)| stand_in.clone());
@@ -26,7 +26,7 @@ pub(super) fn wrong_fields(resource: &DesiredResource, registry: &Registry) -> V
             break;
         }
         let done = if again || said.ends_with(" is missing") {
-            late = true;
+            known = Known::SomeLater;
             put(&mut spec, &at, stand_in.unwrap_or_else(later))
         } else {
             removed.push((at.clone(), stand_in_for(&said)));

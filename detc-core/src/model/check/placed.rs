@@ -6,7 +6,7 @@ use super::{InvalidState, hidden};
 use crate::action::{Footprint, Place};
 use crate::model::parallel::in_parts;
 use crate::model::{Desired, DesiredResource, Edge, EdgeKind, HostName, Topology};
-use crate::resource::{LATER, Registry};
+use crate::resource::{Known, LATER, Registry};
 
 /// What follows from the footprints of the resources.
 #[derive(Debug, Default)]
@@ -75,8 +75,8 @@ pub(crate) fn footprint_of(
 ) -> Option<Footprint> {
     let kind = registry.kind(resource.id.kind())?;
     let footprint = match resource.references.is_empty() {
-        true => kind.inspect(&resource.spec, false),
-        false => kind.inspect(&desired.known_spec(resource, registry), true),
+        true => kind.inspect(&resource.spec, Known::All),
+        false => kind.inspect(&desired.known_spec(resource, registry), Known::SomeLater),
     };
     let footprint = footprint.ok()?;
     (!footprint.reads.is_empty() || !footprint.writes.is_empty()).then_some(footprint)

@@ -86,7 +86,7 @@ impl Desired {
 
     /// That nothing in its spec names a resource as a reference does, and is none: it would be taken for data.
     pub(super) fn check_misread(&self, resource: &DesiredResource) -> Result<(), InvalidState> {
-        if !resource.spec.text().contains("\"from\":") {
+        if !resource.spec.may_hold_references() {
             return Ok(());
         }
         let Some((value, id)) = self.misread(&resource.spec.value()) else { return Ok(()) };
@@ -168,7 +168,9 @@ impl Desired {
             if substitute(&mut spec, &mut |other| (other == reference).then(|| value.clone())).is_err() {
                 continue;
             }
-            let Err(said) = kind.inspect(&Doc::new(&spec), true) else { continue };
+            let Err(said) = kind.inspect(&Doc::new(&spec), crate::resource::Known::SomeLater) else {
+                continue;
+            };
             let (output, from) = (&reference.output, &reference.from);
             return Err(match known {
                 Known::Value(_) => InvalidState::new(said)

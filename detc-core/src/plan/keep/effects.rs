@@ -15,7 +15,7 @@ use crate::model::{
     DesiredResource, Doc, FieldPath, Health, HostName, Invariant, InvariantBound, Map, Measure, Observation,
     Record, ResourceId,
 };
-use crate::resource::{ChangeEffect, Registry};
+use crate::resource::{ChangeEffect, Known, Registry};
 
 /// The invariants of a desired state, by the kinds that they are about.
 pub(super) struct Invariants<'a> {
@@ -206,8 +206,8 @@ pub(super) fn meanwhile(action: &PlannedAction, id: &ResourceId, registry: &Regi
     if matches!(action.verb, Verb::Record | Verb::Delete | Verb::Forget) {
         return Vec::new();
     }
-    let is_late = action.spec.text().contains("\"from\":");
-    let footprint = registry.kind(id.kind()).and_then(|kind| kind.inspect(&action.spec, is_late).ok());
+    let known = if action.spec.may_hold_references() { Known::SomeLater } else { Known::All };
+    let footprint = registry.kind(id.kind()).and_then(|kind| kind.inspect(&action.spec, known).ok());
     footprint.map(|footprint| footprint.meanwhile).unwrap_or_default()
 }
 

@@ -7,7 +7,7 @@ use super::{Trial, note};
 use crate::action::{CrashClass, Footprint, Place};
 use crate::execute::{Checked, Phase};
 use crate::model::{Doc, Observation};
-use crate::resource::{Kind, Removal, Removed};
+use crate::resource::{Kind, Known, Removal, Removed};
 use crate::testing::Violation;
 use crate::testing::calls::Touched;
 
@@ -101,7 +101,7 @@ fn spec_laws(stage: &Stage<'_>, found: &mut Vec<Violation>) -> Option<CrashClass
         for field in fields {
             let mut late = stage.spec(at).clone();
             late[&field] = json!({ "from": "value/v", "output": "input" });
-            if let Err(why) = stage.kind.inspect(&Doc::new(&late), true) {
+            if let Err(why) = stage.kind.inspect(&Doc::new(&late), Known::SomeLater) {
                 note(found, LATE, format!("with `{field}` known later: {why}"));
             }
         }

@@ -12,7 +12,7 @@ use crate::action::{ActionCx, ActionError, CrashClass, CxParts, Footprint};
 use crate::backend::{Backends, Host};
 use crate::execute::{Checked, Phase, judge};
 use crate::model::{Digest, Doc, Observation, RecordBody, ResourceId};
-use crate::resource::{Kind, Removed};
+use crate::resource::{Kind, Known, Removed};
 use crate::testing::calls::{Calls, Fault, Watched};
 
 /// No call of a trial takes longer than this.
@@ -94,7 +94,7 @@ impl<'a> Stage<'a> {
 
     /// What the spec of this index touches.
     pub(super) fn footprint(&self, at: usize) -> Result<Footprint, String> {
-        self.kind.inspect(&Doc::new(self.spec(at)), false)
+        self.kind.inspect(&Doc::new(self.spec(at)), Known::All)
     }
 
     /// Looks at it by the spec of this index. `None`: the look does not end.
