@@ -103,6 +103,8 @@ pub struct RunReport {
     pub remarks: Vec<(u32, String)>,
     /// How long it took.
     pub took: Duration,
+    /// Those whose effect was there already, in ascending order.
+    satisfied: Vec<u32>,
 }
 
 impl RunReport {
@@ -111,7 +113,7 @@ impl RunReport {
         let mut tally = Tally::default();
         let mut failures: Vec<Failure> = Vec::new();
         let mut cut_off: std::collections::BTreeMap<u32, u32> = std::collections::BTreeMap::new();
-        let mut open = false;
+        let (mut satisfied, mut open) = (Vec::new(), false);
         for (action, end) in ends.enumerate() {
             tally.count(end);
             match end {
@@ -125,7 +127,8 @@ impl RunReport {
                 Some(NodeEnd::NotReached(because)) => {
                     cut_off.insert(action as u32, *because);
                 }
-                Some(NodeEnd::Done | NodeEnd::Satisfied) => {}
+                Some(NodeEnd::Satisfied) => satisfied.push(action as u32),
+                Some(NodeEnd::Done) => {}
                 None => open = true,
             }
         }
@@ -144,14 +147,15 @@ impl RunReport {
         } else {
             Outcome::Failed
         };
-        Self { outcome, tally, failures, remarks: Vec::new(), took }
+        Self { outcome, tally, failures, remarks: Vec::new(), took, satisfied }
     }
 
-    /// Counts an action as failed that had ended well, and whose effect did not last. Which of those that ended well it is
-    /// is not known any more: one that had an effect, if there is one.
+    /// Counts an action as failed that had ended well, and whose effect did not last.
     pub(crate) fn overturn(&mut self, action: u32, error: String) {
-        let well = if self.tally.done > 0 { &mut self.tally.done } else { &mut self.tally.satisfied };
-        *well = well.saturating_sub(1);
+        match self.satisfied.binary_search(&action) {
+            Ok(_) => self.tally.satisfied -= 1,
+            Err(_) => self.tally.done -= 1,
+        }
         self.tally.failed += 1;
         self.failures.push(Failure { action, error, unreached: Vec::new() });
         self.outcome = Outcome::Failed;

@@ -12,8 +12,8 @@ use detc_core::store::memory::MemoryStore;
 
 use super::world::{Line, World, converge};
 
-/// A world in which one line does something to another: `x` comes back when `y` is written, and `b` is never written, and
-/// takes `a` away.
+/// A world in which one line does something to another: `x` comes back when `y` is written, `b` is never written, and takes
+/// `a` away, and so does `d`, which is written.
 fn world() -> World {
     let append = |command: &Command, files: &mut Files| {
         let before = String::from_utf8(files.read("/ledger").unwrap_or_default().to_vec()).unwrap();
@@ -21,6 +21,10 @@ fn world() -> World {
         match command.argv[1].as_str() {
             "y" => lines.extend(["x", "y"]),
             "b" => lines.retain(|line| *line != "a"),
+            "d" => {
+                lines.retain(|line| *line != "a");
+                lines.push("d");
+            }
             line => lines.push(line),
         }
         files.write("/ledger", lines.join("\n").as_bytes(), &Ownership::default()).unwrap();
@@ -96,4 +100,15 @@ async fn what_went_well_is_looked_at_again_also_where_something_else_failed() {
     assert!(errors[0].starts_with("it says that it is done, and it is not"), "{errors:?}");
     assert!(errors[1].starts_with("a second look found that it did not last"), "{errors:?}");
     assert_eq!(errors.len(), 2, "{errors:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_there_already_and_did_not_last_is_counted_so() {
+    let world = world();
+    let manager = manager(&world).await;
+    let planned = manager.plan(&lines(&["a", "d"])).await.unwrap();
+    world.append("a").await;
+    let applied = manager.apply(planned).await.unwrap();
+    assert_eq!((applied.report.outcome, applied.report.tally), (Outcome::Failed, tally(1, 1)));
+    assert!(errors(&applied)[0].starts_with("a second look found that it did not last"), "{applied}");
 }
