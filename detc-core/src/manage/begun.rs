@@ -9,7 +9,7 @@ use crate::plan::Observed;
 
 /// How many runs it is looked back: more than a few without ever coming to it are rare, and reading a run costs as much as its
 /// plan is long.
-const RUNS_MAX: usize = 4;
+pub(super) const RUNS_MAX: usize = 4;
 
 impl Manager {
     /// What was cut off in the midst of being changed, or failed at it, works only where that was seen: what has no health

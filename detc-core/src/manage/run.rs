@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::begun::RUNS_MAX;
 use super::planned::base_id;
 use super::{ApplyReport, ManageError, Manager, Planned, StaleAction, records};
 use crate::execute::journal::{self, RunHead, RunNumber, tried_key};
@@ -14,7 +15,8 @@ use crate::model::{HostName, Recorded};
 use crate::plan::Plan;
 use crate::store::Write;
 
-/// A plan larger than this is dropped from the store when its run has ended; the run's head is kept.
+/// A plan larger than this is dropped from the store when its run has ended well, or is not read again; the run's head is
+/// kept.
 const KEPT_ACTIONS_MAX: usize = 20_000;
 
 /// A run whose journal has begun.
@@ -252,15 +254,19 @@ impl Manager {
         head.tally = report.tally;
         head.ended_ms = Some(self.options.clock.now_ms());
         let mut writes = vec![journal::put_head(&head)];
-        // What went wrong is kept until the next run has ended: it tells that of what may still be under way.
+        // What went wrong is kept for a while: it tells the next runs of what may still be under way.
         if report.outcome == Outcome::Done && head.actions > KEPT_ACTIONS_MAX {
             writes.extend(journal::drop_details(head.number));
         }
         let heads = journal::heads(&*self.store).await?;
-        let is_large = |old: &&RunHead| old.number != head.number && old.actions > KEPT_ACTIONS_MAX;
+        // Those are read again: what they did not end well may still be under way.
+        let read = heads.len().saturating_sub(RUNS_MAX);
+        let is_told = |at: usize, old: &RunHead| at >= read && old.outcome != Some(Outcome::Done);
+        let is_large = |old: &RunHead| old.number != head.number && old.actions > KEPT_ACTIONS_MAX;
         let surplus = heads.len().saturating_sub(self.options.runs_max);
-        let kept = heads.iter().skip(surplus);
-        writes.extend(kept.filter(is_large).flat_map(|old| journal::drop_details(old.number)));
+        let kept = heads.iter().enumerate().skip(surplus);
+        let dropped = kept.filter(|(at, old)| is_large(old) && !is_told(*at, old));
+        writes.extend(dropped.flat_map(|(_, old)| journal::drop_details(old.number)));
         for old in heads.iter().take(surplus).filter(|old| old.number != head.number) {
             writes.extend(journal::drop_details(old.number));
             writes.push(Write::Delete(journal::head_key(old.number)));

@@ -7,15 +7,18 @@ use async_trait::async_trait;
 use detc_core::action::{ActionCx, ActionError, CrashClass, ErrorClass, Footprint};
 use detc_core::backend::Host as _;
 use detc_core::backend::host::{Ownership, Remove};
+use detc_core::backend::memory::HostFault;
 use detc_core::execute::Outcome;
 use detc_core::manage::{Manager, ManagerOptions};
 use detc_core::model::{Desired, DesiredResource, HostSpec, Observation, Present};
+use detc_core::resource::value::ValueSpec;
 use detc_core::resource::{HostNeed, InvalidField, KindTraits, Removed, Resource};
 use detc_core::store::Store;
 use detc_core::store::memory::MemoryStore;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use super::world::{World, converge};
+use super::world::{Line, World, converge, lines, lines_stay};
 
 // What a test brings about by a file of this name.
 
@@ -294,4 +297,35 @@ async fn what_was_never_made_is_not_amended() {
         }
         assert_eq!(converge(&manager, &desired).await, Outcome::Done);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_large_run_did_not_end_well_is_in_doubt_until_it_has_ended_well() {
+    let (world, store): (_, Arc<dyn Store>) = (World::new(), Arc::new(MemoryStore::new()));
+    let manager = world.manager(&store).await;
+    assert_eq!(converge(&manager, &lines(3)).await, Outcome::Done);
+    let value = |index: usize| ValueSpec::resource(&format!("v{index}"), &json!(index)).unwrap();
+    let large = (0..20_001).map(value).fold(lines(3), Desired::with);
+    let secret = Line { secret: Some("correct-horse".to_owned()), ..Line::new("l0") };
+    let l0 = DesiredResource::new("l0", &secret).on("m");
+    let changed = large.clone().with(l0.clone());
+    let planned = manager.plan(&changed).await.unwrap();
+    world.host.fail_all(Some(HostFault::Refused(std::io::ErrorKind::PermissionDenied)));
+    assert_eq!(manager.apply(planned).await.unwrap().report.outcome, Outcome::Failed);
+    world.host.fail_all(None);
+    let mut wanted = large.invariant(lines_stay(1));
+    for index in 0..3 {
+        wanted = wanted.with(value(30_000 + index));
+        let planned = manager.plan(&wanted).await.unwrap();
+        assert_eq!(
+            (planned.plan.actions.len(), planned.plan.proofs[0].base),
+            (1, 2),
+            "after {index} small runs"
+        );
+        assert_eq!(manager.apply(planned).await.unwrap().report.outcome, Outcome::Done);
+    }
+    let wanted = wanted.with(l0);
+    assert_eq!(converge(&manager, &wanted).await, Outcome::Done);
+    let planned = manager.plan(&wanted).await.unwrap();
+    assert_eq!(planned.plan.proofs[0].base, 3);
 }

@@ -6,7 +6,7 @@ use detc_core::backend::Host as _;
 use detc_core::diff::ChangeKind;
 use detc_core::execute::Outcome;
 use detc_core::manage::{Live, Manager};
-use detc_core::model::{DesiredResource, HostSpec, Invariant, InvariantBound, Measure, ResourceId, Selector};
+use detc_core::model::{DesiredResource, HostSpec, ResourceId};
 use detc_core::resource::value::ValueSpec;
 use detc_core::store::Store;
 use detc_core::store::memory::MemoryStore;
@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::crash::{Cut, Dying};
-use super::world::{Line, World, lines};
+use super::world::{Line, World, lines, lines_stay};
 
 fn id(text: &str) -> ResourceId {
     text.parse().unwrap()
@@ -67,12 +67,6 @@ async fn agrees(live: &mut Live, manager: &Manager) -> Result<(), TestCaseError>
     let kept = live.plan(manager).await.map_err(|error| error.to_string());
     prop_assert_eq!(kept.map(|planned| planned.plan), all.map(|planned| planned.plan));
     Ok(())
-}
-
-/// That so many lines are there at any moment.
-fn lines_stay(bound: i64) -> Invariant {
-    let measure = Measure::Available(Selector { kind: Some("line".to_owned()), ..Selector::default() });
-    Invariant { name: "lines stay".to_owned(), measure, bound: InvariantBound::AtLeast(bound) }
 }
 
 proptest! {

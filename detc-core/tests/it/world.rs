@@ -9,7 +9,10 @@ use detc_core::backend::host::{Command, ExitStatus, Output, Ownership};
 use detc_core::backend::{Host, HostError, MemoryHost};
 use detc_core::execute::Outcome;
 use detc_core::manage::{Manager, ManagerOptions, Resumed};
-use detc_core::model::{Desired, DesiredResource, HostName, HostSpec, Observation, Present};
+use detc_core::model::{
+    Desired, DesiredResource, HostName, HostSpec, Invariant, InvariantBound, Measure, Observation, Present,
+    Selector,
+};
 use detc_core::resource::{Connector, HostNeed, InvalidField, KindTraits, Registry, Removed, Resource};
 use detc_core::store::Store;
 use serde::{Deserialize, Serialize};
@@ -240,6 +243,12 @@ pub(crate) fn lines(count: usize) -> Desired {
         desired = desired.with(line);
     }
     desired
+}
+
+/// That so many lines are there at any moment.
+pub(crate) fn lines_stay(bound: i64) -> Invariant {
+    let measure = Measure::Available(Selector { kind: Some("line".to_owned()), ..Selector::default() });
+    Invariant { name: "lines stay".to_owned(), measure, bound: InvariantBound::AtLeast(bound) }
 }
 
 /// Finishes what was interrupted, then plans and applies.
