@@ -16,6 +16,7 @@ mod moves;
 mod output;
 mod owned;
 mod ownership;
+mod parallel;
 mod predicates;
 mod process;
 mod readers;
