@@ -101,6 +101,8 @@ struct Open {
     is_started: bool,
     /// Whether nothing was there when its last try had failed.
     is_nothing_made: bool,
+    /// Whether the last look saw nothing of what is to be removed, against expectation.
+    is_seen_gone: bool,
     /// What is recorded is known to be gone, and what is to be made is elsewhere, where something else is.
     is_obsolete: bool,
     error: String,
@@ -275,8 +277,18 @@ impl PlanWork {
             },
             checked => checked,
         };
+        let is_gone = self.is_gone_against_expectation(&call, phase, &observed);
         let mut state = self.state();
         let open = state.open.entry(index).or_default();
+        // A look may be answered from before the thing was made. What is left of it then would be nobody's, as its record is
+        // dropped: it takes two looks, with a delay between them.
+        let checked = match checked {
+            Checked::Satisfied if is_gone && !open.is_seen_gone => {
+                Checked::Unknown("it is not there by one look, which may be out of date".to_owned())
+            }
+            checked => checked,
+        };
+        open.is_seen_gone = is_gone;
         open.spec = Some(spec);
         open.observed = Some(observed);
         open.triggers = token;

@@ -5,7 +5,7 @@
 
 use super::around::{Call, Try};
 use super::ground::Ground;
-use super::{PlanWork, Verb};
+use super::{Phase, PlanWork, Verb};
 use crate::action::{ActionError, CrashClass, Footprint, Place};
 use crate::model::{Doc, HostName, Observation, ResourceId, Set};
 use crate::plan::{self, Plan};
@@ -78,6 +78,30 @@ impl PlanWork {
             (Observation::Present(_), Verb::Create) => "something is there by now",
             _ => "it has changed since",
         }))
+    }
+
+    /// Whether nothing is seen of what is to be removed, and no other look or answer bears that out: the plan was made from
+    /// another one, or the end of a removal is not known.
+    pub(super) fn is_gone_against_expectation(
+        &self,
+        call: &Call<'_>,
+        phase: Phase,
+        seen: &Observation,
+    ) -> bool {
+        let Call { action, id, ground, .. } = *call;
+        if !action.verb.removes() || *seen != Observation::Absent {
+            return false;
+        }
+        match phase {
+            Phase::First => {
+                let record = self.around.recorded.get(self.recorded_id(action, id));
+                let extra = ground.base().and_then(|base| base.extra.as_deref());
+                plan::basis(record, seen, extra) != action.basis
+            }
+            // What must not happen twice is in doubt where one look can not tell.
+            Phase::Settle => action.crash != CrashClass::AtMostOnce,
+            Phase::Verify => false,
+        }
     }
 
     /// Whether what a call has come upon may come from this very plan: nothing was there when it was made.

@@ -206,6 +206,16 @@ fn it_comes_through_random_worlds_with_all_faults() {
     assert_eq!(lives as u64, to - from);
 }
 
+/// A page is removed to be made elsewhere. That is cut short, and the next look is answered from before the page was there: in
+/// the same run, and in the next one.
+#[tokio::test(start_paused = true)]
+async fn what_a_removal_has_left_is_not_taken_for_gone_by_one_look_that_is_out_of_date() {
+    for seed in [3_493, 5_457] {
+        let checked = check_seeds(random_world, seed..seed + 1).await;
+        assert!(checked.violations.is_empty(), "{checked}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_same_seed_has_the_same_trace_byte_for_byte() {
     let mut traces = std::collections::BTreeSet::new();
