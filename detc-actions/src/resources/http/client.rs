@@ -126,8 +126,29 @@ pub(super) async fn call(
     }
 }
 
+/// Most answers that are only on their way to one: more than a few are no sign of one.
+const INTERIM_MAX: usize = 32;
+
 /// Reads an answer; `None` when it is not HTTP, or not all of it.
-fn read(answer: &[u8], method: &str) -> Option<Answer> {
+fn read(mut answer: &[u8], method: &str) -> Option<Answer> {
+    for _ in 0..=INTERIM_MAX {
+        match read_one(answer, method)? {
+            Read::Final(answer) => return Some(answer),
+            Read::Interim(rest) => answer = rest,
+        }
+    }
+    None
+}
+
+/// What an answer begins with.
+enum Read<'a> {
+    /// The answer itself.
+    Final(Answer),
+    /// One that is only on its way to it, and this is what follows.
+    Interim(&'a [u8]),
+}
+
+fn read_one<'a>(answer: &'a [u8], method: &str) -> Option<Read<'a>> {
     let end = answer.windows(4).position(|four| four == b"\r\n\r\n")?;
     let (head, rest) = (std::str::from_utf8(&answer[..end]).ok()?, &answer[end + 4..]);
     let mut lines = head.split("\r\n");
@@ -137,12 +158,12 @@ fn read(answer: &[u8], method: &str) -> Option<Answer> {
         let found = headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.trim())
     };
-    // What is only on its way to an answer, or has no body by what it is.
     if (100..200).contains(&status) {
-        return read(rest, method);
+        return Some(Read::Interim(rest));
     }
+    // It has no body by what it is.
     if method == "HEAD" || matches!(status, 204 | 304) {
-        return Some(Answer { status, body: Vec::new() });
+        return Some(Read::Final(Answer { status, body: Vec::new() }));
     }
     let body = if header("transfer-encoding").is_some_and(|it| it.eq_ignore_ascii_case("chunked")) {
         chunks(rest)?
@@ -151,7 +172,7 @@ fn read(answer: &[u8], method: &str) -> Option<Answer> {
     } else {
         rest.to_vec()
     };
-    Some(Answer { status, body })
+    Some(Read::Final(Answer { status, body }))
 }
 
 /// A body that came in chunks: each its length in hexadecimal digits, a line break, and so many bytes; an empty one ends it.
@@ -184,6 +205,8 @@ mod tests {
         assert_eq!(of("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab"), None);
         assert_eq!(of("HTTP/1.0 404 No\r\n\r\nrest"), whole(404, "rest"));
         assert_eq!(of("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No\r\n\r\n"), whole(204, ""));
+        let again = "HTTP/1.1 100 Continue\r\n\r\n";
+        assert_eq!(of(&format!("{}HTTP/1.1 204 No\r\n\r\n", again.repeat(100_000))), None);
         let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x\r\nab\r\n1\r\nc\r\n";
         assert_eq!(of(chunked), None);
         assert_eq!(of(&format!("{chunked}0\r\n\r\n")), whole(200, "abc"));
