@@ -34,6 +34,7 @@ wait=$1 become=$2 record=$3 permit=$4 log=$5 max=$6
 shift 6
 command -v setsid >/dev/null || { echo "there is no setsid" >&2; exit 1; }
 if [ -f "$log" ] && [ "$(wc -c <"$log")" -gt "$max" ]; then mv -f -- "$log" "$log.1"; fi
+if [ -p "$log" ] || [ -S "$log" ]; then echo "its log $log is a pipe or a socket, not a file" >&2; exit 1; fi
 : >>"$log" || exit 1
 rm -f -- "$record.end" || exit 1
 if setsid -f true 2>/dev/null; then

@@ -312,6 +312,19 @@ async fn the_last_words_are_not_asked_of_a_device_that_never_ends() {
 }
 
 #[tokio::test]
+async fn a_pipe_is_no_log() {
+    let daemon = Daemon::new("a");
+    let log = daemon.0.path("log");
+    assert!(std::process::Command::new("mkfifo").arg(&log).status().unwrap().success());
+    let spec = ProcessSpec { log: Some(log.clone()), ..sh("exit 7") };
+    let cx = daemon.0.cx();
+    let failed = tokio::time::timeout(Duration::from_secs(20), spec.create(&cx)).await;
+    let error = failed.expect("it comes to its end").unwrap_err().to_string();
+    let why = format!("its log {log} is a pipe or a socket, not a file");
+    assert_eq!(error, format!("process/a can not be started: {why}"));
+}
+
+#[tokio::test]
 async fn one_that_ends_soon_after_its_start_has_its_status_and_last_words_in_the_look_that_confirms_it() {
     let mut daemon = Daemon::new("a");
     let until_told = r#"echo one; until [ -e "$0" ]; do sleep 0.02; done; echo bad config; exit 7"#;
