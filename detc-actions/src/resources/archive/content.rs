@@ -18,6 +18,9 @@ const ENTRIES_MAX: usize = 20_000;
 /// Longest name below the directory: with that, what Linux takes as a path.
 const NAME_LEN_MAX: usize = 1024;
 
+/// The bytes of which a tar archive has a multiple; one of zeros ends it.
+const BLOCK: usize = 512;
+
 /// The bits of a mode that make a file more than it is: its owner's rights for whoever runs it, and the like.
 const SPECIAL_BITS: u32 = 0o7000;
 
@@ -40,6 +43,8 @@ struct Entry {
 pub(super) enum Refused {
     /// It is not what it should be, or cut off.
     Unreadable(io::Error),
+    /// The block that ends an archive is missing: it is only the beginning of one.
+    CutOff,
     /// It would take more memory than it may.
     TooLarge,
     TooMany,
@@ -63,6 +68,7 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreadable(error) => write!(f, "can not be read as tar or tar and gzip: {error}"),
+            Self::CutOff => f.write_str("is cut off: what ends a tar archive is missing"),
             Self::TooLarge => write!(f, "is more than {} MiB when it is unpacked", UNPACKED_MAX >> 20),
             Self::TooMany => write!(f, "has more than {ENTRIES_MAX} entries"),
             Self::Special { name, what } => write!(f, "holds `{name}`, which is {what}"),
@@ -80,11 +86,13 @@ impl Content {
     pub(super) fn read(archive: &[u8]) -> Result<Self, Refused> {
         let tar = plain(archive)?;
         let (mut files, mut dirs) = (BTreeMap::new(), BTreeMap::new());
+        let mut end = 0;
         for (count, entry) in Archive::new(&tar[..]).entries().map_err(Refused::Unreadable)?.enumerate() {
             let entry = entry.map_err(Refused::Unreadable)?;
             if count >= ENTRIES_MAX {
                 return Err(Refused::TooMany);
             }
+            end = (entry.raw_file_position() + entry.size()).next_multiple_of(BLOCK as u64) as usize;
             let kind = entry.header().entry_type();
             // Remarks on all that follows, as `git archive` makes one.
             if kind == EntryType::XGlobalHeader {
@@ -115,6 +123,9 @@ impl Content {
                     }
                 }
             }
+        }
+        if tar.get(end..end.saturating_add(BLOCK)).is_none_or(|block| block.iter().any(|byte| *byte != 0)) {
+            return Err(Refused::CutOff);
         }
         add_parents(&files, &mut dirs);
         match files.keys().find(|name| dirs.contains_key(*name)) {

@@ -169,3 +169,15 @@ fn a_bad_field_is_named() {
     assert_eq!(of("app"), "`path` must be an absolute path, not `app`");
     assert_eq!(of("//"), "`path` must be a directory of its own, not `/`");
 }
+
+#[test]
+fn an_archive_that_was_cut_off_is_refused() {
+    let whole = files(&[("a", "one"), ("b", "two")]);
+    // Each of the two takes a block, and its content another; then comes the end.
+    for len in [0, 512, 1024, 2048] {
+        let refused = Content::read(&whole[..len]).unwrap_err().to_string();
+        assert!(refused.contains("cut off") || refused.contains("can not be read"), "{len}: {refused}");
+    }
+    assert!(Content::read(&whole[..2048 + 512]).is_ok());
+    assert!(Content::read(&whole).is_ok());
+}
