@@ -9,11 +9,21 @@ use serde_json::{Map, Value};
 /// Steps that a template may take: enough for a file of some hundred thousand lines, and an end for one that loops.
 const STEPS_MAX: u64 = 10_000_000;
 
+/// Longest expression or statement. The engine goes through the parts of one by calling itself, so that a very long one would
+/// overflow the stack; what is longer belongs into `vars`.
+const TAG_LEN_MAX: usize = 2 << 10;
+
+/// Most `elif`, for the same reason.
+const ELIF_MAX: usize = 256;
+
 /// Renders `text`, called `name` in errors, with `vars`.
 ///
 /// # Errors
 /// What is wrong, with the template's name, the line, and the expression that is not defined.
 pub(super) fn render(name: &str, text: &str, vars: &Map<String, Value>) -> Result<String, ActionError> {
+    if let Some((line, why)) = too_much(text) {
+        return Err(ActionError::permanent(format!("line {line} of the template {name}: {why}")));
+    }
     let mut engine = Environment::new();
     engine.set_undefined_behavior(UndefinedBehavior::Strict);
     let syntax = SyntaxConfig::builder().keep_trailing_newline(true).build();
@@ -22,6 +32,50 @@ pub(super) fn render(name: &str, text: &str, vars: &Map<String, Value>) -> Resul
     engine.set_debug(true);
     engine.set_fuel(Some(STEPS_MAX));
     engine.render_named_str(name, text, Serde(vars)).map_err(|error| explain(name, text, &error))
+}
+
+/// What is more in a template than the engine can take, and in which line.
+fn too_much(text: &str) -> Option<(usize, String)> {
+    let line_at = |at: usize| 1 + text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count();
+    let (mut at, mut elifs) = (0, 0);
+    while let Some(found) = text[at..].find("{{").into_iter().chain(text[at..].find("{%")).min() {
+        let begin = at + found + 2;
+        let len = tag_len(&text[begin..]);
+        if len > TAG_LEN_MAX {
+            let why = format!(
+                "what stands between braces is longer than {TAG_LEN_MAX} bytes: give it under `vars`"
+            );
+            return Some((line_at(begin), why));
+        }
+        at = begin + len;
+        let first = text[begin..at].trim_start_matches(['-', '+', ' ', '\t', '\n', '\r']);
+        elifs += usize::from(first.starts_with("elif"));
+        if elifs > ELIF_MAX {
+            return Some((line_at(begin), format!("it has more than {ELIF_MAX} `elif`")));
+        }
+    }
+    None
+}
+
+/// How long an expression or a statement is, up to what ends it, as the engine takes it: that is no text, and no end of an object in
+/// it.
+fn tag_len(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let (mut at, mut depth, mut quote) = (0, 0_usize, None);
+    while at < bytes.len() {
+        match (quote, bytes[at]) {
+            (Some(_), b'\\') => at += 1,
+            (Some(open), byte) if byte == open => quote = None,
+            (Some(_), _) => {}
+            (None, byte @ (b'"' | b'\'')) => quote = Some(byte),
+            (None, b'}' | b'%') if depth == 0 && bytes.get(at + 1) == Some(&b'}') => return at,
+            (None, b'(' | b'[' | b'{') => depth += 1,
+            (None, b')' | b']' | b'}') => depth = depth.saturating_sub(1),
+            (None, _) => {}
+        }
+        at += 1;
+    }
+    bytes.len()
 }
 
 fn explain(name: &str, text: &str, error: &minijinja::Error) -> ActionError {
@@ -67,6 +121,25 @@ mod tests {
             Err("line 2 of the template app.conf.j2: `prot` is not defined".to_owned())
         );
         assert_eq!(rendered("{{ prot | default('x') }}", json!({})).unwrap(), "x");
+    }
+
+    #[test]
+    fn what_would_overflow_the_stack_of_the_engine_is_an_error() {
+        let sum = |parts: usize| format!("a\n{{{{ 1{} }}}}", "+1".repeat(parts));
+        assert_eq!(rendered(&sum(1000), json!({})).unwrap(), "a\n1001");
+        let hidden = format!("a\n{{{{ {{'}}}}': '%}}'}} ~ 1{} }}}}", "+1".repeat(100_000));
+        for text in [sum(100_000), hidden] {
+            let error = rendered(&text, json!({})).unwrap_err();
+            assert!(error.starts_with("line 2 of the template app.conf.j2: what stands between"), "{error}");
+        }
+        let chain =
+            |len: usize| format!("{{% if x == 0 %}}{}a{{% endif %}}", "{% elif x == 1 %}b".repeat(len));
+        assert_eq!(rendered(&chain(250), json!({"x": 1})).unwrap(), "b");
+        let error = rendered(&chain(100_000), json!({"x": 1})).unwrap_err();
+        assert!(error.ends_with("it has more than 256 `elif`"), "{error}");
+        // What is no tag is as long as it likes.
+        let plain = format!("{{% raw %}}}}}}{}{{% endraw %}}", "{ a }".repeat(10_000));
+        assert!(rendered(&plain, json!({})).is_ok());
     }
 
     #[test]
