@@ -88,7 +88,13 @@ impl Bench {
 
     /// Records that `spec` was applied.
     pub(crate) fn record(&mut self, spec: &impl Serialize) {
-        let body = serde_json::json!({"spec": spec, "changed": "1/a", "schema": Digest::of(b"schema")});
+        self.record_with(spec, &());
+    }
+
+    /// Records that `spec` was applied, and what came of it.
+    pub(crate) fn record_with(&mut self, spec: &impl Serialize, output: &impl Serialize) {
+        let schema = Digest::of(b"schema");
+        let body = serde_json::json!({"spec": spec, "output": output, "changed": "1/a", "schema": schema});
         self.recorded = Some(serde_json::from_value(body).unwrap());
     }
 

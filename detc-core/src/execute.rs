@@ -24,6 +24,6 @@ pub use engine::{Applied, Checked, Command, Engine, Event, NodeEnd, Phase, Retry
 pub use limits::Limits;
 pub(crate) use perform::TriedKey;
 pub use perform::{NotConnected, Perform, Performing, PlanWork, Surroundings};
-pub(crate) use perform::{Try, how_to_settle, judge, judge_removed};
+pub(crate) use perform::{Try, how_to_settle, judge, judge_removed, unhealthy};
 pub use progress::{Progress, ProgressSink, unseen};
 pub use report::{Failure, Outcome, RunReport, Tally};

@@ -1,5 +1,6 @@
 //! The outside contract, through the real program: what an operator or a script relies on.
 
+mod awaited;
 mod begun;
 mod changes;
 mod doubtful;

@@ -138,11 +138,7 @@ impl ProcessSpec {
 
 impl ProcessOutput {
     fn new(instance: &Instance, files: &Files) -> Self {
-        Self {
-            pid: instance.pid,
-            started: format!("{}@{}", instance.start, instance.boot),
-            log: files.log.clone(),
-        }
+        Self { pid: instance.pid, started: instance.started(), log: files.log.clone() }
     }
 }
 

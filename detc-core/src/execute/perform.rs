@@ -30,7 +30,7 @@ use judge::judge_health;
 
 pub(crate) use around::Try;
 pub use around::{NotConnected, Surroundings};
-pub(crate) use judge::{how_to_settle, judge, judge_removed};
+pub(crate) use judge::{how_to_settle, judge, judge_removed, unhealthy};
 pub(crate) use keys::TriedKey;
 
 /// A future of a check or an apply.
@@ -262,7 +262,12 @@ impl PlanWork {
             Checked::Satisfied if is_begun && phase == Phase::First => {
                 Checked::Needed("its making may have left something".to_owned())
             }
-            Checked::Satisfied if call.heals => judge_health(&observed),
+            Checked::Satisfied if !action.verb.removes() => {
+                judge_health(&observed, self.around.unhealthy(id), (phase, begun), action.crash)
+            }
+            checked => checked,
+        };
+        let checked = match checked {
             Checked::Unknown(why) if phase == Phase::Settle && action.crash == CrashClass::AtMostOnce => {
                 Checked::Unknown(format!("{why}; {}", how_to_settle(id)))
             }

@@ -10,9 +10,10 @@ use super::look::{Look, look_at_all};
 use super::{ManageError, Manager};
 use crate::action::CrashClass;
 use crate::diff::with_theirs;
-use crate::execute::{Checked, Phase, RunReport, Surroundings, judge, judge_removed};
-use crate::model::{Observation, RecordBody, Set};
-use crate::plan::{Observed, Plan};
+use crate::execute::{Checked, Phase, RunReport, Surroundings, judge, judge_removed, unhealthy};
+use crate::model::{Health, Observation, RecordBody, ResourceId, Set};
+use crate::plan::{Observed, Plan, PlannedAction, Verb};
+use crate::resource::Unhealthy;
 
 impl Manager {
     /// Looks at everything that the plan made, changed or removed where its action ended well, and counts as failed what is
@@ -56,7 +57,7 @@ impl Manager {
             let (action, id) = (&plan.actions[index as usize], plan.resource_of(index));
             let Some(seen) = observed.get(id) else { continue };
             let found = match self.body(id)? {
-                Some(body) if action.recording.is_some() => judge_made(&body, seen),
+                Some(body) if action.recording.is_some() => judge_made(&body, seen, self.ended(action, id)),
                 _ => judge_removed(seen, Phase::Verify),
             };
             let what = match found {
@@ -75,11 +76,34 @@ impl Manager {
         }
         Ok(())
     }
+
+    /// What is known of the health of something whose action has ended well.
+    fn ended(&self, action: &PlannedAction, id: &ResourceId) -> Ended {
+        let kind = self.registry.kind(id.kind()).map(|kind| kind.facts().traits.unhealthy);
+        match (kind, action.verb) {
+            (Some(Unhealthy::Restarted), Verb::Create | Verb::Adopt | Verb::Update | Verb::Restart) => {
+                Ended::Working
+            }
+            _ => Ended::Somehow,
+        }
+    }
 }
 
-/// Whether what was made is as it was recorded.
-fn judge_made(body: &RecordBody, seen: &Observation) -> Checked {
+/// How something was when its action had ended well.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// It worked.
+    Working,
+    /// Its health was not looked at.
+    Somehow,
+}
+
+/// Whether what was made is as it was recorded, and works, where its action has come to its end when it did.
+fn judge_made(body: &RecordBody, seen: &Observation, ended: Ended) -> Checked {
     let spec = match seen {
+        Observation::Present(present) if ended == Ended::Working && present.health == Health::Unhealthy => {
+            return Checked::Needed(unhealthy(present));
+        }
         Observation::Present(present) => with_theirs(&body.spec, present, body.extra.as_deref()),
         Observation::Absent
         | Observation::Needed(_)

@@ -8,7 +8,8 @@
 //!
 //! The manager, the driver, the engine and the journal are the real ones; the store is in memory; each kind is stood in for by
 //! one that keeps what the kind declares (its footprint, how its outcome is found out, what a change does to it). The points
-//! are, for each action that has an effect, just before it, in the midst of it, and when it is done and not recorded; and before and
+//! are, for each action that has an effect, just before it, in the midst of it, before what it starts is healthy where it waits
+//! for that, and when it is done and not recorded; and before and
 //! after each commit: when it is recorded and nobody was told.
 //!
 //! What goes on after a death knows the journal and what a look tells, and takes each action by itself. So what comes of one

@@ -8,6 +8,7 @@ mod campaign;
 mod crash;
 mod deadlines;
 mod fence;
+mod gated;
 mod golden;
 mod idempotency;
 mod live;

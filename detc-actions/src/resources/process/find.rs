@@ -47,6 +47,13 @@ pub(super) struct Instance {
     pub(super) triggers: String,
 }
 
+impl Instance {
+    /// Which start this is, among all.
+    pub(super) fn started(&self) -> String {
+        format!("{}@{}", self.start, self.boot)
+    }
+}
+
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {

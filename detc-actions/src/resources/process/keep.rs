@@ -84,15 +84,18 @@ pub(super) struct Keeper<'a> {
     id: &'a ResourceId,
     mark: Mark,
     pub(super) files: Files,
-    /// It is restarted though it runs as the spec says, unless this very action has started it.
-    heals: bool,
+    /// The start that is recorded, where it is restarted though it runs as the spec says: that one was healthy once. Another
+    /// one was started by a try that was not seen to end, this or an earlier one, and nobody has waited for it yet.
+    heals: Option<String>,
 }
 
 impl<'a> Keeper<'a> {
     pub(super) fn new(spec: &'a ProcessSpec, cx: &'a ActionCx<'_>) -> Result<Self, ActionError> {
         let mark = Mark::new(cx, &spec.value());
         let files = Files::new(spec, cx, &mark)?;
-        Ok(Self { spec, host: &**cx.host()?, id: cx.resource(), mark, files, heals: cx.heals() })
+        let started = cx.recorded().and_then(|body| body.output["started"].as_str());
+        let heals = started.filter(|_| cx.heals()).map(str::to_owned);
+        Ok(Self { spec, host: &**cx.host()?, id: cx.resource(), mark, files, heals })
     }
 
     pub(super) async fn find(&self) -> Result<Found, ActionError> {
@@ -102,11 +105,10 @@ impl<'a> Keeper<'a> {
     /// The process, running as the spec says and healthy.
     pub(super) async fn ensure(&self) -> Result<Instance, ActionError> {
         let found = self.find().await?;
-        let is_own = found.started_by.as_ref().is_some_and(|(action, _)| *action == self.mark.action);
         if let Some(instance) = &found.instance
             && instance.spec == self.mark.spec
             && instance.triggers == self.mark.triggers
-            && (!self.heals || is_own)
+            && self.heals.as_ref() != Some(&instance.started())
         {
             self.end_doubles(&found).await?;
             let log_size = self.host.stat(&self.files.log).await?.map_or(0, |stat| stat.size);

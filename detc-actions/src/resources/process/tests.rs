@@ -425,13 +425,18 @@ fn bad_fields_are_named() {
 }
 
 #[tokio::test]
-async fn what_is_unhealthy_is_started_anew_once_for_each_action_that_heals_it() {
+async fn what_is_unhealthy_is_started_anew_once_and_not_when_it_is_a_start_that_nobody_has_waited_for() {
     let mut daemon = Daemon::new("healed");
     let first = daemon.create(&endless()).await;
+    daemon.0.record_with(&endless(), &first);
+    assert_eq!(daemon.create(&endless()).await.started, first.started);
     (daemon.0.heals, daemon.0.key) = (true, "healing");
     let second = daemon.create(&endless()).await;
     assert_ne!(second.started, first.started);
-    assert_eq!(daemon.create(&endless()).await.started, second.started, "the same action, after a crash");
-    daemon.0.heals = false;
-    assert_eq!(daemon.create(&endless()).await.started, second.started);
+    for key in ["healing", "healing once more"] {
+        daemon.0.key = key;
+        assert_eq!(daemon.create(&endless()).await.started, second.started, "{key}, after a crash");
+    }
+    daemon.0.record_with(&endless(), &second);
+    assert_ne!(daemon.create(&endless()).await.started, second.started);
 }

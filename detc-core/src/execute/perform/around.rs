@@ -18,7 +18,7 @@ use crate::model::{
     Digest, Doc, Extra, FieldPath, HostName, Map, Observation, RecordBody, Recorded, ResourceId, Set,
 };
 use crate::plan::{Plan, PlannedAction};
-use crate::resource::{Kind, KindFacts, Registry, Removed, Source};
+use crate::resource::{Kind, KindFacts, Registry, Removed, Source, Unhealthy};
 
 /// What a run needs besides its plan.
 #[derive(Clone, Debug)]
@@ -212,6 +212,11 @@ impl Surroundings {
         self.registry
             .kind(id.kind())
             .ok_or_else(|| ActionError::permanent(format!("this program has no kind `{}`", id.kind())))
+    }
+
+    /// What a kind does about one that is unhealthy.
+    pub(crate) fn unhealthy(&self, id: &ResourceId) -> Unhealthy {
+        self.registry.kind(id.kind()).map(|kind| kind.facts().traits.unhealthy).unwrap_or_default()
     }
 
     fn host(&self, name: Option<&HostName>) -> Result<Option<&Arc<dyn Host>>, ActionError> {

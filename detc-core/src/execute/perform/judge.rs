@@ -3,9 +3,10 @@
 use serde_json::Value;
 
 use super::super::{Checked, Phase};
-use crate::action::CrashClass;
+use crate::action::{CrashClass, ErrorClass};
 use crate::diff::{Cause, Reason, compare};
 use crate::model::{Doc, Health, Observation, Present, RecordBody, ResourceId, secret};
+use crate::resource::Unhealthy;
 
 /// Judges an observation against the wanted spec (sensitive values marked) and trigger token.
 ///
@@ -49,17 +50,48 @@ pub(crate) fn judge(
     }
 }
 
-/// Judges something that is as it should be and is restarted for its health.
-pub(super) fn judge_health(observed: &Observation) -> Checked {
-    match observed {
-        Observation::Present(present) if present.health == Health::Unhealthy => {
-            Checked::Needed(Reason::Unhealthy(present.detail.clone()).to_string())
+/// Judges the health of something that is as it should be: an action is done only when what it made works, if its kind says
+/// that it comes to its end then. `is_begun`: an earlier try of it was not seen to end, so that nobody has waited until it works.
+pub(super) fn judge_health(
+    observed: &Observation,
+    kind: Unhealthy,
+    (phase, is_begun): (Phase, bool),
+    crash: CrashClass,
+) -> Checked {
+    let Observation::Present(present) = observed else { return Checked::Satisfied };
+    let is_awaited = is_begun && phase != Phase::Verify;
+    let works = match (present.health, kind) {
+        (Health::Healthy | Health::None, _) => true,
+        (Health::Unhealthy, Unhealthy::Restarted) => false,
+        (Health::Unhealthy, Unhealthy::Told) => !is_awaited,
+        // Who makes it waits until it has answered. Of one that had answered before nothing follows.
+        (Health::Unknown, Unhealthy::Restarted) => !is_awaited,
+        (Health::Unknown, Unhealthy::Told) => true,
+    };
+    if works {
+        return Checked::Satisfied;
+    }
+    let why = unhealthy(present);
+    match phase {
+        // Its kind waits for it, as it would have done, and says what comes of it.
+        Phase::First => Checked::Needed(why),
+        Phase::Settle if crash != CrashClass::AtMostOnce => Checked::Needed(why),
+        Phase::Settle => Checked::Unknown(why),
+        // It worked a moment ago.
+        Phase::Verify => Checked::Failed(ErrorClass::Transient, why),
+    }
+}
+
+/// That it does not work, and why not.
+pub(crate) fn unhealthy(present: &Present) -> String {
+    match present.health {
+        Health::Unknown => match &present.detail {
+            Some(why) => format!("its health is not known: {why}"),
+            None => "its health is not known".to_owned(),
+        },
+        Health::Healthy | Health::Unhealthy | Health::None => {
+            Reason::Unhealthy(present.detail.clone()).to_string()
         }
-        Observation::Present(_)
-        | Observation::Absent
-        | Observation::Needed(_)
-        | Observation::Unobservable
-        | Observation::Unknown(_) => Checked::Satisfied,
     }
 }
 

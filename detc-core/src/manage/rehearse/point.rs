@@ -22,6 +22,8 @@ pub(super) enum Moment {
     Before,
     /// It is half done.
     Midst,
+    /// It is there, and does not work yet, as one that has just been started.
+    Unready,
     /// It is done, and not recorded.
     After,
 }
@@ -53,6 +55,7 @@ impl Display for Point {
                 let moment = match moment {
                     Moment::Before => "before",
                     Moment::Midst => "in the midst of",
+                    Moment::Unready => "before what is started is healthy, in",
                     Moment::After => "after",
                 };
                 write!(f, "{moment} {verb} {id}")

@@ -12,7 +12,7 @@ use super::world::World;
 use crate::action::{ActionCx, ActionError, CrashClass, Footprint};
 use crate::backend::{Host, HostError, MemoryHost};
 use crate::model::{Desired, Doc, HostName, HostSpec, Observation, Present, ResourceId};
-use crate::resource::{ChangeEffect, Connector, Kind, KindFacts, Known, LATER, Removed};
+use crate::resource::{ChangeEffect, Connector, Kind, KindFacts, Known, LATER, Removed, Unhealthy};
 
 /// A kind that keeps the contract of another one, and touches nothing outside of the world.
 #[derive(Debug)]
@@ -20,6 +20,17 @@ pub(super) struct StandIn {
     pub(super) kind: Arc<dyn Kind>,
     pub(super) world: Arc<World>,
     pub(super) desired: Arc<Desired>,
+}
+
+/// Whether making or changing something starts it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Starts {
+    /// It does not.
+    Not,
+    /// It does.
+    Now,
+    /// Somebody who died has started it, and it is only waited for.
+    Before,
 }
 
 impl StandIn {
@@ -34,9 +45,14 @@ impl StandIn {
         };
         let known = known.or_else(|| cx.recorded().map(|body| body.output.clone()));
         let restarts = self.kind.facts().traits.change != ChangeEffect::InPlace;
-        let output = known.filter(|output| !restarts && !output.is_null());
+        let known = known.filter(|output| !output.is_null());
         let mut present = Present::new().with_triggers(cx.triggers().map(str::to_owned));
-        present.output = output.or_else(|| self.made_up(cx.resource()));
+        present.output = known.clone().filter(|_| !restarts).or_else(|| self.made_up(cx.resource()));
+        if let (Some(Value::Object(output)), Some(known)) = (&mut present.output, &known) {
+            for name in self.kind.facts().traits.stable_outputs {
+                output.extend(known.get(name).map(|value| ((*name).to_owned(), value.clone())));
+            }
+        }
         present.fields = spec.as_object().cloned().unwrap_or_default();
         present
     }
@@ -92,10 +108,16 @@ impl StandIn {
         let footprint = self.kind.inspect(&Doc::new(spec), Known::SomeLater).ok()?;
         let class = footprint.crash;
         let host = cx.host().ok().map(|host| HostName::new(&host.to_string()));
-        let references = self.desired.resources.get(cx.resource()).map(|desired| &desired.references);
+        let desired = self.desired.resources.get(cx.resource());
+        let references = desired.map(|desired| &desired.references);
         let made_up = references.into_iter().flatten().filter(|it| !self.world.is_by_record(&it.from));
         let taken = made_up.map(|it| (it.from.clone(), it.output.to_string())).collect();
-        self.world.state().enter(cx.identity(), host.as_ref(), (&footprint, taken));
+        let mut state = self.world.state();
+        let after = desired.into_iter().flat_map(|desired| {
+            desired.dependencies().iter().chain(desired.references.iter().map(|it| &it.from))
+        });
+        state.looks_back(cx.identity(), after);
+        state.enter(cx.identity(), host.as_ref(), (&footprint, taken));
         Some(class)
     }
 
@@ -104,7 +126,8 @@ impl StandIn {
         let at = |moment| Point::Effect(moment, verb, cx.resource().clone());
         world.point(at(Moment::Before)).await;
         let class = self.enter(spec, cx);
-        let (whole, counted) = {
+        let is_gated = self.kind.facts().traits.unhealthy == Unhealthy::Restarted;
+        let (whole, counted, starts) = {
             let mut state = world.state();
             let thing = state.thing(id);
             let seen = thing.map_or(&Observation::Absent, |thing| &thing.seen);
@@ -119,10 +142,29 @@ impl StandIn {
             };
             let part = self.part(thing.and_then(|thing| thing.counted.as_ref()), spec, triggers_differ);
             let keep = self.whole_fields(cx.resource());
-            state.change(id, |thing| thing.become_half(&counted, part, &whole, &keep));
-            (whole, counted)
+            let is_there = matches!(seen, Observation::Present(_));
+            let starts = if thing.is_some_and(|thing| thing.is_awaited(&whole)) {
+                Starts::Before
+            } else {
+                state.change(id, |thing| {
+                    if is_gated && !is_there {
+                        thing.be_probed();
+                    }
+                    thing.become_half(&counted, part, &whole, &keep);
+                });
+                let starts = part == Part::Away || cx.heals() || !is_there;
+                if starts { Starts::Now } else { Starts::Not }
+            };
+            (whole, counted, starts)
         };
-        world.point(at(Moment::Midst)).await;
+        if starts != Starts::Before {
+            world.point(at(Moment::Midst)).await;
+        }
+        if starts != Starts::Not && is_gated {
+            // Its action comes to its end when it is healthy.
+            world.state().change(id, |thing| thing.become_unready(whole.clone()));
+            world.point(at(Moment::Unready)).await;
+        }
         let output = whole.output.clone().unwrap_or_default();
         let key = Some(cx.idempotency_key()).filter(|_| class == Some(CrashClass::IdempotencyKey));
         world.state().change(id, |thing| thing.become_whole(counted, whole, key));

@@ -12,12 +12,12 @@ use super::*;
 use crate::action::{ActionCx, ActionError, CrashClass, Footprint, Place};
 use crate::manage::ManagerOptions;
 use crate::model::{
-    DesiredResource, Digest, Invariant, InvariantBound, Measure, Observation, Present, Record, RecordBody,
-    Selector,
+    DesiredResource, Digest, Health, Invariant, InvariantBound, Measure, Observation, Present, Record,
+    RecordBody, Selector,
 };
 use crate::plan::Random;
 use crate::resource::{
-    ChangeEffect, InvalidField, KindTraits, Registry, Removed, Resource, value::ValueSpec,
+    ChangeEffect, InvalidField, KindTraits, Registry, Removed, Resource, Unhealthy, value::ValueSpec,
 };
 use crate::store::Write;
 use crate::store::memory::MemoryStore;
@@ -124,7 +124,8 @@ async fn after_finding(desired: &Desired, found: &[&str]) -> (Manager, Arc<Serve
     };
     let found = found.iter().map(|id| (id.parse().unwrap(), (old(), None)));
     servers.0.lock().unwrap().extend(found);
-    let registry = Registry::new().with_resource::<Server>().with_backend(servers.clone());
+    let registry = Registry::new().with_resource::<Server>().with_resource::<Gated>();
+    let registry = registry.with_backend(servers.clone());
     let manager =
         Manager::open(Arc::new(MemoryStore::new()), registry, ManagerOptions::default()).await.unwrap();
     let planned = manager.plan(desired).await.unwrap();
@@ -183,6 +184,71 @@ async fn a_plan_comes_to_the_same_end_from_each_of_its_points() {
         assert!(rehearsal.points > 25 && rehearsal.covered == rehearsal.points, "{rehearsal}");
         assert!(rehearsal.one_by_one > 25 && rehearsal.deaths > rehearsal.one_by_one, "{rehearsal}");
         assert!(rehearsal.doubts.is_empty() && rehearsal.seed.is_none(), "{rehearsal}");
+    }
+}
+
+/// A server whose start comes to its end when it is healthy.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+struct Gated(Server);
+
+#[async_trait]
+impl Resource for Gated {
+    const KIND: &'static str = "gated";
+    type Output = Port;
+
+    fn traits() -> KindTraits {
+        KindTraits { unhealthy: Unhealthy::Restarted, ..Server::traits() }
+    }
+
+    fn inspect(&self) -> Result<Footprint, InvalidField> {
+        self.0.inspect()
+    }
+
+    async fn observe(&self, cx: &ActionCx<'_>) -> Result<Observation, ActionError> {
+        Ok(match self.0.observe(cx).await? {
+            Observation::Present(present) => Observation::Present(present.with_health(Health::Healthy)),
+            other => other,
+        })
+    }
+
+    async fn create(&self, cx: &ActionCx<'_>) -> Result<Port, ActionError> {
+        self.0.create(cx).await
+    }
+
+    async fn update(&self, cx: &ActionCx<'_>) -> Result<Port, ActionError> {
+        self.0.update(cx).await
+    }
+
+    async fn delete(&self, cx: &ActionCx<'_>) -> Result<Removed, ActionError> {
+        self.0.delete(cx).await
+    }
+}
+
+/// Three of which one comes after another, of this version, and of the second one there is one more.
+fn gated(version: u32) -> Desired {
+    let fields = serde_json::json!({ "version": version, "class": "findable_by_tag" });
+    let gated = |name: &str| DesiredResource::from_value("gated", name, &fields).unwrap().label("app", "web");
+    let mut desired = Desired::new().with(gated("a"));
+    for name in ["b", "c", "new"].iter().take(1 + version as usize) {
+        desired = desired.with(gated(name).after(&"gated/a".parse().unwrap()));
+    }
+    desired
+}
+
+#[tokio::test]
+async fn what_is_started_is_waited_for_by_who_goes_on() {
+    for invariants in [vec![], vec![available(InvariantBound::AtLeast(2))]] {
+        let [mut from, mut to] = [gated(1), gated(2)];
+        (from.invariants, to.invariants) = (vec![], invariants);
+        let options = RehearsalOptions::default();
+        for from in [from, Desired::new()] {
+            let rehearsal = rehearsed(&from, &to, options).await;
+            assert_eq!(rehearsal.violations, []);
+            assert_eq!(rehearsal.covered, rehearsal.points);
+            // Before it, in its midst, before it is healthy, and after it: of four.
+            assert!(rehearsal.points >= 16, "{rehearsal}");
+        }
     }
 }
 

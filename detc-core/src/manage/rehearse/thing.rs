@@ -20,6 +20,8 @@ pub(super) struct Thing {
     pub(super) is_blind: bool,
     /// A look tells whether it works.
     is_probed: bool,
+    /// It is there as it should be, and does not work yet.
+    pub(super) is_unready: bool,
     /// What counts for the invariants.
     pub(super) counted: Option<Counted>,
     /// What that becomes, while an action is in the midst of it, and whether it takes no part then.
@@ -52,7 +54,8 @@ impl Thing {
         let (becoming, keys, triggers, effects, is_blind) = (None, BTreeSet::new(), None, [0; 2], false);
         let tells = |present: &Present| matches!(present.health, Health::Healthy | Health::Unhealthy);
         let is_probed = matches!(&seen, Observation::Present(present) if tells(present));
-        Self { seen, is_blind, is_probed, counted, becoming, keys, triggers, effects }
+        let is_unready = false;
+        Self { seen, is_blind, is_probed, is_unready, counted, becoming, keys, triggers, effects }
     }
 
     /// What it counts for, in the midst of a change the worse of what it was and what it becomes.
@@ -72,9 +75,15 @@ impl Thing {
         }
     }
 
+    /// From here on a look tells whether it works, also of one that is only half made.
+    pub(super) fn be_probed(&mut self) {
+        self.is_probed = true;
+    }
+
     /// It is half made or half changed.
     pub(super) fn become_half(&mut self, next: &Counted, part: Part, whole: &Present, keep: &[String]) {
         self.becoming = Some((Some(next.clone()), part));
+        self.is_unready = false;
         let is_kept = |name: &String| keep.contains(name);
         let half = |(name, value): (&String, &Value)| {
             (name.clone(), if is_kept(name) { value.clone() } else { Value::Null })
@@ -91,10 +100,24 @@ impl Thing {
         self.see(Observation::Present(present));
     }
 
+    /// Whether it is as `whole`, and only has to be waited for.
+    pub(super) fn is_awaited(&self, whole: &Present) -> bool {
+        let is_as_whole =
+            |present: &Present| present.fields == whole.fields && present.triggers == whole.triggers;
+        self.is_unready && matches!(&self.seen, Observation::Present(present) if is_as_whole(present))
+    }
+
+    /// It is started, and does not work yet, which a look tells.
+    pub(super) fn become_unready(&mut self, mut whole: Present) {
+        self.is_unready = true;
+        whole.health = if self.is_probed { Health::Unhealthy } else { Health::None };
+        self.see(Observation::Present(whole));
+    }
+
     /// It is made or changed, by a call with this key.
     pub(super) fn become_whole(&mut self, counted: Counted, mut whole: Present, key: Option<&str>) {
         whole.health = if self.is_probed { Health::Healthy } else { Health::None };
-        (self.counted, self.becoming) = (Some(counted), None);
+        (self.counted, self.becoming, self.is_unready) = (Some(counted), None, false);
         self.triggers.clone_from(&whole.triggers);
         self.see(Observation::Present(whole));
         if key.is_none_or(|key| self.keys.insert(key.to_owned())) {
@@ -113,7 +136,7 @@ impl Thing {
 
     /// It is half removed: it takes no part any more, and is still there.
     pub(super) fn vanish(&mut self) {
-        self.becoming = Some((None, Part::Takes));
+        (self.becoming, self.is_unready) = (Some((None, Part::Takes)), false);
     }
 
     /// It is gone.

@@ -299,6 +299,19 @@ impl State {
         }
     }
 
+    /// Looks whether one of these, which it comes after, does not work yet.
+    pub(super) fn looks_back<'a>(
+        &mut self,
+        id: &ResourceId,
+        mut after: impl Iterator<Item = &'a ResourceId>,
+    ) {
+        let early = after.find(|other| self.things.get(*other).is_some_and(|thing| thing.is_unready));
+        if let Some(other) = early {
+            let what = format!("{id} is begun while {other}, which it comes after, is not healthy yet");
+            self.violations.push((place(&self.held, Some(id)), what));
+        }
+    }
+
     /// What was begun has come to its end.
     pub(super) fn leave(&mut self, id: &ResourceId) {
         self.touched.leave(id);

@@ -1,0 +1,170 @@
+//! An action that ends when what it made works is done only then, whoever has begun it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use detc_core::action::{ActionCx, ActionError, CrashClass, Footprint};
+use detc_core::backend::Host as _;
+use detc_core::backend::MemoryHost;
+use detc_core::backend::host::{Ownership, Remove};
+use detc_core::execute::{Outcome, StopHandle};
+use detc_core::manage::{Manager, Resumed};
+use detc_core::model::{Desired, DesiredResource, Health, HostSpec, Observation, Present};
+use detc_core::resource::{HostNeed, InvalidField, KindTraits, Removed, Resource, Unhealthy};
+use detc_core::store::Store;
+use detc_core::store::memory::MemoryStore;
+use serde::{Deserialize, Serialize};
+
+use super::world::World;
+
+const SERVER: &str = "/server";
+/// While this is there, it works.
+const WORKS: &str = "/works";
+/// The answer to who starts it is lost.
+const LOSE: &str = "/lose";
+
+/// A server that is waited for, so long at most, until it works.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Server {}
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[async_trait]
+impl Resource for Server {
+    const KIND: &'static str = "server";
+    type Output = ();
+
+    fn traits() -> KindTraits {
+        let mut traits = KindTraits::default();
+        traits.host = HostNeed::Required;
+        traits.unhealthy = Unhealthy::Restarted;
+        traits
+    }
+
+    fn inspect(&self) -> Result<Footprint, InvalidField> {
+        Ok(Footprint::new(CrashClass::FindableByTag))
+    }
+
+    async fn observe(&self, cx: &ActionCx<'_>) -> Result<Observation, ActionError> {
+        if !is_set(cx, SERVER).await? {
+            return Ok(Observation::Absent);
+        }
+        let health = if is_set(cx, WORKS).await? { Health::Healthy } else { Health::Unhealthy };
+        Ok(Observation::Present(Present::new().with_health(health)))
+    }
+
+    async fn create(&self, cx: &ActionCx<'_>) -> Result<(), ActionError> {
+        let host = cx.host()?;
+        host.write(SERVER, b"", &Ownership::default()).await?;
+        if is_set(cx, LOSE).await? {
+            host.remove(LOSE, Remove::File).await?;
+            return Err(ActionError::outcome_unknown("no answer"));
+        }
+        let works = async {
+            while !is_set(cx, WORKS).await? {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            Ok(())
+        };
+        match tokio::time::timeout(PATIENCE, works).await {
+            Ok(works) => works,
+            Err(_) => {
+                host.remove(SERVER, Remove::File).await?;
+                Err(ActionError::permanent("it does not work in time"))
+            }
+        }
+    }
+
+    async fn update(&self, cx: &ActionCx<'_>) -> Result<(), ActionError> {
+        self.create(cx).await
+    }
+
+    async fn delete(&self, cx: &ActionCx<'_>) -> Result<Removed, ActionError> {
+        cx.host()?.remove(SERVER, Remove::File).await?;
+        Ok(Removed::Gone)
+    }
+}
+
+async fn is_set(cx: &ActionCx<'_>, path: &str) -> Result<bool, ActionError> {
+    Ok(cx.host()?.stat(path).await?.is_some())
+}
+
+async fn set(world: &World, path: &str) {
+    world.host.write(path, b"", &Ownership::default()).await.unwrap();
+}
+
+fn world() -> World {
+    World::on(MemoryHost::new("m")).knowing(|registry| registry.with_resource::<Server>())
+}
+
+fn desired() -> Desired {
+    let host = HostSpec { connect: "memory".to_owned(), ..HostSpec::local() };
+    Desired::new().host("m", host).with(DesiredResource::new("s", &Server {}).on("m"))
+}
+
+/// What comes of the run that died while it waited, with whoever goes on with it; and the errors.
+async fn resumed(world: &World, store: &Arc<dyn Store>) -> (Outcome, Vec<String>) {
+    let manager = world.manager(store).await;
+    let planned = manager.plan(&desired()).await.unwrap();
+    let applying = tokio::time::timeout(Duration::from_secs(5), manager.apply(planned)).await;
+    assert!(applying.is_err(), "it waits");
+    drop(manager);
+    let manager = world.successor(store).await;
+    let head = manager.interrupted().await.unwrap().unwrap();
+    let sink = detc_core::execute::unseen();
+    match manager.resume(head, Some(&desired()), sink, StopHandle::new()).await.unwrap() {
+        Resumed::Finished(applied) => outcome(applied.report),
+        Resumed::Superseded(_, why) => panic!("{why}"),
+    }
+}
+
+fn outcome(report: detc_core::execute::RunReport) -> (Outcome, Vec<String>) {
+    (report.outcome, report.failures.into_iter().map(|failure| failure.error).collect())
+}
+
+fn store() -> Arc<dyn Store> {
+    Arc::new(MemoryStore::new())
+}
+
+/// It works, after so long.
+fn works_after(world: &World, time: Duration) -> tokio::task::JoinHandle<()> {
+    let world = world.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(time).await;
+        set(&world, WORKS).await;
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_goes_on_waits_until_what_was_begun_works() {
+    let (world, store) = (world(), store());
+    let works = works_after(&world, Duration::from_secs(40));
+    assert_eq!(resumed(&world, &store).await, (Outcome::Done, vec![]));
+    assert!(works.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_begun_and_does_not_work_in_time_has_failed() {
+    let (world, store) = (world(), store());
+    let (outcome, errors) = resumed(&world, &store).await;
+    assert_eq!(outcome, Outcome::Failed);
+    assert_eq!(errors, ["it does not work in time"]);
+    assert!(world.host.stat(SERVER).await.unwrap().is_none());
+}
+
+async fn applied(manager: &Manager) -> (Outcome, Vec<String>) {
+    let planned = manager.plan(&desired()).await.unwrap();
+    let applied = manager.apply(planned).await.unwrap();
+    outcome(applied.report)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_started_and_whose_answer_was_lost_is_waited_for() {
+    let (world, store) = (world(), store());
+    set(&world, LOSE).await;
+    let works = works_after(&world, Duration::from_secs(10));
+    assert_eq!(applied(&world.manager(&store).await).await, (Outcome::Done, vec![]));
+    assert!(works.is_finished());
+}
