@@ -18,6 +18,7 @@ use crate::model::{Digest, FieldPath, Observation};
 mod act;
 mod erased;
 mod late;
+mod left_out;
 mod registry;
 mod schema;
 mod source;
@@ -28,6 +29,7 @@ pub mod value;
 pub use crate::model::nearest;
 pub(crate) use erased::COMMON;
 pub use erased::{Kind, KindFacts, Known};
+pub(crate) use left_out::of_spec;
 pub use registry::{Connector, Registry};
 pub use source::Source;
 
@@ -36,6 +38,8 @@ pub use source::Source;
 /// # Contract
 ///
 /// - A value is a spec with all references resolved: what should be, never how.
+/// - A field that the spec leaves out is not detc's: it is not compared with what is observed, see
+///   [`observe`](Resource::observe). One that was recorded and is left out by now is a change: `update` is called without it.
 /// - [`observe`](Resource::observe) changes nothing. `Absent` means that it was looked for and is not there; what can
 ///   not be found out is `Unknown` or an error, never `Absent`.
 /// - [`create`](Resource::create) and [`update`](Resource::update) are idempotent and start from whatever a crashed
@@ -65,6 +69,12 @@ pub trait Resource: Debug + Serialize + DeserializeOwned + Send + Sync + 'static
     fn inspect(&self) -> Result<Footprint, InvalidField>;
 
     /// Looks at what is there.
+    ///
+    /// Every field that can be seen may be told, those that the backend fills in as well. A field that the spec leaves out is
+    /// compared with nothing, before an action and after it, and may become anything: an `Option` that is `None`, and what
+    /// serde fills in and has nothing in it (an empty text, list or map). What serde fills in otherwise
+    /// (`#[serde(default = …)]`) is compared as if it was given, unless `skip_serializing_if` leaves it out again. Within a
+    /// field all is compared: of one whose parts a backend fills in, tell those that the spec has.
     ///
     /// # Errors
     /// When looking failed; nothing is concluded from it.

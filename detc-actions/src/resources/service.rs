@@ -25,7 +25,7 @@ pub struct ServiceSpec {
     /// The unit, with what sort of one it is: `nginx.service`, `backup.timer`.
     pub unit: String,
     /// Whether it runs.
-    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    #[serde(default = "yes")]
     pub running: bool,
     /// Whether it is started at boot; not looked at where it is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]

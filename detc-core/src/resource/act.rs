@@ -7,7 +7,9 @@ use std::marker::PhantomData;
 use async_trait::async_trait;
 use serde_json::Value;
 
-use super::erased::{KindFacts, explain, explain_late, read_known, reads_as, said, unknown_yet};
+use super::erased::{
+    KindFacts, explain, explain_late, read_known, reads_as, said, unknown_yet, with_defaults,
+};
 use super::late::{make_up, read_late, sample_of};
 use super::schema::{fields_of, schema_of};
 use super::{ChangeEffect, Kind, KindTraits, Known, Removal, Removed};
@@ -29,7 +31,16 @@ impl<A: Action> Step<A> {
             KindTraits { change: ChangeEffect::Rerun, removal: Removal::Forget, ..KindTraits::default() };
         let sample = outputs.and_then(sample_of::<A::Output>);
         Self {
-            facts: KindFacts { name: A::KIND, fields, outputs, sample, schema, traits, reads: reads_as::<A> },
+            facts: KindFacts {
+                name: A::KIND,
+                fields,
+                outputs,
+                sample,
+                schema,
+                traits,
+                reads: reads_as::<A>,
+                defaults: with_defaults::<A>,
+            },
             action: PhantomData,
         }
     }

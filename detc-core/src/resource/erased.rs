@@ -77,6 +77,8 @@ pub struct KindFacts {
     pub traits: KindTraits,
     /// Whether a spec reads as its type.
     pub(crate) reads: fn(&KindFacts, &Doc) -> Result<(), String>,
+    /// A spec with its defaults filled in, and what is not known of it made up.
+    pub(crate) defaults: fn(&Value) -> Option<Value>,
 }
 
 impl KindFacts {
@@ -108,6 +110,7 @@ impl<R: Resource> Typed<R> {
             schema,
             traits: R::traits(),
             reads: reads_as::<R>,
+            defaults: with_defaults::<R>,
         };
         Self { facts, kind: PhantomData }
     }
@@ -249,6 +252,11 @@ pub(super) fn reads_as<T: DeserializeOwned>(facts: &KindFacts, spec: &Doc) -> Re
     } else {
         spec.parse::<T>().map(drop).map_err(|error| explain::<T>(facts, spec, &error))
     }
+}
+
+/// A spec as its type has it.
+pub(super) fn with_defaults<T: Serialize + DeserializeOwned>(spec: &Value) -> Option<Value> {
+    serde_json::to_value(make_up::<T>(spec)?).ok()
 }
 
 /// Reads a spec that is complete; or says in words what is wrong with it, and with which field.

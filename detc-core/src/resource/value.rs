@@ -58,6 +58,7 @@ impl ValueKind {
                 traits,
                 // Nothing is ever done by what is recorded of it.
                 reads: |_, _| Ok(()),
+                defaults: |_| None,
             },
             nothing: Arc::new(Value::Object(serde_json::Map::new())),
         }

@@ -11,6 +11,7 @@ mod fence;
 mod gated;
 mod golden;
 mod idempotency;
+mod left_out;
 mod live;
 mod manager;
 mod meanwhile;

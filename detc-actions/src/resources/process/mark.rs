@@ -62,7 +62,8 @@ fn digest(spec: &Value, field: &str) -> String {
 }
 
 /// Adds the fields of a process that was started from `running`, as far as they can be known: those that are as wanted,
-/// those that are as recorded, and for others that they are neither.
+/// those that are as recorded, and for others that they are neither. One that is not wanted at all, and that it was started
+/// with, is told with its command, which always is: what a spec leaves out is not compared.
 pub(super) fn observe(
     mut present: Present,
     running: &str,
@@ -70,11 +71,15 @@ pub(super) fn observe(
     recorded: Option<&Value>,
 ) -> Present {
     let mut running = running.split('-');
+    let mut surplus = Vec::new();
     for field in FIELDS {
         let running = running.next().unwrap_or_default();
         // What is sensitive in the recorded field is not there to be compared.
         present = present.with_trace(field, running);
         let seen = |spec: &Value| spec.get(field).cloned().unwrap_or(Value::Null);
+        if seen(wanted).is_null() && running != digest(wanted, field) {
+            surplus.push(format!("`{field}`"));
+        }
         let value = if running == digest(wanted, field) {
             seen(wanted)
         } else if let Some(recorded) = recorded.filter(|spec| running == digest(spec, field)) {
@@ -87,7 +92,10 @@ pub(super) fn observe(
             present = present.with_field(field, value);
         }
     }
-    present
+    if surplus.is_empty() {
+        return present;
+    }
+    present.with_field("command", format!("(with {} that is not given)", surplus.join(", ")))
 }
 
 #[cfg(test)]
@@ -106,7 +114,12 @@ mod tests {
         assert_eq!(seen(&started, None), started);
         let wanted = json!({"command": ["b"], "dir": "/x", "env": {"K": "1"}});
         assert_eq!(seen(&wanted, Some(&started)), json!({"command": ["a"], "dir": null, "env": {"K": "1"}}));
+        let fewer = json!({"command": ["a"]});
+        let left = "(with `env` that is not given)";
+        let both = json!({"command": left, "env": {"K": "1"}});
+        assert_eq!(seen(&fewer, Some(&started)), both);
         let unseen = "(neither as wanted nor as recorded)";
+        assert_eq!(seen(&fewer, None), json!({"command": left, "env": unseen}));
         assert_eq!(seen(&wanted, None), json!({"command": unseen, "dir": unseen, "env": {"K": "1"}}));
     }
 }

@@ -18,7 +18,7 @@ use crate::model::{
     Digest, Doc, Extra, FieldPath, HostName, Map, Observation, RecordBody, Recorded, ResourceId, Set,
 };
 use crate::plan::{Plan, PlannedAction};
-use crate::resource::{Kind, KindFacts, Registry, Removed, Source, Unhealthy};
+use crate::resource::{Kind, KindFacts, Registry, Removed, Source, Unhealthy, of_spec};
 
 /// What a run needs besides its plan.
 #[derive(Clone, Debug)]
@@ -283,6 +283,7 @@ impl Surroundings {
         let cx = self.cx((id, host), base, token, tried)?;
         let told = |error| self.open(spec, id, Lost::Refused).err().unwrap_or(error);
         let observation = self.scrubbed(kind.observe(&opened, &cx).await.map_err(told)?);
+        let observation = of_spec(kind.facts(), &opened, extra, observation);
         let observation = sealed_observation(observation, kind.facts(), extra, &self.vault, &self.key);
         Ok(self.as_told(self.sealed_like(observation, spec, base), spec, base, &lost))
     }

@@ -118,16 +118,27 @@ pub(crate) fn judge_removed(observed: &Observation, phase: Phase) -> Checked {
 
 /// In what that was seen differs from what is wanted.
 fn seen_difference(wanted: &Value, present: &Present, token: Option<&str>) -> Option<String> {
+    /// More are counted: it is a sentence.
+    const TOLD_MAX: usize = 5;
+    let mut told = Vec::new();
     for (name, seen) in &present.fields {
         let wanted = wanted.get(name).unwrap_or(&Value::Null);
-        if let Some(change) = compare(seen, wanted, Cause::Intent).first() {
+        told.extend(compare(seen, wanted, Cause::Intent).into_iter().map(|change| {
             let path = if change.path.as_str().is_empty() {
                 name.clone()
             } else {
                 format!("{name}.{}", change.path)
             };
-            return Some(format!("`{path}` is {}", differing(&change.from, &change.to)));
-        }
+            format!("`{path}` is {}", differing(&change.from, &change.to))
+        }));
+    }
+    let more = told.len().saturating_sub(TOLD_MAX);
+    told.truncate(TOLD_MAX);
+    if more > 0 {
+        told.push(format!("and {more} more"));
+    }
+    if !told.is_empty() {
+        return Some(told.join("; "));
     }
     if let (Some(seen), Some(token)) = (&present.triggers, token)
         && seen != token
@@ -155,7 +166,11 @@ fn recorded_difference(
     if recorded.is_some()
         && let Some(change) = compare(&unseen(&recorded_spec), &unseen(wanted), Cause::Intent).first()
     {
-        return Some(format!("`{}` is recorded as {}", change.path, differing(&change.from, &change.to)));
+        let (is, should_be) = (&change.from, &change.to);
+        return Some(match should_be.is_null() {
+            true => format!("`{}` is recorded as {}, and is not given any more", change.path, brief(is)),
+            false => format!("`{}` is recorded as {}", change.path, differing(is, should_be)),
+        });
     }
     let judged_by_record = present.triggers.is_none() && token.is_some();
     if judged_by_record && recorded.is_some_and(|body| body.triggers.as_deref() != token) {
@@ -169,7 +184,11 @@ fn differing(is: &Value, should_be: &Value) -> String {
     if secret::mark_of(is).is_some() && secret::mark_of(should_be).is_some() {
         return "another value, which is sensitive".to_owned();
     }
-    format!("{}, not {}", brief(is), brief(should_be))
+    match (is.is_null(), should_be.is_null()) {
+        (_, true) => format!("{}, and is not as it is where it is not given", brief(is)),
+        (true, false) => format!("not set, and should be {}", brief(should_be)),
+        (false, false) => format!("{}, not {}", brief(is), brief(should_be)),
+    }
 }
 
 /// A value, short enough for a sentence.

@@ -12,7 +12,7 @@ use crate::action::{ActionCx, ActionError, CrashClass, CxParts, Footprint};
 use crate::backend::{Backends, Host};
 use crate::execute::{Checked, Phase, judge};
 use crate::model::{Digest, Doc, Observation, RecordBody, ResourceId};
-use crate::resource::{Kind, Known, Removed};
+use crate::resource::{Kind, Known, Removed, of_spec};
 use crate::testing::calls::{Calls, Fault, Watched};
 
 /// No call of a trial takes longer than this.
@@ -105,7 +105,8 @@ impl<'a> Stage<'a> {
     ) -> Option<Result<Observation, ActionError>> {
         self.calls.begin(fault);
         let cx = self.cx();
-        self.until_cut(self.kind.observe(self.spec(at), &cx)).await.ok()
+        let looked = self.until_cut(self.kind.observe(self.spec(at), &cx)).await.ok()?;
+        Some(looked.map(|seen| of_spec(self.kind.facts(), self.spec(at), None, seen)))
     }
 
     /// Takes a step as the engine does: looks, and makes or changes. It is recorded when it went well.
