@@ -56,7 +56,9 @@ impl Display for ApplyReport {
         };
         match self.report.outcome {
             Outcome::Done => {
-                write!(f, "Done: {} of {total} actions had an effect", tally.done)?;
+                // What was to be gone and is still there, in whole or in part.
+                let left = self.report.remarks.len();
+                write!(f, "Done: {} of {total} actions had an effect", tally.done.saturating_sub(left))?;
                 // Which look at nothing and change nothing but what is recorded.
                 let of = |verb| self.plan.actions.iter().filter(|action| action.verb == verb).count();
                 let (dropped, noted) = (of(Verb::Forget), of(Verb::Record));
@@ -65,6 +67,7 @@ impl Display for ApplyReport {
                     (dropped, "dropped a record"),
                     (noted, "changed what is recorded"),
                     (idle, "had nothing to do"),
+                    (left, "left something"),
                 ];
                 for (count, what) in parts.into_iter().filter(|(count, _)| *count > 0) {
                     write!(f, ", {count} {what}")?;

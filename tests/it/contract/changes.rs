@@ -76,6 +76,7 @@ fn a_directory_that_holds_what_detc_did_not_make_is_left() {
     assert!(ran.err.contains("stays"), "{}", ran.err);
     let left = format!("! delete:directory/d: {} stays, since it is not empty\n", place.text("d"));
     assert!(ran.out.contains(&left), "{}", ran.out);
+    ran.shows("Done: 0 of 1 actions had an effect, 1 left something. ");
 }
 
 #[test]

@@ -45,6 +45,8 @@ fn a_command_that_succeeds_is_healthy_and_one_that_fails_or_hangs_is_not_for_wha
     let (_, health, detail) = status(&place);
     assert_eq!(health, "unhealthy");
     assert!(detail.contains("I am not well") && detail.contains('3'), "{detail}");
+    place.write("sick", "");
+    assert_eq!(status(&place).2, "`/bin/sh` ended with exit code 3");
     place.write("hang", "");
     let (_, health, detail) = status(&place);
     assert_eq!(health, "unhealthy");

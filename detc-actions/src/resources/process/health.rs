@@ -130,7 +130,9 @@ pub(super) async fn probe(health: &HealthSpec, host: &dyn Host) -> Probed {
         }
         let said = if output.stderr.is_empty() { &output.stdout } else { &output.stderr };
         let program = argv.first().map_or("", String::as_str);
-        Probed::Unhealthy(format!("`{program}` ended with {}: {}", output.status, tail(said, 3)))
+        let said = tail(said, 3);
+        let colon = if said.is_empty() { "" } else { ": " };
+        Probed::Unhealthy(format!("`{program}` ended with {}{colon}{said}", output.status))
     });
     let silence = |_| Probed::Unhealthy(format!("no answer within {} ms", limit.as_millis()));
     probed.await.unwrap_or_else(silence)
