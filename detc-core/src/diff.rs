@@ -96,6 +96,10 @@ pub enum Reason {
     Needed(String),
     /// It exists already, and is not recorded.
     Found,
+    /// What is seen at its place is another one of its kind, which is no longer desired and is removed first.
+    Renames(ResourceId),
+    /// What is seen at its place is another one, which is removed there first.
+    TakesPlace(ResourceId),
     /// It exists, and an earlier run had begun to make it.
     Begun,
     /// It is adopted for this reason, and restarted, since it is other than desired.
@@ -141,6 +145,12 @@ impl Display for Reason {
             Self::Gone => f.write_str("drift: it was there and is gone"),
             Self::Needed(why) => write!(f, "it is needed: {why}"),
             Self::Found => f.write_str("it exists already and is not recorded"),
+            Self::Renames(from) => write!(
+                f,
+                "it takes the place of {from}, which is no longer desired and is removed first: was \
+                 `renamed_from: {from}` meant?"
+            ),
+            Self::TakesPlace(of) => write!(f, "it takes the place of {of}, which is removed there first"),
             Self::Begun => f.write_str("an earlier run had begun to make it"),
             Self::Restarts(why) => write!(f, "{why}; it is restarted"),
             Self::Intent => f.write_str("the desired state changed"),

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use self::through::Through;
-use super::{PlanError, PlanInput, PlannedAction, sort};
+use super::{PlanError, PlanInput, PlannedAction, Verb, sort};
 use crate::action::Place;
 use crate::diff::{Change, ChangeKind, Reason};
-use crate::model::{Adjacency, HostName, Map, ResourceId, shortest_loop};
+use crate::model::{Adjacency, HostName, Map, Observation, ResourceId, shortest_loop};
 use crate::resource::Known;
 
 mod through;
@@ -284,7 +284,7 @@ impl<'a> Graph<'a> {
         dependency.is_some_and(|dependency| self.input.topology.reaches(index, dependency))
     }
 
-    /// What takes a place comes after the removal of what had it.
+    /// What takes a place comes after the removal of what had it. It is made there: what was seen is gone by then.
     fn places_are_freed_first(&mut self) {
         let mut freed: BTreeMap<(Option<HostName>, Place), Vec<u32>> = BTreeMap::new();
         for (step, change) in self.steps.iter().zip(&self.changes) {
@@ -305,12 +305,41 @@ impl<'a> Graph<'a> {
             }
             let action = self.action(make);
             let host = action.host.clone();
+            let mut before = None;
             for place in self.places(&self.changes[at].resource, action) {
                 for removal in freed.get(&(host.clone(), place)).into_iter().flatten() {
                     self.edge(*removal, make);
+                    let is_deleted = self.action(*removal).verb == Verb::Delete;
+                    before = before.or(Some(*removal).filter(|_| is_deleted));
                 }
             }
+            if let Some(removal) = before {
+                self.is_made_anew(at, removal);
+            }
         }
+    }
+
+    /// What was to be adopted, and is what a removal takes away before, is made anew.
+    fn is_made_anew(&mut self, at: usize, removal: u32) {
+        let is_found = match &self.changes[at].reason {
+            Reason::Found => true,
+            Reason::Restarts(why) => **why == Reason::Found,
+            _ => false,
+        };
+        if !is_found {
+            return;
+        }
+        let removed = self.numbered[removal as usize].step as usize;
+        let of = self.changes[removed].resource.clone();
+        let make = self.numbered[self.steps[at].make as usize].action;
+        let (change, action) = (&mut self.changes[at], &mut self.actions[make as usize]);
+        let is_renamed = self.steps[removed].index == NONE && of.kind() == change.resource.kind();
+        change.kind = ChangeKind::Create;
+        change.reason = if is_renamed { Reason::Renames(of) } else { Reason::TakesPlace(of) };
+        change.fields = Box::default();
+        action.verb = Verb::Create;
+        let extra = action.recording.as_ref().and_then(|recording| recording.extra.as_deref());
+        action.basis = super::basis(None, &Observation::Absent, extra);
     }
 
     fn action(&self, number: u32) -> &PlannedAction {

@@ -72,3 +72,20 @@ fn a_swap_that_no_order_can_do_is_refused_with_its_members_and_what_would_help()
     place.apply();
     place.fleet(&["plan"]).exits(0).shows("Nothing to do");
 }
+
+#[test]
+fn what_takes_the_place_of_one_that_is_removed_is_made_and_the_name_that_it_had_is_asked_for() {
+    let place = Place::new();
+    let file = |name: &str| json!({ "kind": "file", "name": name, "path": place.text("f"), "content": name });
+    place.desire(&[file("a")]);
+    place.apply();
+    place.desire(&[file("b")]);
+    let plan = place.fleet(&["plan", "--rehearse"]).exits(0).shows("delete file/a").hides("adopt");
+    plan.shows("create file/b on here (it takes the place of file/a, which is no longer desired and is removed first: was `renamed_from: file/a` meant?)");
+    place.apply().shows("Done: 2 of 2");
+    assert_eq!(place.read("f"), "b");
+    // It is detc's own: it goes when it is desired no more.
+    place.desire(&[]);
+    place.apply();
+    assert!(!place.path("f").exists());
+}

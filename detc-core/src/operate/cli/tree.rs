@@ -82,6 +82,10 @@ fn past(reason: &Reason) -> String {
         Reason::Gone => "drift: it was gone".to_owned(),
         Reason::Needed(why) => format!("it was needed: {why}"),
         Reason::Found => "it was there, and not recorded".to_owned(),
+        Reason::Renames(from) => {
+            format!("it took the place of {from}, which was no longer desired and was removed first")
+        }
+        Reason::TakesPlace(of) => format!("it took the place of {of}, which was removed there first"),
         Reason::Trigger(ids) => {
             let ids: Vec<&str> = ids.iter().map(ResourceId::as_str).collect();
             format!("it restarts on {}, which changed", ids.join(", "))

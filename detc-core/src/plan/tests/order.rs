@@ -3,8 +3,8 @@
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 
-use super::support::{World, from, id, steps, unit, value};
-use crate::model::Observation;
+use super::support::{World, changes, from, id, steps, unit, value};
+use crate::model::{Observation, Present};
 
 #[track_caller]
 fn check(world: &World, expected: Expect) {
@@ -236,4 +236,33 @@ fn a_plan_that_would_not_fit_into_memory_is_refused() {
     let error = World::new().having(many(1)).want(many(2)).try_plan().unwrap_err();
     expect!["the plan has too many edges to be held: value/then-459 alone waits for 500 others"]
         .assert_eq(&error.to_string());
+}
+
+#[test]
+fn what_is_seen_where_another_is_removed_first_is_made_and_not_adopted() {
+    let at = |name: &str, path: &str| unit(name, json!({ "path": path }));
+    let seen = || Observation::Present(Present::new().with_field("path", "/x"));
+    let world = World::new().having([at("a", "/x")]);
+    let renamed = world.clone().want([at("b", "/x")]).see("unit/b", seen());
+    expect![[r#"
+        delete unit/a: it is no longer in the desired state
+        create unit/b: it takes the place of unit/a, which is no longer desired and is removed first: was `renamed_from: unit/a` meant?
+    "#]]
+    .assert_eq(&changes(&renamed.plan()));
+    check(
+        &renamed,
+        expect![[r#"
+        delete:unit/a
+        create:unit/b <- delete:unit/a
+    "#]],
+    );
+    let moved = world.clone().want([at("a", "/y"), at("b", "/x")]).see("unit/b", seen());
+    expect![[r#"
+        replace unit/a: `path` can not change in place [path: "/x" -> "/y"]
+        create unit/b: it takes the place of unit/a, which is removed there first
+    "#]]
+    .assert_eq(&changes(&moved.plan()));
+    // Nothing takes away what is elsewhere.
+    let elsewhere = world.want([at("a", "/x"), at("b", "/z")]).see("unit/b", seen());
+    assert!(changes(&elsewhere.plan()).starts_with("adopt unit/b: "));
 }
