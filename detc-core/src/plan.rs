@@ -352,6 +352,16 @@ pub enum PlanError {
         /// For how many.
         waits: usize,
     },
+    /// Nothing can be made of the files that a resource names, as what it refers to is now.
+    #[error("{resource}: {problem}")]
+    Text {
+        /// The resource.
+        resource: ResourceId,
+        /// What is wrong.
+        problem: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
     /// What the references of a resource stand for does not fit into a plan.
     #[error("{resource} can not be planned")]
     TooLarge {

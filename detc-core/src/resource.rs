@@ -147,6 +147,8 @@ pub struct TextOf {
     /// The text, of a spec and the contents of files by their digests; or what is wrong. `None`: what is needed is not among
     /// these, or it is no text.
     pub read: fn(&Value, &Contents) -> Result<Option<String>, ActionError>,
+    /// What is wrong with the files that a spec names, whatever becomes of what is known only later.
+    pub parse: fn(&Value, &Contents) -> Result<(), ActionError>,
 }
 
 /// Contents of files, by their digests.

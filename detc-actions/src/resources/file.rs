@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::common::{Access, check_path, is_later, missing_dir};
-use super::template::render;
+use super::template::{parse, render};
 
 /// The spec of a `file`. Exactly one of `content`, `source` and `template` is given.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,11 +58,18 @@ impl TemplateSpec {
     }
 
     fn rendered_from(&self, content: &[u8]) -> Result<String, ActionError> {
-        let name = &self.source.path;
-        let text = std::str::from_utf8(content).map_err(|error| {
+        render(&self.source.path, self.text(content)?, &self.vars)
+    }
+
+    fn parse(&self, content: &[u8]) -> Result<(), ActionError> {
+        parse(&self.source.path, self.text(content)?)
+    }
+
+    fn text<'a>(&self, content: &'a [u8]) -> Result<&'a str, ActionError> {
+        std::str::from_utf8(content).map_err(|error| {
+            let name = &self.source.path;
             ActionError::permanent(format!("the template {name} is not UTF-8 text")).with_source(error)
-        })?;
-        render(name, text, &self.vars)
+        })
     }
 }
 
@@ -74,6 +81,13 @@ fn text_of(spec: &Value, contents: &Contents) -> Result<Option<String>, ActionEr
     }
     let content = spec.source.and_then(|source| contents.get(&source.digest));
     Ok(content.and_then(|content| String::from_utf8(content.to_vec()).ok()))
+}
+
+/// That the template of a spec is one, whatever its variables are.
+fn parse_text(spec: &Value, contents: &Contents) -> Result<(), ActionError> {
+    let template = spec.get("template").and_then(|template| TemplateSpec::deserialize(template).ok());
+    let Some(template) = template else { return Ok(()) };
+    contents.get(&template.source.digest).map_or(Ok(()), |content| template.parse(content))
 }
 
 /// Said of a file of which it can not be seen whether it is as it was left.
@@ -225,7 +239,7 @@ impl Resource for FileSpec {
         let mut traits = KindTraits::default();
         traits.replace_on = &["path"];
         traits.sources = &["source", "template.source"];
-        traits.text = Some(TextOf { field: "content", read: text_of });
+        traits.text = Some(TextOf { field: "content", read: text_of, parse: parse_text });
         traits.host = HostNeed::Required;
         traits
     }

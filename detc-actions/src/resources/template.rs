@@ -21,9 +21,30 @@ const ELIF_MAX: usize = 256;
 /// # Errors
 /// What is wrong, with the template's name, the line, and the expression that is not defined.
 pub(super) fn render(name: &str, text: &str, vars: &Map<String, Value>) -> Result<String, ActionError> {
-    if let Some((line, why)) = too_much(text) {
-        return Err(ActionError::permanent(format!("line {line} of the template {name}: {why}")));
+    check_size(name, text)?;
+    engine().render_named_str(name, text, Serde(vars)).map_err(|error| explain(name, text, &error))
+}
+
+/// Parses `text`, called `name` in errors.
+///
+/// # Errors
+/// What is wrong with its syntax, with the template's name and the line.
+pub(super) fn parse(name: &str, text: &str) -> Result<(), ActionError> {
+    check_size(name, text)?;
+    engine().template_from_named_str(name, text).map(drop).map_err(|error| explain(name, text, &error))
+}
+
+/// That the engine can take it.
+fn check_size(name: &str, text: &str) -> Result<(), ActionError> {
+    match too_much(text) {
+        Some((line, why)) => {
+            Err(ActionError::permanent(format!("line {line} of the template {name}: {why}")))
+        }
+        None => Ok(()),
     }
+}
+
+fn engine() -> Environment<'static> {
     let mut engine = Environment::new();
     engine.set_undefined_behavior(UndefinedBehavior::Strict);
     let syntax = SyntaxConfig::builder().keep_trailing_newline(true).build();
@@ -31,7 +52,7 @@ pub(super) fn render(name: &str, text: &str, vars: &Map<String, Value>) -> Resul
     engine.set_auto_escape_callback(|_| AutoEscape::None);
     engine.set_debug(true);
     engine.set_fuel(Some(STEPS_MAX));
-    engine.render_named_str(name, text, Serde(vars)).map_err(|error| explain(name, text, &error))
+    engine
 }
 
 /// What is more in a template than the engine can take, and in which line.
@@ -146,6 +167,8 @@ mod tests {
     fn bad_syntax_and_endless_loops_are_errors() {
         let error = rendered("x\n{% if %}", json!({})).unwrap_err();
         assert!(error.starts_with("line 2 of the template app.conf.j2: "), "{error}");
+        assert_eq!(parse("app.conf.j2", "x\n{% if %}").unwrap_err().to_string(), error);
+        assert!(parse("app.conf.j2", "{{ not_defined }}").is_ok());
         let text = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}";
         assert!(rendered(text, json!({})).is_err());
     }

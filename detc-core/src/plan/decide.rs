@@ -2,7 +2,7 @@
 
 use super::order::Steps;
 use super::resolve::{Decided, Resolver};
-use super::texts::add_text;
+use super::texts::{add_text, check_text};
 use super::{PlanError, PlanInput, PlannedAction, Recording, Used, Verb};
 use crate::action::CrashClass;
 use crate::diff::{Change, ChangeKind, Differ, FieldChange, Reason, View, intent_digest, is_to_heal, ours};
@@ -127,6 +127,7 @@ impl<'a> Decider<'a> {
             }
             return Ok(());
         }
+        check_text(desired, change.to.as_ref(), &self.input, kind.facts())?;
         add_text(&mut change, desired, &self.input, kind.facts(), (observed, body.as_ref()));
         let basis = basis(record, observed, desired.given_extra());
         let is_replaced = change.kind == ChangeKind::Replace;

@@ -1,6 +1,6 @@
 //! Texts of which a spec only names the file: what of them changes is shown beside the digests.
 
-use super::PlanInput;
+use super::{PlanError, PlanInput};
 use crate::diff::{Change, FieldChange};
 use crate::model::secret::has_mark;
 use crate::model::{DesiredResource, Doc, FieldPath, Observation, RecordBody};
@@ -8,6 +8,26 @@ use crate::resource::KindFacts;
 
 /// Longest text that is compared: as long as a person reads, and short enough that many of them fit into one plan.
 const LEN_MAX: usize = 16 << 10;
+
+/// That something can be made of the files that a resource names, where all that it takes from others is known and stays as
+/// it is. Where it refers to nothing, that was checked with the desired state.
+pub(super) fn check_text(
+    desired: &DesiredResource,
+    to: Option<&Doc>,
+    input: &PlanInput<'_>,
+    facts: &KindFacts,
+) -> Result<(), PlanError> {
+    let (Some(text), Some(to)) = (facts.traits.text, to) else { return Ok(()) };
+    // What is sensitive must not be told, and is marked here.
+    if desired.references.is_empty() || to.text().contains("\"from\":") || has_mark(to.text()) {
+        return Ok(());
+    }
+    (text.read)(&to.value(), &input.desired.blobs).map(drop).map_err(|error| PlanError::Text {
+        resource: desired.id.clone(),
+        problem: error.full_message(),
+        hint: error.hint().map(str::to_owned),
+    })
+}
 
 /// Adds to `change` how the text that is there becomes the one that is desired. Where anything of the resource is sensitive,
 /// or was when it was recorded, the text may hold it, and nothing is added.

@@ -144,6 +144,32 @@ fn a_reference_to_what_does_not_fit_is_found_before_anything_is_done() {
 }
 
 #[test]
+fn of_a_template_whose_variables_are_known_only_later_the_syntax_is_checked_and_all_of_it_once_they_are_known()
+ {
+    let place = Place::new();
+    let log = json!({ "from": "process/p", "output": "log" });
+    let desire = |template: &str| {
+        place.write("app.j2", template);
+        place.desire(&[
+            json!({ "kind": "process", "name": "p", "dir": place.text(""), "command": ["/bin/sleep", "1000"] }),
+            json!({ "kind": "file", "name": "t", "path": place.text("t"),
+                    "template": { "source": "app.j2", "vars": { "log": log } } }),
+        ]);
+    };
+    desire("{{ log }}\n{% if %}");
+    place.fleet(&["plan"]).exits(64).complains("file/t: line 2 of the template app.j2: ");
+    desire("{{ log }}\n{{ nope }}");
+    place.fleet(&["plan"]).exits(0).shows("create file/t");
+    desire("{{ log }}\n");
+    place.apply();
+    desire("{{ log }}\n{{ nope }}\n");
+    let ran = place.fleet(&["plan"]).exits(64);
+    ran.complains(
+        "file/t: line 2 of the template app.j2: `nope` is not defined\n hint: give it under `vars`",
+    );
+}
+
+#[test]
 fn a_template_that_can_not_be_rendered_is_found_before_anything_is_done() {
     let place = Place::new();
     let desire = |vars: serde_json::Value, template: &str| {

@@ -188,7 +188,7 @@ impl Desired {
         Ok(())
     }
 
-    /// That its kind can make something of the files that it names, where all of the spec is known.
+    /// That its kind can make something of the files that it names: where all of the spec is known, of all of it.
     pub(super) fn check_sources(
         &self,
         resource: &DesiredResource,
@@ -209,10 +209,11 @@ impl Desired {
                 }
             });
         // What is too large is told when it is planned.
-        if !is_complete || replaced.is_err() {
-            return Ok(());
-        }
-        (text.read)(&spec, &self.blobs).map(drop).map_err(|error| {
+        let read = match is_complete && replaced.is_ok() {
+            true => (text.read)(&spec, &self.blobs).map(drop),
+            false => (text.parse)(&resource.spec.value(), &self.blobs),
+        };
+        read.map_err(|error| {
             let hint = error.hint().map(str::to_owned);
             let error = InvalidState { hint, ..InvalidState::new(error.full_message()) };
             Hidden::of(&secrets).hide(error)

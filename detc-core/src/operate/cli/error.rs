@@ -124,6 +124,13 @@ impl From<PlanError> for Failed {
             PlanError::Sweeps { resource, stays, .. } => Self::refused("swept", message).of(resource).with_hint(format!(
                 "take `purge` away from {resource} and apply that first; or remove {stays}, too, or rename with `renamed_from`"
             )),
+            PlanError::Text { resource, hint, .. } => {
+                let error = Self::new(USAGE, "invalid", message).of(resource);
+                match hint {
+                    Some(hint) => error.with_hint(hint.clone()),
+                    None => error,
+                }
+            }
             PlanError::NoMatch(_) => Self::usage(message)
                 .with_hint("`status` lists what there is; `*` stands for any text"),
             PlanError::Loop(_) => Self::refused("loop", message)
