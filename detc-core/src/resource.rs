@@ -131,6 +131,9 @@ pub struct KindTraits {
     /// Fields whose change does not restart it, where `change` is [`ChangeEffect::Restart`]. Where that is
     /// [`ChangeEffect::Rerun`], a change of them is only recorded, and nothing is done once more.
     pub in_place: &'static [&'static str],
+    /// Outputs that no change in place changes, such as an id that its backend gives once: who refers to one of these is not
+    /// affected by an update. One that differs after an update fails it.
+    pub stable_outputs: &'static [&'static str],
     /// What is done about one that is there and unhealthy.
     pub unhealthy: Unhealthy,
     /// What deleting means.

@@ -361,7 +361,9 @@ impl PlanWork {
             }
             None
         } else if exists {
-            Some(self.around.update(&call).await?)
+            let output = self.around.update(&call).await?;
+            self.around.check_stable(&call, &output)?;
+            Some(output)
         } else {
             match self.around.create(&call).await {
                 Ok(output) => Some(output),

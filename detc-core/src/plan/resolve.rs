@@ -126,7 +126,16 @@ impl<'a> Resolver<'a, '_> {
                 None => Found::Later(from.clone()),
             });
         }
-        if self.decided.kind(index) != ChangeKind::Keep {
+        let stays = match self.decided.kind(index) {
+            ChangeKind::Keep => true,
+            ChangeKind::Update => kind.facts().traits.stable_outputs.contains(&top.as_str()),
+            ChangeKind::Create
+            | ChangeKind::Adopt
+            | ChangeKind::Replace
+            | ChangeKind::Delete
+            | ChangeKind::Unknown => false,
+        };
+        if !stays {
             return Ok(Found::Later(from.clone()));
         }
         if let Some(Observation::Present(present)) = self.input.observed.get(from)

@@ -21,6 +21,7 @@ mod predicates;
 mod schedule;
 mod second_look;
 mod silent;
+mod stable;
 mod stale;
 mod store_conformance;
 mod store_file;

@@ -349,6 +349,26 @@ impl Surroundings {
         self.kind(call.id)?.update(&self.open(call.spec, call.id, Lost::Refused)?, &cx).await
     }
 
+    /// That those outputs are what they were which its kind says that no update changes: others go on with them.
+    pub(super) fn check_stable(&self, call: &Call<'_>, output: &Value) -> Result<(), ActionError> {
+        let stable = self.kind(call.id)?.facts().traits.stable_outputs;
+        let Some(before) = call.ground.made().filter(|_| !stable.is_empty()) else { return Ok(()) };
+        let mut output = output.clone();
+        self.seal_output(call.id, call.extra, &mut output);
+        let differs = |name: &&&str| {
+            let was = before.output.get(**name);
+            was.is_some() && was != output.get(**name)
+        };
+        match stable.iter().find(differs) {
+            None => Ok(()),
+            Some(name) => Err(ActionError::permanent(format!(
+                "kind `{}` says that no update changes its output `{name}`, and this one has changed it",
+                call.id.kind()
+            ))
+            .with_hint(format!("take `{name}` out of `stable_outputs` of its `KindTraits`"))),
+        }
+    }
+
     pub(super) async fn delete(&self, call: &Call<'_>) -> Result<Removed, ActionError> {
         let cx =
             self.cx((call.id, call.action.host.as_ref()), call.ground.base(), call.token, call.tried())?;
