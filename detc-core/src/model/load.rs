@@ -56,6 +56,9 @@ impl Format {
     }
 }
 
+/// Longest file that is read: it is held in memory, and a million resources are far less.
+const LEN_MAX: u64 = 1 << 30;
+
 /// The version of the file format that this program reads.
 const VERSION: u64 = 1;
 
@@ -89,6 +92,10 @@ fn merge_file(desired: &mut Desired, path: &Path, registry: &Registry) -> Result
             return Err(InvalidState::new("can not be read: it is no regular file")
                 .at(&name, 0)
                 .with_hint("what a pipe brings is read from standard input, with `-f -`"));
+        }
+        Ok(found) if found.len() > LEN_MAX => {
+            let message = format!("is longer than {} MiB: split it into several files", LEN_MAX >> 20);
+            return Err(InvalidState::new(message).at(&name, 0));
         }
         Ok(_) => std::fs::read(path),
         Err(error) => Err(error),

@@ -535,6 +535,13 @@ fn a_desired_state_may_come_by_standard_input() {
 }
 
 #[test]
+fn a_desired_state_that_would_fill_the_memory_is_refused() {
+    let place = Place::new();
+    std::fs::File::create(place.path("s.json")).unwrap().set_len((1 << 30) + 1).unwrap();
+    place.fleet(&["-f", "s.json", "plan"]).exits(64).complains("s.json: is longer than 1024 MiB");
+}
+
+#[test]
 fn a_path_that_no_host_can_have_is_refused() {
     let long = "/a".repeat(2049);
     let file =
