@@ -47,6 +47,7 @@ pub(crate) struct Bench {
     recorded: Option<RecordBody>,
     pub(crate) triggers: Option<String>,
     pub(crate) begun_before: bool,
+    pub(crate) cut_off: bool,
     pub(crate) heals: bool,
     pub(crate) key: &'static str,
 }
@@ -65,6 +66,7 @@ impl Bench {
             recorded: None,
             triggers: None,
             begun_before: false,
+            cut_off: false,
             heals: false,
             key: "key",
         }
@@ -110,6 +112,7 @@ impl Bench {
             state_dir: &self.state_dir,
             key: self.key,
             begun_before: self.begun_before,
+            cut_off: self.cut_off,
             heals: self.heals,
             blobs: &self.blobs,
         })

@@ -19,7 +19,7 @@ mod tests;
 pub use fields::{FieldChange, compare};
 pub(crate) use ownership::{ours, said_of_theirs, with_theirs};
 pub use resource::{Differ, Resolved, TriggerToken, View, intent_digest, trigger_token};
-pub(crate) use resource::{is_to_heal, moved};
+pub(crate) use resource::{is_to_heal, may_be_changed_by, may_be_made_by, moved};
 
 /// The difference for one resource.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -130,12 +130,25 @@ pub enum Reason {
     NotDesired,
     /// It is no longer in the desired state, and was there before detc: it is left, and its record dropped.
     WasAdopted,
+    /// It is no longer in the desired state, and is not what an earlier run had begun to make: it is left, and its record
+    /// dropped.
+    WasOthers,
     /// It could not be observed, for this reason.
     Unobserved(String),
     /// It needs this resource, of which nothing is known.
     Waits(ResourceId),
     /// Nothing differs.
     Same,
+}
+
+impl Reason {
+    /// Whether it was there and somebody else has made it.
+    pub(crate) fn is_found(&self) -> bool {
+        match self {
+            Self::Restarts(why) => why.is_found(),
+            reason => *reason == Self::Found,
+        }
+    }
 }
 
 impl Display for Reason {
@@ -183,6 +196,10 @@ impl Display for Reason {
             Self::WasAdopted => {
                 f.write_str("it was there before detc and is left as it is; only its record is dropped")
             }
+            Self::WasOthers => f.write_str(
+                "an earlier run had begun to make it, and somebody else made what is there: it is left as it is; only its \
+                 record is dropped",
+            ),
             Self::Unobserved(why) => write!(f, "it could not be observed: {why}"),
             Self::Waits(id) => write!(f, "it comes after {id}, of which nothing is known"),
             Self::Same => f.write_str("nothing differs"),

@@ -117,6 +117,10 @@ pub const LATER: &str = "\u{1}known later\u{1}";
 pub struct KindTraits {
     /// Fields that can not change in place: a change of one means delete and create.
     pub replace_on: &'static [&'static str],
+    /// Fields that are written at once, with the making or a change: what a try that was cut off has left is, in these, as it
+    /// was before or as the spec says. So what is found otherwise somebody else has written, and it is not changed or removed
+    /// before that was shown. In other fields such a try may have left anything.
+    pub at_once: &'static [&'static str],
     /// Fields and outputs that are never shown or stored.
     pub sensitive: &'static [&'static str],
     /// Fields that name a file beside the desired state file; they are read as a [`Source`].

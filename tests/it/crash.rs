@@ -11,6 +11,7 @@ mod doubt;
 mod edited;
 mod ledger;
 mod orphan;
+mod others;
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;

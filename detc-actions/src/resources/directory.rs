@@ -39,8 +39,8 @@ impl DirectorySpec {
         Self { path: path.into(), mode: None, owner: None, group: None, purge: false }
     }
 
-    fn removal(&self) -> Remove {
-        if self.purge { Remove::Tree } else { Remove::EmptyDirectory }
+    fn removal(&self, cx: &ActionCx<'_>) -> Remove {
+        if self.purge && !cx.was_cut_off() { Remove::Tree } else { Remove::EmptyDirectory }
     }
 
     fn access(&self) -> Access<'_> {
@@ -88,7 +88,7 @@ impl Resource for DirectorySpec {
     }
 
     async fn delete(&self, cx: &ActionCx<'_>) -> Result<Removed, ActionError> {
-        match cx.host()?.remove(&self.path, self.removal()).await {
+        match cx.host()?.remove(&self.path, self.removal(cx)).await {
             Ok(()) => Ok(Removed::Gone),
             Err(HostError::NotEmpty { .. }) => {
                 Ok(Removed::Left(format!("{} stays, since it is not empty", self.path)))

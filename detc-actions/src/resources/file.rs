@@ -238,6 +238,7 @@ impl Resource for FileSpec {
     fn traits() -> KindTraits {
         let mut traits = KindTraits::default();
         traits.replace_on = &["path"];
+        traits.at_once = &["content", "source", "template", "mode", "owner", "group"];
         traits.sources = &["source", "template.source"];
         traits.text = Some(TextOf { field: "content", read: text_of, parse: parse_text });
         traits.host = HostNeed::Required;

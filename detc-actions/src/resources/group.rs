@@ -72,6 +72,7 @@ impl Resource for GroupSpec {
     fn traits() -> KindTraits {
         let mut traits = KindTraits::default();
         traits.replace_on = &["group"];
+        traits.at_once = &["gid"];
         traits.host = HostNeed::Required;
         traits
     }

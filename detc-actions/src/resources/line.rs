@@ -212,6 +212,7 @@ impl Resource for LineSpec {
     fn traits() -> KindTraits {
         let mut traits = KindTraits::default();
         traits.replace_on = &["path", "marker"];
+        traits.at_once = &["line", "block"];
         traits.host = HostNeed::Required;
         traits
     }

@@ -123,6 +123,7 @@ impl Resource for PackageSpec {
     fn traits() -> KindTraits {
         let mut traits = KindTraits::default();
         traits.replace_on = &["package", "manager"];
+        traits.at_once = &["version"];
         traits.host = HostNeed::Required;
         traits
     }

@@ -173,6 +173,8 @@ impl Resource for UserSpec {
     fn traits() -> KindTraits {
         let mut traits = KindTraits::default();
         traits.replace_on = &["user"];
+        // All but its other groups, which are in another table.
+        traits.at_once = &["uid", "group", "home", "shell", "comment"];
         traits.host = HostNeed::Required;
         traits
     }
@@ -242,15 +244,21 @@ impl Resource for UserSpec {
 
     async fn delete(&self, cx: &ActionCx<'_>) -> Result<Removed, ActionError> {
         // First the home: once the user is gone, nobody looks for it again.
-        if let Some(home) = self.home.as_ref().filter(|_| self.purge) {
+        let purges = self.purge && !cx.was_cut_off();
+        if let Some(home) = self.home.as_ref().filter(|_| purges) {
             cx.host()?.remove(home, Remove::Tree).await?;
         }
         if self.look(cx).await?.user.is_some() {
             Change::new("userdel").run(cx, &self.user).await?;
         }
         match &self.home {
-            Some(home) if self.make_home && !self.purge && cx.host()?.stat(home).await?.is_some() => {
-                Ok(Removed::Left(format!("its home {home} stays, since it has no `purge`")))
+            Some(home) if self.make_home && !purges && cx.host()?.stat(home).await?.is_some() => {
+                let why = if self.purge {
+                    "its making was cut off, and who made all that is in it is not known"
+                } else {
+                    "it has no `purge`"
+                };
+                Ok(Removed::Left(format!("its home {home} stays, since {why}")))
             }
             Some(_) | None => Ok(Removed::Gone),
         }

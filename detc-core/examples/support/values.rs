@@ -56,6 +56,7 @@ pub(crate) fn records(plan: &Plan) -> Recorded {
         let recording = action.recording.as_ref()?;
         let body = RecordBody {
             adopted: false,
+            cut_off: false,
             made_as: None,
             spec: action.spec.clone(),
             output: serde_json::Value::Null,

@@ -36,6 +36,8 @@ pub struct CxParts<'a> {
     pub key: &'a str,
     /// Whether an earlier try was begun whose end is not known.
     pub begun_before: bool,
+    /// Whether its making was cut off, and it was found afterwards.
+    pub cut_off: bool,
     /// Whether it is restarted as it is unhealthy.
     pub heals: bool,
     /// Contents of files that specs name.
@@ -123,6 +125,12 @@ impl<'a> ActionCx<'a> {
     /// them and waits for them before it tries again.
     pub fn begun_before(&self) -> bool {
         self.parts.begun_before
+    }
+
+    /// Whether its making was cut off, and it was found afterwards: then it is not known who has made all that is in it. A kind
+    /// that removes something with all that lies within leaves it where that is not empty.
+    pub fn was_cut_off(&self) -> bool {
+        self.parts.cut_off
     }
 
     /// Whether this restarts something that is as it should be and was seen to be

@@ -379,6 +379,43 @@ impl Differ<'_> {
     }
 }
 
+/// Whether what is there may be what a try that was cut off has left of making something of this spec: the fields that are
+/// written at once are as the spec says, where it says anything.
+pub(crate) fn may_be_made_by(facts: &KindFacts, spec: &Value, present: &Present) -> bool {
+    at_once(facts, present).all(|(name, seen)| {
+        let wanted = spec.get(name).unwrap_or(&Value::Null);
+        wanted.is_null() || compare(seen, wanted, Cause::Intent).is_empty()
+    })
+}
+
+/// Whether what is there may be what a try that was cut off has left of a change of something that was there: each field that is
+/// written at once is as it is to be, or as it was when the change was planned. `seen` is what is there by the wanted spec,
+/// `before` the same by the spec that the change was planned with.
+pub(crate) fn may_be_changed_by(
+    facts: &KindFacts,
+    (wanted, change): (&Value, &Change),
+    (seen, before): (&Present, &Present),
+) -> bool {
+    let wrap = |name: &String, value: &Value| Value::from_iter([(name.clone(), value.clone())]);
+    let wanted_of = |name: &String| wanted.get(name).unwrap_or(&Value::Null);
+    let was = |name: &String| {
+        let Some(seen) = before.fields.get(name) else { return false };
+        let seen = wrap(name, seen);
+        let planned = |at: &FieldPath| change.fields.iter().find(|field| field.path.covers(at));
+        compare(&seen, &wrap(name, wanted_of(name)), Cause::Intent).iter().all(|differs| {
+            planned(&differs.path)
+                .is_some_and(|field| *field.path.get(&seen).unwrap_or(&Value::Null) == field.from)
+        })
+    };
+    at_once(facts, seen)
+        .all(|(name, seen)| compare(seen, wanted_of(name), Cause::Intent).is_empty() || was(name))
+}
+
+/// What was seen of the fields that are written at once.
+fn at_once<'a>(facts: &'a KindFacts, present: &'a Present) -> impl Iterator<Item = (&'a String, &'a Value)> {
+    present.fields.iter().filter(|(name, _)| facts.traits.at_once.contains(&name.as_str()))
+}
+
 /// By which field what is wanted is at another place than what is recorded.
 pub(crate) fn moved(
     facts: &KindFacts,

@@ -22,6 +22,7 @@ fn resolved(desired: &DesiredResource) -> Resolved {
 fn record(desired: &DesiredResource, seen: &Observation) -> Record {
     let body = RecordBody {
         adopted: false,
+        cut_off: false,
         made_as: None,
         spec: desired.spec.clone(),
         output: Value::Null,

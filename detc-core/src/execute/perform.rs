@@ -103,6 +103,10 @@ struct Open {
     is_nothing_made: bool,
     /// Whether the last look saw nothing of what is to be removed, against expectation.
     is_seen_gone: bool,
+    /// What its try that was cut off would have made somebody else has made.
+    is_others: bool,
+    /// Its try was cut off, and what it was to make was found afterwards.
+    is_found_made: bool,
     /// What is recorded is known to be gone, and what is to be made is elsewhere, where something else is.
     is_obsolete: bool,
     error: String,
@@ -274,12 +278,14 @@ impl PlanWork {
             checked => checked,
         };
         let checked = match checked {
-            Checked::Needed(_) if phase == Phase::First => match self.moved(&call, &observed).await? {
-                Some(how) => {
-                    Checked::Moved(format!("{how}, and this was planned from what was there before"))
+            Checked::Needed(_) if phase != Phase::Verify => {
+                match self.moved(&call, &observed, phase).await? {
+                    Some(how) => {
+                        Checked::Moved(format!("{how}, and this was planned from what was there before"))
+                    }
+                    None => checked,
                 }
-                None => checked,
-            },
+            }
             checked => checked,
         };
         let is_gone = self.is_gone_against_expectation(&call, phase, &observed);
@@ -294,6 +300,10 @@ impl PlanWork {
             checked => checked,
         };
         open.is_seen_gone = is_gone;
+        if phase == Phase::Settle {
+            open.is_others = matches!(checked, Checked::Moved(_));
+            open.is_found_made = matches!(observed, Observation::Present(_));
+        }
         open.spec = Some(spec);
         open.observed = Some(observed);
         open.triggers = token;
@@ -488,15 +498,23 @@ impl Perform for PlanWork {
         let is_made_anew = self.is_made_anew(index);
         let open = self.state().open.swap_remove(&index).unwrap_or_default();
         let mut writes = Vec::new();
-        if action.crash == CrashClass::AtMostOnce
-            && !matches!(end, NodeEnd::InDoubt(_) | NodeEnd::Held(_) | NodeEnd::NotReached(_))
-        {
+        let is_open = match end {
+            NodeEnd::Held(_) => !open.is_others,
+            NodeEnd::InDoubt(_) | NodeEnd::NotReached(_) => true,
+            NodeEnd::Done | NodeEnd::Satisfied | NodeEnd::Failed(_) => false,
+        };
+        if action.crash == CrashClass::AtMostOnce && !is_open {
             writes.push(Write::Delete(doubt_key(id)));
         }
         match end {
             NodeEnd::Done | NodeEnd::Satisfied => {}
             NodeEnd::Failed(_) if is_made_anew => {
                 writes.extend(self.note_failed(index, open));
+                return writes;
+            }
+            // It has made nothing: the next plan shows what is there.
+            NodeEnd::Held(_) if is_made_anew && open.is_others => {
+                writes.extend(self.note_failed(index, Open { is_nothing_made: true, ..open }));
                 return writes;
             }
             // The next plan looks where it is to be, and shows what is there.

@@ -51,6 +51,9 @@ pub struct RecordBody {
     /// It was there before it was recorded: when it is no longer desired, it is left as it is.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
+    /// Its making was cut off, and it was found afterwards: what lies within may be somebody else's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut_off: bool,
     /// The spec as it was applied: references resolved, sensitive values marked.
     pub spec: Doc,
     /// The outputs that came of it.
@@ -182,6 +185,7 @@ mod tests {
         RecordBody {
             made_as: None,
             adopted: false,
+            cut_off: false,
             spec: Doc::new(&json!({"input": {"a": 1}})),
             output: json!({"pid": 7}),
             host: None,

@@ -5,7 +5,10 @@ use super::resolve::{Decided, Resolver};
 use super::texts::{add_text, check_text};
 use super::{PlanError, PlanInput, PlannedAction, Recording, Used, Verb};
 use crate::action::CrashClass;
-use crate::diff::{Change, ChangeKind, Differ, FieldChange, Reason, View, intent_digest, is_to_heal, ours};
+use crate::diff::{
+    Change, ChangeKind, Differ, FieldChange, Reason, View, intent_digest, is_to_heal, may_be_made_by, moved,
+    ours, with_theirs,
+};
 use crate::model::parallel::in_parts;
 use crate::model::secret::{Vault, has_mark};
 use crate::model::{
@@ -102,7 +105,14 @@ impl<'a> Decider<'a> {
         let sealed = differ.sealed(desired, vault);
         let resolved = resolver.resolve(desired, &sealed, vault)?;
         let observed = observation(&desired.id, &self.input);
-        let view = View { desired, resolved: &resolved, record, renamed_from, observed };
+        let begun = record.filter(|record| record.is_begun()).map(Record::body).transpose();
+        let begun = begun.map_err(|source| damaged(&desired.id, source))?;
+        let others = begun.filter(|body| is_made_by_others(kind, body, observed));
+        // It is found there, like anything that is not recorded, unless it is to be elsewhere.
+        let place = (&resolved.spec, desired.host.as_ref());
+        let is_found = others.as_ref().is_some_and(|body| moved(kind.facts(), place, body).is_none());
+        let known = record.filter(|_| !is_found);
+        let view = View { desired, resolved: &resolved, record: known, renamed_from, observed };
         let mut change = differ.change(view).map_err(|source| damaged(&desired.id, source))?;
         if !matches!(change.kind, ChangeKind::Keep | ChangeKind::Unknown)
             && let Some(unknown) = self.unknown_dependency(index)
@@ -170,11 +180,14 @@ impl<'a> Decider<'a> {
         step.make(make);
         if let Some(body) = body {
             if is_replaced {
-                let is_left = is_foreign(kind, &body) || kind.facts().traits.removal == Removal::Forget;
+                let is_left = others.is_some()
+                    || is_foreign(kind, &body)
+                    || kind.facts().traits.removal == Removal::Forget;
                 let verb = if is_left { Verb::Forget } else { Verb::Delete };
                 let basis = self::basis(record, observed, body.extra.as_deref());
                 let recorded_as = renamed_from.cloned();
                 let mut removal = removal(kind, &body, basis, verb);
+                removal.sweeps &= !record.is_some_and(Record::is_begun);
                 removal.spec = seen_by.unwrap_or(removal.spec);
                 step.remove(PlannedAction { recorded_as, ..removal });
             }
@@ -241,9 +254,11 @@ impl<'a> Decider<'a> {
         };
         let mut change = Differ { facts: kind.facts(), key: self.input.key }.removal(id, observed);
         let is_deleted = change.kind == ChangeKind::Delete;
-        let is_left = is_foreign(&**kind, &body) && matches!(observed, Observation::Present(_));
+        let is_others = record.is_begun() && is_made_by_others(&**kind, &body, observed);
+        let is_left =
+            is_others || (is_foreign(&**kind, &body) && matches!(observed, Observation::Present(_)));
         if is_left && is_deleted {
-            change.reason = Reason::WasAdopted;
+            change.reason = if is_others { Reason::WasOthers } else { Reason::WasAdopted };
         }
         let verb = match (kind.facts().traits.removal, observed) {
             _ if is_left => Verb::Forget,
@@ -256,7 +271,10 @@ impl<'a> Decider<'a> {
         };
         let mut step = steps.add(None, change);
         if is_deleted {
-            step.remove(removal(&**kind, &body, basis(Some(record), observed, body.extra.as_deref()), verb));
+            let mut removal =
+                removal(&**kind, &body, basis(Some(record), observed, body.extra.as_deref()), verb);
+            removal.sweeps &= !record.is_begun();
+            step.remove(removal);
         }
         step.was_after(body.after);
         Ok(())
@@ -271,11 +289,25 @@ pub(crate) fn how_to_forget(id: &ResourceId) -> String {
 /// Whether what is recorded was there before detc, and is not detc's to remove. What carries a mark of detc was made by
 /// it, whoever recorded it.
 fn is_foreign(kind: &dyn Kind, body: &RecordBody) -> bool {
-    body.adopted
-        && kind.facts().traits.removal == Removal::Delete
-        && !kind
-            .inspect(&body.spec, Known::All)
-            .is_ok_and(|footprint| footprint.crash == CrashClass::FindableByTag)
+    body.adopted && kind.facts().traits.removal == Removal::Delete && !is_marked(kind, body)
+}
+
+/// Whether what is there is not what the making can have left of which it is only recorded that it had begun.
+fn is_made_by_others(kind: &dyn Kind, begun: &RecordBody, observed: &Observation) -> bool {
+    let Observation::Present(present) = observed else { return false };
+    let facts = kind.facts();
+    if facts.traits.removal == Removal::Forget || facts.reads(&begun.spec).is_err() || is_marked(kind, begun)
+    {
+        return false;
+    }
+    let spec = with_theirs(&begun.spec, present, begun.extra.as_deref());
+    !may_be_made_by(facts, &spec.value(), present)
+}
+
+/// Whether it carries a mark of detc's.
+fn is_marked(kind: &dyn Kind, body: &RecordBody) -> bool {
+    let footprint = kind.inspect(&body.spec, Known::All);
+    footprint.is_ok_and(|footprint| footprint.crash == CrashClass::FindableByTag)
 }
 
 fn verb_of(change: &Change, facts: &KindFacts) -> Verb {
@@ -294,6 +326,7 @@ fn verb_of(change: &Change, facts: &KindFacts) -> Verb {
 
 fn removal(kind: &dyn Kind, body: &RecordBody, basis: Digest, verb: Verb) -> PlannedAction {
     let sweeps = verb == Verb::Delete
+        && !body.cut_off
         && kind.inspect(&body.spec, Known::All).is_ok_and(|footprint| !footprint.sweeps.is_empty());
     PlannedAction {
         verb,

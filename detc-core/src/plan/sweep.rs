@@ -22,7 +22,7 @@ pub(crate) fn check_swept(
     registry: &Registry,
 ) -> Result<(), PlanError> {
     let mut swept = Vec::new();
-    for action in plan.actions.iter().filter(|action| action.verb == Verb::Delete) {
+    for action in plan.actions.iter().filter(|action| action.sweeps) {
         let by = &plan.change_of(action).resource;
         let places = footprint(by, &action.spec, registry).map(|it| it.sweeps).unwrap_or_default();
         swept.extend(places.into_iter().map(|place| Swept { by, host: action.host.as_ref(), place }));
@@ -83,7 +83,10 @@ fn is_gone_after(plan: &Plan, action: &PlannedAction) -> bool {
     let change = plan.change_of(action);
     match action.verb {
         Verb::Delete => true,
-        Verb::Forget => change.kind != ChangeKind::Replace && change.reason != Reason::WasAdopted,
+        Verb::Forget => {
+            change.kind != ChangeKind::Replace
+                && !matches!(change.reason, Reason::WasAdopted | Reason::WasOthers)
+        }
         // What is made anew was gone where it was recorded to be.
         Verb::Create => change.kind != ChangeKind::Replace,
         Verb::Adopt | Verb::Update | Verb::Restart | Verb::Record => false,

@@ -6,6 +6,7 @@ mod begun;
 mod broken_stores;
 mod campaign;
 mod crash;
+mod cut_off;
 mod deadlines;
 mod fence;
 mod gated;

@@ -210,17 +210,17 @@ impl Known {
             (Phase::Verify | Phase::Settle, Checked::Satisfied) => Move::End(NodeEnd::Done),
             (Phase::First, Checked::Needed(_)) if self.stopping => Move::Wait(0),
             (Phase::First, Checked::Needed(_)) => Move::Start,
-            (Phase::First, Checked::Moved(how)) => Move::End(NodeEnd::Held(how)),
+            (Phase::First | Phase::Settle, Checked::Moved(how)) => Move::End(NodeEnd::Held(how)),
             (Phase::Verify, Checked::Needed(why) | Checked::Moved(why)) => {
                 let message = format!("it says that it is done, and it is not: {why}");
                 Move::End(NodeEnd::Failed(message))
             }
-            (Phase::Settle, Checked::Needed(_) | Checked::Moved(_))
+            (Phase::Settle, Checked::Needed(_))
                 if self.attempts[action as usize] < self.retry.attempts_max =>
             {
                 Move::Queue(Next::Apply)
             }
-            (Phase::Settle, Checked::Needed(why) | Checked::Moved(why)) => {
+            (Phase::Settle, Checked::Needed(why)) => {
                 Move::End(NodeEnd::Failed(match self.lost.get(&action) {
                     Some(before) => format!("{before}; after that, {why}"),
                     None => why,

@@ -101,19 +101,21 @@ enum Lost {
 pub(crate) struct Try<'a> {
     key: &'a str,
     begun_before: bool,
+    cut_off: bool,
     heals: bool,
     tried_as: Option<&'a ResourceId>,
 }
 
 impl Try<'static> {
     /// A look that is part of none.
-    pub(crate) const NONE: Self = Self { key: "observe", begun_before: false, heals: false, tried_as: None };
+    pub(crate) const NONE: Self =
+        Self { key: "observe", begun_before: false, cut_off: false, heals: false, tried_as: None };
 }
 
 impl<'a> Try<'a> {
     /// A look that confirms what the action of this key has done.
     pub(crate) fn confirmed(key: &'a str) -> Self {
-        Self { key, begun_before: false, heals: false, tried_as: None }
+        Self { key, ..Try::NONE }
     }
 }
 
@@ -138,7 +140,9 @@ pub(super) struct Call<'a> {
 
 impl<'a> Call<'a> {
     fn tried(&self) -> Try<'a> {
-        Try { key: self.key, begun_before: self.begun_before, heals: self.heals, tried_as: self.tried_as }
+        let cut_off = matches!(self.ground, Ground::Begun(_));
+        let Self { key, begun_before, heals, tried_as, .. } = *self;
+        Try { key, begun_before, cut_off, heals, tried_as }
     }
 }
 
@@ -251,6 +255,7 @@ impl Surroundings {
             state_dir: host.and_then(|host| self.state_dirs.get(host)).map_or("", String::as_str),
             key: tried.key,
             begun_before: tried.begun_before,
+            cut_off: tried.cut_off || base.is_some_and(|body| body.cut_off),
             heals: tried.heals,
             blobs: &self.blobs,
         }))

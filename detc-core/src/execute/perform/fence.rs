@@ -7,20 +7,29 @@ use super::around::{Call, Try};
 use super::ground::Ground;
 use super::{Phase, PlanWork, Verb};
 use crate::action::{ActionError, CrashClass, Footprint, Place};
+use crate::diff::{may_be_changed_by, may_be_made_by};
 use crate::model::{Doc, HostName, Observation, ResourceId, Set};
 use crate::plan::{self, Plan};
 use crate::resource::{Known, LATER, ObservedBy};
 
 impl PlanWork {
-    /// What has become of the ground that an action was planned on, where it has moved and not by this plan.
+    /// What has become of the ground that an action was planned on, where it has moved and neither by this plan nor by a try of
+    /// the action that was cut off.
     ///
     /// `seen` is what is there by the spec that is wanted; the plan was made from what was there by the recorded one.
     pub(super) async fn moved(
         &self,
         call: &Call<'_>,
         seen: &Observation,
+        phase: Phase,
     ) -> Result<Option<&'static str>, ActionError> {
         let Call { index, action, id, ground, .. } = *call;
+        let is_tried = phase == Phase::Settle;
+        if action.verb == Verb::Create && (is_tried || matches!(ground, Ground::Begun(_))) {
+            let is_others = !self.may_be_left_of_try(call, seen, seen)
+                && !self.may_be_moved_by_plan(index, id, call.spec);
+            return Ok(is_others.then_some("something else is there by now"));
+        }
         let is_others = ground.is_unseen()
             && action.verb == Verb::Create
             && matches!(seen, Observation::Present(_))
@@ -31,11 +40,11 @@ impl PlanWork {
         let base = match ground {
             Ground::Late | Ground::SecondHalf => return Ok(found),
             Ground::New => None,
-            Ground::Begun(_) if action.verb == Verb::Create => return Ok(None),
             Ground::Elsewhere(body) | Ground::Made(body) | Ground::Begun(body) => Some(&**body),
         };
         // A try that was not seen to end may have changed it.
-        if call.begun_before && !matches!(ground, Ground::Elsewhere(_)) {
+        let may_be_tried = call.begun_before && !matches!(ground, Ground::Elsewhere(_));
+        if may_be_tried && !self.is_known_what_tries_leave(call) {
             return Ok(None);
         }
         // What can not be seen is judged by its record, which only the leader writes.
@@ -43,6 +52,7 @@ impl PlanWork {
             return Ok(None);
         }
         let looked;
+        let by_wanted = seen;
         let seen = match base {
             Some(base) if base.spec != *call.spec || base.host != action.host => {
                 let token = base.triggers.as_deref();
@@ -68,6 +78,9 @@ impl PlanWork {
                 self.state().open.entry(index).or_default().is_obsolete = true;
             }
             return Ok(found);
+        }
+        if may_be_tried && self.may_be_left_of_try(call, by_wanted, seen) {
+            return Ok(None);
         }
         // What is only removed after others is not what they changed.
         if !action.verb.removes() && self.may_be_moved_by_plan(index, id, call.spec) {
@@ -101,6 +114,37 @@ impl PlanWork {
             // What must not happen twice is in doubt where one look can not tell.
             Phase::Settle => action.crash != CrashClass::AtMostOnce,
             Phase::Verify => false,
+        }
+    }
+
+    /// Whether anything is known of what a try that was cut off leaves: some fields are written at once, and nothing else tells
+    /// whose it is, as a mark of detc's does.
+    fn is_known_what_tries_leave(&self, call: &Call<'_>) -> bool {
+        let Some(kind) = self.around.registry.kind(call.id.kind()) else { return false };
+        let is_marked = || {
+            let footprint = kind.inspect(call.spec, Known::SomeLater);
+            footprint.is_ok_and(|footprint| footprint.crash == CrashClass::FindableByTag)
+        };
+        !kind.facts().traits.at_once.is_empty() && !is_marked()
+    }
+
+    /// Whether what is there may be what a try of the action has left that was cut off. `before` is what is there by the spec that
+    /// the plan was made with.
+    fn may_be_left_of_try(&self, call: &Call<'_>, seen: &Observation, before: &Observation) -> bool {
+        let Call { action, id, .. } = *call;
+        let (Observation::Present(seen), Observation::Present(before)) = (seen, before) else { return true };
+        let Some(kind) = self.around.registry.kind(id.kind()) else { return true };
+        if !self.is_known_what_tries_leave(call) {
+            return true;
+        }
+        match action.verb {
+            Verb::Create => may_be_made_by(kind.facts(), &call.spec.value(), seen),
+            // Its spec is the recorded one.
+            Verb::Delete | Verb::Forget => may_be_made_by(kind.facts(), &call.spec.value(), before),
+            Verb::Adopt | Verb::Update | Verb::Restart | Verb::Record => {
+                let change = self.plan.change_of(action);
+                may_be_changed_by(kind.facts(), (&call.spec.value(), change), (seen, before))
+            }
         }
     }
 

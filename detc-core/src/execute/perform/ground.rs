@@ -127,7 +127,13 @@ impl PlanWork {
     ) -> bool {
         let may_be_others = action.crash != CrashClass::FindableByTag && self.is_thing(action, id);
         match (action.verb, ground, found) {
-            (Verb::Create | Verb::Adopt, Ground::Begun(_), _) => false,
+            (Verb::Create, Ground::Begun(_), _) => false,
+            // What was there when that was planned is not what the making that had begun would have left; it may have gone since,
+            // and been made here.
+            (Verb::Adopt, Ground::Begun(body), found) => {
+                let is_found = self.plan.change_of(action).reason.is_found();
+                is_found && !self.is_of_this_run(action, body) && found.unwrap_or(true)
+            }
             // It was made here, was not seen when that was planned, and is back.
             (Verb::Create, Ground::Made(body), _) if !body.adopted => false,
             (Verb::Create, _, Some(found)) => found && may_be_others,

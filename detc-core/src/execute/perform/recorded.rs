@@ -49,6 +49,11 @@ impl PlanWork {
         let was_adopted = made.is_some_and(|body| body.adopted);
         let body = RecordBody {
             adopted: has_found || (was_adopted && !matches!(action.verb, Verb::Create | Verb::Adopt)),
+            cut_off: match (action.verb, &ground) {
+                (Verb::Create, _) => open.is_found_made,
+                (_, Ground::Begun(_)) => true,
+                (_, _) => made.is_some_and(|body| body.cut_off),
+            },
             made_as: match ground.base() {
                 Some(body) => body.made_as.clone(),
                 None => self.tried_as(action, id).filter(|tried| *tried != id).cloned(),

@@ -142,6 +142,7 @@ impl StandIn {
             };
             let part = self.part(thing.and_then(|thing| thing.counted.as_ref()), spec, triggers_differ);
             let keep = self.whole_fields(cx.resource());
+            let at_once = self.kind.facts().traits.at_once;
             let is_there = matches!(seen, Observation::Present(_));
             let starts = if thing.is_some_and(|thing| thing.is_awaited(&whole)) {
                 Starts::Before
@@ -150,7 +151,7 @@ impl StandIn {
                     if is_gated && !is_there {
                         thing.be_probed();
                     }
-                    thing.become_half(&counted, part, &whole, &keep);
+                    thing.become_half((&counted, part), &whole, &keep, at_once);
                 });
                 let starts = part == Part::Away || cx.heals() || !is_there;
                 if starts { Starts::Now } else { Starts::Not }

@@ -340,6 +340,7 @@ fn record_of_other() -> bytes::Bytes {
     let body = RecordBody {
         made_as: None,
         adopted: false,
+        cut_off: false,
         spec: crate::model::Doc::new(&spec),
         output: serde_json::Value::Null,
         host: None,

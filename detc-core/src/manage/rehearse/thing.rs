@@ -81,12 +81,30 @@ impl Thing {
     }
 
     /// It is half made or half changed.
-    pub(super) fn become_half(&mut self, next: &Counted, part: Part, whole: &Present, keep: &[String]) {
+    pub(super) fn become_half(
+        &mut self,
+        (next, part): (&Counted, Part),
+        whole: &Present,
+        keep: &[String],
+        at_once: &[&str],
+    ) {
         self.becoming = Some((Some(next.clone()), part));
         self.is_unready = false;
         let is_kept = |name: &String| keep.contains(name);
+        let before = match &self.seen {
+            Observation::Present(present) => Some(&present.fields),
+            Observation::Absent
+            | Observation::Needed(_)
+            | Observation::Unobservable
+            | Observation::Unknown(_) => None,
+        };
         let half = |(name, value): (&String, &Value)| {
-            (name.clone(), if is_kept(name) { value.clone() } else { Value::Null })
+            let half = match (is_kept(name), at_once.contains(&name.as_str()), before) {
+                (true, _, _) | (false, true, None) => value.clone(),
+                (false, true, Some(before)) => before.get(name).cloned().unwrap_or_default(),
+                (false, false, _) => Value::Null,
+            };
+            (name.clone(), half)
         };
         let mut present = Present::new().with_triggers(Some("half".to_owned()));
         present.fields = whole.fields.iter().map(half).collect::<Map<String, Value>>();

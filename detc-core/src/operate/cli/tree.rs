@@ -98,6 +98,7 @@ fn past(reason: &Reason) -> String {
         Reason::RecordOnly => "only what is recorded of it changed".to_owned(),
         Reason::NotDesired => "it was no longer desired".to_owned(),
         Reason::WasAdopted => "it was there before detc and was left as it was".to_owned(),
+        Reason::WasOthers => "somebody else had made it, and it was left as it was".to_owned(),
         Reason::Unobserved(why) => format!("it could not be observed: {why}"),
         Reason::Waits(id) => format!("it came after {id}, of which nothing was known"),
         Reason::Same => "nothing differed".to_owned(),

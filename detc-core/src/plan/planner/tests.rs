@@ -136,6 +136,7 @@ fn record_of(action: &PlannedAction, before: Option<&Record>, seen: Digest, run:
     let extra: Option<Box<Extra>> = recording.extra.clone();
     let body = RecordBody {
         adopted: false,
+        cut_off: false,
         made_as: made_as.or_else(|| recording.renamed_from.clone()),
         spec: action.spec.clone(),
         output: json!({"port": run % 3}),

@@ -116,6 +116,7 @@ fn plainly_alike(a: &Change, b: &Change) -> bool {
                 | Reason::Overtaken
                 | Reason::NotDesired
                 | Reason::WasAdopted
+                | Reason::WasOthers
         )
     };
     a.kind == b.kind

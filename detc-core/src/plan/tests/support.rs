@@ -305,6 +305,7 @@ impl World {
             let was_adopted = before.as_ref().is_some_and(|body| body.adopted);
             let body = RecordBody {
                 adopted: action.verb == Verb::Adopt || (was_adopted && action.verb != Verb::Create),
+                cut_off: false,
                 made_as: before.and_then(|before| before.made_as).or_else(|| recording.renamed_from.clone()),
                 spec: crate::model::Doc::new(&spec),
                 output,

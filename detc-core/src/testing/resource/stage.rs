@@ -191,6 +191,7 @@ impl<'a> Stage<'a> {
         self.recorded = Some(RecordBody {
             made_as: None,
             adopted: false,
+            cut_off: false,
             spec: Doc::new(self.spec(at)),
             output,
             host: None,
@@ -215,6 +216,7 @@ impl<'a> Stage<'a> {
             state_dir: &self.trial.state_dir,
             key: "trial/run-1/create",
             begun_before: self.begun_before,
+            cut_off: false,
             heals: false,
             blobs: &self.blobs,
         })
