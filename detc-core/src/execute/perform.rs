@@ -440,6 +440,10 @@ impl Perform for PlanWork {
                 }
                 Checked::Failed(class, message)
             });
+            // It is told where it is looked at again for it.
+            if let Checked::Unknown(why) = &checked {
+                self.state().open.entry(action).or_default().error.clone_from(why);
+            }
             match (phase, checked) {
                 (Phase::Verify, Checked::Needed(why)) => {
                     let (planned, id) = self.action(action);
