@@ -97,6 +97,11 @@ impl CommandSpec {
             }
             (None, Some(unless)) => match cx.host()?.run(&self.command(unless)).await {
                 Ok(output) if output.success() => Observation::Present(Present::new()),
+                // It has not said no: it could not say anything.
+                Ok(Output { status: status @ ExitStatus::Signal(_), .. }) => {
+                    let program = unless.first().map_or("", String::as_str);
+                    Observation::Unknown(format!("its `unless`, `{program}`, was ended by {status}"))
+                }
                 Ok(output) => Observation::Needed(says_no(unless, &output)),
                 // Its program, or the directory, may be what is yet to be made.
                 Err(HostError::NotFound { path, .. }) => {
@@ -200,7 +205,7 @@ impl Resource for CommandSpec {
 
     fn inspect(&self) -> Result<Footprint, InvalidField> {
         check_argv("run", &self.run)?;
-        check_env(self.env.keys())?;
+        check_env(&self.env)?;
         if self.env.contains_key(orphan::VARIABLE) {
             return Err(InvalidField::new(
                 "env",

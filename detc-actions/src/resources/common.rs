@@ -1,5 +1,7 @@
 //! What several kinds check and compare in the same way.
 
+use std::collections::BTreeMap;
+
 use detc_core::action::ActionError;
 use detc_core::backend::host::{Command, Owner, Ownership, Stat};
 use detc_core::model::{Present, ResourceId};
@@ -39,10 +41,15 @@ pub(super) fn check_argv(field: &str, argv: &[String]) -> Result<(), InvalidFiel
     }
 }
 
-/// That names of variables can be set.
-pub(super) fn check_env<'a>(names: impl IntoIterator<Item = &'a String>) -> Result<(), InvalidField> {
-    match names.into_iter().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
-        Some(name) => Err(InvalidField::new("env", format!("can not set a variable called `{name}`"))),
+/// That variables can be set.
+pub(super) fn check_env(env: &BTreeMap<String, String>) -> Result<(), InvalidField> {
+    if let Some(name) = env.keys().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
+        return Err(InvalidField::new("env", format!("can not set a variable called `{name}`")));
+    }
+    match env.iter().find(|(_, value)| value.contains('\0')) {
+        Some((name, _)) => {
+            Err(InvalidField::new("env", format!("must not hold a NUL byte, as `{name}` does")))
+        }
         None => Ok(()),
     }
 }

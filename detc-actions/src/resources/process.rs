@@ -160,7 +160,7 @@ impl Resource for ProcessSpec {
 
     fn inspect(&self) -> Result<Footprint, InvalidField> {
         check_argv("command", &self.command)?;
-        check_env(self.env.keys())?;
+        check_env(&self.env)?;
         if self.env.keys().any(|name| name.starts_with(mark::VARIABLE)) {
             return Err(InvalidField::new("env", "can not set variables that begin with DETC_PROCESS"));
         }

@@ -167,3 +167,19 @@ fn an_apply_has_the_time_that_the_spec_gives_it() {
     assert_eq!(lasts(&format!(r#"{{"run": ["a"], "timeout_ms": {}}}"#, u64::MAX)), Some(u64::MAX));
     assert_eq!(lasts(r#"{"run": ["a"]}"#), None);
 }
+
+#[tokio::test]
+async fn an_unless_that_a_signal_ended_says_nothing() {
+    let bench = Bench::new("command/c");
+    let unless = ["sh", "-c", "kill -9 $$"].map(str::to_owned).to_vec();
+    let spec = CommandSpec { unless: Some(unless), ..CommandSpec::new(["true"]) };
+    let seen = spec.observe(&bench.cx()).await.unwrap();
+    assert_eq!(seen, Observation::Unknown("its `unless`, `sh`, was ended by signal 9".to_owned()));
+}
+
+#[test]
+fn a_variable_that_holds_a_nul_byte_is_refused() {
+    let env = BTreeMap::from([("A".to_owned(), "a\0b".to_owned())]);
+    let error = CommandSpec { env, ..CommandSpec::new(["true"]) }.inspect().unwrap_err();
+    assert_eq!(error.to_string(), "`env` must not hold a NUL byte, as `A` does");
+}
