@@ -371,6 +371,18 @@ pub enum PlanError {
         #[source]
         source: TooLarge,
     },
+    /// A value is referred to that nobody knows, and nothing of this plan will tell.
+    #[error(
+        "{resource} refers to `{output}` of {from}, which was done, and what it gave then was not recorded"
+    )]
+    NoOutput {
+        /// Which refers to it.
+        resource: ResourceId,
+        /// What was to give it.
+        from: ResourceId,
+        /// Which of its outputs.
+        output: FieldPath,
+    },
     /// A record can not be read.
     #[error("the record of {resource} can not be read")]
     Record {

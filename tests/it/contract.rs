@@ -11,6 +11,7 @@ mod interrupt;
 mod invariants;
 mod kinds;
 mod leftover;
+mod lost;
 mod machine;
 mod moved;
 mod moves;

@@ -6,6 +6,7 @@ use super::{PlanError, PlanInput};
 use crate::diff::{Change, ChangeKind, Differ, Reason, Resolved, TriggerToken, intent_digest, trigger_token};
 use crate::model::secret::Vault;
 use crate::model::{DesiredResource, Doc, Map, Observation, Record, Reference, ResourceId, substitute};
+use crate::resource::{ChangeEffect, KindFacts};
 
 /// What is decided of the desired resources so far, as far as others may ask.
 #[derive(Debug, Default)]
@@ -89,17 +90,18 @@ impl<'a> Resolver<'a, '_> {
         let mut late = None;
         let mut failed = None;
         let mut spec = sealed.value();
-        let replaced = substitute(&mut spec, &mut |reference| match self.look_up(reference, vault) {
-            Ok(Found::Known(value)) => Some(value),
-            Ok(Found::Later(source)) => {
-                late = late.take().or(Some(source));
-                None
-            }
-            Err(error) => {
-                failed = Some(error);
-                None
-            }
-        });
+        let replaced =
+            substitute(&mut spec, &mut |reference| match self.look_up(&desired.id, reference, vault) {
+                Ok(Found::Known(value)) => Some(value),
+                Ok(Found::Later(source)) => {
+                    late = late.take().or(Some(source));
+                    None
+                }
+                Err(error) => {
+                    failed = Some(error);
+                    None
+                }
+            });
         replaced.map_err(|source| PlanError::TooLarge { resource: desired.id.clone(), source })?;
         let kind =
             self.input.registry.kind(desired.id.kind()).expect("invariant: the desired state was checked");
@@ -110,7 +112,7 @@ impl<'a> Resolver<'a, '_> {
         }
     }
 
-    fn look_up(&self, reference: &Reference, vault: &mut Vault) -> Result<Found, PlanError> {
+    fn look_up(&self, by: &ResourceId, reference: &Reference, vault: &mut Vault) -> Result<Found, PlanError> {
         let resources = &self.input.desired.resources;
         let (index, from, referenced) =
             resources.get_full(&reference.from).expect("invariant: the desired state was checked");
@@ -126,9 +128,15 @@ impl<'a> Resolver<'a, '_> {
                 None => Found::Later(from.clone()),
             });
         }
+        let is_lost = || PlanError::NoOutput {
+            resource: by.clone(),
+            from: from.clone(),
+            output: reference.output.clone(),
+        };
         let stays = match self.decided.kind(index) {
             ChangeKind::Keep => true,
             ChangeKind::Update => kind.facts().traits.stable_outputs.contains(&top.as_str()),
+            ChangeKind::Adopt if self.is_done(kind.facts(), from, reference) => return Err(is_lost()),
             ChangeKind::Create
             | ChangeKind::Adopt
             | ChangeKind::Replace
@@ -148,7 +156,14 @@ impl<'a> Resolver<'a, '_> {
         let known = body
             .lookup(&reference.output)
             .or_else(|| vault.part(&body.output, &reference.output, self.input.key));
-        Ok(known.map_or_else(|| Found::Later(from.clone()), Found::Known))
+        known.map(Found::Known).ok_or_else(is_lost)
+    }
+
+    /// Whether something that is adopted is known to be done already, so that it is not done, and does not give this output.
+    fn is_done(&self, facts: &KindFacts, id: &ResourceId, reference: &Reference) -> bool {
+        let Some(Observation::Present(present)) = self.input.observed.get(id) else { return false };
+        let output = present.output.as_ref().and_then(|output| reference.output.get(output));
+        facts.traits.change == ChangeEffect::Rerun && present.fields.is_empty() && output.is_none()
     }
 
     fn triggers(&self, desired: &DesiredResource) -> Result<Option<TriggerToken>, PlanError> {

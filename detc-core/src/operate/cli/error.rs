@@ -143,6 +143,12 @@ impl From<PlanError> for Failed {
                     "refer to the part that is needed (`input.a.0`), or keep what is large in a file",
                 )
             }
+            PlanError::NoOutput { resource, from, .. } => {
+                Self::refused("no_output", message).of(resource).with_hint(format!(
+                    "have {from} done once more: take away what its `creates` or `unless` looks for, or change a field of it; or \
+                     do not refer to what it gives"
+                ))
+            }
             PlanError::Record { resource, .. } => Self::world(message).of(resource).with_hint(format!(
                 "restore the store's folder from a copy; or drop the record with `apply --forget {resource}`: what it is of \
                  is left as it is, and adopted where it is still desired"
