@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use detc_core::action::{ActionCx, CxParts};
 use detc_core::backend::Host;
-use detc_core::model::{Digest, Observation, RecordBody, ResourceId};
+use detc_core::model::{Digest, FieldPath, Observation, RecordBody, ResourceId};
 use serde::Serialize;
 use tempfile::TempDir;
 
@@ -47,6 +47,7 @@ pub(crate) struct Bench {
     recorded: Option<RecordBody>,
     pub(crate) triggers: Option<String>,
     pub(crate) begun_before: bool,
+    pub(crate) sensitive: Vec<FieldPath>,
     pub(crate) cut_off: bool,
     pub(crate) heals: bool,
     pub(crate) key: &'static str,
@@ -66,6 +67,7 @@ impl Bench {
             recorded: None,
             triggers: None,
             begun_before: false,
+            sensitive: Vec::new(),
             cut_off: false,
             heals: false,
             key: "key",
@@ -112,6 +114,7 @@ impl Bench {
             state_dir: &self.state_dir,
             key: self.key,
             begun_before: self.begun_before,
+            sensitive: &self.sensitive,
             cut_off: self.cut_off,
             heals: self.heals,
             blobs: &self.blobs,

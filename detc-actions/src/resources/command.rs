@@ -113,7 +113,26 @@ impl CommandSpec {
         })
     }
 
-    async fn execute(&self, cx: &ActionCx<'_>) -> Result<CommandOutput, ActionError> {
+    /// Waits until an earlier try has ended, of which a look says whether it has done it.
+    pub(super) async fn wait_to_create(&self, cx: &ActionCx<'_>) -> Result<(), ActionError> {
+        // What was seen before an earlier try had ended says nothing: it may have done it since. So it is looked again.
+        if let Some(orphan) = orphan::wait(cx, self.program(), self.timeout()).await? {
+            return Err(ActionError::outcome_unknown(orphan.has_ended()));
+        }
+        if cx.begun_before() && matches!(self.look(cx).await?, Observation::Present(_)) {
+            let message = format!("an earlier try of {} has done it meanwhile", cx.resource());
+            return Err(ActionError::outcome_unknown(message));
+        }
+        Ok(())
+    }
+
+    /// Waits until an earlier try has ended. It was done before, and is done again since it has changed: that it has been done
+    /// tells nothing.
+    pub(super) async fn wait_to_update(&self, cx: &ActionCx<'_>) -> Result<(), ActionError> {
+        orphan::wait(cx, self.program(), self.timeout()).await.map(drop)
+    }
+
+    pub(super) async fn execute(&self, cx: &ActionCx<'_>) -> Result<CommandOutput, ActionError> {
         let mut command = self.command(&self.run);
         command.env.insert(orphan::VARIABLE.to_owned(), orphan::mark(cx));
         let command = command.outliving();
@@ -163,9 +182,15 @@ impl CommandSpec {
 
     fn failed(&self, cx: &ActionCx<'_>, output: &Output) -> ActionError {
         const LINES: usize = 20;
-        let said = last_words(output, LINES);
         let program = self.program();
         let message = format!("`{program}` of {} ended with {}", cx.resource(), output.status);
+        // The one of a `command`, and the one of a `script`.
+        if cx.is_sensitive("stdout") || cx.is_sensitive("result") {
+            return ActionError::permanent(format!(
+                "{message}; what it said is not told: its output is sensitive"
+            ));
+        }
+        let said = last_words(output, LINES);
         ActionError::permanent(if said.is_empty() { message } else { format!("{message}:\n{said}") })
     }
 }
@@ -256,20 +281,12 @@ impl Resource for CommandSpec {
     }
 
     async fn create(&self, cx: &ActionCx<'_>) -> Result<CommandOutput, ActionError> {
-        // What was seen before an earlier try had ended says nothing: it may have done it since. So it is looked again.
-        if let Some(orphan) = orphan::wait(cx, self.program(), self.timeout()).await? {
-            return Err(ActionError::outcome_unknown(orphan.has_ended()));
-        }
-        if cx.begun_before() && matches!(self.look(cx).await?, Observation::Present(_)) {
-            let message = format!("an earlier try of {} has done it meanwhile", cx.resource());
-            return Err(ActionError::outcome_unknown(message));
-        }
+        self.wait_to_create(cx).await?;
         self.execute(cx).await
     }
 
     async fn update(&self, cx: &ActionCx<'_>) -> Result<CommandOutput, ActionError> {
-        // It was done before, and is done again since it has changed: that it has been done tells nothing.
-        orphan::wait(cx, self.program(), self.timeout()).await?;
+        self.wait_to_update(cx).await?;
         self.execute(cx).await
     }
 

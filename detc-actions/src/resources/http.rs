@@ -139,9 +139,9 @@ impl HttpSpec {
         match answer.status {
             200..=299 => {}
             // It may have begun before it gave up.
-            500..=599 => return Err(ActionError::outcome_unknown(said(&what, &answer))),
-            429 => return Err(ActionError::transient(said(&what, &answer))),
-            _ => return Err(ActionError::permanent(said(&what, &answer))),
+            500..=599 => return Err(ActionError::outcome_unknown(said(cx, &what, &answer))),
+            429 => return Err(ActionError::transient(said(cx, &what, &answer))),
+            _ => return Err(ActionError::permanent(said(cx, &what, &answer))),
         }
         // It was done, though the look may fail now.
         let seen = self.look(cx).await.map_err(|error| {
@@ -159,7 +159,10 @@ impl HttpSpec {
     }
 }
 
-fn said(what: &str, answer: &Answer) -> String {
+fn said(cx: &ActionCx<'_>, what: &str, answer: &Answer) -> String {
+    if cx.is_sensitive("answer") {
+        return format!("{what} was answered with {}; its text is not told: it is sensitive", answer.status);
+    }
     format!("{what} was answered with {}:\n{}", answer.status, tail(&answer.body, 8))
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use detc_core::action::{ActionCx, ActionError, Footprint};
-use detc_core::backend::host::Ownership;
+use detc_core::backend::host::{Ownership, Remove};
 use detc_core::model::{Digest, Observation};
 use detc_core::resource::{InvalidField, KindTraits, Removed, Resource, Source};
 use serde::{Deserialize, Serialize};
@@ -97,24 +97,60 @@ impl ScriptSpec {
         command
     }
 
-    /// Where its text is kept: nobody else's, whatever it is called.
-    fn path(cx: &ActionCx<'_>, digest: &Digest) -> String {
-        format!("{}/scripts/{digest}", cx.state_dir())
+    /// Where its text is kept: nobody else's, whatever it is called. A sensitive one is there only while it runs, and not under its
+    /// digest, by which it could be guessed.
+    fn path(cx: &ActionCx<'_>, text: &[u8]) -> String {
+        let name = match is_secret(cx) {
+            true => Digest::of(format!("{}/{}", cx.scope(), cx.identity()).as_bytes()),
+            false => Digest::of(text),
+        };
+        format!("{}/scripts/{name}", cx.state_dir())
     }
 
     /// The command that it is. Its text is on the host then.
     async fn placed(&self, cx: &ActionCx<'_>) -> Result<CommandSpec, ActionError> {
         let (text, host) = (self.text(cx)?, cx.host()?);
-        let path = Self::path(cx, &Digest::of(&text));
+        let path = Self::path(cx, &text);
         // It may be another's to read what is in it.
         let ours = |mode| Ownership::new(Some(mode), None, None);
-        if host.stat(&path).await?.is_none_or(|stat| stat.size != text.len() as u64) {
+        if is_secret(cx) || host.stat(&path).await?.is_none_or(|stat| stat.size != text.len() as u64) {
             host.make_dir(&format!("{}/scripts", cx.state_dir()), &ours(0o700)).await?;
             host.write(&path, &text, &ours(0o600)).await?;
         }
-        Ok(self.command(&path))
+        let mut command = self.command(&path);
+        if is_secret(cx) {
+            let wrapper = ["sh", "-c", REMOVING, "sh", &path].map(str::to_owned);
+            command.run.splice(0..0, wrapper);
+        }
+        Ok(command)
+    }
+
+    /// Runs it, once no earlier try runs any more: a sensitive text is not there any more when one has ended.
+    async fn run(&self, cx: &ActionCx<'_>) -> Result<ScriptOutput, ActionError> {
+        let command = self.placed(cx).await?;
+        let ended = command.execute(cx).await;
+        if is_secret(cx) {
+            // It has removed that itself, unless it could not be run: what has become of it is to be told.
+            cx.host()?.remove(&Self::path(cx, b""), Remove::File).await.ok();
+        }
+        result_of(cx, &ended?)
     }
 }
+
+/// Whether its text must not stay on the host.
+fn is_secret(cx: &ActionCx<'_>) -> bool {
+    cx.is_sensitive("content")
+}
+
+/// Runs a script and removes its text, `$1`, when that has ended, whatever became of detc meanwhile.
+const REMOVING: &str = r#"
+text=$1
+shift
+"$@"
+code=$?
+rm -f -- "$text"
+exit "$code"
+"#;
 
 /// What a script printed.
 fn result_of(cx: &ActionCx<'_>, output: &CommandOutput) -> Result<ScriptOutput, ActionError> {
@@ -122,9 +158,12 @@ fn result_of(cx: &ActionCx<'_>, output: &CommandOutput) -> Result<ScriptOutput, 
         return Ok(ScriptOutput { result: Value::Null });
     }
     let result = serde_json::from_str(&output.stdout).map_err(|error| {
-        let said = tail(output.stdout.as_bytes(), 3);
-        let message =
-            format!("{} was done, and what it printed is not one JSON value:\n{said}", cx.resource());
+        let said = if cx.is_sensitive("result") {
+            "; it is not told: it is sensitive".to_owned()
+        } else {
+            format!(":\n{}", tail(output.stdout.as_bytes(), 3))
+        };
+        let message = format!("{} was done, and what it printed is not one JSON value{said}", cx.resource());
         ActionError::permanent(message)
             .with_source(error)
             .with_hint("let it print one JSON value or nothing, and all else to standard error (`>&2`)")
@@ -173,11 +212,13 @@ impl Resource for ScriptSpec {
     }
 
     async fn create(&self, cx: &ActionCx<'_>) -> Result<ScriptOutput, ActionError> {
-        result_of(cx, &self.placed(cx).await?.create(cx).await?)
+        self.command("").wait_to_create(cx).await?;
+        self.run(cx).await
     }
 
     async fn update(&self, cx: &ActionCx<'_>) -> Result<ScriptOutput, ActionError> {
-        result_of(cx, &self.placed(cx).await?.update(cx).await?)
+        self.command("").wait_to_update(cx).await?;
+        self.run(cx).await
     }
 
     async fn delete(&self, _: &ActionCx<'_>) -> Result<Removed, ActionError> {

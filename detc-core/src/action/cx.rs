@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::ActionError;
 use crate::backend::{Backends, Host};
-use crate::model::{Digest, RecordBody, ResourceId};
+use crate::model::{Digest, FieldPath, RecordBody, ResourceId};
 
 /// The surroundings of one call of `check`, `apply`, `observe` and the like.
 #[derive(Debug)]
@@ -34,6 +34,8 @@ pub struct CxParts<'a> {
     pub state_dir: &'a str,
     /// The idempotency key of this try.
     pub key: &'a str,
+    /// The fields and outputs that the desired state says are sensitive.
+    pub sensitive: &'a [FieldPath],
     /// Whether an earlier try was begun whose end is not known.
     pub begun_before: bool,
     /// Whether its making was cut off, and it was found afterwards.
@@ -125,6 +127,12 @@ impl<'a> ActionCx<'a> {
     /// them and waits for them before it tries again.
     pub fn begun_before(&self) -> bool {
         self.parts.begun_before
+    }
+
+    /// Whether the desired state says that this field or output is sensitive, or a part of it. An action that fails has outputs
+    /// that nobody has marked yet: what is in them is not told then.
+    pub fn is_sensitive(&self, name: &str) -> bool {
+        self.parts.sensitive.iter().any(|path| path.segments().first().is_some_and(|first| first == name))
     }
 
     /// Whether its making was cut off, and it was found afterwards: then it is not known who has made all that is in it. A kind

@@ -169,6 +169,18 @@ fn an_apply_has_the_time_that_the_spec_gives_it() {
 }
 
 #[tokio::test]
+async fn a_sensitive_output_is_not_told_when_it_fails() {
+    let mut bench = Bench::new("command/c");
+    bench.sensitive = vec!["stdout".parse().unwrap()];
+    for (end, how) in [("exit 3", "exit code 3"), ("kill -9 $$", "signal 9")] {
+        let spec = CommandSpec::new(["sh", "-c", &format!("echo hush; {end}")]);
+        let error = spec.create(&bench.cx()).await.unwrap_err().full_message();
+        let told = "what it said is not told: its output is sensitive";
+        assert_eq!(error, format!("`sh` of command/c ended with {how}; {told}"));
+    }
+}
+
+#[tokio::test]
 async fn an_unless_that_a_signal_ended_says_nothing() {
     let bench = Bench::new("command/c");
     let unless = ["sh", "-c", "kill -9 $$"].map(str::to_owned).to_vec();

@@ -124,3 +124,33 @@ fn a_bad_field_is_named_and_the_guard_tells_how_its_outcome_is_found() {
         assert_eq!(of(fields).unwrap_err(), why);
     }
 }
+
+#[tokio::test]
+async fn a_sensitive_text_is_on_the_host_only_while_it_runs() {
+    let mut bench = Bench::new("script/s");
+    bench.sensitive = vec!["content".parse().unwrap()];
+    let kept = || std::fs::read_dir(bench.path("state/scripts")).map_or(0, |dir| dir.count());
+    let text = "ls \"$(dirname \"$0\")\" | wc -l; exit $(printenv CODE)";
+    let with = |code: &str| spec(&json!({ "content": text, "env": { "CODE": code } }));
+    assert_eq!(with("0").create(&bench.cx()).await.unwrap().result, json!(1));
+    assert_eq!(kept(), 0);
+    let error = with("3").update(&bench.cx()).await.unwrap_err();
+    assert!(error.to_string().contains("ended with exit code 3"), "{error}");
+    assert_eq!(kept(), 0);
+    let nowhere = spec(&json!({ "content": text, "dir": bench.path("none") }));
+    nowhere.create(&bench.cx()).await.unwrap_err();
+    assert_eq!(kept(), 0);
+}
+
+#[tokio::test]
+async fn a_sensitive_result_is_not_told_when_it_fails() {
+    let mut bench = Bench::new("script/s");
+    for path in ["result", "result.a"] {
+        bench.sensitive = vec![path.parse().unwrap()];
+        for text in ["printf '{\"a\": \"hush\"}'; exit 3", "echo hush", "echo hush; kill -9 $$"] {
+            let error = spec(&json!({ "content": text })).create(&bench.cx()).await.unwrap_err();
+            let told = error.full_message();
+            assert!(!told.contains("hush") && told.contains("sensitive"), "{told}");
+        }
+    }
+}

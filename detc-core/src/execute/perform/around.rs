@@ -104,12 +104,19 @@ pub(crate) struct Try<'a> {
     cut_off: bool,
     heals: bool,
     tried_as: Option<&'a ResourceId>,
+    extra: Option<&'a Extra>,
 }
 
 impl Try<'static> {
     /// A look that is part of none.
-    pub(crate) const NONE: Self =
-        Self { key: "observe", begun_before: false, cut_off: false, heals: false, tried_as: None };
+    pub(crate) const NONE: Self = Self {
+        key: "observe",
+        begun_before: false,
+        cut_off: false,
+        heals: false,
+        tried_as: None,
+        extra: None,
+    };
 }
 
 impl<'a> Try<'a> {
@@ -141,8 +148,8 @@ pub(super) struct Call<'a> {
 impl<'a> Call<'a> {
     fn tried(&self) -> Try<'a> {
         let cut_off = matches!(self.ground, Ground::Begun(_));
-        let Self { key, begun_before, heals, tried_as, .. } = *self;
-        Try { key, begun_before, cut_off, heals, tried_as }
+        let Self { key, begun_before, heals, tried_as, extra, .. } = *self;
+        Try { key, begun_before, cut_off, heals, tried_as, extra }
     }
 }
 
@@ -254,6 +261,7 @@ impl Surroundings {
             scope: &self.scope,
             state_dir: host.and_then(|host| self.state_dirs.get(host)).map_or("", String::as_str),
             key: tried.key,
+            sensitive: tried.extra.map_or(&[][..], |extra| &extra.sensitive),
             begun_before: tried.begun_before,
             cut_off: tried.cut_off || base.is_some_and(|body| body.cut_off),
             heals: tried.heals,
@@ -285,7 +293,7 @@ impl Surroundings {
     ) -> Result<Observation, ActionError> {
         let kind = self.kind(id)?;
         let (lost, opened) = (self.lost(spec), self.open(spec, id, Lost::MadeUp)?);
-        let cx = self.cx((id, host), base, token, tried)?;
+        let cx = self.cx((id, host), base, token, Try { extra, ..tried })?;
         let told = |error| self.open(spec, id, Lost::Refused).err().unwrap_or(error);
         let observation = self.scrubbed(kind.observe(&opened, &cx).await.map_err(told)?);
         let observation = of_spec(kind.facts(), &opened, extra, observation);

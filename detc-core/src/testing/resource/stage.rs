@@ -216,6 +216,7 @@ impl<'a> Stage<'a> {
             state_dir: &self.trial.state_dir,
             key: "trial/run-1/create",
             begun_before: self.begun_before,
+            sensitive: &[],
             cut_off: false,
             heals: false,
             blobs: &self.blobs,

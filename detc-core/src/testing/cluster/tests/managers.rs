@@ -288,6 +288,7 @@ impl Around {
             state_dir: STATE_DIR,
             key: &self.key,
             begun_before: false,
+            sensitive: &[],
             cut_off: false,
             heals: false,
             blobs: &self.blobs,
