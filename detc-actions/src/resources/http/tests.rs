@@ -193,3 +193,12 @@ fn a_bad_field_is_named_and_no_secret_with_it() {
         of("/act", json!({ "url": "http://a/", "method": "PUT", "headers": { "Host": "b" } })).unwrap_err();
     assert_eq!(error, "`act` can not have the header `Host`");
 }
+
+#[tokio::test]
+async fn a_sensitive_answer_is_not_told_when_the_call_fails() {
+    let (api, mut bench) = (Api::start(), Bench::new("http/h"));
+    bench.sensitive = vec!["answer.token".parse().unwrap()];
+    api.state(|state| state.instead = Some("HTTP/1.1 400 Bad Request\r\nContent-Length: 4\r\n\r\nhush"));
+    let error = api.typed(3).create(&bench.cx()).await.unwrap_err().to_string();
+    assert!(error.ends_with("was answered with 400; its text is not told: it is sensitive"), "{error}");
+}

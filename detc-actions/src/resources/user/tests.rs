@@ -79,6 +79,20 @@ async fn a_home_stays_unless_it_is_purged() {
 }
 
 #[tokio::test]
+async fn a_home_whose_making_was_cut_off_stays_with_what_is_in_it() {
+    let host = host();
+    host.with_files(|files| files.make_dir("/home", &Default::default())).unwrap();
+    let home = Some("/home/web".into());
+    let spec = UserSpec { home, make_home: true, purge: true, ..UserSpec::new("web") };
+    spec.create(&bench(&host).cx()).await.unwrap();
+    let mut bench = bench(&host);
+    bench.cut_off = true;
+    let Removed::Left(why) = spec.delete(&bench.cx()).await.unwrap() else { panic!("it stays") };
+    assert!(why.starts_with("its home /home/web stays, since its making was cut off"), "{why}");
+    assert_eq!(spec.observe(&bench.cx()).await.unwrap(), Observation::Absent);
+}
+
+#[tokio::test]
 async fn a_host_without_the_programs_says_what_to_install() {
     let bare = MemoryHost::new("bare");
     bare.with_files(|files| {
