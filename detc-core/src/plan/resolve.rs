@@ -156,7 +156,12 @@ impl<'a> Resolver<'a, '_> {
         let known = body
             .lookup(&reference.output)
             .or_else(|| vault.part(&body.output, &reference.output, self.input.key));
-        known.map(Found::Known).ok_or_else(is_lost)
+        match known {
+            Some(known) => Ok(Found::Known(known)),
+            // One that is changed is done once more, and tells it then.
+            None if self.decided.kind(index) == ChangeKind::Update => Ok(Found::Later(from.clone())),
+            None => Err(is_lost()),
+        }
     }
 
     /// Whether something that is adopted is known to be done already, so that it is not done, and does not give this output.
