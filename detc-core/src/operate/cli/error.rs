@@ -125,11 +125,8 @@ impl From<PlanError> for Failed {
                 "take `purge` away from {resource} and apply that first; or remove {stays}, too, or rename with `renamed_from`"
             )),
             PlanError::Text { resource, hint, .. } => {
-                let error = Self::new(USAGE, "invalid", message).of(resource);
-                match hint {
-                    Some(hint) => error.with_hint(hint.clone()),
-                    None => error,
-                }
+                let hint = hint.as_deref().unwrap_or("correct the file that it names, or what it refers to");
+                Self::new(USAGE, "invalid", message).of(resource).with_hint(hint)
             }
             PlanError::NoMatch(_) => Self::usage(message)
                 .with_hint("`status` lists what there is; `*` stands for any text"),

@@ -51,6 +51,8 @@ fn of_plans() -> Vec<(&'static str, Failed)> {
         MaySweep => PlanError::MaySweep { resource: id(), place: place(), makes: id() },
         Loop => PlanError::Loop("a, b".to_owned()),
         TooManyEdges => PlanError::TooManyEdges { resource: id(), waits: 1 << 30 },
+        Text => PlanError::Text { resource: id(), problem: "`name` is not defined".to_owned(), hint: None },
+        NoOutput => PlanError::NoOutput { resource: id(), from: id(), output: "stdout".parse().unwrap() },
         TooLarge => PlanError::TooLarge { resource: id(), source: TooLarge },
         Record => PlanError::Record { resource: id(), source: RecordError::Format(9) },
         NoMatch => PlanError::NoMatch("web-*".to_owned()),
