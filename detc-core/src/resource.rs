@@ -203,8 +203,9 @@ pub enum Unhealthy {
     /// It is restarted: [`update`](Resource::update) is called, and
     /// [`ActionCx::heals`](crate::action::ActionCx::heals) says why.
     ///
-    /// Only for a kind that has done its work when what it made is healthy, and has failed when that takes too long. Of
-    /// another kind, what is slow to become healthy would be restarted again and again.
+    /// Only for a kind that has done its work when what it made is healthy, and has failed when that takes too long: an action
+    /// of it is done only then, and `create` or `update` is called once more, to wait, where an earlier try was not seen to end.
+    /// Of another kind, what is slow to become healthy would be restarted again and again.
     Restarted,
 }
 

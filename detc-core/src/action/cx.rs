@@ -142,8 +142,9 @@ impl<'a> ActionCx<'a> {
     }
 
     /// Whether this restarts something that is as it should be and was seen to be
-    /// [unhealthy](crate::model::Health::Unhealthy). What an earlier try of this very action has restarted by now
-    /// is not restarted again.
+    /// [unhealthy](crate::model::Health::Unhealthy). What an earlier try has restarted by now, of this
+    /// action or of one that was not seen to end, is not restarted again: it is another than the recorded one, and is only waited
+    /// for.
     pub fn heals(&self) -> bool {
         self.parts.heals
     }

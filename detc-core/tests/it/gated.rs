@@ -15,6 +15,7 @@ use detc_core::resource::{HostNeed, InvalidField, KindTraits, Removed, Resource,
 use detc_core::store::Store;
 use detc_core::store::memory::MemoryStore;
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
 
 use super::world::World;
 
@@ -129,20 +130,21 @@ fn store() -> Arc<dyn Store> {
 }
 
 /// It works, after so long.
-fn works_after(world: &World, time: Duration) -> tokio::task::JoinHandle<()> {
-    let world = world.clone();
-    tokio::spawn(async move {
+fn works_after(world: &World, time: Duration) -> JoinSet<()> {
+    let (world, mut tasks) = (world.clone(), JoinSet::new());
+    tasks.spawn(async move {
         tokio::time::sleep(time).await;
         set(&world, WORKS).await;
-    })
+    });
+    tasks
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_goes_on_waits_until_what_was_begun_works() {
     let (world, store) = (world(), store());
-    let works = works_after(&world, Duration::from_secs(40));
+    let mut works = works_after(&world, Duration::from_secs(40));
     assert_eq!(resumed(&world, &store).await, (Outcome::Done, vec![]));
-    assert!(works.is_finished());
+    assert!(works.try_join_next().is_some(), "it was waited for");
 }
 
 #[tokio::test(start_paused = true)]
@@ -164,7 +166,7 @@ async fn applied(manager: &Manager) -> (Outcome, Vec<String>) {
 async fn what_was_started_and_whose_answer_was_lost_is_waited_for() {
     let (world, store) = (world(), store());
     set(&world, LOSE).await;
-    let works = works_after(&world, Duration::from_secs(10));
+    let mut works = works_after(&world, Duration::from_secs(10));
     assert_eq!(applied(&world.manager(&store).await).await, (Outcome::Done, vec![]));
-    assert!(works.is_finished());
+    assert!(works.try_join_next().is_some(), "it was waited for");
 }

@@ -127,7 +127,7 @@ fn desired(fields: &Value) -> Desired {
     Desired::new().host("m", host).with(DesiredResource::from_value("account", "a", fields).unwrap().on("m"))
 }
 
-fn account(fields: Value) -> Value {
+fn account(fields: &Value) -> Value {
     let mut account = json!({ "mail": "a@example.org" });
     account.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     account
@@ -136,12 +136,12 @@ fn account(fields: Value) -> Value {
 #[tokio::test]
 async fn what_a_backend_fills_in_is_neither_drift_nor_an_effect_that_did_not_come_about() {
     let service = Service::new().await;
-    let plain = account(json!({}));
+    let plain = account(&json!({}));
     service.apply(&plain).await;
-    assert_eq!(service.there().await, account(json!({ "plan": "free", "region": "eu", "seats": 1 })));
+    assert_eq!(service.there().await, account(&json!({ "plan": "free", "region": "eu", "seats": 1 })));
     service.set(&json!({ "plan": "pro", "region": "us" })).await;
     assert!(service.planned(&plain).await.is_empty());
-    assert!(service.planned(&account(json!({ "plan": null }))).await.iter().all(|it| !it.contains("pro")));
+    assert!(service.planned(&account(&json!({ "plan": null }))).await.iter().all(|it| !it.contains("pro")));
     // What is given is compared, and so is a default that says something.
     service.set(&json!({ "mail": "b@example.org", "seats": 5 })).await;
     let drift = r#"update: drift: it was changed behind detc's back mail: "b@example.org" -> "a@example.org" seats: 5 -> null"#;
@@ -156,7 +156,7 @@ async fn what_a_backend_fills_in_is_neither_drift_nor_an_effect_that_did_not_com
 #[tokio::test]
 async fn what_is_left_out_by_now_changes_once_and_is_compared_no_more() {
     let service = Service::new().await;
-    let (with, without) = (account(json!({ "plan": "pro" })), account(json!({})));
+    let (with, without) = (account(&json!({ "plan": "pro" })), account(&json!({})));
     service.apply(&with).await;
     service.set(&json!({ "plan": "free" })).await;
     assert_eq!(
@@ -177,12 +177,12 @@ async fn what_is_found_is_adopted_with_what_is_left_out() {
     let host = &service.world.host;
     host.write(
         PATH,
-        account(json!({ "plan": "pro", "seats": 1 })).to_string().as_bytes(),
+        account(&json!({ "plan": "pro", "seats": 1 })).to_string().as_bytes(),
         &Ownership::default(),
     )
     .await
     .unwrap();
-    let plain = account(json!({}));
+    let plain = account(&json!({}));
     assert_eq!(service.planned(&plain).await, ["adopt: it exists already and is not recorded"]);
     service.apply(&plain).await;
     assert_eq!(service.there().await["plan"], "pro");

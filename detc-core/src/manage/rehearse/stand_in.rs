@@ -161,7 +161,9 @@ impl StandIn {
         if starts != Starts::Before {
             world.point(at(Moment::Midst)).await;
         }
-        if starts != Starts::Not && is_gated {
+        // One without a check works as soon as it is there.
+        let is_probed = || world.state().thing(id).is_some_and(|thing| thing.is_probed);
+        if starts != Starts::Not && is_gated && is_probed() {
             // Its action comes to its end when it is healthy.
             world.state().change(id, |thing| thing.become_unready(whole.clone()));
             world.point(at(Moment::Unready)).await;

@@ -19,7 +19,7 @@ pub(super) struct Thing {
     /// No look tells what is there.
     pub(super) is_blind: bool,
     /// A look tells whether it works.
-    is_probed: bool,
+    pub(super) is_probed: bool,
     /// It is there as it should be, and does not work yet.
     pub(super) is_unready: bool,
     /// What counts for the invariants.
@@ -128,7 +128,7 @@ impl Thing {
     /// It is started, and does not work yet, which a look tells.
     pub(super) fn become_unready(&mut self, mut whole: Present) {
         self.is_unready = true;
-        whole.health = if self.is_probed { Health::Unhealthy } else { Health::None };
+        whole.health = Health::Unhealthy;
         self.see(Observation::Present(whole));
     }
 
