@@ -8,6 +8,11 @@ use detc_actions::backends::{LocalConnector, SshConnector};
 use detc_actions::resources;
 use detc_core::operate::cli::App;
 use detc_core::resource::Registry;
+use mimalloc::MiMalloc;
+
+/// An application chooses its allocator; this one is quick with the many small pieces that a large desired state is.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let registry = resources::register(Registry::new())

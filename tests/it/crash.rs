@@ -128,13 +128,19 @@ fn kills_at_random_moments_lose_nothing_and_double_nothing() {
     };
     let mut moment =
         |upto: Duration| Kill::After(Duration::from_micros(random.below(upto.as_micros() as u64)));
-    let mut campaigns: Vec<Vec<Kill>> = Vec::new();
-    for number in 0..32 {
-        // The first kill may come at any moment of a run, the further ones soon enough to find one alive.
-        let upto = if number % 2 == 0 { whole } else { whole / 4 };
-        campaigns.push(std::iter::once(moment(upto)).chain((0..10).map(|_| moment(whole / 5))).collect());
+    // The first kill may come at any moment of a run, the further ones soon enough to find one alive.
+    let mut of = |number: usize| -> Vec<Kill> {
+        let upto = if number.is_multiple_of(2) { whole } else { whole / 4 };
+        std::iter::once(moment(upto)).chain((0..10).map(|_| moment(whole / 5))).collect()
+    };
+    let (mut kills, mut tried) = (0, 0);
+    // Where the machine has become less busy since that run, many come too late: others take their place.
+    while kills < 300 && tried < 128 {
+        let until = if tried == 0 { 32 } else { tried + 8 };
+        let campaigns: Vec<Vec<Kill>> = (tried..until).map(&mut of).collect();
+        kills += campaign(&campaigns, ACTIONS).0;
+        tried = until;
     }
-    let (kills, _) = campaign(&campaigns, ACTIONS);
     assert!(kills >= 300, "only {kills} kills found the process alive");
 }
 
