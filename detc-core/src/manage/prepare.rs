@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::look::{Look, look_at_all};
 use super::planned::{Planned, StaleAction, base_id, broken, check_complete};
 use super::{ManageError, Manager};
+use crate::diff::Reason;
 use crate::execute::ProgressSink;
 use crate::model::secret::Vault;
 use crate::model::{Desired, HostName, Observation, Predicate, ResourceId, Set, Topology};
@@ -95,7 +96,10 @@ impl Manager {
                 Some(recording) => recording.extra.as_deref(),
                 None => body.as_ref().and_then(|body| body.extra.as_deref()),
             };
-            let moved = if plan::basis(record, seen, extra) != action.basis {
+            // What is there now another action removes first, and has it for its own basis.
+            let is_to_go =
+                matches!(plan.change_of(action).reason, Reason::Renames(_) | Reason::TakesPlace(_));
+            let moved = if !is_to_go && plan::basis(record, seen, extra) != action.basis {
                 Some("what was recorded or observed of it has changed".to_owned())
             } else if desired.is_some() && !self.is_still_desired(&plan, index as u32, given, &vault) {
                 Some("the desired state of it has changed".to_owned())

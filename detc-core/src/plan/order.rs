@@ -339,7 +339,8 @@ impl<'a> Graph<'a> {
         change.fields = Box::default();
         action.verb = Verb::Create;
         let extra = action.recording.as_ref().and_then(|recording| recording.extra.as_deref());
-        action.basis = super::basis(None, &Observation::Absent, extra);
+        let record = self.input.recorded.get(&change.resource);
+        action.basis = super::basis(record, &Observation::Absent, extra);
     }
 
     fn action(&self, number: u32) -> &PlannedAction {

@@ -82,7 +82,8 @@ fn what_takes_the_place_of_one_that_is_removed_is_made_and_the_name_that_it_had_
     place.desire(&[file("b")]);
     let plan = place.fleet(&["plan", "--rehearse"]).exits(0).shows("delete file/a").hides("adopt");
     plan.shows("create file/b on here (it takes the place of file/a, which is no longer desired and is removed first: was `renamed_from: file/a` meant?");
-    place.apply().shows("Done: 2 of 2");
+    place.fleet(&["plan", "--out", "p.plan"]).exits(0);
+    place.fleet(&["apply", "p.plan", "--yes"]).exits(0).shows("Done: 2 of 2");
     assert_eq!(place.read("f"), "b");
     // It is detc's own: it goes when it is desired no more.
     place.desire(&[]);
