@@ -24,6 +24,7 @@ mod explore;
 pub mod file;
 mod keep;
 mod order;
+mod outputs;
 mod planner;
 pub mod proof;
 mod protect;

@@ -12,7 +12,8 @@ use super::panics::caught;
 use super::{Applied, Checked, NodeEnd, Phase};
 use crate::action::{ActionError, CrashClass, ErrorClass};
 use crate::diff::{ChangeKind, Reason, trigger_token, with_theirs};
-use crate::model::{Doc, Extra, Map, Observation, RecordBody, ResourceId, Set, substitute};
+use crate::model::secret::lies_in_mark;
+use crate::model::{Doc, Extra, Map, Observation, RecordBody, Reference, ResourceId, Set, substitute};
 use crate::plan::{Plan, PlannedAction, Verb};
 use crate::resource::Removed;
 use crate::store::Write;
@@ -178,8 +179,15 @@ impl PlanWork {
                 Ok(Doc::new(&spec))
             }
             Some(reference) => {
-                let message = format!("{} has no output `{}`", reference.from, reference.output);
-                Err(ActionError::permanent(message))
+                let Reference { from, output } = reference;
+                let is_lost = |body: Arc<RecordBody>| lies_in_mark(&body.output, &output);
+                Err(if self.record_of(&from).is_some_and(is_lost) {
+                    let message = format!("the output `{output}` of {from} is sensitive, and was not stored");
+                    ActionError::permanent(message)
+                        .with_hint(format!("have {from} done once more, with what refers to it"))
+                } else {
+                    ActionError::permanent(format!("{from} has no output `{output}`"))
+                })
             }
         }
     }

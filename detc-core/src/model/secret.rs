@@ -372,6 +372,21 @@ pub(crate) fn holds_mark(value: &Value) -> bool {
         }
 }
 
+/// Whether what `path` leads to in `value` lies within something that is marked: it was there, and is not stored.
+pub(crate) fn lies_in_mark(value: &Value, path: &FieldPath) -> bool {
+    let mut part = value;
+    for segment in path.segments() {
+        if mark_of(part).is_some() {
+            return true;
+        }
+        match FieldPath::from_segments([segment]).get(part) {
+            Some(within) => part = within,
+            None => return false,
+        }
+    }
+    false
+}
+
 /// Whether a mark stands anywhere within `text`, a document's canonical text.
 pub(crate) fn has_mark(text: &str) -> bool {
     text.contains("{\"$sensitive\":")
@@ -462,6 +477,8 @@ mod tests {
         vault.open(&mut word).unwrap();
         assert_eq!(word, "horse");
         assert_eq!(Vault::new().part(&value, &"login.user".parse().unwrap(), &key(1)), None);
+        let lies = |path: &str| lies_in_mark(&value, &path.parse().unwrap());
+        assert_eq!(["login.user", "login", "port", "none.user"].map(lies), [true, false, false, false]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use super::decide::{Decider, renames, settled};
 use super::keep::Sums;
 use super::order::Steps;
+use super::outputs::check_outputs;
 use super::protect::check_protected;
 use super::resolve::Decided;
 use super::{Plan, PlanError, Selection};
@@ -44,7 +45,7 @@ pub struct PlanInput<'a> {
 /// Linear in the resources, and `n log n` in the changes.
 ///
 /// # Errors
-/// When a protected resource would be destroyed, or a record is damaged.
+/// When a protected resource would be destroyed, a value is lost, or a record is damaged.
 pub fn build(input: &PlanInput<'_>, vault: &mut Vault) -> Result<Plan, PlanError> {
     build_part(input, &Selection::all(), vault)
 }
@@ -56,6 +57,7 @@ pub(crate) fn build_part(
     vault: &mut Vault,
 ) -> Result<Plan, PlanError> {
     let plan = build_whole(input, vault)?.select_of(selection, input)?;
+    check_outputs(&plan, input)?;
     check_protected(&plan, input)?;
     Ok(plan)
 }

@@ -16,6 +16,7 @@ use super::build::finish;
 use super::decide::{Decider, renames, settled};
 use super::keep::{Counting, Sums};
 use super::order::Steps;
+use super::outputs::check_outputs;
 use super::protect::check_protected;
 use super::resolve::Decided;
 use super::{Observed, Plan, PlanError, PlanInput};
@@ -237,6 +238,7 @@ impl Planner {
         let plan = finish(steps, &self.input(), &sums);
         self.sums = Some(sums);
         let plan = plan?;
+        check_outputs(&plan, &self.input())?;
         check_protected(&plan, &self.input())?;
         super::check_swept(&plan, &self.desired, &self.recorded, &self.registry)?;
         Ok(plan)

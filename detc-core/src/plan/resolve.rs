@@ -4,9 +4,11 @@ use serde_json::Value;
 
 use super::{PlanError, PlanInput};
 use crate::diff::{Change, ChangeKind, Differ, Reason, Resolved, TriggerToken, intent_digest, trigger_token};
-use crate::model::secret::Vault;
-use crate::model::{DesiredResource, Doc, Map, Observation, Record, Reference, ResourceId, substitute};
-use crate::resource::{ChangeEffect, KindFacts};
+use crate::model::secret::{Vault, lies_in_mark, mark_of};
+use crate::model::{
+    DesiredResource, Digest, Doc, Map, Observation, Record, RecordBody, Reference, ResourceId,
+    collect_references, substitute,
+};
 
 /// What is decided of the desired resources so far, as far as others may ask.
 #[derive(Debug, Default)]
@@ -89,20 +91,27 @@ impl<'a> Resolver<'a, '_> {
         }
         let mut late = None;
         let mut failed = None;
+        let mut lost = Vec::new();
         let mut spec = sealed.value();
-        let replaced =
-            substitute(&mut spec, &mut |reference| match self.look_up(&desired.id, reference, vault) {
-                Ok(Found::Known(value)) => Some(value),
-                Ok(Found::Later(source)) => {
-                    late = late.take().or(Some(source));
-                    None
-                }
-                Err(error) => {
-                    failed = Some(error);
-                    None
-                }
-            });
+        let replaced = substitute(&mut spec, &mut |reference| match self.look_up(reference, vault) {
+            Ok(Found::Known(value)) => Some(value),
+            Ok(Found::Later(source)) => {
+                late = late.take().or(Some(source));
+                None
+            }
+            Ok(Found::Lost) => {
+                lost.push(reference.clone());
+                None
+            }
+            Err(error) => {
+                failed = Some(error);
+                None
+            }
+        });
         replaced.map_err(|source| PlanError::TooLarge { resource: desired.id.clone(), source })?;
+        if let Some(source) = self.take_lost(desired, intent, &mut spec, lost)? {
+            late = late.or(Some(source));
+        }
         let kind =
             self.input.registry.kind(desired.id.kind()).expect("invariant: the desired state was checked");
         Differ { facts: kind.facts(), key: self.input.key }.seal(desired, &mut spec, vault);
@@ -112,7 +121,36 @@ impl<'a> Resolver<'a, '_> {
         }
     }
 
-    fn look_up(&self, by: &ResourceId, reference: &Reference, vault: &mut Vault) -> Result<Found, PlanError> {
+    /// Puts into `spec` what was made of those references whose values were sensitive and are lost, where neither what is desired
+    /// nor what gave them has changed since: it is recorded by its mark. Gives what one refers to that is still not known.
+    fn take_lost(
+        &self,
+        desired: &'a DesiredResource,
+        intent: Digest,
+        spec: &mut Value,
+        lost: Vec<Reference>,
+    ) -> Result<Option<ResourceId>, PlanError> {
+        let Some(first) = lost.first().map(|reference| reference.from.clone()) else { return Ok(None) };
+        let body_of = |resource: &'a DesiredResource| {
+            let body = self.recorded(resource).0.map(Record::body).transpose();
+            body.map_err(|source| PlanError::Record { resource: resource.id.clone(), source })
+        };
+        let record = self.recorded(desired).0.filter(|record| record.intent() == intent);
+        let (Some(_), Some(body)) = (record, body_of(desired)?) else { return Ok(Some(first)) };
+        let mut left = None;
+        let mut taken = Vec::new();
+        for reference in lost {
+            let source = &self.input.desired.resources[&reference.from];
+            match body_of(source)?.is_some_and(|source| is_made_after(&body, &source)) {
+                true => taken.push(reference),
+                false => left = left.or(Some(reference.from)),
+            }
+        }
+        take(spec, &body.spec.value(), &taken);
+        Ok(left.or_else(|| holds_any(spec, &taken).then_some(first)))
+    }
+
+    fn look_up(&self, reference: &Reference, vault: &mut Vault) -> Result<Found, PlanError> {
         let resources = &self.input.desired.resources;
         let (index, from, referenced) =
             resources.get_full(&reference.from).expect("invariant: the desired state was checked");
@@ -128,15 +166,9 @@ impl<'a> Resolver<'a, '_> {
                 None => Found::Later(from.clone()),
             });
         }
-        let is_lost = || PlanError::NoOutput {
-            resource: by.clone(),
-            from: from.clone(),
-            output: reference.output.clone(),
-        };
         let stays = match self.decided.kind(index) {
             ChangeKind::Keep => true,
             ChangeKind::Update => kind.facts().traits.stable_outputs.contains(&top.as_str()),
-            ChangeKind::Adopt if self.is_done(kind.facts(), from, reference) => return Err(is_lost()),
             ChangeKind::Create
             | ChangeKind::Adopt
             | ChangeKind::Replace
@@ -147,28 +179,23 @@ impl<'a> Resolver<'a, '_> {
             return Ok(Found::Later(from.clone()));
         }
         if let Some(Observation::Present(present)) = self.input.observed.get(from)
-            && let Some(value) = present.output.as_ref().and_then(|output| reference.output.get(output))
+            && let Some(seen) = &present.output
+            && let Some(value) = vault.part(seen, &reference.output, self.input.key)
         {
-            return Ok(Found::Known(value.clone()));
+            return Ok(Found::Known(value));
         }
         let (Some(record), _) = self.recorded(referenced) else { return Ok(Found::Later(from.clone())) };
         let body = record.body().map_err(|source| PlanError::Record { resource: from.clone(), source })?;
         let known = body
             .lookup(&reference.output)
             .or_else(|| vault.part(&body.output, &reference.output, self.input.key));
-        match known {
-            Some(known) => Ok(Found::Known(known)),
+        Ok(match known {
+            Some(known) => Found::Known(known),
             // One that is changed is done once more, and tells it then.
-            None if self.decided.kind(index) == ChangeKind::Update => Ok(Found::Later(from.clone())),
-            None => Err(is_lost()),
-        }
-    }
-
-    /// Whether something that is adopted is known to be done already, so that it is not done, and does not give this output.
-    fn is_done(&self, facts: &KindFacts, id: &ResourceId, reference: &Reference) -> bool {
-        let Some(Observation::Present(present)) = self.input.observed.get(id) else { return false };
-        let output = present.output.as_ref().and_then(|output| reference.output.get(output));
-        facts.traits.change == ChangeEffect::Rerun && present.fields.is_empty() && output.is_none()
+            None if self.decided.kind(index) == ChangeKind::Update => Found::Later(from.clone()),
+            None if lies_in_mark(&body.output, &reference.output) => Found::Lost,
+            None => Found::Later(from.clone()),
+        })
     }
 
     fn triggers(&self, desired: &DesiredResource) -> Result<Option<TriggerToken>, PlanError> {
@@ -202,4 +229,46 @@ impl<'a> Resolver<'a, '_> {
 enum Found {
     Known(Value),
     Later(ResourceId),
+    /// It lies within something sensitive that this process was not given.
+    Lost,
+}
+
+/// Whether what is recorded of one was made when what is recorded of the other had been made: it has its values.
+fn is_made_after(body: &RecordBody, source: &RecordBody) -> bool {
+    // As in `run-7/create`.
+    let run = |body: &RecordBody| body.changed.strip_prefix("run-")?.split_once('/')?.0.parse::<u64>().ok();
+    run(source).is_some_and(|source| run(body).is_some_and(|run| run >= source))
+}
+
+/// Puts what is recorded in the place of these references. Where it has one mark for a part that holds more, all of that has to
+/// be from them.
+fn take(spec: &mut Value, recorded: &Value, taken: &[Reference]) {
+    if mark_of(recorded).is_some() || Reference::is_form(spec) {
+        let mut references = Vec::new();
+        let are_read = collect_references(spec, &mut references).is_ok();
+        if are_read && !references.is_empty() && references.iter().all(|found| taken.contains(found)) {
+            *spec = recorded.clone();
+        }
+        return;
+    }
+    match (spec, recorded) {
+        (Value::Array(items), Value::Array(recorded)) => {
+            items.iter_mut().zip(recorded).for_each(|(item, recorded)| take(item, recorded, taken));
+        }
+        (Value::Object(object), Value::Object(recorded)) => {
+            for (name, item) in object {
+                if let Some(recorded) = recorded.get(name) {
+                    take(item, recorded, taken);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Whether one of these references is still in `spec`.
+fn holds_any(spec: &Value, references: &[Reference]) -> bool {
+    let mut left = Vec::new();
+    let _never = collect_references(spec, &mut left);
+    left.iter().any(|left| references.contains(left))
 }

@@ -4,10 +4,10 @@ use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 
 use super::support::{World, changes, from, id, steps, unit, value, without_id};
-use crate::model::secret::MarkKey;
-use crate::model::{DesiredResource, Observation, Present};
-use crate::plan::Planner;
+use crate::model::secret::{MarkKey, Vault};
+use crate::model::{DesiredResource, Doc, Observation, Present, Record, RecordBody};
 use crate::plan::render::TextOptions;
+use crate::plan::{PlanError, Planner, Selection};
 
 #[track_caller]
 fn check(world: &World, expected: Expect) {
@@ -291,4 +291,64 @@ fn a_planner_checks_those_that_take_a_value_when_it_changes() {
     let relative = error(json!("c")).unwrap_err();
     assert!(relative.contains("unit/v") && relative.contains("must be absolute"), "{relative}");
     assert_eq!(error(json!("/d")), Ok(()));
+}
+
+fn amend(world: &mut World, of: &str, amend: impl FnOnce(&mut RecordBody)) {
+    let record = &world.recorded[&id(of)];
+    let mut body = record.body().unwrap();
+    amend(&mut body);
+    let record = Record::new(record.intent(), record.relations(), record.seen(), &body);
+    world.recorded.insert(id(of), record);
+}
+
+/// A marked value, as a process finds it that was not given it.
+fn marked(value: &Value) -> Value {
+    let mut value = json!({ "it": value });
+    Vault::new().seal(&mut value, &["it".parse().unwrap()], &MarkKey::new([7; 32]));
+    value["it"].take()
+}
+
+fn wanting_a_part() -> [DesiredResource; 2] {
+    [unit("u", json!({})), value("v", json!({"is": from("unit/u", "pid.token"), "n": 1}))]
+}
+
+/// A unit that told something sensitive, of which a part was taken in the second run. It was last done in the run of this number.
+fn sealed(run: u64) -> World {
+    let told = json!({"token": "hunter22"});
+    let mut world = World::new().having([unit("u", json!({}))]);
+    amend(&mut world, "unit/u", |body| body.output = json!({ "pid": told }));
+    let mut world = world.having(wanting_a_part());
+    amend(&mut world, "unit/u", |body| {
+        body.output = json!({"pid": marked(&told)});
+        body.changed = format!("run-{run}/create");
+    });
+    amend(&mut world, "value/v", |body| {
+        body.spec = Doc::new(&json!({"input": {"is": marked(&told["token"]), "n": 1}}));
+        body.changed = "run-2/create".to_owned();
+    });
+    world
+}
+
+#[test]
+fn what_was_made_of_a_part_of_something_sensitive_is_kept_until_that_is_done_once_more() {
+    settled(&sealed(1));
+    settled(&sealed(2));
+    check(
+        &sealed(3),
+        expect![[r#"
+            update value/v: it needs a value of unit/u, which changes [input.is: "(sensitive)" -> "(known after unit/u)"]
+            update:value/v
+        "#]],
+    );
+}
+
+#[test]
+fn an_output_that_nobody_told_refuses_only_what_waits_for_it() {
+    let mut world = sealed(1);
+    amend(&mut world, "unit/u", |body| body.output = Value::Null);
+    let error = world.try_plan().unwrap_err();
+    assert!(matches!(error, PlanError::NoOutput { .. }), "{error}");
+    let world = world.want(wanting_a_part().into_iter().chain([value("other", json!(1))]));
+    let part = Selection::all().only("value/other".parse().unwrap());
+    assert_eq!(steps(&world.try_part(&part).unwrap()), "create:value/other\n");
 }
