@@ -399,7 +399,11 @@ pub(crate) fn may_be_changed_by(
     let wrap = |name: &String, value: &Value| Value::from_iter([(name.clone(), value.clone())]);
     let wanted_of = |name: &String| wanted.get(name).unwrap_or(&Value::Null);
     let was = |name: &String| {
-        let Some(seen) = before.fields.get(name) else { return false };
+        let Some(seen) = before.fields.get(name) else {
+            // The spec that it was planned with leaves it out, and so does what is seen by that.
+            let whole = FieldPath::from_segments([name]);
+            return change.fields.iter().any(|field| field.path == whole && field.from.is_null());
+        };
         let seen = wrap(name, seen);
         let planned = |at: &FieldPath| change.fields.iter().find(|field| field.path.covers(at));
         compare(&seen, &wrap(name, wanted_of(name)), Cause::Intent).iter().all(|differs| {

@@ -9,7 +9,7 @@ use detc_core::backend::Host as _;
 use detc_core::backend::host::{Ownership, Remove};
 use detc_core::execute::{self, Outcome, StopHandle};
 use detc_core::manage::{Manager, ManagerOptions, Resumed};
-use detc_core::model::{Desired, DesiredResource, HostSpec, Observation, Present};
+use detc_core::model::{Desired, DesiredResource, FieldOwner, HostSpec, Observation, Present};
 use detc_core::resource::{HostNeed, InvalidField, KindTraits, Removed, Resource};
 use detc_core::store::memory::MemoryStore;
 use serde::{Deserialize, Serialize};
@@ -20,17 +20,18 @@ use super::world::World;
 const HANG: &str = "/hang";
 const PATH: &str = "/page";
 
-/// A page: its text is written at once, and then its seal, when something is sealed.
+/// A page: its text is written at once, unless it may be any, and then its seal, when something is sealed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Page {
-    text: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     seal: Option<String>,
 }
 
 fn page(text: &str) -> Page {
-    Page { text: text.to_owned(), seal: None }
+    Page { text: Some(text.to_owned()), seal: None }
 }
 
 async fn read(cx: &ActionCx<'_>, path: &str) -> Result<Option<String>, ActionError> {
@@ -76,7 +77,10 @@ impl Resource for Page {
         if self.seal.is_none() {
             wait(cx).await?;
         }
-        cx.host()?.write(PATH, self.text.as_bytes(), &Ownership::default()).await?;
+        if self.text.is_some() || cx.host()?.stat(PATH).await?.is_none() {
+            let text = self.text.as_deref().unwrap_or_default();
+            cx.host()?.write(PATH, text.as_bytes(), &Ownership::default()).await?;
+        }
         if let Some(seal) = &self.seal {
             wait(cx).await?;
             cx.host()?.write("/seal", seal.as_bytes(), &Ownership::default()).await?;
@@ -220,6 +224,46 @@ async fn what_a_making_in_stages_has_left_is_finished() {
         scene.apply(&nothing()).await;
         assert_eq!(scene.text().await, None);
     }
+}
+
+/// A sealed page whose text is somebody else's to change.
+fn seeded(text: Option<&str>, seal: &str) -> Desired {
+    let page = Page { text: text.map(str::to_owned), seal: Some(seal.to_owned()) };
+    let mut page = DesiredResource::new("x", &page).on("m");
+    page.extra_mut().ownership.insert("text".parse().unwrap(), FieldOwner::Seed);
+    nothing().with(page)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_decide_tells_nothing_of_who_made_or_changed_it() {
+    let scene = Scene::new().await;
+    let first = seeded(Some("seed"), "first");
+    scene.cut_off(&first).await;
+    scene.write(PATH, "theirs").await;
+    assert_eq!(scene.resume(&first).await, Outcome::Done);
+    let second = seeded(Some("seed"), "second");
+    scene.cut_off(&second).await;
+    scene.write(PATH, "theirs again").await;
+    scene.write("/seal", "half").await;
+    assert_eq!(scene.resume(&second).await, Outcome::Done);
+    assert_eq!(scene.text().await, text("theirs again"));
+    scene.apply(&nothing()).await;
+    assert_eq!(scene.text().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_left_out_before_a_change_may_be_as_it_was() {
+    let scene = Scene::new().await;
+    let sealed = |text: Option<&str>, seal: &str| {
+        desired(&Page { text: text.map(str::to_owned), seal: Some(seal.to_owned()) })
+    };
+    scene.apply(&sealed(None, "first")).await;
+    let second = sealed(Some("second"), "second");
+    scene.cut_off(&second).await;
+    scene.write(PATH, "as it was").await;
+    scene.write("/seal", "half").await;
+    assert_eq!(scene.resume(&second).await, Outcome::Done);
+    assert_eq!(scene.text().await, text("second"));
 }
 
 #[tokio::test(start_paused = true)]

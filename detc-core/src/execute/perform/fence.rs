@@ -7,7 +7,7 @@ use super::around::{Call, Try};
 use super::ground::Ground;
 use super::{Phase, PlanWork, Verb};
 use crate::action::{ActionError, CrashClass, Footprint, Place};
-use crate::diff::{may_be_changed_by, may_be_made_by};
+use crate::diff::{may_be_changed_by, may_be_made_by, with_theirs};
 use crate::model::{Doc, HostName, Observation, ResourceId, Set};
 use crate::plan::{self, Plan};
 use crate::resource::{Known, LATER, ObservedBy};
@@ -137,13 +137,15 @@ impl PlanWork {
         if !self.is_known_what_tries_leave(call) {
             return true;
         }
+        // What others decide tells nothing of a try: they may have changed it since.
+        let spec = |present| with_theirs(call.spec, present, call.extra).value();
         match action.verb {
-            Verb::Create => may_be_made_by(kind.facts(), &call.spec.value(), seen),
+            Verb::Create => may_be_made_by(kind.facts(), &spec(seen), seen),
             // Its spec is the recorded one.
-            Verb::Delete | Verb::Forget => may_be_made_by(kind.facts(), &call.spec.value(), before),
+            Verb::Delete | Verb::Forget => may_be_made_by(kind.facts(), &spec(before), before),
             Verb::Adopt | Verb::Update | Verb::Restart | Verb::Record => {
                 let change = self.plan.change_of(action);
-                may_be_changed_by(kind.facts(), (&call.spec.value(), change), (seen, before))
+                may_be_changed_by(kind.facts(), (&spec(seen), change), (seen, before))
             }
         }
     }
