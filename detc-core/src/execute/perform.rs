@@ -310,6 +310,9 @@ impl PlanWork {
         open.is_seen_gone = is_gone;
         if phase == Phase::Settle {
             open.is_others = matches!(checked, Checked::Moved(_));
+        }
+        // Whoever made what was not there when that was planned, an earlier try or somebody else: not this action.
+        if phase == Phase::Settle || (phase == Phase::First && matches!(ground, Ground::Begun(_))) {
             open.is_found_made = matches!(observed, Observation::Present(_));
         }
         open.spec = Some(spec);

@@ -19,6 +19,8 @@ use super::world::World;
 /// While this is there, whoever makes, changes or removes a page never comes to it.
 const HANG: &str = "/hang";
 const PATH: &str = "/page";
+/// This is there once a page was removed that may be somebody else's.
+const CAREFUL: &str = "/careful";
 
 /// A page: its text is written at once, unless it may be any, and then its seal, when something is sealed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -94,6 +96,9 @@ impl Resource for Page {
 
     async fn delete(&self, cx: &ActionCx<'_>) -> Result<Removed, ActionError> {
         wait(cx).await?;
+        if cx.was_cut_off() {
+            cx.host()?.write(CAREFUL, b"", &Ownership::default()).await?;
+        }
         cx.host()?.remove(PATH, Remove::File).await?;
         Ok(Removed::Gone)
     }
@@ -264,6 +269,24 @@ async fn what_was_left_out_before_a_change_may_be_as_it_was() {
     scene.write("/seal", "half").await;
     assert_eq!(scene.resume(&second).await, Outcome::Done);
     assert_eq!(scene.text().await, text("second"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_found_only_when_it_is_to_be_made_once_more_may_be_somebody_elses() {
+    for is_found in [false, true] {
+        let scene = Scene::new().await;
+        let ours = desired(&page("ours"));
+        scene.cut_off(&ours).await;
+        scene.give_up().await;
+        let planned = scene.manager.plan(&ours).await.unwrap();
+        if is_found {
+            scene.write(PATH, "ours").await;
+        }
+        assert_eq!(scene.manager.apply(planned).await.unwrap().report.outcome, Outcome::Done);
+        scene.apply(&nothing()).await;
+        assert_eq!(scene.text().await, None);
+        assert_eq!(scene.world.host.read(CAREFUL, 16).await.is_ok(), is_found);
+    }
 }
 
 #[tokio::test(start_paused = true)]
