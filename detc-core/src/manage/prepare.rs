@@ -81,11 +81,12 @@ impl Manager {
         }
         looks.extend(self.looks_of_counted(&plan, &looks)?);
         needed.extend(looks.iter().filter_map(|look| look.host.clone()));
-        check_complete(&plan, 0..plan.actions.len() as u32, &around)?;
         around.hosts = self.connect(&plan.hosts, &needed).await;
         around.state_dirs = self.state_dirs(&plan.hosts);
         let around = Arc::new(around);
         look_at_all(&around, looks, &mut observed, sink).await;
+        // What others decide is nowhere but in the world: it is had when it was looked at.
+        check_complete(&plan, 0..plan.actions.len() as u32, &around)?;
         let mut stale = Vec::new();
         for (index, action) in plan.actions.iter().enumerate() {
             let id = plan.resource_of(index as u32);

@@ -19,6 +19,9 @@ use crate::model::{Desired, HostName, HostSpec, Record, ResourceId, Set};
 use crate::plan::Plan;
 use crate::store::Write;
 
+/// Why a run is given up that the desired state has not all the values for.
+const ONLY_SEEN: &str = "what is left of it needs values that are known only when they are looked at";
+
 /// What became of an interrupted run.
 #[derive(Debug)]
 pub enum Resumed {
@@ -91,13 +94,14 @@ impl Manager {
 
     /// Goes on with the interrupted run `head`. Actions that had started are looked at before anything else; `desired`
     /// gives back the sensitive values and file contents that were not stored. When `desired` no longer asks for what is
-    /// left to do, or the run was to keep invariants, it is given up, for the next plan to be made from what is there.
+    /// left to do, or has not all of the values that it needs, or the run was to keep invariants, it is given up, for the
+    /// next plan to be made from what is there.
     ///
     /// Cancellation: a dropped call leaves what a crash leaves, to be resumed.
     ///
     /// # Errors
-    /// [`ManageError::Busy`] while another run goes on; [`ManageError::NotKept`] where what is left of it needs values or
-    /// contents that only the desired state has: it can still be resumed with that; otherwise when the store fails.
+    /// [`ManageError::Busy`] while another run goes on; [`ManageError::NotKept`] where `desired` is `None` and what is left
+    /// of it needs values or contents that are not kept: it can still be resumed with that; otherwise when the store fails.
     pub async fn resume(
         &self,
         head: RunHead,
@@ -144,7 +148,13 @@ impl Manager {
         around.state_dirs = self.state_dirs(&plan.hosts);
         let ended: Set<u32> = ended.into_iter().map(|(action, _)| action).collect();
         let left = (0..plan.actions.len() as u32).filter(|action| !ended.contains(action));
-        check_complete(&plan, left, &around)?;
+        if let Err(not_kept) = check_complete(&plan, left, &around) {
+            // It is what is desired, so that the desired state has no more to give: who plans anew looks.
+            return match desired {
+                Some(_) => self.end_given_up(head, ONLY_SEEN).await,
+                None => Err(not_kept),
+            };
+        }
         let mut engine = Engine::new(self.work(&plan), self.options.retry);
         let elapsed = log.iter().map(|entry| entry.at).max().unwrap_or_default();
         for entry in log {

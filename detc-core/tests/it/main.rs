@@ -21,6 +21,7 @@ mod power_cut;
 mod predicates;
 mod schedule;
 mod second_look;
+mod seen_only;
 mod silent;
 mod stable;
 mod stale;
