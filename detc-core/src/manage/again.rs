@@ -17,14 +17,15 @@ use crate::resource::Unhealthy;
 
 impl Manager {
     /// Looks at everything that the plan made, changed or removed where its action ended well, and counts as failed what is
-    /// not so any more, or can not be seen. `removed`: what this process removed, with what was recorded of it.
+    /// not so any more, or can not be seen.
     pub(super) async fn look_again(
         &self,
         plan: &Plan,
         mut around: Surroundings,
-        removed: Vec<(u32, Option<RecordBody>)>,
+        ends: Ends,
         report: &mut RunReport,
     ) -> Result<(), ManageError> {
+        let Ends { removed, earlier } = ends;
         around.recorded = self.recorded();
         let failed: Set<u32> = report
             .failures
@@ -32,6 +33,7 @@ impl Manager {
             .flat_map(|failure| failure.unreached.iter().chain([&failure.action]).copied())
             .collect();
         let (mut looks, mut done) = (Vec::new(), Vec::new());
+        let (mut awaited, mut worked) = (Vec::new(), Set::default());
         for (index, action) in plan.actions.iter().enumerate() {
             let id = plan.resource_of(index as u32);
             let by_record = self.is_by_record(id);
@@ -40,7 +42,12 @@ impl Manager {
             }
             let Some(body) = self.body(id)? else { continue };
             let (spec, host, extra) = (body.spec.clone(), body.host.clone(), body.extra.clone());
-            looks.push(Look { id: id.clone(), host, spec, extra, base: Some(body) });
+            let look = Look { id: id.clone(), host, spec, extra, base: Some(body) };
+            if !earlier.contains(&(index as u32)) && self.ends_when_it_works(action, id) {
+                worked.insert(index as u32);
+                awaited.push(look.clone());
+            }
+            looks.push(look);
             done.push(index as u32);
         }
         let retaken = retaken(plan, &removed);
@@ -51,13 +58,15 @@ impl Manager {
             looks.push(Look { id, host, spec, extra, base: body });
             done.push(index);
         }
-        let mut observed = Observed::default();
-        look_at_all(&Arc::new(around), looks, &mut observed, &mut crate::execute::unseen()).await;
+        let (around, mut observed) = (Arc::new(around), Observed::default());
+        look_at_all(&around, looks, &mut observed, &mut crate::execute::unseen()).await;
+        self.wait_for_health(&around, awaited, &mut observed).await;
         for index in done {
             let (action, id) = (&plan.actions[index as usize], plan.resource_of(index));
             let Some(seen) = observed.get(id) else { continue };
+            let ended = if worked.contains(&index) { Ended::Working } else { Ended::Somehow };
             let found = match self.body(id)? {
-                Some(body) if action.recording.is_some() => judge_made(&body, seen, self.ended(action, id)),
+                Some(body) if action.recording.is_some() => judge_made(&body, seen, ended),
                 _ => judge_removed(seen, Phase::Verify),
             };
             let what = match found {
@@ -77,31 +86,54 @@ impl Manager {
         Ok(())
     }
 
-    /// What is known of the health of something whose action has ended well.
-    fn ended(&self, action: &PlannedAction, id: &ResourceId) -> Ended {
-        let kind = self.registry.kind(id.kind()).map(|kind| kind.facts().traits.unhealthy);
-        match (kind, action.verb) {
-            (Some(Unhealthy::Restarted), Verb::Create | Verb::Adopt | Verb::Update | Verb::Restart) => {
-                Ended::Working
+    /// Looks once more at those of `awaited` that do not work, as often, and after such delays, as what fails is tried again:
+    /// what was done after them may have disturbed them for a moment.
+    async fn wait_for_health(
+        &self,
+        around: &Arc<Surroundings>,
+        mut awaited: Vec<Look>,
+        observed: &mut Observed,
+    ) {
+        let retry = self.options.retry;
+        for attempt in 1..retry.attempts_max {
+            awaited.retain(|look| observed.get(&look.id).is_some_and(is_unhealthy));
+            if awaited.is_empty() {
+                return;
             }
-            _ => Ended::Somehow,
+            tokio::time::sleep(retry.delay(attempt)).await;
+            look_at_all(around, awaited.clone(), observed, &mut crate::execute::unseen()).await;
         }
     }
+
+    /// Whether an action ends well only when what it made works.
+    fn ends_when_it_works(&self, action: &PlannedAction, id: &ResourceId) -> bool {
+        let kind = self.registry.kind(id.kind()).map(|kind| kind.facts().traits.unhealthy);
+        kind == Some(Unhealthy::Restarted)
+            && matches!(action.verb, Verb::Create | Verb::Adopt | Verb::Update | Verb::Restart)
+    }
+}
+
+/// What is known of the ends of a run's actions besides its report.
+pub(super) struct Ends {
+    /// What this process removed, with what was recorded of it.
+    pub(super) removed: Vec<(u32, Option<RecordBody>)>,
+    /// What an earlier process ended: nobody knows for how long it worked.
+    pub(super) earlier: Set<u32>,
 }
 
 /// How something was when its action had ended well.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ended {
-    /// It worked.
+    /// It worked, a moment ago.
     Working,
-    /// Its health was not looked at.
+    /// Its health was not looked at, or long ago.
     Somehow,
 }
 
 /// Whether what was made is as it was recorded, and works, where its action has come to its end when it did.
 fn judge_made(body: &RecordBody, seen: &Observation, ended: Ended) -> Checked {
     let spec = match seen {
-        Observation::Present(present) if ended == Ended::Working && present.health == Health::Unhealthy => {
+        Observation::Present(present) if ended == Ended::Working && is_unhealthy(seen) => {
             return Checked::Needed(unhealthy(present));
         }
         Observation::Present(present) => with_theirs(&body.spec, present, body.extra.as_deref()),
@@ -113,6 +145,10 @@ fn judge_made(body: &RecordBody, seen: &Observation, ended: Ended) -> Checked {
     let body = RecordBody { spec: spec.into_owned(), ..body.clone() };
     let token = body.triggers.as_deref();
     judge(&body.spec, seen, Some(&body), token, Phase::First, CrashClass::DeterministicName)
+}
+
+fn is_unhealthy(seen: &Observation) -> bool {
+    matches!(seen, Observation::Present(present) if present.health == Health::Unhealthy)
 }
 
 /// The removals after which something else is made: it may be in the place of what was removed, and look like it.

@@ -162,7 +162,7 @@ impl Manager {
             engine.step(Event::Journaled(entry.action, entry.what), &mut Vec::new());
         }
         let (plan, elapsed) = (Arc::new(plan), Duration::from_millis(elapsed));
-        let open = OpenRun { plan, around, head, engine, batches, elapsed };
+        let open = OpenRun { plan, around, head, engine, batches, elapsed, ended };
         let report = self.drive(open, sink, stop).await?;
         Ok(Resumed::Finished(Box::new(report)))
     }

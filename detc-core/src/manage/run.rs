@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::again::Ends;
 use super::begun::RUNS_MAX;
 use super::planned::base_id;
 use super::{ApplyReport, ManageError, Manager, Planned, StaleAction, records};
@@ -11,7 +12,7 @@ use crate::execute::journal::{self, RunHead, RunNumber, tried_key};
 use crate::execute::{
     Driver, Engine, Outcome, PlanWork, ProgressSink, RunReport, StopHandle, Surroundings, Tally, Work,
 };
-use crate::model::{HostName, Recorded};
+use crate::model::{HostName, Recorded, Set};
 use crate::plan::Plan;
 use crate::store::Write;
 
@@ -29,6 +30,8 @@ pub(super) struct OpenRun {
     pub(super) batches: u64,
     /// What the log's clock shows.
     pub(super) elapsed: Duration,
+    /// The actions that an earlier process ended.
+    pub(super) ended: Set<u32>,
 }
 
 impl Manager {
@@ -108,7 +111,8 @@ impl Manager {
         writes.extend(keys);
         self.commit(writes).await?;
         let engine = Engine::new(self.work(&plan), self.options.retry);
-        let open = OpenRun { plan, around, head, engine, batches: 0, elapsed: Duration::ZERO };
+        let (elapsed, ended) = (Duration::ZERO, Set::default());
+        let open = OpenRun { plan, around, head, engine, batches: 0, elapsed, ended };
         self.drive(open, sink, stop).await
     }
 
@@ -151,7 +155,7 @@ impl Manager {
         sink: ProgressSink,
         stop: StopHandle,
     ) -> Result<ApplyReport, ManageError> {
-        let OpenRun { plan, mut around, head, engine, batches, elapsed } = open;
+        let OpenRun { plan, mut around, head, engine, batches, elapsed, ended } = open;
         let number = head.number;
         around.run = number;
         around.begun = Arc::new(self.begun_before(number).await?);
@@ -169,13 +173,13 @@ impl Manager {
             .with_guard(self.guard()?);
         let was_stale = self.stale.swap(true, Ordering::SeqCst);
         let mut report = driver.run(engine).await?;
-        let removed = work.removed();
+        let ends = Ends { removed: work.removed(), earlier: ended };
         drop(work);
         let len = if was_stale { usize::MAX } else { plan.actions.len() };
         self.refresh(len, || plan.touched()).await?;
         self.stale.store(false, Ordering::SeqCst);
         if report.outcome != Outcome::Interrupted {
-            self.look_again(&plan, again, removed, &mut report).await?;
+            self.look_again(&plan, again, ends, &mut report).await?;
         }
         add_unknown(&plan, &mut report);
         self.close_run(head, &report).await?;

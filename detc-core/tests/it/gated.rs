@@ -7,23 +7,27 @@ use async_trait::async_trait;
 use detc_core::action::{ActionCx, ActionError, CrashClass, Footprint};
 use detc_core::backend::Host as _;
 use detc_core::backend::MemoryHost;
-use detc_core::backend::host::{Ownership, Remove};
+use detc_core::backend::host::{Command, ExitStatus, Output, Ownership, Remove};
+use detc_core::backend::memory::Files;
 use detc_core::execute::{Outcome, StopHandle};
 use detc_core::manage::{Manager, Resumed};
-use detc_core::model::{Desired, DesiredResource, Health, HostSpec, Observation, Present};
+use detc_core::model::{Desired, DesiredResource, Health, HostSpec, Observation, Present, ResourceId};
 use detc_core::resource::{HostNeed, InvalidField, KindTraits, Removed, Resource, Unhealthy};
 use detc_core::store::Store;
 use detc_core::store::memory::MemoryStore;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
-use super::world::World;
+use super::crash::{Cut, Dying};
+use super::world::{Line, World};
 
 const SERVER: &str = "/server";
 /// While this is there, it works.
 const WORKS: &str = "/works";
 /// The answer to who starts it is lost.
 const LOSE: &str = "/lose";
+/// While this is there, whoever writes a line has the server stop working.
+const DISTURB: &str = "/disturb";
 
 /// A server that is waited for, so long at most, until it works.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -97,7 +101,15 @@ async fn set(world: &World, path: &str) {
 }
 
 fn world() -> World {
-    World::on(MemoryHost::new("m")).knowing(|registry| registry.with_resource::<Server>())
+    let append = |command: &Command, files: &mut Files| {
+        files.write("/ledger", command.argv[1].as_bytes(), &Ownership::default()).unwrap();
+        if files.stat(DISTURB).is_ok() {
+            files.remove(WORKS, Remove::File).unwrap();
+        }
+        Output { status: ExitStatus::Code(0), ..Output::default() }
+    };
+    let host = MemoryHost::new("m").with_program("append", append);
+    World::on(host).knowing(|registry| registry.with_resource::<Server>())
 }
 
 fn desired() -> Desired {
@@ -169,4 +181,59 @@ async fn what_was_started_and_whose_answer_was_lost_is_waited_for() {
     let mut works = works_after(&world, Duration::from_secs(10));
     assert_eq!(applied(&world.manager(&store).await).await, (Outcome::Done, vec![]));
     assert!(works.try_join_next().is_some(), "it was waited for");
+}
+
+/// The server, and after it a line.
+fn with_line() -> Desired {
+    let line = DesiredResource::new("l", &Line::new("l")).on("m").after(&"server/s".parse().unwrap());
+    desired().with(line)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_after_an_earlier_process_has_ended_it_is_no_failure_of_who_goes_on() {
+    let mut cuts = 0;
+    for commit in 1.. {
+        let (world, store) = (world(), store());
+        set(&world, WORKS).await;
+        let dying = Dying::new(&store);
+        let manager = world.manager(&(dying.clone() as Arc<dyn Store>)).await;
+        let planned = manager.plan(&with_line()).await.unwrap();
+        if dying.until(commit, Cut::After, manager.apply(planned)).await.is_some() {
+            break;
+        }
+        drop(manager);
+        world.host.remove(WORKS, Remove::File).await.unwrap();
+        let manager = world.successor(&store).await;
+        let server = manager.recorded().get(&"server/s".parse::<ResourceId>().unwrap()).cloned();
+        let (Some(head), false) =
+            (manager.interrupted().await.unwrap(), server.is_none_or(|record| record.is_begun()))
+        else {
+            continue;
+        };
+        let sink = detc_core::execute::unseen();
+        let resumed = manager.resume(head, Some(&with_line()), sink, StopHandle::new()).await.unwrap();
+        let Resumed::Finished(applied) = resumed else { panic!("it is still desired") };
+        assert_eq!(outcome(applied.report), (Outcome::Done, vec![]), "cut at commit {commit}");
+        let plan = manager.plan(&with_line()).await.unwrap().plan;
+        assert_eq!(plan.actions.len(), 1, "the next plan heals it: {plan}");
+        cuts += 1;
+    }
+    assert!(cuts > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_something_else_disturbs_for_a_moment_has_lasted_and_for_longer_has_not() {
+    for (pause, expected) in [(2, Outcome::Done), (60, Outcome::Failed)] {
+        let (world, store) = (world(), store());
+        set(&world, WORKS).await;
+        set(&world, DISTURB).await;
+        let manager = world.manager(&store).await;
+        let planned = manager.plan(&with_line()).await.unwrap();
+        let _works = works_after(&world, Duration::from_secs(pause));
+        let (outcome, errors) = outcome(manager.apply(planned).await.unwrap().report);
+        assert_eq!(outcome, expected, "{errors:?}");
+        if expected == Outcome::Failed {
+            assert!(errors[0].starts_with("a second look found that it did not last"), "{errors:?}");
+        }
+    }
 }

@@ -56,7 +56,8 @@ impl Retry {
         self
     }
 
-    pub(super) fn delay(&self, attempt: u32) -> Duration {
+    /// How long is waited after try number `attempt`, from 1.
+    pub(crate) fn delay(&self, attempt: u32) -> Duration {
         self.delay_first.saturating_mul(1 << attempt.saturating_sub(1).min(16)).min(self.delay_max)
     }
 }
