@@ -198,6 +198,8 @@ pub struct Manager {
     /// Whether a run goes on: one at a time, as its journal is the one that the next one would resume.
     running: AtomicBool,
     doubts: Mutex<BTreeMap<ResourceId, bytes::Bytes>>,
+    /// What the last runs that have ended tell of what they did, where that was asked.
+    told: Mutex<BTreeMap<RunNumber, Arc<begun::Told>>>,
     /// Held by whoever reads again what is recorded.
     refreshing: tokio::sync::Mutex<()>,
 }
@@ -376,6 +378,7 @@ impl Manager {
             stale: AtomicBool::new(false),
             running: AtomicBool::new(false),
             doubts: Mutex::new(doubts),
+            told: Mutex::default(),
             refreshing: tokio::sync::Mutex::new(()),
         })
     }

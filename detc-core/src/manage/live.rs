@@ -34,7 +34,7 @@ use crate::plan::{Observed, Planner};
 ///
 /// What a [`Planner`] costs, and a look at each resource that is new, was named by [`look`](Live::look), or had a part in
 /// the last plan that was applied. After a change of one resource that is independent of how many there are. With
-/// invariants also the reading of those of the last runs that did not end well.
+/// invariants also the reading, once, of those of the last runs that did not end well.
 ///
 /// # Caveats
 ///

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use detc_core::backend::Host as _;
+use detc_core::backend::memory::HostFault;
 use detc_core::diff::ChangeKind;
 use detc_core::execute::Outcome;
 use detc_core::manage::{Live, Manager};
@@ -13,6 +14,7 @@ use detc_core::store::memory::MemoryStore;
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::counting::Counting;
 use super::crash::{Cut, Dying};
 use super::world::{Line, World, lines, lines_stay};
 
@@ -199,4 +201,26 @@ async fn what_is_not_there_yet_is_looked_for_where_its_references_lead_now() {
     assert_eq!(live.plan(&manager).await.unwrap().plan.counts()[&ChangeKind::Create], 2);
     live.set(value("b"));
     assert_eq!(live.plan(&manager).await.unwrap().plan.counts()[&ChangeKind::Adopt], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_did_not_end_well_is_read_once_and_not_at_each_plan() {
+    let (world, store) = (World::new(), Counting::new());
+    let manager = world.manager(&(store.clone() as Arc<dyn Store>)).await;
+    assert_eq!(super::world::converge(&manager, &lines(3)).await, Outcome::Done);
+    let secret = Line { secret: Some("correct-horse".to_owned()), ..Line::new("l0") };
+    let changed = lines(3).with(DesiredResource::new("l0", &secret).on("m")).invariant(lines_stay(1));
+    let planned = manager.plan(&changed).await.unwrap();
+    world.host.fail_all(Some(HostFault::Refused(std::io::ErrorKind::PermissionDenied)));
+    assert_eq!(manager.apply(planned).await.unwrap().report.outcome, Outcome::Failed);
+    world.host.fail_all(None);
+    let mut live = manager.live(changed).await.unwrap();
+    let reads = store.reads_of("run-plan/");
+    assert!(reads > 0, "what it did not end well has to be known");
+    for index in 0..3 {
+        live.look(&id("line/l1"));
+        let planned = live.plan(&manager).await.unwrap();
+        assert_eq!(planned.plan.proofs[0].base, 2, "look {index}: whether l0 works is in doubt");
+    }
+    assert_eq!(store.reads_of("run-plan/"), reads);
 }

@@ -5,6 +5,7 @@
 mod begun;
 mod broken_stores;
 mod campaign;
+mod counting;
 mod crash;
 mod cut_off;
 mod deadlines;
