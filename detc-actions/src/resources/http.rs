@@ -111,7 +111,7 @@ impl HttpSpec {
         // A look has no effect: whatever became of it, nothing has happened.
         let answer = called.map_err(|error| ActionError::transient(format!("{what} failed: {error}")))?;
         probe
-            .judge(&answer)
+            .judge(&answer, cx)
             .map_err(|why| ActionError::new(why.class(), format!("{what} was answered with {why}")))
     }
 
@@ -197,7 +197,7 @@ impl fmt::Display for Mute {
 
 impl ProbeSpec {
     /// Whether an answer says that all is as it should be.
-    fn judge(&self, answer: &Answer) -> Result<Seen, Mute> {
+    fn judge(&self, answer: &Answer, cx: &ActionCx<'_>) -> Result<Seen, Mute> {
         let wanted = self.status.unwrap_or(200);
         match answer.status {
             status if status == wanted => {}
@@ -214,6 +214,11 @@ impl ProbeSpec {
         for (path, wanted) in &self.json {
             let found = path.parse::<FieldPath>().ok().and_then(|path| path.get(&json).cloned());
             if found.as_ref() != Some(wanted) {
+                if found.is_some() && cx.is_sensitive("answer") {
+                    return Ok(Seen::NotYet(format!(
+                        "`{path}` of the answer to its `probe` is another, which is sensitive"
+                    )));
+                }
                 let found = found.map_or_else(|| "not there".to_owned(), |found| found.to_string());
                 return Ok(Seen::NotYet(format!(
                     "`{path}` of the answer to its `probe` is {found}, not {wanted}"

@@ -165,7 +165,7 @@ async fn a_look_that_says_nothing_is_an_error_and_never_absence() {
             status: None,
             json: BTreeMap::new(),
         };
-        let judged = probe.judge(&Answer { status: instead, body: Vec::new() });
+        let judged = probe.judge(&Answer { status: instead, body: Vec::new() }, &Bench::new("http/h").cx());
         assert_eq!(judged.err().map(|why| why.class()), Some(class));
     }
 }
@@ -201,4 +201,24 @@ async fn a_sensitive_answer_is_not_told_when_the_call_fails() {
     api.state(|state| state.instead = Some("HTTP/1.1 400 Bad Request\r\nContent-Length: 4\r\n\r\nhush"));
     let error = api.typed(3).create(&bench.cx()).await.unwrap_err().to_string();
     assert!(error.ends_with("was answered with 400; its text is not told: it is sensitive"), "{error}");
+}
+
+#[tokio::test]
+async fn a_sensitive_answer_that_is_another_is_not_told() {
+    let (api, mut bench) = (Api::start(), Bench::new("http/h"));
+    bench.sensitive = vec!["answer".parse().unwrap()];
+    let found = |thing: &str| api.state(|state| state.thing = Some(thing.to_owned()));
+    found(r#"{"version":"hush"}"#);
+    let why = "`version` of the answer to its `probe` is another, which is sensitive";
+    let seen = api.typed(3).observe(&bench.cx()).await.unwrap();
+    assert_eq!(seen, Observation::Needed(why.to_owned()));
+    // It takes the call, and the look says something else all the same.
+    api.state(|state| state.instead = Some("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+    let error = api.typed(3).create(&bench.cx()).await.unwrap_err().full_message();
+    assert!(error.contains("was answered with 200, and then") && error.ends_with(why), "{error}");
+    // That there is none tells nothing of it.
+    found("{}");
+    let seen = api.typed(3).observe(&bench.cx()).await.unwrap();
+    let why = "`version` of the answer to its `probe` is not there, not 3";
+    assert_eq!(seen, Observation::Needed(why.to_owned()));
 }
