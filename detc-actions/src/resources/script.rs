@@ -139,7 +139,7 @@ impl ScriptSpec {
 
 /// Whether its text must not stay on the host.
 fn is_secret(cx: &ActionCx<'_>) -> bool {
-    cx.is_sensitive("content")
+    cx.is_sensitive("content") || cx.is_sensitive("source")
 }
 
 /// Runs a script and removes its text, `$1`, when that has ended, whatever became of detc meanwhile.

@@ -143,6 +143,16 @@ async fn a_sensitive_text_is_on_the_host_only_while_it_runs() {
 }
 
 #[tokio::test]
+async fn a_sensitive_source_is_on_the_host_only_while_it_runs() {
+    let mut bench = Bench::new("script/s");
+    bench.sensitive = vec!["source".parse().unwrap()];
+    let source = Source { path: "s.sh".into(), digest: bench.blob(b"echo 1") };
+    let spec = spec(&json!({ "source": source }));
+    assert_eq!(spec.create(&bench.cx()).await.unwrap().result, json!(1));
+    assert_eq!(std::fs::read_dir(bench.path("state/scripts")).unwrap().count(), 0);
+}
+
+#[tokio::test]
 async fn a_sensitive_result_is_not_told_when_it_fails() {
     let mut bench = Bench::new("script/s");
     for path in ["result", "result.a"] {
