@@ -9,9 +9,12 @@ use serde_json::{Map, Value};
 /// Steps that a template may take: enough for a file of some hundred thousand lines, and an end for one that loops.
 const STEPS_MAX: u64 = 10_000_000;
 
-/// Longest expression or statement. The engine goes through the parts of one by calling itself, so that a very long one would
-/// overflow the stack; what is longer belongs into `vars`.
+/// Longest expression or statement, as [`Tag`] measures it. The engine goes through the parts of one by calling itself, so that a very
+/// long one would overflow the stack; what is longer belongs into `vars`.
 const TAG_LEN_MAX: usize = 2 << 10;
+
+/// Longest operator that is a word and makes the engine call itself: `and`, `not`. A longer name is as good as one of that length.
+const WORD_LEN_MAX: usize = 3;
 
 /// Most `elif`, for the same reason.
 const ELIF_MAX: usize = 256;
@@ -59,44 +62,106 @@ fn engine() -> Environment<'static> {
 fn too_much(text: &str) -> Option<(usize, String)> {
     let line_at = |at: usize| 1 + text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count();
     let (mut at, mut elifs) = (0, 0);
-    while let Some(found) = text[at..].find("{{").into_iter().chain(text[at..].find("{%")).min() {
+    while let Some(found) = text[at..].find('{') {
         let begin = at + found + 2;
-        let len = tag_len(&text[begin..]);
-        if len > TAG_LEN_MAX {
-            let why = format!(
-                "what stands between braces is longer than {TAG_LEN_MAX} bytes: give it under `vars`"
-            );
-            return Some((line_at(begin), why));
-        }
-        at = begin + len;
-        let first = text[begin..at].trim_start_matches(['-', '+', ' ', '\t', '\n', '\r']);
-        elifs += usize::from(first.starts_with("elif"));
-        if elifs > ELIF_MAX {
-            return Some((line_at(begin), format!("it has more than {ELIF_MAX} `elif`")));
-        }
+        let raw = text.get(begin..).and_then(|rest| bare_tag_len(rest, "raw"));
+        at = match (text.as_bytes().get(begin - 1), raw) {
+            (Some(b'#'), _) => begin + text[begin..].find("#}")? + 2,
+            (Some(b'%'), Some(len)) => end_of_raw(text, begin + len)?,
+            (Some(b'{' | b'%'), _) => {
+                let tag = Tag::of(&text[begin..]);
+                if tag.measure > TAG_LEN_MAX {
+                    let why = "what stands between braces is too long for the template engine: give it under `vars`";
+                    return Some((line_at(begin), why.to_owned()));
+                }
+                let end = begin + tag.len;
+                let first = text[begin..end].trim_start_matches(['-', '+', ' ', '\t', '\n', '\r']);
+                elifs += usize::from(first.starts_with("elif"));
+                if elifs > ELIF_MAX {
+                    return Some((line_at(begin), format!("it has more than {ELIF_MAX} `elif`")));
+                }
+                end
+            }
+            _ => begin - 1,
+        };
     }
     None
 }
 
-/// How long an expression or a statement is, up to what ends it, as the engine takes it: that is no text, and no end of an object in
-/// it.
-fn tag_len(text: &str) -> usize {
-    let bytes = text.as_bytes();
-    let (mut at, mut depth, mut quote) = (0, 0_usize, None);
-    while at < bytes.len() {
-        match (quote, bytes[at]) {
-            (Some(_), b'\\') => at += 1,
-            (Some(open), byte) if byte == open => quote = None,
-            (Some(_), _) => {}
-            (None, byte @ (b'"' | b'\'')) => quote = Some(byte),
-            (None, b'}' | b'%') if depth == 0 && bytes.get(at + 1) == Some(&b'}') => return at,
-            (None, b'(' | b'[' | b'{') => depth += 1,
-            (None, b')' | b']' | b'}') => depth = depth.saturating_sub(1),
-            (None, _) => {}
+/// Where what is raw, and begins at `at`, ends; `None` where it does not, and nothing of it is taken.
+fn end_of_raw(text: &str, mut at: usize) -> Option<usize> {
+    loop {
+        at += text[at..].find("{%")? + 2;
+        if let Some(len) = bare_tag_len(&text[at..], "endraw") {
+            return Some(at + len);
         }
-        at += 1;
     }
-    bytes.len()
+}
+
+/// How long a statement is, up to and with its end, that is nothing but this word.
+fn bare_tag_len(text: &str, word: &str) -> Option<usize> {
+    let is_space = |c: char| c.is_ascii_whitespace();
+    let rest = text.strip_prefix(['-', '+']).unwrap_or(text).trim_start_matches(is_space);
+    let rest = rest.strip_prefix(word)?.trim_start_matches(is_space);
+    let rest = rest.strip_prefix(['-', '+']).unwrap_or(rest).strip_prefix("%}")?;
+    Some(text.len() - rest.len())
+}
+
+/// An expression or a statement.
+struct Tag {
+    /// How long it is, up to what ends it, as the engine takes it: that is no text, and no end of an object in it.
+    len: usize,
+    /// How long it would be with empty texts, names of no more than [`WORD_LEN_MAX`], single spaces, and of each list only the
+    /// longest item: the engine calls itself for none of what that leaves out.
+    measure: usize,
+}
+
+impl Tag {
+    /// The one that `text` begins with.
+    fn of(text: &str) -> Self {
+        let bytes = text.as_bytes();
+        let (mut at, mut quote, mut word_len) = (0, None, 0);
+        // The measure up to here, and where it was before the brackets that are open, each with that of the longest item so far.
+        let (mut measure, mut open, mut longest) = (0, Vec::new(), 0_usize);
+        while at < bytes.len() {
+            let byte = bytes[at];
+            if quote.is_some() {
+                match byte {
+                    b'\\' => at += 1,
+                    _ if quote == Some(byte) => quote = None,
+                    _ => {}
+                }
+                at += 1;
+                continue;
+            }
+            if open.is_empty() && matches!(byte, b'}' | b'%') && bytes.get(at + 1) == Some(&b'}') {
+                break;
+            }
+            let is_word = byte.is_ascii_alphanumeric() || byte == b'_' || !byte.is_ascii();
+            word_len = if is_word { word_len + 1 } else { 0 };
+            let is_spaced = byte.is_ascii_whitespace() && at > 0 && bytes[at - 1].is_ascii_whitespace();
+            measure += usize::from(word_len <= WORD_LEN_MAX && !is_spaced);
+            match byte {
+                b'"' | b'\'' => quote = Some(byte),
+                b'(' | b'[' | b'{' => {
+                    open.push((measure, longest));
+                    longest = 0;
+                }
+                b')' | b']' | b'}' => {
+                    measure = measure.max(longest);
+                    longest = open.pop().map_or(measure, |(_, longest)| longest);
+                }
+                b',' => {
+                    longest = longest.max(measure);
+                    measure = open.last().map_or(0, |(begin, _)| *begin);
+                }
+                _ => {}
+            }
+            at += 1;
+        }
+        let unclosed = open.iter().map(|(_, longest)| *longest).max().unwrap_or_default();
+        Self { len: at.min(bytes.len()), measure: measure.max(longest).max(unclosed) }
+    }
 }
 
 fn explain(name: &str, text: &str, error: &minijinja::Error) -> ActionError {
@@ -161,6 +226,48 @@ mod tests {
         // What is no tag is as long as it likes.
         let plain = format!("{{% raw %}}}}}}{}{{% endraw %}}", "{ a }".repeat(10_000));
         assert!(rendered(&plain, json!({})).is_ok());
+    }
+
+    #[test]
+    fn what_is_long_and_needs_no_stack_is_rendered() {
+        let long = "it's plain\n".repeat(1_000);
+        for (text, wanted) in [
+            (format!("{{# `{{{{` is what {long} #}}a"), "a".to_owned()),
+            (
+                format!("{{%- raw -%}}{{{{ {long}{{%- endraw +%}}{{{{ 1 }}}}"),
+                format!("{{{{ {}1", long.trim_end()),
+            ),
+            (format!("{{{{ \"{long}\" }}}}"), long.clone()),
+        ] {
+            assert_eq!(rendered(&text, json!({})), Ok(wanted), "{}", &text[..30]);
+        }
+        let ports: Vec<String> = (10_000..10_600).map(|port| port.to_string()).collect();
+        let of = |open: &str, close: &str| {
+            format!("{{% set ports = {open}{}{close} %}}{{{{ ports | join(' ') }}}}", ports.join(",\n  "))
+        };
+        for text in [of("[", "]"), of("", ""), of("[0, 1] + [", "] + [2]")] {
+            let wanted = ports.join(" ");
+            assert!(rendered(&text, json!({})).unwrap().contains(&wanted), "{}", &text[..30]);
+        }
+        let names: Vec<String> = (0..140).map(|at| format!("some_long_name == 'another {at}'")).collect();
+        let text = format!("{{% if {} %}}a{{% endif %}}", names.join(" or "));
+        assert_eq!(rendered(&text, json!({"some_long_name": "another 139"})).unwrap(), "a");
+    }
+
+    #[test]
+    fn what_stands_in_a_list_or_behind_a_comment_is_measured_too() {
+        let sum = format!("1{}", "+1".repeat(100_000));
+        for text in [
+            format!("{{{{ [1, {sum}, 2] }}}}"),
+            format!("{{{{ [1, 2]{} }}}}", " + [1, 2]".repeat(10_000)),
+            format!("{{{{ x{} }}}}", "(1, 2)".repeat(10_000)),
+            format!("{{# {{{{ ' #}}{{% raw %}}{{{{ ' {{% endraw %}}{{{{ {sum} }}}}"),
+            format!("{{% raw_ %}}{{{{ {sum} }}}}"),
+            format!("{{{{ {}1 }}}}", "not ".repeat(10_000)),
+        ] {
+            let error = rendered(&text, json!({})).unwrap_err();
+            assert!(error.starts_with("line 1 of the template app.conf.j2: what stands between"), "{error}");
+        }
     }
 
     #[test]
