@@ -8,7 +8,7 @@
 //! all cores. Everything that is wrong is an [`InvalidState`] with file, line and resource.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
+use std::io::{self, Read};
 use std::path::Path;
 
 use serde::Deserialize;
@@ -56,7 +56,7 @@ impl Format {
     }
 }
 
-/// Longest file that is read: it is held in memory, and a million resources are far less.
+/// Longest file that is read, or input: it is held in memory, and a million resources are far less.
 const LEN_MAX: u64 = 1 << 30;
 
 /// The version of the file format that this program reads.
@@ -82,21 +82,23 @@ fn merge_file(desired: &mut Desired, path: &Path, registry: &Registry) -> Result
     let is_input = path == Path::new("-");
     let name = if is_input { "standard input".to_owned() } else { path.display().to_string() };
     let named = if is_input { None } else { Some(Format::of(path)?) };
+    let too_long = || {
+        let message = format!("is longer than {} MiB: split it into several files", LEN_MAX >> 20);
+        Err(InvalidState::new(message).at(&name, 0))
+    };
     let read = match std::fs::metadata(path) {
-        _ if is_input => {
-            let mut bytes = Vec::new();
-            std::io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
-        }
+        _ if is_input => match read_within(io::stdin().lock(), LEN_MAX) {
+            Ok(None) => return too_long(),
+            Ok(Some(bytes)) => Ok(bytes),
+            Err(error) => Err(error),
+        },
         // A pipe that nobody writes to would be waited for without end.
         Ok(found) if !found.is_file() => {
             return Err(InvalidState::new("can not be read: it is no regular file")
                 .at(&name, 0)
                 .with_hint("what a pipe brings is read from standard input, with `-f -`"));
         }
-        Ok(found) if found.len() > LEN_MAX => {
-            let message = format!("is longer than {} MiB: split it into several files", LEN_MAX >> 20);
-            return Err(InvalidState::new(message).at(&name, 0));
-        }
+        Ok(found) if found.len() > LEN_MAX => return too_long(),
         Ok(_) => std::fs::read(path),
         Err(error) => Err(error),
     };
@@ -108,6 +110,13 @@ fn merge_file(desired: &mut Desired, path: &Path, registry: &Registry) -> Result
     let format = named.unwrap_or_else(|| if begins_as_json() { Format::Json } else { Format::Yaml });
     let base = path.parent().unwrap_or(Path::new(""));
     merge(desired, &name, text, format, base, registry)
+}
+
+/// All that comes of an input whose length is not known before; `None` where that is more than `len_max` bytes.
+fn read_within(input: impl Read, len_max: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    input.take(len_max + 1).read_to_end(&mut bytes)?;
+    Ok(Some(bytes).filter(|bytes| bytes.len() as u64 <= len_max))
 }
 
 /// How many resources are read before they are put with the others: enough for all cores, and few enough that the memory

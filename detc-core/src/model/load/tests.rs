@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use expect_test::{Expect, expect};
 
-use super::{Format, merge};
+use super::{Format, merge, read_within};
 use crate::backend::{Host, HostError};
 use crate::model::{Desired, HostName, HostSpec, InvalidState};
 use crate::resource::{Connector, Registry};
@@ -362,4 +362,11 @@ fn what_yaml_reads_otherwise_than_it_is_meant_is_told_with_what_to_write() {
         "version: 1\nresources:\n- { kind: value, name: a, input: 18446744073709551616 }\n",
         &expect!["fleet:3: the number 18446744073709551616 takes more than 64 bits: write it as text"],
     );
+}
+
+#[test]
+fn no_more_is_read_of_an_input_than_a_file_may_have() {
+    assert_eq!(read_within(&b"abcd"[..], 4).unwrap().as_deref(), Some(&b"abcd"[..]));
+    assert_eq!(read_within(&b"abcde"[..], 4).unwrap(), None);
+    assert_eq!(read_within(std::io::repeat(b'a'), 4).unwrap(), None);
 }
