@@ -69,9 +69,11 @@ impl Manager {
     pub async fn live(&self, desired: Desired) -> Result<Live, ManageError> {
         desired.check(&self.registry)?;
         self.catch_up().await?;
+        let declared: BTreeSet<HostName> = desired.hosts.keys().cloned().collect();
         let mut desired = std::borrow::Cow::Owned(desired);
         self.add_known_hosts(&mut desired).await?;
         let desired = desired.into_owned();
+        let known_hosts = desired.hosts.keys().filter(|name| !declared.contains(*name)).cloned().collect();
         let vault = Arc::new(Mutex::new(Vault::new()));
         self.keep_secrets(&desired, &vault);
         let (looks, mut observed) = self.looks(&desired, &vault)?;
@@ -85,7 +87,7 @@ impl Manager {
         around.recorded = Arc::default();
         let recorded = (*self.recorded()).clone();
         let planner = Planner::new(desired, (recorded, observed), self.registry.clone(), self.key.clone());
-        let planner = planner.with_vault(vault);
+        let planner = planner.with_vault(vault).with_known_hosts(known_hosts);
         let mut live = Live {
             planner,
             around,
@@ -286,3 +288,6 @@ impl Live {
 fn id_of(resource: &DesiredResource) -> ResourceId {
     resource.id.clone()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! Checks a whole desired state against what the program knows, before anything is planned.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::hide::Hidden;
@@ -136,7 +137,17 @@ impl Desired {
     /// What is wrong: an unknown kind, field, host or id, also of an invariant, a missing output, a loop, two owners or
     /// two unordered writers of one place.
     pub fn check(&self, registry: &Registry) -> Result<Topology, InvalidState> {
-        self.check_hosts(registry)?;
+        self.check_beside(&BTreeSet::new(), registry)
+    }
+
+    /// [`check`](Self::check), where some hosts stand here only because they were declared once: what is on one can be removed,
+    /// whatever a host is to be like by now.
+    pub(crate) fn check_beside(
+        &self,
+        known_hosts: &BTreeSet<HostName>,
+        registry: &Registry,
+    ) -> Result<Topology, InvalidState> {
+        self.check_hosts(known_hosts, registry)?;
         let parts = in_parts(self.resources.len(), |range| {
             let is_renamed = |index: &usize| {
                 self.resources[*index].given_extra().is_some_and(|extra| extra.renamed_from.is_some())
@@ -238,8 +249,9 @@ impl Desired {
         }
     }
 
-    fn check_hosts(&self, registry: &Registry) -> Result<(), InvalidState> {
-        self.hosts.iter().try_for_each(|(name, spec)| check_host(name, spec, registry))
+    fn check_hosts(&self, known_hosts: &BTreeSet<HostName>, registry: &Registry) -> Result<(), InvalidState> {
+        let mut declared = self.hosts.iter().filter(|(name, _)| !known_hosts.contains(*name));
+        declared.try_for_each(|(name, spec)| check_host(name, spec, registry))
     }
 
     fn check_resource(&self, resource: &DesiredResource, registry: &Registry) -> Result<(), InvalidState> {

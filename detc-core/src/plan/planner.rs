@@ -45,6 +45,8 @@ use crate::resource::Registry;
 #[derive(Debug)]
 pub struct Planner {
     desired: Desired,
+    /// Hosts that stand in the desired state only because they were declared once.
+    known_hosts: BTreeSet<HostName>,
     recorded: Recorded,
     observed: Observed,
     registry: Registry,
@@ -111,6 +113,7 @@ impl Planner {
     ) -> Self {
         Self {
             desired,
+            known_hosts: BTreeSet::new(),
             recorded,
             observed,
             registry,
@@ -128,9 +131,17 @@ impl Planner {
         self
     }
 
+    /// Takes hosts of the desired state for such that were declared once, and are known only for what is on them.
+    pub(crate) fn with_known_hosts(mut self, known_hosts: BTreeSet<HostName>) -> Self {
+        self.known_hosts = known_hosts;
+        self
+    }
+
     /// Declares a host, or declares it otherwise.
     pub fn host(&mut self, name: &str, spec: HostSpec) {
-        self.desired.hosts.insert(HostName::new(name), spec);
+        let name = HostName::new(name);
+        self.known_hosts.remove(&name);
+        self.desired.hosts.insert(name, spec);
     }
 
     /// Adds a resource to the desired state, or replaces the one of that id.
@@ -308,7 +319,7 @@ impl Planner {
     }
 
     fn decide_all(&mut self) -> Result<(), PlannerError> {
-        let topology = self.desired.check(&self.registry)?;
+        let topology = self.desired.check_beside(&self.known_hosts, &self.registry)?;
         self.kept = Kept::new(topology, &self.desired);
         self.kept.renames = renames(&self.input());
         let settled = settled(&self.input());
