@@ -237,7 +237,7 @@ mod tests {
                 format!("{{%- raw -%}}{{{{ {long}{{%- endraw +%}}{{{{ 1 }}}}"),
                 format!("{{{{ {}1", long.trim_end()),
             ),
-            (format!("{{{{ \"{long}\" }}}}"), long.clone()),
+            (format!("{{{{ \"{long}\" }}}}"), long),
         ] {
             assert_eq!(rendered(&text, json!({})), Ok(wanted), "{}", &text[..30]);
         }
