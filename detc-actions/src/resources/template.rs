@@ -271,6 +271,36 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_that_is_taken_does_not_overflow_the_stack() {
+        let chains = [
+            "+1",
+            "-",
+            "not ",
+            ".long_name",
+            "['long text']",
+            "(1, 2, 3)",
+            "|e",
+            " is defined",
+            " and long_name",
+            " if long_name",
+            " == 1",
+            " ~ 'long text'",
+        ];
+        for part in chains {
+            let of = |parts: usize| match part {
+                "-" | "not " => format!("{{{{ {}1 }}}}", part.repeat(parts)),
+                _ => format!("{{{{ [1, 1{}, 2] }}}}", part.repeat(parts)),
+            };
+            let is_taken = |parts: &usize| too_much(&of(*parts)).is_none();
+            let sizes: Vec<usize> = (1..=TAG_LEN_MAX).collect();
+            let most = sizes.partition_point(is_taken);
+            assert!(most > 100, "{part}");
+            // Whatever comes of it, it comes back.
+            let _any = rendered(&of(most), json!({"long_name": 1}));
+        }
+    }
+
+    #[test]
     fn bad_syntax_and_endless_loops_are_errors() {
         let error = rendered("x\n{% if %}", json!({})).unwrap_err();
         assert!(error.starts_with("line 2 of the template app.conf.j2: "), "{error}");
