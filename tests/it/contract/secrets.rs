@@ -393,3 +393,32 @@ fn a_field_is_no_longer_or_only_now_sensitive() {
     place.fleet(&["plan", "--detailed-exitcode"]).exits(0);
     assert!(!place.path("a").exists());
 }
+
+#[test]
+fn what_was_made_of_a_part_of_something_sensitive_stays_and_stands_in_the_way_of_nothing() {
+    let place = Place::new();
+    let from = |output: &str| json!({ "from": "script/s", "output": output });
+    let all = |asks: &str| {
+        let answer = r#"{"password_hash": "x", "user": "u", "token": "hunter6-in-a-result"}"#;
+        [
+            json!({ "kind": "script", "name": "s", "interpreter": ["/bin/sh"], "content": format!("echo '{answer}' #{asks}"),
+                    "sensitive": ["result"] }),
+            json!({ "kind": "file", "name": "f", "path": place.text("f"), "mode": "0600", "content": from("result.token") }),
+            // A field of this name gives the word away, so that all of it is marked.
+            json!({ "kind": "value", "name": "word", "input": "password", "sensitive": ["input"] }),
+            json!({ "kind": "script", "name": "t", "interpreter": ["/bin/sh"], "content": format!("echo '{answer}'") }),
+            json!({ "kind": "value", "name": "v", "input": { "from": "script/t", "output": "result.user" }, "after": ["value/word"] }),
+            json!({ "kind": "value", "name": "other", "input": asks }),
+        ]
+    };
+    place.desire(&all("once"));
+    place.apply();
+    place.fleet(&["plan", "--detailed-exitcode"]).exits(0);
+    let mut other = all("once");
+    other[5]["input"] = json!("else");
+    place.desire(&other);
+    place.apply().shows("update value/other").hides("file/f");
+    place.desire(&all("once more"));
+    place.apply();
+    assert_eq!(place.read("f"), "hunter6-in-a-result");
+}
