@@ -421,4 +421,5 @@ fn what_was_made_of_a_part_of_something_sensitive_stays_and_stands_in_the_way_of
     place.desire(&all("once more"));
     place.apply();
     assert_eq!(place.read("f"), "hunter6-in-a-result");
+    place.fleet(&["plan", "--detailed-exitcode"]).exits(0);
 }

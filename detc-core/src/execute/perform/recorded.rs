@@ -8,8 +8,9 @@ use super::super::journal::state_key;
 use super::ground::Ground;
 use super::{Open, PlanWork};
 use crate::action::CrashClass;
-use crate::model::{Observation, Record, RecordBody, ResourceId};
-use crate::plan::Verb;
+use crate::model::secret::lies_in_mark;
+use crate::model::{Observation, Record, RecordBody, Reference, ResourceId, collect_references};
+use crate::plan::{PlannedAction, Verb};
 use crate::store::Write;
 
 impl PlanWork {
@@ -35,7 +36,9 @@ impl PlanWork {
         self.around.seal_output(id, recording.extra.as_deref(), &mut output);
         let changed = match (end, made) {
             // What is only recorded has changed all the same, where it was recorded otherwise.
-            (NodeEnd::Satisfied, Some(body)) if action.verb != Verb::Record || body.spec == spec => {
+            (NodeEnd::Satisfied, Some(body))
+                if (action.verb != Verb::Record || body.spec == spec) && !self.takes_part_of_mark(action) =>
+            {
                 body.changed.clone()
             }
             _ => format!("{}/{}", self.around.run, action.verb),
@@ -76,6 +79,18 @@ impl PlanWork {
         };
         let seen = seen.unwrap_or_else(|| observed.fingerprint());
         (Record::new(recording.intent, recording.relations, seen, &body), body)
+    }
+
+    /// Whether it takes a part of what is marked as a whole. Later plans can compare that no more, and go by which of both was
+    /// changed last: so it counts as changed also where the part is what it was.
+    fn takes_part_of_mark(&self, action: &PlannedAction) -> bool {
+        let mut references = Vec::new();
+        if action.spec.may_hold_references() {
+            let _never = collect_references(&action.spec.value(), &mut references);
+        }
+        references.iter().any(|Reference { from, output }| {
+            self.record_of(from).is_some_and(|body| lies_in_mark(&body.output, output))
+        })
     }
 
     /// What is written when the making of a resource begins: whatever becomes of this run, it is removed as detc's own when
