@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::journal::{self, Entry, RunNumber, What};
 use super::panics::caught;
-use super::{Applied, Checked, Command, Engine, Event, Perform, Progress, ProgressSink, RunReport};
+use super::{Applied, Checked, Command, Engine, Event, Perform, Progress, ProgressSink, RunReport, Tenure};
 use crate::action::ErrorClass;
 use crate::model::Set;
 use crate::store::{Compare, Store, StoreError, Write};
@@ -90,6 +90,8 @@ pub struct Driver {
     stop: StopHandle,
     /// What must hold for every commit: that this process leads.
     guard: Vec<Compare>,
+    /// For how long that is known without asking.
+    tenure: Option<Tenure>,
     /// The next value of the log.
     batch: u64,
     /// What the log's clock shows at the beginning.
@@ -109,6 +111,8 @@ type Call = Pin<Box<dyn Future<Output = Happened> + Send>>;
 enum Happened {
     Event(Event),
     Committed(u64, Result<(), StoreError>),
+    /// Nothing more may be begun.
+    Refused(StoreError),
 }
 
 /// Journal lines and records that wait for the next commit.
@@ -144,6 +148,7 @@ impl Driver {
             sink,
             stop: StopHandle::new(),
             guard: Vec::new(),
+            tenure: None,
             batch: 0,
             elapsed: Duration::ZERO,
         }
@@ -167,6 +172,14 @@ impl Driver {
     #[must_use]
     pub fn with_guard(mut self, guard: Vec<Compare>) -> Self {
         self.guard = guard;
+        self
+    }
+
+    /// Makes every apply that begins when this is over wait until the store has said that the conditions of
+    /// [`with_guard`](Self::with_guard) still hold: a process that was paused does not try again what another one has done since.
+    #[must_use]
+    pub fn with_tenure(mut self, tenure: Tenure) -> Self {
+        self.tenure = Some(tenure);
         self
     }
 
@@ -273,6 +286,7 @@ impl Driver {
                 result?;
                 state.events.push_back(Event::Durable(upto));
             }
+            Happened::Refused(error) => return Err(error),
         }
         Ok(())
     }
@@ -300,7 +314,14 @@ impl Driver {
                     (self.sink)(&Progress::Applying { action, attempt });
                     let call = self.work.clone().apply(action, attempt);
                     let limit = self.options.apply_timeout.saturating_add(self.work.lasts(action));
+                    let (store, guard, tenure) =
+                        (self.store.clone(), self.guard.clone(), self.tenure.clone());
                     state.call(async move {
+                        if tenure.is_some_and(|tenure| !tenure.lasts())
+                            && let Err(error) = journal::commit_guarded(&*store, guard, Vec::new()).await
+                        {
+                            return Happened::Refused(error);
+                        }
                         let applied = match tokio::time::timeout(limit, caught(call)).await {
                             Ok(Ok(applied)) => applied,
                             Ok(Err(panic)) => Applied::Failed(ErrorClass::OutcomeUnknown, panic),
@@ -376,8 +397,10 @@ struct Run {
 
 impl Run {
     fn call(&mut self, call: impl Future<Output = Happened> + Send + 'static) {
-        if let Some(Happened::Event(event)) = poll_or_spawn(Box::pin(call), &mut self.calls) {
-            self.events.push_back(event);
+        match poll_or_spawn(Box::pin(call), &mut self.calls) {
+            Some(Happened::Event(event)) => self.events.push_back(event),
+            Some(other) => _ = self.calls.spawn(std::future::ready(other)),
+            None => {}
         }
     }
 

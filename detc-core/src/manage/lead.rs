@@ -4,8 +4,10 @@
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::{ManageError, Manager, ManagerOptions};
+use crate::execute::Tenure;
 use crate::store::{
     Compare, KeyRange, LeaseId, Revision, Store, StoreError, Transaction, TxnReply, read_all,
 };
@@ -19,6 +21,8 @@ pub(super) struct Leadership {
     pub(super) lease: LeaseId,
     /// The revision that made us leader.
     epoch: Revision,
+    /// For how long that is known without asking.
+    pub(super) tenure: Tenure,
     /// Keeps the lease alive; ends when it is dropped.
     _keeper: JoinSet<()>,
 }
@@ -58,7 +62,9 @@ pub(super) async fn take(
     options: &ManagerOptions,
     since: Option<Revision>,
 ) -> Result<Leadership, ManageError> {
+    let asked = Instant::now();
     let lease = store.grant(options.lease).await?;
+    let tenure = Tenure::new(asked, options.lease);
     let mut claim = Transaction::new()
         .when(Compare::Absent(KEY.into()))
         .put_leased(KEY, options.holder.clone(), lease)
@@ -71,20 +77,26 @@ pub(super) async fn take(
             let mut keeper = JoinSet::new();
             // The keeper does not keep the store open: a store that is closed in good order needs no check when it is opened
             // next, and a task that was told to end is still there for a moment.
-            let (store, pause) = (Arc::downgrade(store), options.lease / 3);
+            let (store, pause, kept) = (Arc::downgrade(store), options.lease / 3, tenure.clone());
             keeper.spawn(async move {
                 loop {
                     tokio::time::sleep(pause).await;
                     let Some(store) = store.upgrade() else { return };
-                    if let Err(StoreError::LeaseNotFound(_)) = store.keep_alive(lease).await {
-                        tracing::warn!(
-                            "the lease on the store has run out: this manager does not lead any more"
-                        );
-                        return;
+                    let asked = Instant::now();
+                    match store.keep_alive(lease).await {
+                        Ok(ttl) => kept.extend(asked, ttl),
+                        Err(StoreError::LeaseNotFound(_)) => {
+                            tracing::warn!(
+                                "the lease on the store has run out: this manager does not lead any more"
+                            );
+                            return;
+                        }
+                        // It is tried again, while it lasts.
+                        Err(_) => {}
                     }
                 }
             });
-            Ok(Leadership { lease, epoch, _keeper: keeper })
+            Ok(Leadership { lease, epoch, tenure, _keeper: keeper })
         }
         TxnReply::Conflict(conflict) => {
             store.revoke(lease).await?;

@@ -216,6 +216,14 @@ async fn what_a_removal_has_left_is_not_taken_for_gone_by_one_look_that_is_out_o
     }
 }
 
+/// A host is away, and what is to be made there is to be tried again. The manager is paused meanwhile, and another brings about
+/// the state after that.
+#[tokio::test(start_paused = true)]
+async fn who_was_paused_does_not_try_again_what_others_have_undone() {
+    let checked = check_seeds(random_world, 9_071..9_072).await;
+    assert!(checked.violations.is_empty(), "{checked}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_same_seed_has_the_same_trace_byte_for_byte() {
     let mut traces = std::collections::BTreeSet::new();
