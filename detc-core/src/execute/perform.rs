@@ -402,8 +402,10 @@ impl PlanWork {
     async fn look_after_failure(&self, call: &around::Call<'_>, error: &ActionError) {
         let is_over = matches!(error.class(), ErrorClass::Permanent | ErrorClass::Transient);
         if is_over && self.is_made_anew(call.index) {
-            let seen = tokio::time::timeout(self.around.look_timeout, self.around.observe(call)).await;
-            let is_nothing = matches!(seen, Ok(Ok(Observation::Absent)));
+            let look = || tokio::time::timeout(self.around.look_timeout, self.around.observe(call));
+            let is_absent = |seen| matches!(seen, Ok(Ok(Observation::Absent)));
+            // One look may be answered from before anything was made.
+            let is_nothing = is_absent(look().await) && is_absent(look().await);
             self.state().open.entry(call.index).or_default().is_nothing_made = is_nothing;
         }
     }

@@ -1,5 +1,7 @@
 //! The checker finds what a manager would do wrong with kinds that are wrong, and nothing with those that are right.
 
+use std::ops::Range;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
@@ -182,6 +184,7 @@ fn random_world(seed: u64) -> Scenario {
 /// `DETC_SEEDS=FROM..TO cargo test --release -p detc-core --all-features --lib random_worlds -- --nocapture` tries others.
 #[test]
 fn it_comes_through_random_worlds_with_all_faults() {
+    const SLICE: u64 = 10;
     let given = std::env::var("DETC_SEEDS").ok();
     let given = given.as_deref().and_then(|seeds| seeds.split_once(".."));
     let (from, to) = given.map_or((0, 2_000), |(from, to)| (from.parse().unwrap(), to.parse().unwrap()));
@@ -189,17 +192,26 @@ fn it_comes_through_random_worlds_with_all_faults() {
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     let part = |at: u64| from + (to - from) * at / threads..from + (to - from) * (at + 1) / threads;
     let lived = std::thread::scope(|scope| {
-        let live = |seeds| {
+        let live = |seeds: Range<u64>| {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-            runtime.unwrap().block_on(check_seeds(random_world, seeds))
+            let runtime = runtime.unwrap();
+            // Of each slice the first failure is told.
+            let slices = seeds.clone().step_by(SLICE as usize).map(|at| at..(at + SLICE).min(seeds.end));
+            slices.map(|seeds| runtime.block_on(check_seeds(random_world, seeds))).collect::<Vec<_>>()
         };
         let parts: Vec<_> = (0..threads).map(|at| scope.spawn(move || live(part(at)))).collect();
-        parts.into_iter().map(|part| part.join().unwrap()).collect::<Vec<_>>()
+        parts.into_iter().flat_map(|part| part.join().unwrap()).collect::<Vec<_>>()
     });
-    for checked in &lived {
-        assert!(checked.violations.is_empty(), "{checked}");
-    }
+    let broken: Vec<String> =
+        lived.iter().flat_map(|checked| &checked.violations).map(ToString::to_string).collect();
+    assert!(
+        broken.is_empty(),
+        "{} of {} worlds, or more, end otherwise:\n{}",
+        broken.len(),
+        to - from,
+        broken.join("\n")
+    );
     let sum = |of: fn(&Checked) -> usize| lived.iter().map(of).sum::<usize>();
     let (lives, calls) = (sum(|checked| checked.lives), sum(|checked| checked.calls));
     println!("{lives} worlds from seeds {from}..{to}, {calls} calls without faults: none ends otherwise");
