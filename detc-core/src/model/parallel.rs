@@ -9,8 +9,12 @@ const PER_THREAD_MIN: usize = 10_000;
 /// Runs `work` over the parts of `0..len`, on several threads where there is much to do. The results are in the order of
 /// the parts.
 pub(crate) fn in_parts<T: Send>(len: usize, work: impl Fn(Range<usize>) -> T + Sync) -> Vec<T> {
-    let threads =
-        std::thread::available_parallelism().map_or(1, usize::from).min(len / PER_THREAD_MIN).max(1);
+    // How many cores there are is read from files each time it is asked.
+    let of_use = len / PER_THREAD_MIN;
+    let threads = match of_use {
+        0 | 1 => 1,
+        _ => std::thread::available_parallelism().map_or(1, usize::from).min(of_use),
+    };
     if threads == 1 {
         return vec![work(0..len)];
     }
