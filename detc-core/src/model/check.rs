@@ -30,7 +30,7 @@ pub struct InvalidState {
     /// What is wrong, and what was expected.
     pub message: String,
     /// What to do next.
-    pub hint: Option<String>,
+    pub hint: Option<Box<str>>,
     /// What else is wrong, in the order of the files; when that is much, the last one says how many more there are.
     pub others: Vec<InvalidState>,
 }
@@ -81,7 +81,7 @@ impl InvalidState {
     /// Adds what to do next.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(hint.into().into());
         self
     }
 

@@ -57,7 +57,7 @@ impl Hidden {
     pub(super) fn hide(&self, mut error: InvalidState) -> InvalidState {
         if !self.texts.is_empty() || !self.numbers.is_empty() {
             error.message = self.hide_text(&error.message);
-            error.hint = error.hint.map(|hint| self.hide_text(&hint));
+            error.hint = error.hint.map(|hint| self.hide_text(&hint).into());
         }
         error
     }

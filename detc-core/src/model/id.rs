@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use smol_str::SmolStr;
 use thiserror::Error;
 
 /// Stable identity of a resource: `kind/name`. The name may itself contain slashes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ResourceId(Arc<str>);
+pub struct ResourceId(SmolStr);
 
 /// What is wrong with an id.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

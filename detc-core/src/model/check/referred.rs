@@ -179,7 +179,8 @@ impl Desired {
                     let said = said.split(": write ").next().unwrap_or_default();
                     let said =
                         said.replace(&format!("not {}", sort.made_up()), &format!("not {}", sort.name()));
-                    let hint = Sort::asked_for_in(&said).map(|sort| instead(reference, sort, registry));
+                    let hint =
+                        Sort::asked_for_in(&said).map(|sort| instead(reference, sort, registry).into());
                     let error = InvalidState::new(format!("{said}, which `{output}` of {from} is"));
                     InvalidState { hint, ..error }
                 }
@@ -214,7 +215,7 @@ impl Desired {
             false => (text.parse)(&resource.spec.value(), &self.blobs),
         };
         read.map_err(|error| {
-            let hint = error.hint().map(str::to_owned);
+            let hint = error.hint().map(Box::from);
             let error = InvalidState { hint, ..InvalidState::new(error.full_message()) };
             Hidden::of(&secrets).hide(error)
         })

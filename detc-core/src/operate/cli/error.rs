@@ -70,7 +70,7 @@ impl From<InvalidState> for Failed {
     fn from(mut error: InvalidState) -> Self {
         let others = std::mem::take(&mut error.others);
         let mut failed = Self::new(USAGE, "invalid", error.said());
-        (failed.resource, failed.hint) = (error.resource, error.hint);
+        (failed.resource, failed.hint) = (error.resource, error.hint.map(String::from));
         failed.others = others.into_iter().map(Self::from).collect();
         failed
     }
