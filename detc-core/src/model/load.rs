@@ -119,9 +119,9 @@ fn read_within(input: impl Read, len_max: u64) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(bytes).filter(|bytes| bytes.len() as u64 <= len_max))
 }
 
-/// How many resources are read before they are put with the others: enough for all cores, and few enough that the memory
-/// they take meanwhile is used again for the next ones. New memory costs as much as reading into it.
-const BATCH: usize = 65_536;
+/// How many resources are read while those before them are put with the others: enough for all cores, and few enough that
+/// the memory they take meanwhile is used again for the next ones. New memory costs as much as reading into it.
+const BATCH: usize = 32_768;
 
 /// Reads one text into `desired`. Files that specs name are looked up from `base`.
 ///
@@ -194,16 +194,8 @@ pub fn merge(
     }
     let origins = lines.unwrap_or_else(|| line_numbers(text, &document.resources));
     desired.resources.reserve(document.resources.len());
-    for (raw, lines) in document.resources.chunks(BATCH).zip(origins.chunks(BATCH)) {
-        let Ok(read) = read_all(raw, lines, file) else {
-            let wrong = |(raw, line): (&&RawValue, &u32)| {
-                resource::read(raw.get(), Origin { file, line: *line }, &mut resource::Scratch::default())
-                    .err()
-            };
-            errors.extend(document.resources.iter().zip(&origins).filter_map(wrong).map(|it| it.named(name)));
-            break;
-        };
-        for mut resource in read.into_iter().flatten() {
+    let read = in_batches(&document.resources, &origins, file, |resources| {
+        for mut resource in resources {
             if let Err(error) = read_sources(&mut resource, desired, base, registry) {
                 let error = hidden(&resource, registry).hide(error);
                 errors.push(error.of(&resource.id).at(name, resource.origin.line));
@@ -218,6 +210,12 @@ pub fn merge(
                 errors.push(InvalidState::new(message).of(&id).at(name, origin.line));
             }
         }
+    });
+    if read.is_err() {
+        let wrong = |(raw, line): (&&RawValue, &u32)| {
+            resource::read(raw.get(), Origin { file, line: *line }, &mut resource::Scratch::default()).err()
+        };
+        errors.extend(document.resources.iter().zip(&origins).filter_map(wrong).map(|it| it.named(name)));
     }
     InvalidState::all(errors).map_or(Ok(()), Err)
 }
@@ -356,6 +354,29 @@ fn line_numbers(text: &str, resources: &[&RawValue]) -> Vec<u32> {
             line
         })
         .collect()
+}
+
+/// Reads the resources, and gives them to `take` in their order, one batch after the other, while the next one is read.
+fn in_batches(
+    raw: &[&RawValue],
+    lines: &[u32],
+    file: u16,
+    mut take: impl FnMut(Vec<DesiredResource>),
+) -> Result<(), InvalidState> {
+    let mut batches = raw.chunks(BATCH).zip(lines.chunks(BATCH));
+    let mut read = batches.next().map(|(raw, lines)| read_all(raw, lines, file));
+    while let Some(parts) = read.take() {
+        let parts = parts?;
+        std::thread::scope(|scope| {
+            let next = batches.next().map(|(raw, lines)| scope.spawn(move || read_all(raw, lines, file)));
+            parts.into_iter().for_each(&mut take);
+            let join = |next: std::thread::ScopedJoinHandle<'_, _>| {
+                next.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            read = next.map(join);
+        });
+    }
+    Ok(())
 }
 
 /// Reads the resources, on several threads where there are many.
