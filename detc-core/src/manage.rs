@@ -467,7 +467,7 @@ impl Manager {
             for (id, record) in read {
                 match record {
                     Some(record) => _ = recorded.insert(id, record),
-                    None => _ = recorded.swap_remove(&id),
+                    None => _ = recorded.remove(&id),
                 }
             }
         }

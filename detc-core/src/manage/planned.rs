@@ -295,10 +295,10 @@ impl Manager {
                 .map(|index| desired.resources.get_index(index).expect("invariant: an index of these").0);
             ids.filter(|id| !self.is_by_record(id)).collect::<Vec<_>>()
         });
+        let is_gone = |id: &&ResourceId| !self.is_by_record(id) && !desired.resources.contains_key(*id);
+        let recorded: Vec<&ResourceId> = recorded.keys().collect();
         let gone = in_parts(recorded.len(), |range| {
-            let ids = range.map(|index| recorded.get_index(index).expect("invariant: an index of these").0);
-            let is_gone = |id: &&ResourceId| !self.is_by_record(id) && !desired.resources.contains_key(*id);
-            ids.filter(is_gone).collect::<Vec<_>>()
+            recorded[range].iter().copied().filter(is_gone).collect::<Vec<_>>()
         });
         for id in desired_ids.into_iter().chain(gone).flatten() {
             match self.sight(desired, id, vault)? {

@@ -12,13 +12,13 @@ use crate::store::{Entry, KeyRange, RangeOptions, Store, StoreError};
 
 /// Every record.
 pub(super) async fn read(store: &dyn Store) -> Result<Recorded, ManageError> {
-    let mut recorded = Recorded::default();
+    let mut recorded = Vec::new();
     each(store, STATE, |name, value| {
-        recorded.insert(parse_id(name)?, parse(name, value)?);
+        recorded.push((parse_id(name)?, parse(name, value)?));
         Ok(())
     })
     .await?;
-    Ok(recorded)
+    Ok(recorded.into_iter().collect())
 }
 
 /// The records of these resources; `None` for those that have none.

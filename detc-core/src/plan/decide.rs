@@ -38,25 +38,31 @@ pub(super) fn renames(input: &PlanInput<'_>) -> Map<ResourceId, u32> {
 /// still turn out to be no difference.
 pub(super) fn settled(input: &PlanInput<'_>) -> Vec<bool> {
     let resources = &input.desired.resources;
-    if input.recorded.is_empty() {
-        return vec![false; resources.len()];
+    let mut settled = vec![false; resources.len()];
+    let recorded: Vec<(&ResourceId, &Record)> = input.recorded.iter().collect();
+    let kept = in_parts(recorded.len(), |range| {
+        let desired = recorded[range].iter().filter_map(|(id, record)| {
+            let index = resources.get_index_of(*id)?;
+            is_settled(&resources[index], record, input).then_some(index)
+        });
+        desired.collect::<Vec<usize>>()
+    });
+    for index in kept.into_iter().flatten() {
+        settled[index] = true;
     }
-    in_parts(resources.len(), |range| {
-        range.map(|index| is_settled(&resources[index], input)).collect::<Vec<bool>>()
-    })
-    .concat()
+    settled
 }
 
-fn is_settled(resource: &DesiredResource, input: &PlanInput<'_>) -> bool {
+fn is_settled(resource: &DesiredResource, record: &Record, input: &PlanInput<'_>) -> bool {
     let extra = resource.extra();
     let alone = resource.references.is_empty() && extra.restart_on.is_empty();
     if !alone || extra.renamed_from.is_some() || !extra.sensitive.is_empty() {
         return false;
     }
     let facts = kind_of(resource, input).facts();
-    let Some(record) = input.recorded.get(&resource.id).filter(|_| facts.traits.sensitive.is_empty()) else {
+    if !facts.traits.sensitive.is_empty() {
         return false;
-    };
+    }
     let is_as_seen = || match observation(&resource.id, input) {
         Observation::Unobservable => true,
         seen @ Observation::Present(_) => seen.fingerprint() == record.seen() && !is_to_heal(facts, seen),

@@ -182,7 +182,7 @@ impl Planner {
         self.count(id, Counting::Out);
         match record {
             Some(record) => _ = self.recorded.insert(id.clone(), record),
-            None => _ = self.recorded.swap_remove(id),
+            None => _ = self.recorded.remove(id),
         }
         self.count(id, Counting::In);
         self.touch_id(id);

@@ -32,10 +32,10 @@ impl Sums {
             return Ok(Self::default());
         }
         let invariants = Invariants::new(all);
-        let parts = in_parts(input.recorded.len(), |range| {
+        let recorded: Vec<(&ResourceId, &Record)> = input.recorded.iter().collect();
+        let parts = in_parts(recorded.len(), |range| {
             let mut sums = Self::none(all.len());
-            for index in range {
-                let (id, record) = input.recorded.get_index(index).expect("invariant: an index of these");
+            for &(id, record) in &recorded[range] {
                 sums.count(&invariants, (id, record, input.observed.get(id)), Counting::In)?;
             }
             Ok(sums)

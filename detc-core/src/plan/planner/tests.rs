@@ -173,7 +173,7 @@ impl Twice {
         self.planner.recorded(id, record.clone());
         match record {
             Some(record) => _ = self.recorded.insert(id.clone(), record),
-            None => _ = self.recorded.swap_remove(id),
+            None => _ = self.recorded.remove(id),
         }
     }
 

@@ -252,14 +252,14 @@ impl World {
             let action = &plan.actions[index as usize];
             let resource = plan.resource_of(index).clone();
             let Some(recording) = &action.recording else {
-                self.recorded.shift_remove(&resource).expect("what is removed was recorded");
+                self.recorded.remove(&resource).expect("what is removed was recorded");
                 self.observed.shift_remove(&resource);
                 continue;
             };
             let old = recording.renamed_from.as_ref().unwrap_or(&resource);
             let before = self.recorded.get(old).map(|record| record.body().unwrap());
             if let Some(old) = &recording.renamed_from {
-                self.recorded.shift_remove(old).expect("what is renamed was recorded");
+                self.recorded.remove(old).expect("what is renamed was recorded");
                 if let Some(seen) = self.observed.shift_remove(old) {
                     self.observed.insert(resource.clone(), seen);
                 }
