@@ -18,7 +18,6 @@ pub(crate) mod panics;
 mod perform;
 mod progress;
 mod report;
-mod tenure;
 
 pub use driver::{Driver, DriverOptions, StopHandle};
 pub use engine::{Applied, Checked, Command, Engine, Event, NodeEnd, Phase, Retry, Work};
@@ -28,4 +27,3 @@ pub use perform::{NotConnected, Perform, Performing, PlanWork, Surroundings};
 pub(crate) use perform::{Try, how_to_settle, judge, judge_removed, unhealthy};
 pub use progress::{Progress, ProgressSink, unseen};
 pub use report::{Failure, Outcome, RunReport, Tally};
-pub use tenure::Tenure;

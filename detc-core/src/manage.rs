@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::execute::journal::{self, JournalError, RunNumber};
-use crate::execute::{DriverOptions, Limits, Retry, Tenure};
+use crate::execute::{DriverOptions, Limits, Retry};
 use crate::model::secret::MarkKey;
 use crate::model::{FieldPath, InvalidState, Record, Recorded, ResourceId, Set};
 use crate::plan::{PlanError, PlannerError};
@@ -479,13 +479,6 @@ impl Manager {
     /// What must hold for every write: that this manager leads.
     fn guard(&self) -> Result<Vec<Compare>, ManageError> {
         self.leadership().as_ref().map(lead::Leadership::guard).ok_or(ManageError::ReadOnly)
-    }
-
-    /// The same, and for how long that is known without asking.
-    fn led(&self) -> Result<(Vec<Compare>, Tenure), ManageError> {
-        let leadership = self.leadership();
-        let led = leadership.as_ref().map(|leadership| (leadership.guard(), leadership.tenure.clone()));
-        led.ok_or(ManageError::ReadOnly)
     }
 
     /// What is in doubt, and was not there before it was tried.

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::journal::{self, Entry, RunNumber, What};
 use super::panics::caught;
-use super::{Applied, Checked, Command, Engine, Event, Perform, Progress, ProgressSink, RunReport, Tenure};
+use super::{Applied, Checked, Command, Engine, Event, Perform, Progress, ProgressSink, RunReport};
 use crate::action::ErrorClass;
 use crate::model::Set;
 use crate::store::{Compare, Store, StoreError, Write};
@@ -90,8 +90,6 @@ pub struct Driver {
     stop: StopHandle,
     /// What must hold for every commit: that this process leads.
     guard: Vec<Compare>,
-    /// For how long that is known without asking.
-    tenure: Option<Tenure>,
     /// The next value of the log.
     batch: u64,
     /// What the log's clock shows at the beginning.
@@ -111,8 +109,8 @@ type Call = Pin<Box<dyn Future<Output = Happened> + Send>>;
 enum Happened {
     Event(Event),
     Committed(u64, Result<(), StoreError>),
-    /// Nothing more may be begun.
-    Refused(StoreError),
+    /// This process does not lead any more.
+    Deposed(StoreError),
 }
 
 /// Journal lines and records that wait for the next commit.
@@ -148,7 +146,6 @@ impl Driver {
             sink,
             stop: StopHandle::new(),
             guard: Vec::new(),
-            tenure: None,
             batch: 0,
             elapsed: Duration::ZERO,
         }
@@ -175,14 +172,6 @@ impl Driver {
         self
     }
 
-    /// Makes every apply that begins when this is over wait until the store has said that the conditions of
-    /// [`with_guard`](Self::with_guard) still hold: a process that was paused does not try again what another one has done since.
-    #[must_use]
-    pub fn with_tenure(mut self, tenure: Tenure) -> Self {
-        self.tenure = Some(tenure);
-        self
-    }
-
     /// Goes on with a log of `batches` values whose clock had come to `elapsed`.
     #[must_use]
     pub fn resuming(mut self, batches: u64, elapsed: Duration) -> Self {
@@ -196,8 +185,8 @@ impl Driver {
     /// Cancellation: a dropped run leaves what a crash leaves; it can be resumed.
     ///
     /// # Errors
-    /// When the journal can not be written: nothing more was begun, what was in flight has come to its end, and the run can
-    /// be resumed.
+    /// When the journal can not be written, or this process does not lead any more: nothing more was begun, what was in flight
+    /// has come to its end, and the run can be resumed.
     pub async fn run(mut self, engine: Engine) -> Result<RunReport, StoreError> {
         let began = Instant::now();
         let ended = engine.ends().flatten().count();
@@ -286,7 +275,7 @@ impl Driver {
                 result?;
                 state.events.push_back(Event::Durable(upto));
             }
-            Happened::Refused(error) => return Err(error),
+            Happened::Deposed(error) => return Err(error),
         }
         Ok(())
     }
@@ -314,13 +303,23 @@ impl Driver {
                     (self.sink)(&Progress::Applying { action, attempt });
                     let call = self.work.clone().apply(action, attempt);
                     let limit = self.options.apply_timeout.saturating_add(self.work.lasts(action));
-                    let (store, guard, tenure) =
-                        (self.store.clone(), self.guard.clone(), self.tenure.clone());
+                    let asked = (attempt > 1 && !self.guard.is_empty()).then(|| {
+                        let (store, guard) = (self.store.clone(), self.guard.clone());
+                        async move { journal::commit_guarded(&*store, guard, Vec::new()).await }
+                    });
                     state.call(async move {
-                        if tenure.is_some_and(|tenure| !tenure.lasts())
-                            && let Err(error) = journal::commit_guarded(&*store, guard, Vec::new()).await
-                        {
-                            return Happened::Refused(error);
+                        // Nothing was committed since the delay before it began, in which this process may have slept through
+                        // its lease. What another one has done since is not tried again.
+                        match async { asked?.await.err() }.await {
+                            None => {}
+                            Some(error @ (StoreError::Held { .. } | StoreError::LeadLost { .. })) => {
+                                return Happened::Deposed(error);
+                            }
+                            Some(error) => {
+                                let why = format!("whether this manager still leads is not known: {error}");
+                                let failed = Applied::Failed(ErrorClass::Transient, why);
+                                return Happened::Event(Event::Applied(action, failed));
+                            }
                         }
                         let applied = match tokio::time::timeout(limit, caught(call)).await {
                             Ok(Ok(applied)) => applied,
@@ -399,7 +398,10 @@ impl Run {
     fn call(&mut self, call: impl Future<Output = Happened> + Send + 'static) {
         match poll_or_spawn(Box::pin(call), &mut self.calls) {
             Some(Happened::Event(event)) => self.events.push_back(event),
-            Some(other) => _ = self.calls.spawn(std::future::ready(other)),
+            // Whoever takes it ends the run.
+            Some(ended @ (Happened::Deposed(_) | Happened::Committed(..))) => {
+                self.calls.spawn(std::future::ready(ended));
+            }
             None => {}
         }
     }
@@ -444,3 +446,6 @@ fn poll_or_spawn(mut call: Call, calls: &mut JoinSet<Happened>) -> Option<Happen
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,6 +34,9 @@ pub use around::{NotConnected, Surroundings};
 pub(crate) use judge::{how_to_settle, judge, judge_removed, unhealthy};
 pub(crate) use keys::TriedKey;
 
+/// How long it takes until a second look is not answered from as long ago as the first one.
+const SECOND_LOOK: Duration = Duration::from_millis(200);
+
 /// A future of a check or an apply.
 pub type Performing<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -404,8 +407,11 @@ impl PlanWork {
         if is_over && self.is_made_anew(call.index) {
             let look = || tokio::time::timeout(self.around.look_timeout, self.around.observe(call));
             let is_absent = |seen| matches!(seen, Ok(Ok(Observation::Absent)));
-            // One look may be answered from before anything was made.
-            let is_nothing = is_absent(look().await) && is_absent(look().await);
+            // A look may be answered from before anything was made: it takes two, with a delay between them.
+            let is_nothing = is_absent(look().await) && {
+                tokio::time::sleep(SECOND_LOOK).await;
+                is_absent(look().await)
+            };
             self.state().open.entry(call.index).or_default().is_nothing_made = is_nothing;
         }
     }

@@ -2,12 +2,11 @@
 //! a run begins nothing more, and what is in flight comes to its end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 use super::{ManageError, Manager, ManagerOptions};
-use crate::execute::Tenure;
 use crate::store::{
     Compare, KeyRange, LeaseId, Revision, Store, StoreError, Transaction, TxnReply, read_all,
 };
@@ -17,12 +16,13 @@ pub(super) const KEY: &str = "meta/leader";
 /// Who took the lead last, which stays when its lease has run out.
 const LAST: &str = "meta/last-leader";
 
+/// After this a lease that could not be kept alive is tried again: several times before it runs out.
+const KEEP_AGAIN: Duration = Duration::from_secs(1);
+
 pub(super) struct Leadership {
     pub(super) lease: LeaseId,
     /// The revision that made us leader.
     epoch: Revision,
-    /// For how long that is known without asking.
-    pub(super) tenure: Tenure,
     /// Keeps the lease alive; ends when it is dropped.
     _keeper: JoinSet<()>,
 }
@@ -62,9 +62,7 @@ pub(super) async fn take(
     options: &ManagerOptions,
     since: Option<Revision>,
 ) -> Result<Leadership, ManageError> {
-    let asked = Instant::now();
     let lease = store.grant(options.lease).await?;
-    let tenure = Tenure::new(asked, options.lease);
     let mut claim = Transaction::new()
         .when(Compare::Absent(KEY.into()))
         .put_leased(KEY, options.holder.clone(), lease)
@@ -77,26 +75,32 @@ pub(super) async fn take(
             let mut keeper = JoinSet::new();
             // The keeper does not keep the store open: a store that is closed in good order needs no check when it is opened
             // next, and a task that was told to end is still there for a moment.
-            let (store, pause, kept) = (Arc::downgrade(store), options.lease / 3, tenure.clone());
+            let (store, pause) = (Arc::downgrade(store), options.lease / 3);
             keeper.spawn(async move {
+                let mut next = pause;
                 loop {
-                    tokio::time::sleep(pause).await;
+                    tokio::time::sleep(next).await;
                     let Some(store) = store.upgrade() else { return };
-                    let asked = Instant::now();
-                    match store.keep_alive(lease).await {
-                        Ok(ttl) => kept.extend(asked, ttl),
-                        Err(StoreError::LeaseNotFound(_)) => {
+                    next = match tokio::time::timeout(pause, store.keep_alive(lease)).await {
+                        Ok(Ok(_)) => pause,
+                        Ok(Err(StoreError::LeaseNotFound(_))) => {
                             tracing::warn!(
                                 "the lease on the store has run out: this manager does not lead any more"
                             );
                             return;
                         }
-                        // It is tried again, while it lasts.
-                        Err(_) => {}
-                    }
+                        Ok(Err(error)) => {
+                            tracing::warn!(%error, "the lease on the store could not be kept alive");
+                            pause.min(KEEP_AGAIN)
+                        }
+                        Err(_) => {
+                            tracing::warn!("the store does not answer to keep the lease alive");
+                            pause.min(KEEP_AGAIN)
+                        }
+                    };
                 }
             });
-            Ok(Leadership { lease, epoch, tenure, _keeper: keeper })
+            Ok(Leadership { lease, epoch, _keeper: keeper })
         }
         TxnReply::Conflict(conflict) => {
             store.revoke(lease).await?;

@@ -166,13 +166,11 @@ impl Manager {
         // So that nobody else has them when they change.
         again.recorded = Arc::default();
         let work = Arc::new(PlanWork::new(plan.clone(), around));
-        let (guard, tenure) = self.led()?;
         let driver = Driver::new(self.store.clone(), number, work.clone(), self.options.driver.clone())
             .resuming(batches, elapsed)
             .with_sink(sink)
             .with_stop(stop)
-            .with_guard(guard)
-            .with_tenure(tenure);
+            .with_guard(self.guard()?);
         let was_stale = self.stale.swap(true, Ordering::SeqCst);
         let mut report = driver.run(engine).await?;
         let ends = Ends { removed: work.removed(), earlier: ended };

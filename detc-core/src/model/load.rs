@@ -119,9 +119,9 @@ fn read_within(input: impl Read, len_max: u64) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(bytes).filter(|bytes| bytes.len() as u64 <= len_max))
 }
 
-/// How many resources are read while those before them are put with the others: enough for all cores, and few enough that
-/// the memory they take meanwhile is used again for the next ones. New memory costs as much as reading into it.
-const BATCH: usize = 32_768;
+/// How many resources are read while those before them are put with the others: enough for the cores of most machines, and
+/// few enough that the memory they take meanwhile is used again for the next ones. New memory costs as much as reading into it.
+const BATCH: usize = 65_536;
 
 /// Reads one text into `desired`. Files that specs name are looked up from `base`.
 ///

@@ -23,7 +23,7 @@ pub(crate) fn in_parts<T: Send>(len: usize, work: impl Fn(Range<usize>) -> T + S
     if threads == 1 {
         return vec![work(0..len)];
     }
-    let part = len.div_ceil((threads * PARTS).min(of_use));
+    let part = len.div_ceil(threads * PARTS.min(of_use / threads));
     let next = AtomicUsize::new(0);
     let take_all = || {
         let starts = std::iter::from_fn(|| {

@@ -14,8 +14,7 @@ use thiserror::Error;
 
 use super::{Digest, Doc, Extra, FieldPath, HostName, ResourceId};
 
-/// All records, in the order of their ids: a store gives them so, and to put a million into a map of hashes takes a tenth of
-/// a plan that finds nothing to do.
+/// All records, in the order of their ids, as a store gives them.
 pub type Recorded = BTreeMap<ResourceId, Record>;
 
 /// One record as it is stored.

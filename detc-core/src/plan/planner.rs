@@ -326,9 +326,12 @@ impl Planner {
         let order = self.kept.topology.order().iter().enumerate();
         let unsettled = order.filter(|(_, index)| !settled[**index as usize]);
         self.pending.desired = unsettled.map(|(rank, _)| rank as u32).collect();
-        let resources = &self.desired.resources;
-        let is_orphan = |id: &&ResourceId| !resources.contains_key(*id);
-        self.pending.orphans = self.recorded.keys().filter(is_orphan).cloned().collect();
+        let is_orphan = |id: &&ResourceId| !self.desired.resources.contains_key(*id);
+        // What is settled is desired and recorded; as a rule that is all.
+        self.pending.orphans = match settled.iter().filter(|settled| **settled).count() {
+            matched if matched == self.recorded.len() => BTreeSet::new(),
+            _ => self.recorded.keys().filter(is_orphan).cloned().collect(),
+        };
         self.pending.unchecked.clear();
         self.decide_dirty()?;
         self.pending.all = false;

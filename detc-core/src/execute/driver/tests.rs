@@ -1,0 +1,144 @@
+//! What is tried again, and what is not where another process leads by then.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use async_trait::async_trait;
+
+use super::*;
+use crate::action::CrashClass;
+use crate::execute::{NodeEnd, Outcome, Performing, Phase, Retry, Work};
+use crate::store::memory::MemoryStore;
+use crate::store::{KeyRange, LeaseId, RangeOptions, RangeReply, Revision, Transaction, TxnReply, Watch};
+
+const LEADER: &str = "leader";
+
+/// One action, whose first try fails while something else happens.
+struct FailsOnce<F> {
+    meanwhile: F,
+    applied: AtomicU32,
+}
+
+impl<F: Fn() + Send + Sync + 'static> Perform for FailsOnce<F> {
+    fn check(self: Arc<Self>, _: u32, phase: Phase) -> Performing<Checked> {
+        Box::pin(std::future::ready(match phase {
+            Phase::First => Checked::Needed(String::new()),
+            Phase::Verify | Phase::Settle => Checked::Satisfied,
+        }))
+    }
+
+    fn apply(self: Arc<Self>, _: u32, attempt: u32) -> Performing<Applied> {
+        Box::pin(async move {
+            self.applied.fetch_add(1, Ordering::Relaxed);
+            if attempt > 1 {
+                return Applied::Done;
+            }
+            (self.meanwhile)();
+            Applied::Failed(ErrorClass::Transient, "not now".to_owned())
+        })
+    }
+
+    fn lasts(&self, _: u32) -> Duration {
+        Duration::ZERO
+    }
+
+    fn starting(&self, _: u32) -> Vec<Write> {
+        Vec::new()
+    }
+
+    fn records(&self, _: u32, _: &NodeEnd) -> Vec<Write> {
+        Vec::new()
+    }
+
+    fn remark(&self, _: u32) -> Option<String> {
+        None
+    }
+
+    fn last_error(&self, _: u32) -> String {
+        String::new()
+    }
+}
+
+/// A store that is away for one commit, when it is told to.
+#[derive(Debug, Default)]
+struct AwayOnce {
+    inner: MemoryStore,
+    is_away: AtomicBool,
+}
+
+#[async_trait]
+impl Store for AwayOnce {
+    async fn range(&self, range: KeyRange, options: RangeOptions) -> Result<RangeReply, StoreError> {
+        self.inner.range(range, options).await
+    }
+
+    async fn transact(&self, transaction: Transaction) -> Result<TxnReply, StoreError> {
+        if self.is_away.swap(false, Ordering::Relaxed) {
+            let (store, what) = ("of the test".to_owned(), "a commit".to_owned());
+            return Err(StoreError::Unavailable { store, what, source: "no route".into() });
+        }
+        self.inner.transact(transaction).await
+    }
+
+    async fn watch(&self, range: KeyRange, from: Revision) -> Result<Watch, StoreError> {
+        self.inner.watch(range, from).await
+    }
+
+    async fn grant(&self, ttl: Duration) -> Result<LeaseId, StoreError> {
+        self.inner.grant(ttl).await
+    }
+
+    async fn keep_alive(&self, lease: LeaseId) -> Result<Duration, StoreError> {
+        self.inner.keep_alive(lease).await
+    }
+
+    async fn revoke(&self, lease: LeaseId) -> Result<(), StoreError> {
+        self.inner.revoke(lease).await
+    }
+}
+
+/// Runs the action; what happens at its first try is done to the store. How the run ended, and how often it was tried.
+async fn run(meanwhile: fn(&AwayOnce)) -> (Result<RunReport, StoreError>, u32) {
+    let store = Arc::new(AwayOnce::default());
+    store.transact(Transaction::new().put(LEADER, "process 1")).await.unwrap();
+    let seen = store.clone();
+    let work = Arc::new(FailsOnce { meanwhile: move || meanwhile(&seen), applied: AtomicU32::new(0) });
+    let engine = Work {
+        after: vec![Box::default()],
+        crash: vec![CrashClass::DeterministicName],
+        global: 1,
+        groups: Vec::new(),
+        member: Vec::new(),
+        has_effect: vec![true],
+    };
+    let driver = Driver::new(store, RunNumber(1), work.clone(), DriverOptions::default())
+        .with_guard(vec![Compare::Value(LEADER.into(), "process 1".into())]);
+    let ended = driver.run(Engine::new(engine, Retry::default())).await;
+    (ended, work.applied.load(Ordering::Relaxed))
+}
+
+/// Has another process lead from now on.
+fn is_deposed(store: &AwayOnce) {
+    let takes = store.inner.transact(Transaction::new().put(LEADER, "process 2"));
+    let taken = Box::pin(takes).as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(matches!(taken, Poll::Ready(Ok(TxnReply::Committed(_)))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_failed_is_tried_again_by_who_still_leads() {
+    let (ended, applied) = run(|_| {}).await;
+    assert_eq!((ended.unwrap().outcome, applied), (Outcome::Done, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_lead_any_more_tries_nothing_again() {
+    let (ended, applied) = run(is_deposed).await;
+    let error = ended.unwrap_err();
+    assert!(matches!(&error, StoreError::Held { holder, .. } if holder == "process 2"), "{error}");
+    assert_eq!(applied, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_store_can_not_be_asked_nothing_is_tried_and_the_run_goes_on_after_it() {
+    let (ended, applied) = run(|store| store.is_away.store(true, Ordering::Relaxed)).await;
+    assert_eq!((ended.unwrap().outcome, applied), (Outcome::Done, 2));
+}
