@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::model::{Doc, FieldPath, ResourceId, secret};
 
+mod apart;
 mod fields;
 mod ownership;
 mod resource;

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::apart::{relation_changes, seen_changes, without_fields};
 use super::{Cause, Change, ChangeKind, FieldChange, Reason, compare};
 use crate::model::secret::{MarkKey, Vault};
 use crate::model::{
@@ -474,42 +475,4 @@ pub(super) fn get_in(fields: &serde_json::Map<String, Value>, path: &FieldPath) 
         return Some(top.clone());
     }
     FieldPath::from_segments(&segments[1..]).get(top).cloned()
-}
-
-/// The observed fields that differ from the wanted ones: drift where the wanted value is the recorded one, and where what
-/// is seen is neither.
-fn seen_changes(present: &Present, recorded: &Value, wanted: &Value) -> Vec<FieldChange> {
-    let mut changes = Vec::new();
-    for (name, seen) in &present.fields {
-        let (wanted, recorded) =
-            (wanted.get(name).unwrap_or(&Value::Null), recorded.get(name).unwrap_or(&Value::Null));
-        let wrap = |value: &Value| Value::Object(serde_json::Map::from_iter([(name.clone(), value.clone())]));
-        for mut change in compare(&wrap(seen), &wrap(wanted), Cause::Intent) {
-            let recorded = wrap(recorded);
-            let left = change.path.get(&recorded).unwrap_or(&Value::Null);
-            if *left == change.to {
-                change.cause = Cause::Drift;
-            } else if !left.is_null() && *left != change.from {
-                change.cause = Cause::Both;
-            }
-            changes.push(change);
-        }
-    }
-    changes
-}
-
-fn without_fields(value: &Value, present: Option<&Present>) -> Value {
-    let mut value = value.clone();
-    if let (Some(object), Some(present)) = (value.as_object_mut(), present) {
-        object.retain(|name, _| !present.fields.contains_key(name));
-    }
-    value
-}
-
-/// What differs in relations, labels and protection.
-fn relation_changes(desired: &DesiredResource, body: &RecordBody) -> Vec<FieldChange> {
-    let value =
-        |extra: &crate::model::Extra| serde_json::to_value(extra).expect("invariant: properties are JSON");
-    let before = body.extra.as_deref().map_or(Value::Object(serde_json::Map::new()), value);
-    compare(&before, &value(desired.extra()), Cause::Intent)
 }
