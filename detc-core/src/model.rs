@@ -30,6 +30,7 @@ pub(crate) mod words;
 
 pub(crate) use check::footprint_of;
 pub use check::{InvalidState, Placed, footprint_edges};
+pub(crate) use desired::PROPERTIES;
 pub use desired::{
     Desired, DesiredResource, Extra, FieldOwner, HostSpec, Invariant, InvariantBound, Measure, Origin,
     Selector,

@@ -3,10 +3,14 @@
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 
-use super::{ChangeKind, Differ, Reason, Resolved, TriggerToken, View, intent_digest, shown, trigger_token};
+use super::{
+    ChangeKind, Differ, Reason, Resolved, TriggerToken, View, intent_digest, said_of_theirs, shown,
+    trigger_token,
+};
 use crate::model::secret::{MarkKey, Vault};
 use crate::model::{
-    DesiredResource, Digest, Doc, Health, HostName, Observation, Present, Record, RecordBody, ResourceId,
+    DesiredResource, Digest, Doc, Extra, FieldOwner, Health, HostName, Observation, Present, Record,
+    RecordBody, ResourceId,
 };
 use crate::resource::{ChangeEffect, KindFacts, Registry, Unhealthy};
 
@@ -233,4 +237,64 @@ fn only_what_was_seen_to_be_unhealthy_is_restarted_and_only_of_a_kind_that_says_
         expect!["keep: nothing differs"].assert_eq(&change(&healing, health));
     }
     expect!["keep: nothing differs"].assert_eq(&change(&told, Health::Unhealthy));
+}
+
+/// All of it is as desired, so that nothing but its trigger tells that it has to be restarted.
+#[test]
+fn what_was_begun_and_is_triggered_is_adopted_and_restarted() {
+    let trigger: ResourceId = "value/config".parse().unwrap();
+    let desired = value(&json!(1)).restart_on(&trigger);
+    let mut facts = Registry::new().kind("value").unwrap().facts().clone();
+    facts.traits.change = ChangeEffect::Restart;
+    let change = |carried: &str| {
+        let present = Present::new().with_field("input", 1).with_triggers(Some(carried.to_owned()));
+        let observed = Observation::Present(present);
+        let body = record(&desired, &observed).body().unwrap();
+        let begun = Record::begun(desired.relations_digest(), observed.fingerprint(), &body);
+        let resolved =
+            Resolved { triggers: Some(TriggerToken::Known("now".to_owned())), ..resolved(&desired) };
+        let view = View {
+            desired: &desired,
+            resolved: &resolved,
+            record: Some(&begun),
+            renamed_from: None,
+            observed: &observed,
+        };
+        Differ { facts: &facts, key: &MarkKey::new([1; 32]) }.change(view).unwrap()
+    };
+    let (restarted, adopted) = (change("before"), change("now"));
+    assert_eq!((restarted.kind, adopted.kind), (ChangeKind::Adopt, ChangeKind::Adopt));
+    assert_eq!(restarted.reason, Reason::Restarts(Box::new(Reason::Begun)));
+    assert_eq!(adopted.reason, Reason::Begun);
+}
+
+#[test]
+fn a_status_says_who_has_a_field_otherwise_than_it_is_recorded() {
+    let recorded = Doc::new(&json!({ "replicas": 2, "size": 1, "mode": "a", "own": 1, "same": 3 }));
+    let owned = |path: &str, owner: FieldOwner| (path.parse().unwrap(), owner);
+    let extra = Extra {
+        ownership: [
+            owned("replicas", FieldOwner::Yield("autoscaler".to_owned())),
+            owned("size", FieldOwner::Seed),
+            owned("mode", FieldOwner::Observe),
+            owned("own", FieldOwner::Own),
+            owned("same", FieldOwner::Observe),
+        ]
+        .into(),
+        ..Extra::default()
+    };
+    let seen = [
+        ("replicas", json!(7)),
+        ("size", json!(2)),
+        ("mode", json!("b")),
+        ("own", json!(2)),
+        ("same", json!(3)),
+    ];
+    let present =
+        seen.into_iter().fold(Present::new(), |present, (name, value)| present.with_field(name, value));
+    let said = said_of_theirs(&recorded, &present, Some(&extra));
+    expect!["`mode` is as somebody else has it, and not as recorded; `replicas` is as autoscaler has it, and not as recorded; `size` is as somebody else has it, and not as recorded"]
+        .assert_eq(&said.unwrap_or_default());
+    assert_eq!(said_of_theirs(&recorded, &Present::new(), Some(&extra)), None);
+    assert_eq!(said_of_theirs(&recorded, &present, None), None);
 }

@@ -98,12 +98,12 @@ impl Display for ApplyReport {
                     write!(f, ", {} held back", tally.held)?;
                 }
                 if unknown > 0 {
-                    write!(f, ", {unknown} resources unknown")?;
+                    write!(f, ", {unknown} resource{} unknown", if unknown == 1 { "" } else { "s" })?;
                 }
                 write!(f, ". {run}, {}. ", spoken(self.report.took))?;
                 // To apply again alone would do nothing about those, nor to what comes after them.
                 match tally.in_doubt {
-                    0 => f.write_str("Apply again to do what is left."),
+                    0 => f.write_str("When that is mended, apply again: it does what is left."),
                     doubts => write!(
                         f,
                         "Find out whether {} in doubt {} done, and say so with `apply --settle`: that does what is \

@@ -131,6 +131,20 @@ pub enum FieldOwner {
     Observe,
 }
 
+/// What every resource may have in a file beside the fields of its kind.
+pub(crate) const PROPERTIES: [&str; 10] = [
+    "kind",
+    "name",
+    "host",
+    "after",
+    "labels",
+    "restart_on",
+    "protect",
+    "sensitive",
+    "ownership",
+    "renamed_from",
+];
+
 static NO_EXTRA: Extra = Extra {
     labels: BTreeMap::new(),
     restart_on: Vec::new(),
@@ -209,7 +223,20 @@ impl DesiredResource {
         self
     }
 
-    /// Binds the field at `path` to another resource's output.
+    /// Binds the field at `path` to another resource's output. What stood there until then, a placeholder of its type, does not
+    /// matter.
+    ///
+    /// ```
+    /// use detc_core::model::Reference;
+    /// use detc_core::resource::value::ValueSpec;
+    /// use detc_core::{Desired, Registry};
+    ///
+    /// let port = ValueSpec::resource("port", &8080.into())?;
+    /// let url = ValueSpec::resource("url", &serde_json::json!({ "port": 0 }))?;
+    /// let url = url.bind(&"input.port".parse()?, Reference::new(port.id.clone(), "input".parse()?))?;
+    /// Desired::new().with(port).with(url).check(&Registry::new())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// When the spec has nothing at the parent of `path`.
@@ -321,6 +348,26 @@ impl Desired {
 }
 
 /// Something that must hold at every moment of every change.
+///
+/// ```
+/// use detc_core::model::{Invariant, InvariantBound, Measure, Selector};
+/// use detc_core::Desired;
+///
+/// let web = Selector { labels: [("app".to_owned(), "web".to_owned())].into(), ..Selector::default() };
+/// let desired = Desired::new()
+///     .invariant(Invariant {
+///         name: "web stays up".to_owned(),
+///         measure: Measure::Available(web.clone()),
+///         bound: InvariantBound::AtLeast(2),
+///     })
+///     .invariant(Invariant {
+///         name: "memory of web".to_owned(),
+///         measure: Measure::Total { field: "memory_mib".parse()?, of: web },
+///         bound: InvariantBound::AtMost(65_536),
+///     });
+/// assert_eq!(desired.invariants.len(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invariant {
     /// What people call it.

@@ -10,7 +10,7 @@ use super::erased::Typed;
 use super::value::ValueKind;
 use super::{Kind, ObservedBy, Resource};
 use crate::backend::{Backends, Host, HostError};
-use crate::model::{HostName, HostSpec, Predicate};
+use crate::model::{HostName, HostSpec, PROPERTIES, Predicate};
 
 /// Makes hosts of one sort from their specs.
 #[async_trait]
@@ -71,22 +71,32 @@ impl Registry {
     /// Adds a kind of resources.
     ///
     /// # Panics
-    /// When a kind of that name is there already: two types can not share records.
+    /// When a kind of that name is there already: two types can not share records. When a field has the name of one that every
+    /// resource has in a file, such as `name` or `host`: nobody could give it there.
     #[must_use]
     pub fn with_resource<R: Resource>(mut self) -> Self {
-        let replaced = self.kinds.insert(R::KIND, Arc::new(Typed::<R>::new()));
-        assert!(replaced.is_none(), "the kind `{}` is registered twice", R::KIND);
+        self.add(R::KIND, Arc::new(Typed::<R>::new()));
         self
+    }
+
+    fn add(&mut self, name: &'static str, kind: Arc<dyn Kind>) {
+        let mut fields = kind.facts().fields.into_iter().flatten();
+        if let Some(taken) = fields.find(|field| PROPERTIES.contains(field)) {
+            panic!(
+                "the kind `{name}` has a field `{taken}`, as every resource has one in a file: call it otherwise"
+            );
+        }
+        let replaced = self.kinds.insert(name, kind);
+        assert!(replaced.is_none(), "the kind `{name}` is registered twice");
     }
 
     /// Adds an action, as a kind that can stand in a desired state.
     ///
     /// # Panics
-    /// When a kind of that name is there already.
+    /// As [`with_resource`](Self::with_resource).
     #[must_use]
     pub fn with_action<A: crate::action::Action>(mut self) -> Self {
-        let replaced = self.kinds.insert(A::KIND, Arc::new(super::act::Step::<A>::new()));
-        assert!(replaced.is_none(), "the kind `{}` is registered twice", A::KIND);
+        self.add(A::KIND, Arc::new(super::act::Step::<A>::new()));
         self
     }
 
@@ -177,3 +187,6 @@ impl Debug for Registry {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests;
