@@ -104,6 +104,10 @@ const BATCH_MAX: usize = 32 << 20;
 /// After so many events that did not wait, others get their turn: the lease is kept alive on the same threads.
 const TURN: u32 = 256;
 
+/// For how long after a commit it is not asked whether this process still leads: much shorter than a lease, and longer than what
+/// was committed waits to be begun, as a rule.
+const SURE: Duration = Duration::from_secs(1);
+
 type Call = Pin<Box<dyn Future<Output = Happened> + Send>>;
 
 enum Happened {
@@ -200,6 +204,9 @@ impl Driver {
             stopping: false,
             recorded: 0,
             checked_at: vec![None; engine.ends().count()],
+            started: vec![false; engine.ends().count()],
+            commit_began: began,
+            led_at: began,
             remarks: Vec::new(),
             began: began.checked_sub(self.elapsed).unwrap_or(began),
             engine,
@@ -273,6 +280,7 @@ impl Driver {
             Happened::Committed(upto, result) => {
                 state.committing = false;
                 result?;
+                state.led_at = state.commit_began;
                 state.events.push_back(Event::Durable(upto));
             }
             Happened::Deposed(error) => return Err(error),
@@ -303,13 +311,14 @@ impl Driver {
                     (self.sink)(&Progress::Applying { action, attempt });
                     let call = self.work.clone().apply(action, attempt);
                     let limit = self.options.apply_timeout.saturating_add(self.work.lasts(action));
-                    let asked = (attempt > 1 && !self.guard.is_empty()).then(|| {
+                    let is_sure = attempt == 1 && state.is_just_started(action);
+                    let asked = (!is_sure && !self.guard.is_empty()).then(|| {
                         let (store, guard) = (self.store.clone(), self.guard.clone());
                         async move { journal::commit_guarded(&*store, guard, Vec::new()).await }
                     });
                     state.call(async move {
-                        // Nothing was committed since the delay before it began, in which this process may have slept through
-                        // its lease. What another one has done since is not tried again.
+                        // This process may have slept through its lease since it last committed, in the delay before another try,
+                        // or in the look that settles an earlier one. What another process has done since is not undone.
                         match async { asked?.await.err() }.await {
                             None => {}
                             Some(error @ (StoreError::Held { .. } | StoreError::LeadLost { .. })) => {
@@ -341,6 +350,7 @@ impl Driver {
                     });
                 }
                 Command::RecordStart(action) => {
+                    state.started[action as usize] = true;
                     let writes = self.work.starting(action);
                     state.record(action, What::Started, writes);
                 }
@@ -368,6 +378,7 @@ impl Driver {
         writes.push(Write::Put { key, value: batch.lines.into(), lease: None });
         self.batch += 1;
         state.committing = true;
+        state.commit_began = Instant::now();
         let (store, upto, compares) = (self.store.clone(), batch.upto, self.guard.clone());
         let commit = async move {
             let committed = journal::commit_guarded(&*store, compares, writes).await;
@@ -390,11 +401,21 @@ struct Run {
     stopping: bool,
     recorded: u64,
     checked_at: Vec<Option<Instant>>,
+    /// Whose start was recorded by this driver.
+    started: Vec<bool>,
+    commit_began: Instant,
+    /// When the last commit began that has succeeded: this process led then.
+    led_at: Instant,
     remarks: Vec<(u32, String)>,
     began: Instant,
 }
 
 impl Run {
+    /// Whether the start of an action was recorded just now, which is done only while this process leads.
+    fn is_just_started(&self, action: u32) -> bool {
+        self.started[action as usize] && self.led_at.elapsed() < SURE
+    }
+
     fn call(&mut self, call: impl Future<Output = Happened> + Send + 'static) {
         match poll_or_spawn(Box::pin(call), &mut self.calls) {
             Some(Happened::Event(event)) => self.events.push_back(event),

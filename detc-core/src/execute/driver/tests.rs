@@ -12,24 +12,29 @@ use crate::store::{KeyRange, LeaseId, RangeOptions, RangeReply, Revision, Transa
 
 const LEADER: &str = "leader";
 
-/// One action, whose first try fails while something else happens.
-struct FailsOnce<F> {
+/// One action. Something happens at its first try, which fails; or, where an earlier process had begun it, at the look that
+/// settles that.
+struct Once<F> {
     meanwhile: F,
+    is_resumed: bool,
     applied: AtomicU32,
 }
 
-impl<F: Fn() + Send + Sync + 'static> Perform for FailsOnce<F> {
+impl<F: Fn() + Send + Sync + 'static> Perform for Once<F> {
     fn check(self: Arc<Self>, _: u32, phase: Phase) -> Performing<Checked> {
+        if phase == Phase::Settle {
+            (self.meanwhile)();
+        }
         Box::pin(std::future::ready(match phase {
-            Phase::First => Checked::Needed(String::new()),
-            Phase::Verify | Phase::Settle => Checked::Satisfied,
+            Phase::First | Phase::Settle => Checked::Needed(String::new()),
+            Phase::Verify => Checked::Satisfied,
         }))
     }
 
     fn apply(self: Arc<Self>, _: u32, attempt: u32) -> Performing<Applied> {
         Box::pin(async move {
             self.applied.fetch_add(1, Ordering::Relaxed);
-            if attempt > 1 {
+            if attempt > 1 || self.is_resumed {
                 return Applied::Done;
             }
             (self.meanwhile)();
@@ -96,13 +101,14 @@ impl Store for AwayOnce {
     }
 }
 
-/// Runs the action; what happens at its first try is done to the store. How the run ended, and how often it was tried.
-async fn run(meanwhile: fn(&AwayOnce)) -> (Result<RunReport, StoreError>, u32) {
+/// Runs the action, or goes on with it where an earlier process had begun it. How that ended, and how often it was tried here.
+async fn run(is_resumed: bool, meanwhile: fn(&AwayOnce)) -> (Result<RunReport, StoreError>, u32) {
     let store = Arc::new(AwayOnce::default());
     store.transact(Transaction::new().put(LEADER, "process 1")).await.unwrap();
     let seen = store.clone();
-    let work = Arc::new(FailsOnce { meanwhile: move || meanwhile(&seen), applied: AtomicU32::new(0) });
-    let engine = Work {
+    let meanwhile = move || meanwhile(&seen);
+    let work = Arc::new(Once { meanwhile, is_resumed, applied: AtomicU32::new(0) });
+    let actions = Work {
         after: vec![Box::default()],
         crash: vec![CrashClass::DeterministicName],
         global: 1,
@@ -110,9 +116,13 @@ async fn run(meanwhile: fn(&AwayOnce)) -> (Result<RunReport, StoreError>, u32) {
         member: Vec::new(),
         has_effect: vec![true],
     };
+    let mut engine = Engine::new(actions, Retry::default());
+    if is_resumed {
+        engine.step(Event::Journaled(0, What::Started), &mut Vec::new());
+    }
     let driver = Driver::new(store, RunNumber(1), work.clone(), DriverOptions::default())
         .with_guard(vec![Compare::Value(LEADER.into(), "process 1".into())]);
-    let ended = driver.run(Engine::new(engine, Retry::default())).await;
+    let ended = driver.run(engine).await;
     (ended, work.applied.load(Ordering::Relaxed))
 }
 
@@ -125,20 +135,26 @@ fn is_deposed(store: &AwayOnce) {
 
 #[tokio::test(start_paused = true)]
 async fn what_failed_is_tried_again_by_who_still_leads() {
-    let (ended, applied) = run(|_| {}).await;
+    let (ended, applied) = run(false, |_| {}).await;
     assert_eq!((ended.unwrap().outcome, applied), (Outcome::Done, 2));
+    let (ended, applied) = run(true, |_| {}).await;
+    assert_eq!((ended.unwrap().outcome, applied), (Outcome::Done, 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_does_not_lead_any_more_tries_nothing_again() {
-    let (ended, applied) = run(is_deposed).await;
-    let error = ended.unwrap_err();
-    assert!(matches!(&error, StoreError::Held { holder, .. } if holder == "process 2"), "{error}");
-    assert_eq!(applied, 1);
+    for (is_resumed, tries) in [(false, 1), (true, 0)] {
+        let (ended, applied) = run(is_resumed, is_deposed).await;
+        let error = ended.unwrap_err();
+        assert!(matches!(&error, StoreError::Held { holder, .. } if holder == "process 2"), "{error}");
+        assert_eq!(applied, tries);
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn while_the_store_can_not_be_asked_nothing_is_tried_and_the_run_goes_on_after_it() {
-    let (ended, applied) = run(|store| store.is_away.store(true, Ordering::Relaxed)).await;
-    assert_eq!((ended.unwrap().outcome, applied), (Outcome::Done, 2));
+    for (is_resumed, tries) in [(false, 2), (true, 1)] {
+        let (ended, applied) = run(is_resumed, |store| store.is_away.store(true, Ordering::Relaxed)).await;
+        assert_eq!((ended.unwrap().outcome, applied), (Outcome::Done, tries));
+    }
 }

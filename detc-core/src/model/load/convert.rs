@@ -142,9 +142,8 @@ fn toml(text: &str) -> Result<Converted, InvalidState> {
 
     use crate::model::StrictValue;
 
-    let line_of = |offset: usize| {
-        1 + text[..offset.min(text.len())].bytes().filter(|byte| *byte == b'\n').count() as u32
-    };
+    let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at).collect();
+    let line_of = |offset: usize| 1 + ends.partition_point(|end| *end < offset) as u32;
     let outline: Outline<Spanned<toml::Value>> = toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(0, |span| line_of(span.start));
         InvalidState::new(error.message().to_owned()).at("", line)
