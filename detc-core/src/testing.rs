@@ -10,6 +10,7 @@ mod calls;
 pub mod cluster;
 pub mod host;
 pub mod resource;
+pub mod services;
 pub mod store;
 
 /// A law of a contract that was broken, and how.

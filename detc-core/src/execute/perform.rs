@@ -13,7 +13,7 @@ use crate::diff::{ChangeKind, Reason, trigger_token, with_theirs};
 use crate::model::secret::lies_in_mark;
 use crate::model::{Doc, Extra, Map, Observation, RecordBody, Reference, ResourceId, Set, substitute};
 use crate::plan::{Plan, PlannedAction, Verb};
-use crate::resource::Removed;
+use crate::resource::{Removal, Removed};
 use crate::store::Write;
 
 mod around;
@@ -217,7 +217,8 @@ impl PlanWork {
         // What was done and not recorded has outputs of which nothing is recorded: they are looked for.
         let is_overtaken =
             action.verb == Verb::Record && self.plan.change_of(action).reason == Reason::Overtaken;
-        if matches!(action.verb, Verb::Record | Verb::Forget) && !is_overtaken {
+        let has_look = is_overtaken || self.forgets_what_was_gone(action, id);
+        if matches!(action.verb, Verb::Record | Verb::Forget) && !has_look {
             return Ok(Checked::Satisfied);
         }
         let spec = self.resolve(action, id)?;
@@ -323,6 +324,14 @@ impl PlanWork {
         open.begun_before = begun;
         open.key = Some(key);
         Ok(checked)
+    }
+
+    /// Whether something is forgotten since nothing was seen of it. One look may be out of date, and what is forgotten nobody removes
+    /// any more: it is looked for once more.
+    fn forgets_what_was_gone(&self, action: &PlannedAction, id: &ResourceId) -> bool {
+        let kind = self.around.registry.kind(id.kind());
+        let is_removed = kind.is_some_and(|kind| kind.facts().traits.removal == Removal::Delete);
+        action.verb == Verb::Forget && self.plan.change_of(action).reason == Reason::NotDesired && is_removed
     }
 
     /// Whether it is still as the plan has found it, so that this can be recorded: what is recorded with what was seen is kept

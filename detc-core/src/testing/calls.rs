@@ -79,7 +79,7 @@ impl Fault {
             (COMMIT, _) => false,
             // What it does is not known to be the same when it is done twice.
             (RUN | LOOK | CHANGE, Self::Doubled) => false,
-            (_, Self::Stale(_)) => matches!(call.what, STAT | READ),
+            (_, Self::Stale(_)) => matches!(call.what, STAT | READ | SEE),
             (_, _) => true,
         }
     }
@@ -91,6 +91,8 @@ const RUN: &str = "run";
 const STAT: &str = "stat";
 const READ: &str = "read";
 const LOOK: &str = "look";
+/// A look at what remembers how it was.
+const SEE: &str = "see";
 const CHANGE: &str = "change";
 
 /// What goes wrong, by the index of the call.
@@ -220,6 +222,24 @@ impl Calls {
     /// When it is to go wrong.
     pub async fn look<T>(&self, what: &str, call: impl Future<Output = T> + Send) -> Result<T, CallError> {
         self.call(Touched { what: LOOK, path: what.to_owned(), changes: false }, call).await
+    }
+
+    /// Makes a call that only looks, called `what`, at a backend that remembers how it was: `view` is told from how many changes
+    /// before now it is to be answered, which is 0 unless that is what goes wrong.
+    ///
+    /// # Errors
+    /// When it is to go wrong.
+    pub async fn look_back<T: Send>(
+        &self,
+        what: &str,
+        view: impl FnOnce(usize) -> T + Send,
+    ) -> Result<T, CallError> {
+        let fault = self.note(Touched { what: SEE, path: what.to_owned(), changes: false });
+        let changes = match fault {
+            Some(Fault::Stale(changes)) => usize::from(changes),
+            Some(_) | None => 0,
+        };
+        self.call_with(fault, async { view(changes) }).await
     }
 
     /// Makes a call that changes something, or may, called `what`: `put /flags/a`.

@@ -16,7 +16,7 @@ use crate::resource::{ChangeEffect, InvalidField, KindTraits, Removed, Resource}
 #[serde(deny_unknown_fields)]
 struct Service {
     size: u32,
-    name: String,
+    called: String,
     #[serde(default)]
     uses: Value,
     #[serde(default)]
@@ -35,7 +35,7 @@ impl Resource for Service {
 
     fn traits() -> KindTraits {
         KindTraits {
-            replace_on: &["name"],
+            replace_on: &["called"],
             sensitive: &["secret"],
             change: ChangeEffect::Restart,
             ..KindTraits::default()
@@ -46,7 +46,7 @@ impl Resource for Service {
         if self.size == 3 {
             return Err(InvalidField::new("size", "must not be 3"));
         }
-        Ok(Footprint::new(CrashClass::DeterministicName).writing(Place::path(&format!("/{}", self.name))))
+        Ok(Footprint::new(CrashClass::DeterministicName).writing(Place::path(&format!("/{}", self.called))))
     }
 
     async fn observe(&self, _: &ActionCx<'_>) -> Result<Observation, ActionError> {
@@ -99,7 +99,7 @@ fn resource(who: usize, shape: u32) -> DesiredResource {
         DesiredResource::from_value("value", &format!("r{who}"), &json!({ "input": input })).unwrap()
     } else {
         let name = format!("n{who}-{}", shape >> 6 & 1);
-        let fields = json!({"size": if shape >> 26 == 0 { 3 } else { shape >> 7 & 1 }, "name": name, "uses": input, "secret": (shape >> 9 & 1).to_string()});
+        let fields = json!({"size": if shape >> 26 == 0 { 3 } else { shape >> 7 & 1 }, "called": name, "uses": input, "secret": (shape >> 9 & 1).to_string()});
         DesiredResource::from_value("service", &format!("r{who}"), &fields).unwrap()
     };
     if who > 0 && shape >> 10 & 3 == 0 {
