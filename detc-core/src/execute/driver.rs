@@ -104,15 +104,17 @@ const BATCH_MAX: usize = 32 << 20;
 /// After so many events that did not wait, others get their turn: the lease is kept alive on the same threads.
 const TURN: u32 = 256;
 
-/// For how long after a commit it is not asked whether this process still leads: much shorter than a lease, and longer than what
-/// was committed waits to be begun, as a rule.
+/// For how long after a commit it is not asked whether this process still leads: much shorter than the lease of 15 s that is the
+/// default, and longer than what was committed waits to be begun, as a rule. A clock that stands still in a suspended machine does not
+/// tell of that.
 const SURE: Duration = Duration::from_secs(1);
 
 type Call = Pin<Box<dyn Future<Output = Happened> + Send>>;
 
 enum Happened {
     Event(Event),
-    Committed(u64, Result<(), StoreError>),
+    /// Up to this entry, and when it had come to its end.
+    Committed(u64, Result<(), StoreError>, Instant),
     /// This process does not lead any more.
     Deposed(StoreError),
 }
@@ -205,7 +207,6 @@ impl Driver {
             recorded: 0,
             checked_at: vec![None; engine.ends().count()],
             started: vec![false; engine.ends().count()],
-            commit_began: began,
             led_at: began,
             remarks: Vec::new(),
             began: began.checked_sub(self.elapsed).unwrap_or(began),
@@ -277,10 +278,10 @@ impl Driver {
     fn take(&mut self, state: &mut Run, happened: Happened) -> Result<(), StoreError> {
         match happened {
             Happened::Event(event) => state.events.push_back(event),
-            Happened::Committed(upto, result) => {
+            Happened::Committed(upto, result, at) => {
                 state.committing = false;
                 result?;
-                state.led_at = state.commit_began;
+                state.led_at = at;
                 state.events.push_back(Event::Durable(upto));
             }
             Happened::Deposed(error) => return Err(error),
@@ -378,11 +379,10 @@ impl Driver {
         writes.push(Write::Put { key, value: batch.lines.into(), lease: None });
         self.batch += 1;
         state.committing = true;
-        state.commit_began = Instant::now();
         let (store, upto, compares) = (self.store.clone(), batch.upto, self.guard.clone());
         let commit = async move {
             let committed = journal::commit_guarded(&*store, compares, writes).await;
-            Happened::Committed(upto, committed)
+            Happened::Committed(upto, committed, Instant::now())
         };
         if let Some(happened) = poll_or_spawn(Box::pin(commit), &mut state.calls) {
             self.take(state, happened)?;
@@ -403,8 +403,7 @@ struct Run {
     checked_at: Vec<Option<Instant>>,
     /// Whose start was recorded by this driver.
     started: Vec<bool>,
-    commit_began: Instant,
-    /// When the last commit began that has succeeded: this process led then.
+    /// When the last commit had succeeded: this process led then.
     led_at: Instant,
     remarks: Vec<(u32, String)>,
     began: Instant,

@@ -217,7 +217,12 @@ impl PlanWork {
         // What was done and not recorded has outputs of which nothing is recorded: they are looked for.
         let is_overtaken =
             action.verb == Verb::Record && self.plan.change_of(action).reason == Reason::Overtaken;
-        let has_look = is_overtaken || self.forgets_what_was_gone(action, id);
+        let is_gone_before = self.forgets_what_was_gone(action, id);
+        let has_look = is_overtaken || is_gone_before;
+        if is_gone_before {
+            // Who plans and applies at once would be answered twice from the same moment.
+            tokio::time::sleep(SECOND_LOOK).await;
+        }
         if matches!(action.verb, Verb::Record | Verb::Forget) && !has_look {
             return Ok(Checked::Satisfied);
         }
@@ -289,6 +294,10 @@ impl PlanWork {
             checked => checked,
         };
         let checked = match checked {
+            // Nothing is ever removed by what only drops a record.
+            Checked::Needed(how) if action.verb == Verb::Forget => {
+                Checked::Moved(format!("{how}, and this was planned from when it was not"))
+            }
             Checked::Needed(_) if phase != Phase::Verify => {
                 match self.moved(&call, &observed, phase).await? {
                     Some(how) => {
@@ -387,7 +396,9 @@ impl PlanWork {
             heals: self.heals(action),
             tried_as: self.tried_as(action, id),
         };
-        let output = if action.verb.removes() {
+        let output = if action.verb == Verb::Forget {
+            None
+        } else if action.verb.removes() {
             if let Removed::Left(why) = self.around.delete(&call).await? {
                 self.state().open.entry(index).or_default().left = Some(why);
             }

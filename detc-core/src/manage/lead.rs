@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use super::{ManageError, Manager, ManagerOptions};
 use crate::store::{
-    Compare, Entry, KeyRange, LeaseId, Revision, Store, StoreError, Transaction, TxnReply, read_all,
+    Compare, KeyRange, LeaseId, Revision, Store, StoreError, Transaction, TxnReply, read_all,
 };
 
 pub(super) const KEY: &str = "meta/leader";
@@ -39,7 +39,7 @@ impl Manager {
     /// paused, or the store was away. Somebody else may have brought about another desired state, which this one would undo.
     ///
     /// # Errors
-    /// [`StoreError::Held`] when somebody else leads, and [`StoreError::LeadLost`] when somebody has led since.
+    /// [`StoreError::Held`] when somebody else has led since.
     pub(super) async fn lead_again(&self) -> Result<(), ManageError> {
         let _turn = self.refreshing.lock().await;
         let Some(epoch) = self.leadership().as_ref().map(|leadership| leadership.epoch) else {
@@ -104,12 +104,10 @@ pub(super) async fn take(
         }
         TxnReply::Conflict(conflict) => {
             store.revoke(lease).await?;
-            let store = "asked for".to_owned();
-            let holder = |entry: &Entry| String::from_utf8_lossy(&entry.value).into_owned();
-            Err(match conflict.current.filter(|entry| entry.key == KEY) {
-                Some(leader) => StoreError::Held { store, holder: holder(&leader) },
-                // Another one has led since, and does not any more.
-                None => StoreError::LeadLost { store },
+            let holder = conflict.current.map(|entry| String::from_utf8_lossy(&entry.value).into_owned());
+            Err(StoreError::Held {
+                store: "asked for".to_owned(),
+                holder: holder.unwrap_or_else(|| "another manager".to_owned()),
             }
             .into())
         }

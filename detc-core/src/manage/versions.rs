@@ -39,9 +39,9 @@ impl Manager {
             let id = plan.resource_of(index as u32);
             let kind = self.registry.kind(id.kind())?;
             let said = match action.verb {
-                Verb::Forget => return None,
-                Verb::Delete if ended.contains(&(index as u32)) => return None,
-                Verb::Delete => kind.facts().reads(&action.spec),
+                Verb::Forget if kind.facts().traits.removal == Removal::Forget => return None,
+                Verb::Delete | Verb::Forget if ended.contains(&(index as u32)) => return None,
+                Verb::Delete | Verb::Forget => kind.facts().reads(&action.spec),
                 Verb::Create | Verb::Adopt | Verb::Update | Verb::Restart | Verb::Record => {
                     kind.inspect(&action.spec, Known::SomeLater).map(drop)
                 }

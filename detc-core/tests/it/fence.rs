@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use detc_core::action::{ActionCx, ActionError, CrashClass, Footprint, Place};
-use detc_core::backend::host::{Command, ExitStatus, Output, Ownership};
+use detc_core::backend::host::{Command, ExitStatus, Output, Ownership, Remove};
 use detc_core::backend::memory::Files;
 use detc_core::backend::{Host, HostError, MemoryHost};
 use detc_core::execute::Outcome;
 use detc_core::manage::{Manager, ManagerOptions};
 use detc_core::model::{Desired, DesiredResource, HostSpec, Observation, Present, Reference, ResourceId};
+use detc_core::plan::Verb;
 use detc_core::resource::{HostNeed, InvalidField, KindTraits, Removed, Resource};
 use detc_core::store::memory::MemoryStore;
 use serde::{Deserialize, Serialize};
@@ -84,15 +85,18 @@ impl Resource for Page {
     async fn create(&self, cx: &ActionCx<'_>) -> Result<Written, ActionError> {
         let mut argv = vec!["write", &self.path, &self.text];
         argv.extend(self.meanwhile.as_deref());
-        cx.host()?.run(&Command::new(argv)).await?;
-        Ok(Written::new())
+        match cx.host()?.run(&Command::new(argv)).await?.status {
+            ExitStatus::Code(0) => Ok(Written::new()),
+            _ => Err(ActionError::permanent("it can not be written")),
+        }
     }
 
     async fn update(&self, cx: &ActionCx<'_>) -> Result<Written, ActionError> {
         self.create(cx).await
     }
 
-    async fn delete(&self, _: &ActionCx<'_>) -> Result<Removed, ActionError> {
+    async fn delete(&self, cx: &ActionCx<'_>) -> Result<Removed, ActionError> {
+        cx.host()?.remove(&kept(&self.path), Remove::File).await?;
         Ok(Removed::Gone)
     }
 }
@@ -106,6 +110,9 @@ fn kept(path: &str) -> String {
 fn host() -> Arc<MemoryHost> {
     let write = |command: &Command, files: &mut Files| {
         let [path, text, meanwhile @ ..] = &command.argv[1..] else { unreachable!("it is given both") };
+        if text == BAD {
+            return Output { status: ExitStatus::Code(1), ..Output::default() };
+        }
         let written =
             [(path, text.as_str())].into_iter().chain(meanwhile.iter().map(|path| (path, "theirs")));
         for (path, text) in written {
@@ -115,6 +122,9 @@ fn host() -> Arc<MemoryHost> {
     };
     Arc::new(MemoryHost::new("m").with_program("write", write))
 }
+
+/// A text that can not be written.
+const BAD: &str = "bad";
 
 const TAKEN: &str = "/a/taken";
 
@@ -196,4 +206,47 @@ async fn what_is_found_where_nobody_had_looked_is_held_back() {
     let next = Reference { from: id("first"), output: "next".parse().unwrap() };
     let last = page("taken", "/later", "first").bind(&"path".parse().unwrap(), next).unwrap();
     assert_eq!(taken([first("/b/first", Says::Owns), last]).await, held());
+}
+
+/// It was not there when the plan was made, or one look said so; and it is there when that is applied. What only drops the record
+/// removes nothing: neither what is detc's own, nor what was there before, nor where an earlier try has failed.
+#[tokio::test(start_paused = true)]
+async fn what_is_there_after_all_is_not_forgotten_and_not_removed() {
+    for (is_adopted, has_failed) in [(false, false), (false, true), (true, false), (true, true)] {
+        let world = World::on(host());
+        let registry = world.registry().with_resource::<Page>();
+        let store = Arc::new(MemoryStore::new());
+        let manager = Manager::open(store, registry, ManagerOptions::default()).await.unwrap();
+        let spec = || HostSpec { connect: "memory".to_owned(), ..HostSpec::local() };
+        let nothing = || Desired::new().host("m", spec());
+        let apply = async |desired: &Desired| {
+            let planned = manager.plan(desired).await.unwrap();
+            manager.apply(planned).await.unwrap().report.outcome
+        };
+        let of_text = |text: &str| {
+            let page =
+                Page { path: "/x".to_owned(), text: text.to_owned(), says: Says::Owns, meanwhile: None };
+            nothing().with(DesiredResource::new("x", &page).on("m"))
+        };
+        let put = async || world.host.write(&kept("/x"), b"ours", &Ownership::default()).await.unwrap();
+        if is_adopted {
+            put().await;
+        }
+        assert_eq!(apply(&of_text("ours")).await, Outcome::Done);
+        if has_failed {
+            assert_eq!(apply(&of_text(BAD)).await, Outcome::Failed);
+        }
+        world.host.remove(&kept("/x"), Remove::File).await.unwrap();
+        let planned = manager.plan(&nothing()).await.unwrap();
+        assert_eq!(planned.plan.actions[0].verb, Verb::Forget);
+        put().await;
+        let case = (is_adopted, has_failed);
+        assert_eq!(manager.apply(planned).await.unwrap().report.outcome, Outcome::Refused, "{case:?}");
+        assert!(world.host.stat(&kept("/x")).await.unwrap().is_some(), "{case:?}");
+        assert_eq!(manager.recorded().len(), 1, "{case:?}");
+        // The next plan knows what to do with it.
+        assert_eq!(apply(&nothing()).await, Outcome::Done);
+        assert_eq!(world.host.stat(&kept("/x")).await.unwrap().is_some(), is_adopted, "{case:?}");
+        assert!(manager.recorded().is_empty(), "{case:?}");
+    }
 }

@@ -111,7 +111,7 @@ async fn a_manager_whose_lease_ran_out_leads_again_unless_somebody_else_did() {
     assert_eq!(converge(&second, &lines(2)).await, Outcome::Done);
     second.close().await.unwrap();
     let error = first.plan(&lines(3)).await.expect_err("somebody else has led");
-    assert!(matches!(error, ManageError::Store(StoreError::LeadLost { .. })), "{error}");
+    assert!(matches!(error, ManageError::Store(StoreError::Held { .. })), "{error}");
     assert_eq!(world.lines().await, ["l0", "l1"]);
 }
 

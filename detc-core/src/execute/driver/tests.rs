@@ -158,3 +158,33 @@ async fn while_the_store_can_not_be_asked_nothing_is_tried_and_the_run_goes_on_a
         assert_eq!((ended.unwrap().outcome, applied), (Outcome::Done, tries));
     }
 }
+
+/// The process is stopped between the commit of a start and what was to begin then.
+#[tokio::test]
+async fn what_was_committed_some_time_ago_is_not_begun_before_it_is_asked_who_leads() {
+    let store = Arc::new(AwayOnce::default());
+    store.transact(Transaction::new().put(LEADER, "process 1")).await.unwrap();
+    let work = Arc::new(Once { meanwhile: || {}, is_resumed: true, applied: AtomicU32::new(0) });
+    let actions = Work {
+        after: vec![Box::default()],
+        crash: vec![CrashClass::DeterministicName],
+        global: 1,
+        groups: Vec::new(),
+        member: Vec::new(),
+        has_effect: vec![true],
+    };
+    let seen = store.clone();
+    #[allow(clippy::disallowed_methods, reason = "a process that is stopped, which virtual time can not be")]
+    let sink: ProgressSink = Box::new(move |progress| {
+        if matches!(progress, Progress::Applying { .. }) {
+            is_deposed(&seen);
+            std::thread::sleep(SURE);
+        }
+    });
+    let driver = Driver::new(store, RunNumber(1), work.clone(), DriverOptions::default())
+        .with_guard(vec![Compare::Value(LEADER.into(), "process 1".into())])
+        .with_sink(sink);
+    let error = driver.run(Engine::new(actions, Retry::default())).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Held { holder, .. } if holder == "process 2"), "{error}");
+    assert_eq!(work.applied.load(Ordering::Relaxed), 0);
+}

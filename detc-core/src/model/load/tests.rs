@@ -370,3 +370,23 @@ fn no_more_is_read_of_an_input_than_a_file_may_have() {
     assert_eq!(read_within(&b"abcde"[..], 4).unwrap(), None);
     assert_eq!(read_within(std::io::repeat(b'a'), 4).unwrap(), None);
 }
+
+/// Who adds a property to the reader adds it to the list by which a kind's fields are refused, too.
+#[test]
+fn what_every_resource_may_have_is_no_field_of_its_kind() {
+    for property in crate::model::PROPERTIES {
+        let value = match property {
+            "kind" | "name" => continue,
+            "host" => r#""here""#,
+            "protect" => "true",
+            "labels" | "ownership" => "{}",
+            "renamed_from" => r#""value/w""#,
+            _ => "[]",
+        };
+        let resource = format!(r#"{{"kind":"value","name":"v","input":1,"{property}":{value}}}"#);
+        let text = format!(r#"{{"version":1,"resources":[{resource}]}}"#);
+        let mut desired = Desired::new();
+        merge(&mut desired, "fleet", &text, Format::Json, Path::new("."), &Registry::new()).unwrap();
+        assert_eq!(desired.resources[0].spec.text(), r#"{"input":1}"#, "{property}");
+    }
+}
