@@ -70,9 +70,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let ports = web::free_ports(3)?;
     let stop = StopHandle::new();
     let told = tokio::select! {
-        told = story(&manager, &ports, &stop) => told,
-        // An interrupt finishes what is in flight, so that all of it is known and taken away again.
+        biased;
+        // An interrupt, from the first moment on, finishes what is in flight, so that all of it is known and taken away again.
         never = async { web::asked_to_end().await.map(|()| stop.stop())?; std::future::pending().await } => never,
+        told = story(&manager, &ports, &stop) => told,
     };
     if let Some(open) = manager.interrupted().await? {
         manager.give_up(open, "interrupted").await?;
