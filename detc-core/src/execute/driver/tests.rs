@@ -101,6 +101,18 @@ impl Store for AwayOnce {
     }
 }
 
+/// One action by itself, with an effect in the world.
+fn one() -> Work {
+    Work {
+        after: vec![Box::default()],
+        crash: vec![CrashClass::DeterministicName],
+        global: 1,
+        groups: Vec::new(),
+        member: Vec::new(),
+        has_effect: vec![true],
+    }
+}
+
 /// Runs the action, or goes on with it where an earlier process had begun it. How that ended, and how often it was tried here.
 async fn run(is_resumed: bool, meanwhile: fn(&AwayOnce)) -> (Result<RunReport, StoreError>, u32) {
     let store = Arc::new(AwayOnce::default());
@@ -108,15 +120,7 @@ async fn run(is_resumed: bool, meanwhile: fn(&AwayOnce)) -> (Result<RunReport, S
     let seen = store.clone();
     let meanwhile = move || meanwhile(&seen);
     let work = Arc::new(Once { meanwhile, is_resumed, applied: AtomicU32::new(0) });
-    let actions = Work {
-        after: vec![Box::default()],
-        crash: vec![CrashClass::DeterministicName],
-        global: 1,
-        groups: Vec::new(),
-        member: Vec::new(),
-        has_effect: vec![true],
-    };
-    let mut engine = Engine::new(actions, Retry::default());
+    let mut engine = Engine::new(one(), Retry::default());
     if is_resumed {
         engine.step(Event::Journaled(0, What::Started), &mut Vec::new());
     }
@@ -165,14 +169,6 @@ async fn what_was_committed_some_time_ago_is_not_begun_before_it_is_asked_who_le
     let store = Arc::new(AwayOnce::default());
     store.transact(Transaction::new().put(LEADER, "process 1")).await.unwrap();
     let work = Arc::new(Once { meanwhile: || {}, is_resumed: true, applied: AtomicU32::new(0) });
-    let actions = Work {
-        after: vec![Box::default()],
-        crash: vec![CrashClass::DeterministicName],
-        global: 1,
-        groups: Vec::new(),
-        member: Vec::new(),
-        has_effect: vec![true],
-    };
     let seen = store.clone();
     #[allow(clippy::disallowed_methods, reason = "a process that is stopped, which virtual time can not be")]
     let sink: ProgressSink = Box::new(move |progress| {
@@ -184,7 +180,7 @@ async fn what_was_committed_some_time_ago_is_not_begun_before_it_is_asked_who_le
     let driver = Driver::new(store, RunNumber(1), work.clone(), DriverOptions::default())
         .with_guard(vec![Compare::Value(LEADER.into(), "process 1".into())])
         .with_sink(sink);
-    let error = driver.run(Engine::new(actions, Retry::default())).await.unwrap_err();
+    let error = driver.run(Engine::new(one(), Retry::default())).await.unwrap_err();
     assert!(matches!(&error, StoreError::Held { holder, .. } if holder == "process 2"), "{error}");
     assert_eq!(work.applied.load(Ordering::Relaxed), 0);
 }
