@@ -31,7 +31,7 @@ fn walk(path: &mut Vec<String>, now: &Value, wanted: &Value, cause: Cause, found
         return;
     }
     match (entered(now), entered(wanted)) {
-        (Some(a), Some(b)) if !path.is_empty() || !a.is_empty() || !b.is_empty() => {
+        (Some(a), Some(b)) => {
             let mut keys: Vec<&String> = a.keys().chain(b.keys()).collect();
             keys.sort_unstable();
             keys.dedup();

@@ -14,6 +14,8 @@ use crate::model::{
 };
 use crate::resource::{ChangeEffect, KindFacts, Registry, Unhealthy};
 
+mod kinds;
+
 fn value(input: &Value) -> DesiredResource {
     crate::resource::value::ValueSpec::resource("v", input).unwrap()
 }
