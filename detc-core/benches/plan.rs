@@ -25,11 +25,13 @@ fn planning(criterion: &mut Criterion) {
     for len in SIZES {
         let desired = values::desired(len, &registry);
         let topology = desired.check(&registry).expect("the generated state is valid");
+        let half_done = Default::default();
         let input = |recorded| PlanInput {
             desired: &desired,
             topology: &topology,
             recorded,
             observed: &observed,
+            half_done: &half_done,
             registry: &registry,
             key: &key,
         };

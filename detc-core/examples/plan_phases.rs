@@ -46,11 +46,13 @@ fn phases(len: usize) -> Result<(), Box<dyn Error>> {
     })?;
     let topology = timed("check", || desired.check(&registry))?;
     let nothing = Recorded::default();
+    let half_done = Default::default();
     let input = |recorded| PlanInput {
         desired: &desired,
         topology: &topology,
         recorded,
         observed: &observed,
+        half_done: &half_done,
         registry: &registry,
         key: &key,
     };

@@ -66,6 +66,7 @@ pub(crate) use sweep::{check_own, check_swept};
 ///     topology: &desired.check(&registry)?,
 ///     recorded: &Default::default(),
 ///     observed: &Observed::default(),
+///     half_done: &Default::default(),
 ///     registry: &registry,
 ///     key: &MarkKey::new([7; 32]),
 /// }, &mut Vault::new())?;

@@ -247,6 +247,20 @@ pub(crate) fn drop_details(number: RunNumber) -> Vec<Write> {
     ]
 }
 
+/// A run's plan and log, as they are kept.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) async fn details(store: &dyn Store, number: RunNumber) -> Result<Vec<Write>, StoreError> {
+    let mut kept = Vec::new();
+    for prefix in [plan_prefix(number), log_prefix(number)] {
+        let (entries, _) = read_all(store, KeyRange::prefix(prefix)).await?;
+        let put = |entry: crate::store::Entry| Write::Put { key: entry.key, value: entry.value, lease: None };
+        kept.extend(entries.into_iter().map(put));
+    }
+    Ok(kept)
+}
+
 /// The heads of all runs, oldest first.
 ///
 /// # Errors

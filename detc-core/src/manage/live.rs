@@ -48,7 +48,7 @@ pub struct Live {
     /// What is to be looked at, and its record read again, before the next plan.
     touched: BTreeSet<ResourceId>,
     /// What the last runs began and did not end well, where there are invariants: whether it works is in doubt.
-    begun: Set<ResourceId>,
+    half_done: Set<ResourceId>,
     /// What has references and is not recorded: where it would be depends on what others are.
     late: BTreeSet<ResourceId>,
     /// Whether what these refer to may have changed.
@@ -82,18 +82,19 @@ impl Manager {
         around.hosts = self.connect(&desired.hosts, &needed).await;
         look_at_all(&Arc::new(around.clone()), looks, &mut observed, &mut unseen()).await;
         self.add_doubts(&desired, &mut observed);
-        let begun = self.begun_for(&desired).await?;
-        doubt_health(&begun, &mut observed);
+        let half_done = self.half_done_for(!desired.invariants.is_empty()).await?;
+        doubt_health(&half_done, &mut observed);
         around.recorded = Arc::default();
         let recorded = (*self.recorded()).clone();
         let planner = Planner::new(desired, (recorded, observed), self.registry.clone(), self.key.clone());
-        let planner = planner.with_vault(vault).with_known_hosts(known_hosts);
+        let mut planner = planner.with_vault(vault).with_known_hosts(known_hosts);
+        planner.half_done(half_done.clone());
         let mut live = Live {
             planner,
             around,
             touched: BTreeSet::new(),
             late: BTreeSet::new(),
-            begun,
+            half_done,
             is_moved: false,
             all: false,
             has_new_hosts: false,
@@ -101,11 +102,6 @@ impl Manager {
         let late = live.desired().resources.values().filter(|it| live.is_late(it, self));
         live.late = late.map(id_of).collect();
         Ok(live)
-    }
-
-    /// What the last runs began and did not end well, where that matters.
-    async fn begun_for(&self, desired: &Desired) -> Result<Set<ResourceId>, ManageError> {
-        if desired.invariants.is_empty() { Ok(Set::default()) } else { self.begun_by_now().await }
     }
 }
 
@@ -222,9 +218,9 @@ impl Live {
             return Ok(());
         }
         manager.catch_up().await?;
-        let begun = manager.begun_for(self.planner.desired()).await?;
+        let half_done = manager.half_done_for(!self.planner.desired().invariants.is_empty()).await?;
         // What is in doubt by now, and what is no longer: a run that told of it may be too long ago.
-        self.touched.extend(begun.symmetric_difference(&self.begun).cloned());
+        self.touched.extend(half_done.symmetric_difference(&self.half_done).cloned());
         let len = if self.all { usize::MAX } else { self.touched.len() };
         manager.refresh(len, || self.touched.clone()).await?;
         let recorded = manager.recorded();
@@ -252,8 +248,9 @@ impl Live {
         self.around.hosts.extend(connected);
         let around = Surroundings { recorded: recorded.clone(), ..self.around.clone() };
         look_at_all(&Arc::new(around), looks, &mut observed, &mut unseen()).await;
-        doubt_health(&begun, &mut observed);
-        self.begun = begun;
+        doubt_health(&half_done, &mut observed);
+        self.planner.half_done(half_done.clone());
+        self.half_done = half_done;
         let doubts = manager.doubted();
         for id in std::mem::take(&mut self.touched) {
             self.planner.recorded(&id, recorded.get(&id).cloned());

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::begun::doubt_health;
 use super::look::{Look, look_at_all};
 use super::{ManageError, Manager, records};
 use crate::diff::{ChangeKind, Differ, intent_digest};
@@ -131,14 +132,14 @@ impl Manager {
         let mut observed = looks.1;
         look_at_all(&around, looks.0, &mut observed, sink).await;
         self.add_doubts(&desired, &mut observed);
-        if !desired.invariants.is_empty() {
-            self.doubt_health_of_begun(&mut observed).await?;
-        }
+        let half_done = self.half_done_for(!desired.invariants.is_empty()).await?;
+        doubt_health(&half_done, &mut observed);
         let input = PlanInput {
             desired: &desired,
             topology: &topology,
             recorded: &recorded,
             observed: &observed,
+            half_done: &half_done,
             registry: &self.registry,
             key: &self.key,
         };

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::begun::doubt_health;
 use super::look::{Look, look_at_all};
 use super::planned::{Planned, StaleAction, base_id, broken, check_complete};
 use super::{ManageError, Manager};
@@ -117,10 +118,9 @@ impl Manager {
         if !stale.is_empty() {
             return Err(ManageError::Stale(stale));
         }
-        if !plan.proofs.is_empty() {
-            self.doubt_health_of_begun(&mut observed).await?;
-        }
-        self.check_proven(&plan, desired, &observed)?;
+        let half_done = self.half_done_for(!plan.proofs.is_empty()).await?;
+        doubt_health(&half_done, &mut observed);
+        self.check_proven(&plan, desired, (&observed, &half_done))?;
         let around = Arc::try_unwrap(around).unwrap_or_else(|shared| (*shared).clone());
         Ok(Planned { plan: Arc::new(plan), around, seen: None })
     }
@@ -167,7 +167,7 @@ impl Manager {
         &self,
         plan: &Plan,
         desired: Option<&Desired>,
-        observed: &Observed,
+        (observed, half_done): (&Observed, &Set<ResourceId>),
     ) -> Result<(), ManageError> {
         let is_proven = |name: &str| {
             let wanted = desired?.invariants.iter().find(|invariant| invariant.name == name);
@@ -191,6 +191,7 @@ impl Manager {
             topology: &Topology::default(),
             recorded: &self.recorded(),
             observed,
+            half_done,
             registry: &self.registry,
             key: &self.key,
         };

@@ -17,7 +17,7 @@ use super::protect::check_protected;
 use super::resolve::Decided;
 use super::{Plan, PlanError, Selection};
 use crate::model::secret::{MarkKey, Vault};
-use crate::model::{Desired, Digest, Map, Observation, Recorded, ResourceId, Topology};
+use crate::model::{Desired, Digest, Map, Observation, Record, Recorded, ResourceId, Set, Topology};
 use crate::resource::Registry;
 
 /// What was observed, by resource. One that is not in here has nothing to look at.
@@ -34,10 +34,25 @@ pub struct PlanInput<'a> {
     pub recorded: &'a Recorded,
     /// What is.
     pub observed: &'a Observed,
+    /// What was cut off in the midst of being changed, or failed at it: where nobody can look at it, it may be half of what is
+    /// recorded. Only invariants and predicates ask.
+    pub half_done: &'a Set<ResourceId>,
     /// The kinds.
     pub registry: &'a Registry,
     /// What marks of sensitive values are keyed with.
     pub key: &'a MarkKey,
+}
+
+impl<'a> PlanInput<'a> {
+    /// Whether what is recorded of a resource may be half of it, for all that is known.
+    pub(super) fn is_half_done(&self, id: &ResourceId, record: &Record) -> bool {
+        record.is_begun() || self.half_done.contains(id)
+    }
+
+    /// What is seen of a recorded resource, and whether what is recorded of it may be half of it.
+    pub(super) fn seen(&self, id: &ResourceId, record: &Record) -> (Option<&'a Observation>, bool) {
+        (self.observed.get(id), self.is_half_done(id, record))
+    }
 }
 
 /// Builds the plan that leads from what is to what should be. Sensitive values are put into `vault`.
@@ -117,7 +132,7 @@ pub(super) fn finish(steps: Steps, input: &PlanInput<'_>, sums: &Sums) -> Result
         ordered: Vec::new(),
     };
     super::keep::add_proofs(&mut plan, input, sums)?;
-    plan.examined = super::examine(&plan, (input.recorded, input.observed), input.registry)?;
+    plan.examined = super::examine(&plan, input)?;
     plan.seal();
     Ok(plan)
 }

@@ -137,7 +137,7 @@ impl Plan {
             proved.base = base;
         }
         plan.prove();
-        plan.examined = examine(&plan, (input.recorded, input.observed), input.registry)?;
+        plan.examined = examine(&plan, input)?;
         Ok(plan)
     }
 

@@ -49,6 +49,7 @@ pub struct Planner {
     known_hosts: BTreeSet<HostName>,
     recorded: Recorded,
     observed: Observed,
+    half_done: Set<ResourceId>,
     registry: Registry,
     key: MarkKey,
     vault: Arc<Mutex<Vault>>,
@@ -116,6 +117,7 @@ impl Planner {
             known_hosts: BTreeSet::new(),
             recorded,
             observed,
+            half_done: Set::default(),
             registry,
             key,
             vault: Arc::default(),
@@ -199,13 +201,22 @@ impl Planner {
         self.touch_id(id);
     }
 
+    /// Takes note of what may be half of what is recorded of it, from now on.
+    pub(crate) fn half_done(&mut self, half_done: Set<ResourceId>) {
+        let changed: Vec<ResourceId> = self.half_done.symmetric_difference(&half_done).cloned().collect();
+        changed.iter().for_each(|id| self.count(id, Counting::Out));
+        self.half_done = half_done;
+        changed.iter().for_each(|id| self.count(id, Counting::In));
+    }
+
     /// Counts what is recorded of a resource for the invariants.
     fn count(&mut self, id: &ResourceId, counting: Counting) {
         if self.desired.invariants.is_empty() {
             return;
         }
         let (Some(record), Some(sums)) = (self.recorded.get(id), &mut self.sums) else { return };
-        let of = (id, record, self.observed.get(id));
+        let is_begun = record.is_begun() || self.half_done.contains(id);
+        let of = (id, record, (self.observed.get(id), is_begun));
         if sums.recorded(&self.desired.invariants, of, counting).is_err() {
             // The next plan says which record is damaged, when it sums them up.
             self.sums = None;
@@ -261,6 +272,7 @@ impl Planner {
             topology: &self.kept.topology,
             recorded: &self.recorded,
             observed: &self.observed,
+            half_done: &self.half_done,
             registry: &self.registry,
             key: &self.key,
         }

@@ -115,7 +115,7 @@ impl Plan {
         }
         let (whole, mut part) = (self.actions.len(), self.select(selection));
         if part.actions.len() < whole && !part.examined.is_empty() {
-            part.examined = super::examine(&part, (input.recorded, input.observed), input.registry)?;
+            part.examined = super::examine(&part, input)?;
             part.seal();
         }
         Ok(part)

@@ -9,8 +9,11 @@ use super::world::{Watched, World, value};
 use crate::action::CrashClass;
 use crate::execute::Outcome;
 use crate::execute::journal::{self, DOUBT, TRIED, state_key};
+use crate::manage::begun::RUNS_MAX;
 use crate::manage::{ManageError, Manager, ManagerOptions, Planned, identity, records};
-use crate::model::{Desired, DesiredResource, Health, Invariant, InvariantBound, Observation, ResourceId};
+use crate::model::{
+    Desired, DesiredResource, Health, Invariant, InvariantBound, Observation, ResourceId, Set,
+};
 use crate::plan::{Observed, Plan, Selection};
 use crate::resource::{Kind, Known, ObservedBy, Registry};
 use crate::store::{KeyRange, Store, Write, read_all};
@@ -67,13 +70,19 @@ impl Manager {
         let mut options = self.options.clone();
         options.holder = "a rehearsal".to_owned();
         options.retry = options.retry.with_delays(std::time::Duration::ZERO, std::time::Duration::ZERO);
-        for mut head in journal::heads(&*self.store).await? {
+        let heads = journal::heads(&*self.store).await?;
+        for head in heads.iter().rev().take(RUNS_MAX).filter(|head| head.outcome != Some(Outcome::Done)) {
+            // It tells what may be half done.
+            records.extend(journal::details(&*self.store, head.number).await?);
+        }
+        for mut head in heads {
             // One that was interrupted is gone on with, or given up, before the plan.
             let ended = head.outcome.filter(|outcome| *outcome != Outcome::Interrupted);
             head.outcome = ended.or(Some(Outcome::Superseded));
             records.push(journal::put_head(&head));
         }
-        let things = self.things((planned, seen), desired)?;
+        let half_done = self.half_done_for(!planned.plan.proofs.is_empty()).await?;
+        let things = self.things((planned, seen), desired, &half_done)?;
         let watched = planned.plan.proofs.iter().map(|proved| {
             let bound = match proved.invariant.bound {
                 InvariantBound::AtLeast(bound) => bound.min(proved.base),
@@ -108,6 +117,7 @@ impl Manager {
         &self,
         (planned, seen): (&Planned, &Observed),
         desired: &Desired,
+        half_done: &Set<ResourceId>,
     ) -> Result<Things, ManageError> {
         let recorded = &planned.around.recorded;
         let vault = planned.around.vault.lock().unwrap_or_else(PoisonError::into_inner);
@@ -137,6 +147,11 @@ impl Manager {
                 }
                 _ => false,
             };
+            thing.is_doubtful = match &thing.seen {
+                Observation::Present(present) => !matches!(present.health, Health::Healthy | Health::None),
+                Observation::Unobservable => known.is_some_and(|known| half_done.contains(known)),
+                Observation::Absent | Observation::Needed(_) | Observation::Unknown(_) => false,
+            };
             things.insert(identity, Arc::new(thing));
         }
         let by_record: BTreeSet<&str> = self.kinds_by_record().collect();
@@ -161,8 +176,7 @@ impl Manager {
 
 fn is_there(seen: &Observation) -> bool {
     match seen {
-        Observation::Present(present) => matches!(present.health, Health::Healthy | Health::None),
-        Observation::Unobservable => true,
+        Observation::Present(_) | Observation::Unobservable => true,
         Observation::Absent | Observation::Needed(_) | Observation::Unknown(_) => false,
     }
 }

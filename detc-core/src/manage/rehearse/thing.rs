@@ -22,6 +22,8 @@ pub(super) struct Thing {
     pub(super) is_probed: bool,
     /// It is there as it should be, and does not work yet.
     pub(super) is_unready: bool,
+    /// It was not known to work before the plan, and nothing was done about it since.
+    pub(super) is_doubtful: bool,
     /// What counts for the invariants.
     pub(super) counted: Option<Counted>,
     /// What that becomes, while an action is in the midst of it, and whether it takes no part then.
@@ -54,15 +56,30 @@ impl Thing {
         let (becoming, keys, triggers, effects, is_blind) = (None, BTreeSet::new(), None, [0; 2], false);
         let tells = |present: &Present| matches!(present.health, Health::Healthy | Health::Unhealthy);
         let is_probed = matches!(&seen, Observation::Present(present) if tells(present));
-        let is_unready = false;
-        Self { seen, is_blind, is_probed, is_unready, counted, becoming, keys, triggers, effects }
+        let (is_unready, is_doubtful) = (false, false);
+        Self {
+            seen,
+            is_blind,
+            is_probed,
+            is_unready,
+            is_doubtful,
+            counted,
+            becoming,
+            keys,
+            triggers,
+            effects,
+        }
     }
 
     /// What it counts for, in the midst of a change the worse of what it was and what it becomes.
     pub(super) fn amount(&self, id: &ResourceId, invariant: &Invariant) -> i64 {
         let of =
             |counted: &Option<Counted>| counted.as_ref().map_or(0, |it| it.amount(id, &invariant.measure));
-        let is = of(&self.counted);
+        // As the proof counts it: where it does harm.
+        let is_nothing = self.is_doubtful
+            && matches!(invariant.bound, InvariantBound::AtLeast(_))
+            && (self.is_blind || matches!(invariant.measure, Measure::Available(_)));
+        let is = if is_nothing { 0 } else { of(&self.counted) };
         let Some((next, part)) = &self.becoming else { return is };
         match invariant.bound {
             InvariantBound::AtMost(_) => is.max(of(next)),
@@ -135,7 +152,8 @@ impl Thing {
     /// It is made or changed, by a call with this key.
     pub(super) fn become_whole(&mut self, counted: Counted, mut whole: Present, key: Option<&str>) {
         whole.health = if self.is_probed { Health::Healthy } else { Health::None };
-        (self.counted, self.becoming, self.is_unready) = (Some(counted), None, false);
+        (self.counted, self.becoming, self.is_unready, self.is_doubtful) =
+            (Some(counted), None, false, false);
         self.triggers.clone_from(&whole.triggers);
         self.see(Observation::Present(whole));
         if key.is_none_or(|key| self.keys.insert(key.to_owned())) {

@@ -54,7 +54,7 @@ pub(super) struct Counted<'a> {
     fields: OnceCell<Value>,
     /// What it was last seen to be; `None` where that does not matter.
     seen: Option<&'a Observation>,
-    /// It is only known that its making had begun.
+    /// It is only known that its making, or a change of it, had begun.
     is_begun: bool,
 }
 
@@ -155,7 +155,7 @@ impl<'a> Invariants<'a> {
             Meanwhile::Suspends(other) => {
                 let recorded = input.recorded.get(other);
                 let recorded = recorded
-                    .map(|record| Counted::recorded(other, record, input.observed.get(other)))
+                    .map(|record| Counted::recorded(other, record, input.seen(other, record)))
                     .transpose()?;
                 let desired = input.desired.resources.get(other);
                 let desired = desired.map(|desired| Counted::desired(other, desired, desired.spec.clone()));
@@ -184,7 +184,7 @@ fn ends<'a>(
     let second_half = action.verb == Verb::Create && plan.change_of(action).kind == ChangeKind::Replace;
     let record = input.recorded.get(recorded).filter(|_| !second_half);
     let before =
-        record.map(|record| Counted::recorded(recorded, record, input.observed.get(recorded))).transpose()?;
+        record.map(|record| Counted::recorded(recorded, record, input.seen(recorded, record))).transpose()?;
     let desired = input.desired.resources.get(id).filter(|_| !action.verb.removes());
     let after = desired.map(|desired| Counted::desired(id, desired, action.spec.clone()));
     Ok((before, after))
@@ -232,12 +232,11 @@ impl<'a> Counted<'a> {
     pub(super) fn recorded(
         id: &'a ResourceId,
         record: &Record,
-        seen: Option<&'a Observation>,
+        (seen, is_begun): (Option<&'a Observation>, bool),
     ) -> Result<Self, PlanError> {
         let body = record.body().map_err(|source| PlanError::Record { resource: id.clone(), source })?;
         let labels = body.labels();
         let fields = OnceCell::new();
-        let is_begun = record.is_begun();
         Ok(Self { id, host: body.host, labels, spec: body.spec, fields, seen, is_begun })
     }
 

@@ -8,10 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use self::events::{Event, Events};
 use super::super::explore::{Count, Does, Poset, Random, SEED, Walk};
-use super::super::{Observed, Plan, PlanError};
+use super::super::{Plan, PlanError, PlanInput};
 use crate::model::state::{Slot, State};
-use crate::model::{Predicate, Recorded, Set};
-use crate::resource::Registry;
+use crate::model::{Predicate, Set};
 
 mod events;
 
@@ -77,15 +76,9 @@ pub struct Refuted {
 }
 
 /// Asks all predicates of the registry.
-pub(crate) fn examine(
-    plan: &Plan,
-    (recorded, observed): (&Recorded, &Observed),
-    registry: &Registry,
-) -> Result<Vec<Examined>, PlanError> {
-    let predicates = registry.predicates().iter();
-    predicates
-        .map(|predicate| Ok(World::of(plan, (recorded, observed), registry, predicate)?.examine()))
-        .collect()
+pub(crate) fn examine(plan: &Plan, input: &PlanInput<'_>) -> Result<Vec<Examined>, PlanError> {
+    let predicates = input.registry.predicates().iter();
+    predicates.map(|predicate| Ok(World::of(plan, input, predicate)?.examine())).collect()
 }
 
 /// A plan as a predicate sees it.
@@ -102,14 +95,8 @@ struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    fn of(
-        plan: &'a Plan,
-        seen: (&Recorded, &Observed),
-        registry: &'a Registry,
-        predicate: &'a Predicate,
-    ) -> Result<Self, PlanError> {
-        let Events { slots, base, events, before, has_idle } =
-            Events::of(plan, seen, registry, predicate.selector())?;
+    fn of(plan: &'a Plan, input: &PlanInput<'_>, predicate: &'a Predicate) -> Result<Self, PlanError> {
+        let Events { slots, base, events, before, has_idle } = Events::of(plan, input, predicate.selector())?;
         Ok(Self { plan, predicate, slots, base, events, poset: Poset::new(before), has_idle })
     }
 

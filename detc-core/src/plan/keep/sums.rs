@@ -36,7 +36,7 @@ impl Sums {
         let parts = in_parts(recorded.len(), |range| {
             let mut sums = Self::none(all.len());
             for &(id, record) in &recorded[range] {
-                sums.count(&invariants, (id, record, input.observed.get(id)), Counting::In)?;
+                sums.count(&invariants, (id, record, input.seen(id, record)), Counting::In)?;
             }
             Ok(sums)
         });
@@ -60,7 +60,7 @@ impl Sums {
     pub(in crate::plan) fn recorded(
         &mut self,
         all: &[Invariant],
-        of: (&ResourceId, &Record, Option<&Observation>),
+        of: (&ResourceId, &Record, (Option<&Observation>, bool)),
         counting: Counting,
     ) -> Result<(), PlanError> {
         self.count(&Invariants::new(all), of, counting)
@@ -69,7 +69,7 @@ impl Sums {
     fn count(
         &mut self,
         invariants: &Invariants<'_>,
-        (id, record, seen): (&ResourceId, &Record, Option<&Observation>),
+        (id, record, seen): (&ResourceId, &Record, (Option<&Observation>, bool)),
         counting: Counting,
     ) -> Result<(), PlanError> {
         if invariants.about(id.kind()).next().is_none() {

@@ -255,6 +255,7 @@ impl Twice {
             topology: &topology,
             recorded: &self.recorded,
             observed: &self.observed,
+            half_done: &Set::default(),
             registry: &self.registry,
             key: &self.key,
         };

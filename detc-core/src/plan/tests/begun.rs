@@ -3,7 +3,9 @@
 use serde_json::json;
 
 use super::support::{World, id, unit};
-use crate::model::{Invariant, InvariantBound, Measure, Observation, Record, Selector};
+use crate::model::{
+    Digest, Invariant, InvariantBound, Measure, Observation, Predicate, Record, Selector, Standing, State,
+};
 
 /// A unit on a host that does not answer.
 fn unseen() -> World {
@@ -69,6 +71,41 @@ fn what_may_work_is_not_taken_down_as_if_it_did_not() {
     // With nobody to spare it may be broken, in whatever order.
     let refused = doubtful(3, 2).plan();
     assert!(refused.broken().unwrap().story.contains("it is 2; no order helps"), "{:?}", refused.broken());
+}
+
+/// Units that nobody can look at, of which the first is half done.
+fn unseen_and_half_done(count: usize) -> World {
+    let mut world = doubtful(count, 2);
+    for n in 0..count {
+        let id = id(&format!("unit/u{n}"));
+        let record = &world.recorded[&id];
+        let whole = Record::new(Digest::of(b"1"), record.relations(), record.seen(), &record.body().unwrap());
+        world.recorded.insert(id.clone(), whole);
+        world = world.see(id.as_str(), Observation::Unobservable);
+    }
+    world.half_done.insert(id("unit/u0"));
+    world
+}
+
+#[test]
+fn what_is_half_done_where_nobody_can_look_is_mended_before_another_is_taken_away() {
+    let plan = unseen_and_half_done(4).plan();
+    let proved = &plan.proofs[0];
+    assert_eq!((proved.base, proved.worst, proved.base_if_at_work(), proved.holds), (3, 3, 4, true));
+    let waits: Vec<String> = plan.ordered.iter().map(|wait| plan.action_id(wait.0)).collect();
+    assert_eq!(waits, ["restart:unit/u0", "restart:unit/u1", "restart:unit/u2"]);
+}
+
+#[test]
+fn a_predicate_is_told_what_is_half_done_where_nobody_can_look() {
+    let is_known = |state: &State<'_>| match state.resources().find(|it| it.standing() == Standing::Unknown) {
+        Some(unknown) => Err(format!("{} may be half done", unknown.id())),
+        None => Ok(()),
+    };
+    let mut world = unseen_and_half_done(2);
+    world.registry = world.registry.with_predicate(Predicate::new("known", is_known));
+    let plan = world.plan();
+    assert_eq!(plan.examined[0].before.as_deref(), Some("unit/u0 may be half done"));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::diff::{Cause, trigger_token};
 use crate::model::secret::{MarkKey, Vault};
 use crate::model::{
     Desired, DesiredResource, Digest, HostName, HostSpec, InvalidState, Observation, Present, Record,
-    RecordBody, Recorded, ResourceId, substitute,
+    RecordBody, Recorded, ResourceId, Set, substitute,
 };
 use crate::plan::{Observed, Plan, PlanError, PlanInput, Selection, Verb, build_part};
 use crate::resource::value::ValueSpec;
@@ -167,6 +167,7 @@ pub(in crate::plan) struct World {
     pub(in crate::plan) desired: Desired,
     pub(in crate::plan) recorded: Recorded,
     pub(in crate::plan) observed: Observed,
+    pub(in crate::plan) half_done: Set<ResourceId>,
     pub(in crate::plan) registry: Registry,
     runs: u64,
 }
@@ -179,6 +180,7 @@ impl World {
             desired: hosts(),
             recorded: Recorded::default(),
             observed: Observed::default(),
+            half_done: Set::default(),
             registry,
             runs: 0,
         }
@@ -224,6 +226,7 @@ impl World {
             topology: &topology,
             recorded: &self.recorded,
             observed: &self.observed,
+            half_done: &self.half_done,
             registry: &self.registry,
             key: &key,
         };

@@ -5,12 +5,11 @@ use std::rc::Rc;
 use std::sync::OnceLock;
 
 use super::super::super::explore::Does;
-use super::super::super::{Observed, Plan, PlanError, PlannedAction, Verb};
+use super::super::super::{Plan, PlanError, PlanInput, PlannedAction, Verb};
 use super::super::effects::{is_interrupted, meanwhile};
 use crate::action::Meanwhile;
 use crate::model::state::{NOTHING, Slot, Standing, Version};
-use crate::model::{Health, Observation, Record, Recorded, ResourceId, Selector};
-use crate::resource::Registry;
+use crate::model::{Health, Observation, Record, ResourceId, Selector};
 
 /// How many waits through actions that change nothing are kept. Beyond that they count as events like any other.
 const THROUGH_MAX: usize = 2_000_000;
@@ -63,17 +62,12 @@ impl Slots {
 }
 
 impl Events {
-    pub(super) fn of(
-        plan: &Plan,
-        (recorded, observed): (&Recorded, &Observed),
-        registry: &Registry,
-        about: &Selector,
-    ) -> Result<Self, PlanError> {
+    pub(super) fn of(plan: &Plan, input: &PlanInput<'_>, about: &Selector) -> Result<Self, PlanError> {
         let is_kind = |id: &ResourceId| about.kind.as_ref().is_none_or(|kind| kind == id.kind());
         let mut slots = Slots::default();
         let mut now: BTreeMap<ResourceId, usize> = BTreeMap::new();
-        for (id, record) in recorded.iter().filter(|(id, _)| is_kind(id)) {
-            if let Some(version) = recorded_version(id, record, observed.get(id))?
+        for (id, record) in input.recorded.iter().filter(|(id, _)| is_kind(id)) {
+            if let Some(version) = recorded_version(id, record, input)?
                 && about.matches(id, version.host.as_ref(), &version.labels)
             {
                 now.insert(id.clone(), slots.add(id, version));
@@ -84,9 +78,9 @@ impl Events {
         let mut suspended: Vec<Vec<ResourceId>> = Vec::with_capacity(plan.actions.len());
         for (index, action) in plan.actions.iter().enumerate() {
             let id = plan.resource_of(index as u32);
-            let meanwhile = meanwhile(action, id, registry);
+            let meanwhile = meanwhile(action, id, input.registry);
             let of_action = if is_kind(id) || action.renamed_from().is_some_and(is_kind) {
-                let is_restarted = is_interrupted(plan, action, &meanwhile, registry);
+                let is_restarted = is_interrupted(plan, action, &meanwhile, input.registry);
                 steps_of(action, id, is_restarted, about, (&mut slots, &mut now))
             } else {
                 Vec::new()
@@ -134,14 +128,14 @@ impl Events {
 fn recorded_version(
     id: &ResourceId,
     record: &Record,
-    seen: Option<&Observation>,
+    input: &PlanInput<'_>,
 ) -> Result<Option<Version>, PlanError> {
-    let standing = match seen {
+    let standing = match input.observed.get(id) {
         Some(Observation::Absent | Observation::Needed(_)) => return Ok(None),
         Some(Observation::Present(present)) if present.health == Health::Unhealthy => Standing::Down,
         Some(Observation::Present(_)) => Standing::Up,
         Some(Observation::Unknown(_)) => Standing::Unknown,
-        None | Some(Observation::Unobservable) if record.is_begun() => Standing::Unknown,
+        None | Some(Observation::Unobservable) if input.is_half_done(id, record) => Standing::Unknown,
         None | Some(Observation::Unobservable) => Standing::Up,
     };
     let body = record.body().map_err(|source| PlanError::Record { resource: id.clone(), source })?;
