@@ -234,6 +234,7 @@ impl Calls {
         what: &str,
         view: impl FnOnce(usize) -> T + Send,
     ) -> Result<T, CallError> {
+        self.pass().await;
         let fault = self.note(Touched { what: SEE, path: what.to_owned(), changes: false });
         let changes = match fault {
             Some(Fault::Stale(changes)) => usize::from(changes),
@@ -369,6 +370,7 @@ impl Calls {
     }
 
     async fn call<T>(&self, touched: Touched, call: impl Future<Output = T> + Send) -> Result<T, CallError> {
+        self.pass().await;
         let fault = self.note(touched);
         self.call_with(fault, call).await
     }

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::Violation;
-use super::calls::{Calls, Fault, Script};
+use super::calls::{Calls, Fault, Script, Touched};
 use crate::backend::MemoryHost;
 use crate::model::{Desired, HostName};
 use crate::resource::Registry;
@@ -43,6 +43,7 @@ mod watched;
 
 pub use seeds::{check_seeds, trace};
 use trial::Reference;
+use watched::ToHosts;
 
 /// What is to be brought about, in a world that begins anew for each life.
 pub struct Scenario {
@@ -50,9 +51,13 @@ pub struct Scenario {
     hosts: BTreeMap<HostName, MemoryHost>,
     states: Vec<Desired>,
     calls: Calls,
+    services: Vec<OfProcess>,
     worlds: Vec<Box<dyn Fn() -> String + Send + Sync>>,
     manager: Option<Box<dyn Manages>>,
 }
+
+/// Adds a handle on a service, with the calls of one process.
+type OfProcess = Box<dyn Fn(Registry, Calls) -> Registry + Send + Sync>;
 
 /// A manager under test that is not detc's own [`Manager`](crate::manage::Manager).
 #[async_trait]
@@ -80,6 +85,7 @@ impl Scenario {
             hosts: BTreeMap::new(),
             states: states.into_iter().collect(),
             calls: Calls::new(),
+            services: Vec::new(),
             worlds: Vec::new(),
             manager: None,
         }
@@ -111,11 +117,35 @@ impl Scenario {
         self
     }
 
+    /// Adds a backend of which each process has a handle of its own, with its own calls, made by `called_by`: so that one that is
+    /// paused does not go on in another of its tasks. The rest is as of [`with_backend`](Self::with_backend).
+    #[must_use]
+    pub fn with_service<T: Send + Sync + 'static>(
+        mut self,
+        calls: Calls,
+        called_by: impl Fn(Calls) -> T + Send + Sync + 'static,
+        world: impl Fn() -> String + Send + Sync + 'static,
+    ) -> Self {
+        self.calls = calls;
+        let of_process =
+            move |registry: Registry, calls: Calls| registry.with_backend(Arc::new(called_by(calls)));
+        self.services.push(Box::new(of_process));
+        self.worlds.push(Box::new(world));
+        self
+    }
+
     /// Has the states brought about by another manager than detc's own.
     #[must_use]
     pub fn managed_by(mut self, manager: impl Manages + 'static) -> Self {
         self.manager = Some(Box::new(manager));
         self
+    }
+
+    /// The kinds, hosts and services, as one process has them.
+    fn registry_of(&self, calls: &Calls) -> Registry {
+        let to_hosts = ToHosts { hosts: self.hosts.clone(), calls: calls.clone() };
+        let registry = self.registry.clone().with_connector(to_hosts);
+        self.services.iter().fold(registry, |registry, of_process| of_process(registry, calls.clone()))
     }
 
     fn world(&self) -> String {
@@ -146,7 +176,7 @@ const STATE_DIR: &str = "/var/lib/detc";
 pub struct Faults {
     /// How many lives are lived at most. Of more faults than that some are left out, evenly, and it is said how many.
     pub lives_max: usize,
-    /// Whether the successor dies, too, at each of its calls that are tried.
+    /// Whether a second fault follows the first.
     pub twice: Twice,
 }
 
@@ -157,6 +187,9 @@ pub enum Twice {
     No,
     /// Also a death of the successor, at a call that differs from life to life.
     Yes,
+    /// Each pair of faults: after each fault, each that can happen at each later call of the life with the first one. First all lives
+    /// with one fault are lived, also where they are more than are to be lived at most.
+    All,
 }
 
 impl Default for Faults {
@@ -200,25 +233,60 @@ impl Display for Checked {
 pub async fn check_cluster(scenario: impl Fn() -> Scenario, faults: Faults) -> Checked {
     let reference = Reference::of(&scenario()).await;
     let calls = &reference.calls;
-    let cases: Vec<(usize, Fault)> = calls
-        .iter()
-        .enumerate()
-        .flat_map(|(at, call)| {
-            SINGLE.into_iter().filter(|fault| fault.can_hit(call)).map(move |fault| (at, fault))
-        })
-        .collect();
+    let cases: Vec<(usize, Fault)> = cases(calls).collect();
+    if faults.twice == Twice::All {
+        return check_pairs(&scenario, &reference, cases, faults.lives_max).await;
+    }
     let step = cases.len().div_ceil(faults.lives_max.max(1)).max(1);
-    let mut checked =
-        Checked { calls: calls.len(), lives: 0, lives_possible: cases.len(), violations: Vec::new() };
+    let mut checked = Checked::of(calls.len(), cases.len());
     for (at, fault) in cases.iter().step_by(step).copied() {
         checked.lives += 1;
         let second = match faults.twice {
-            Twice::No => None,
+            Twice::No | Twice::All => None,
             // Any will do that is another from life to life.
             Twice::Yes => Some((at + 2 + checked.lives * 7 % calls.len(), Fault::CutBefore)),
         };
-        let script = Script { faults: [(at, fault)].into_iter().chain(second).collect(), outage: usize::MAX };
-        checked.note(reference.try_script(&scenario(), script).await);
+        checked.note(reference.try_script(&scenario(), script([(at, fault)], second)).await);
+    }
+    checked
+}
+
+/// All this goes wrong, and what lasts does so until its process has ended.
+fn script<const N: usize>(first: [(usize, Fault); N], second: Option<(usize, Fault)>) -> Script {
+    Script { faults: first.into_iter().chain(second).collect(), outage: usize::MAX }
+}
+
+/// What can go wrong with these calls, one thing each time.
+fn cases(calls: &[Touched]) -> impl Iterator<Item = (usize, Fault)> {
+    let of_call = |(at, call): (usize, &Touched)| {
+        let can_hit = SINGLE.into_iter().filter(|fault| fault.can_hit(call));
+        can_hit.map(move |fault| (at, fault)).collect::<Vec<_>>()
+    };
+    calls.iter().enumerate().flat_map(of_call)
+}
+
+/// Lives with each pair of faults; of more than so many, some, evenly.
+async fn check_pairs(
+    scenario: &impl Fn() -> Scenario,
+    reference: &Reference,
+    first: Vec<(usize, Fault)>,
+    lives_max: usize,
+) -> Checked {
+    let mut checked = Checked::of(reference.calls.len(), first.len());
+    let mut pairs: Vec<[(usize, Fault); 2]> = Vec::new();
+    for case in first {
+        checked.lives += 1;
+        let scenario = scenario();
+        checked.note(reference.try_script(&scenario, script([case], None)).await);
+        // What follows is what the calls of this very life can meet: the second life is the same up to there.
+        let later = cases(&scenario.calls.touched()).filter(|(at, _)| *at > case.0).collect::<Vec<_>>();
+        pairs.extend(later.into_iter().map(|second| [case, second]));
+    }
+    checked.lives_possible += pairs.len();
+    let step = pairs.len().div_ceil(lives_max.saturating_sub(checked.lives).max(1)).max(1);
+    for pair in pairs.into_iter().step_by(step) {
+        checked.lives += 1;
+        checked.note(reference.try_script(&scenario(), script(pair, None)).await);
     }
     checked
 }
@@ -240,6 +308,10 @@ const SINGLE: [Fault; 12] = [
 ];
 
 impl Checked {
+    fn of(calls: usize, lives_possible: usize) -> Self {
+        Self { calls, lives: 0, lives_possible, violations: Vec::new() }
+    }
+
     /// The first case of each law is kept.
     fn note(&mut self, found: Option<Violation>) {
         if let Some(found) = found

@@ -3,8 +3,8 @@
 //!
 //! A kind that is written against a service of one's own is tried with such a double of it: in the
 //! [suite](super::resource::Trial::of_backend) by itself, and in a [cluster](super::cluster::Scenario::with_backend) with all
-//! others. All take their [`Calls`] from outside, so that several services of one world go wrong in one life. Time is tokio's:
-//! pause it.
+//! others. All take their [`Calls`] from outside, so that several services of one world go wrong in one life, and each can be had
+//! again with the calls of another process (`called_by`). Time is tokio's: pause it.
 //!
 //! ```
 //! # use std::time::Duration;
@@ -21,11 +21,13 @@
 //! # }).unwrap();
 //! ```
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::resource::{CallError, Calls};
 
 mod containers;
+#[cfg(test)]
+pub(crate) mod kinds;
 mod machines;
 mod names;
 #[cfg(test)]
@@ -40,12 +42,17 @@ pub use names::Names;
 struct Past<T> {
     calls: Calls,
     /// The last one is now.
-    states: Mutex<Vec<T>>,
+    states: Arc<Mutex<Vec<T>>>,
 }
 
 impl<T: Clone + Default + PartialEq + Send> Past<T> {
     fn new(calls: Calls) -> Self {
-        Self { calls, states: Mutex::new(vec![T::default()]) }
+        Self { calls, states: Arc::new(Mutex::new(vec![T::default()])) }
+    }
+
+    /// The same, called by another process.
+    fn called_by(&self, calls: Calls) -> Self {
+        Self { calls, states: self.states.clone() }
     }
 
     fn states(&self) -> MutexGuard<'_, Vec<T>> {

@@ -21,6 +21,7 @@ use crate::resource::{
 use crate::store::Write;
 use crate::store::memory::MemoryStore;
 
+mod services;
 mod ways;
 
 /// A server, or something that nobody can look at, found out about as `class` says.

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::watched::{Mortal, SCHEME, ToHosts, WrongClock};
+use super::watched::{Mortal, SCHEME, WrongClock};
 use super::{STATE_DIR, Scenario};
 use crate::execute::{Outcome, StopHandle, unseen};
 use crate::manage::{ManageError, Manager, ManagerOptions, Resumed};
@@ -99,8 +99,7 @@ impl<'a> Life<'a> {
 
     /// One process, from the state of index `at` on.
     async fn process(&self, calls: Calls, at: &Cell<usize>) -> Ended {
-        let to_hosts = ToHosts { hosts: self.scenario.hosts.clone(), calls: calls.clone() };
-        let registry = self.scenario.registry.clone().with_connector(to_hosts);
+        let registry = self.scenario.registry_of(&calls);
         let store: Arc<dyn Store> = Arc::new(Mortal { inner: self.store.clone(), calls: calls.clone() });
         while at.get() < self.states.len() {
             let now = at.get();

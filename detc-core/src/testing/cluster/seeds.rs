@@ -23,7 +23,7 @@ const OUTAGE_MAX: u64 = 40;
 /// # Panics
 /// When a life without faults goes wrong: with what is broken then.
 pub async fn check_seeds(scenario: impl Fn(u64) -> Scenario, seeds: Range<u64>) -> Checked {
-    let mut checked = Checked { calls: 0, lives: 0, lives_possible: 0, violations: Vec::new() };
+    let mut checked = Checked::of(0, 0);
     for seed in seeds {
         let reference = Reference::of(&scenario(seed)).await;
         checked.calls += reference.calls.len();

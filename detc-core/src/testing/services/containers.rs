@@ -65,6 +65,12 @@ impl Containers {
         Self { past: Past::new(calls) }
     }
 
+    /// The same engine, called by another process.
+    #[must_use]
+    pub fn called_by(&self, calls: Calls) -> Self {
+        Self { past: self.past.called_by(calls) }
+    }
+
     /// Makes a container, which does not run yet.
     ///
     /// # Errors

@@ -56,10 +56,19 @@ pub enum MachineState {
     Running,
 }
 
+/// What the addresses of all machines end in.
+const DOMAIN: &str = ".machines.test";
+
 impl Machines {
     /// A cloud without machines, whose calls are `calls`. Machines run as soon as they are made.
     pub fn new(calls: Calls) -> Self {
         Self { past: Past::new(calls), boots_for: Duration::ZERO }
+    }
+
+    /// The same cloud, called by another process.
+    #[must_use]
+    pub fn called_by(&self, calls: Calls) -> Self {
+        Self { past: self.past.called_by(calls), boots_for: self.boots_for }
     }
 
     /// Has machines boot for so long.
@@ -111,6 +120,12 @@ impl Machines {
         self.past.happens(|state| state.machines.retain(|_, made| made.tag != tag));
     }
 
+    /// The tag of the machine that has this address, whatever goes wrong with calls.
+    pub fn tag_at(&self, address: &str) -> Option<String> {
+        let id = address.strip_suffix(DOMAIN)?;
+        self.past.now().machines.get(id).map(|made| made.tag.clone())
+    }
+
     /// All that is there, how many of which tag and size, without the names that the cloud has given: these differ from life to life.
     pub fn dump(&self) -> String {
         let mut all: BTreeMap<(String, String), usize> = BTreeMap::new();
@@ -130,7 +145,7 @@ impl Machines {
             tag: made.tag.clone(),
             size: made.size.clone(),
             state: if runs { MachineState::Running } else { MachineState::Booting },
-            address: runs.then(|| format!("{id}.machines.test")),
+            address: runs.then(|| format!("{id}{DOMAIN}")),
         }
     }
 }

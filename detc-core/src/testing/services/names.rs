@@ -24,6 +24,12 @@ impl Names {
         Self { past: Past::new(calls) }
     }
 
+    /// The same registry, called by another process.
+    #[must_use]
+    pub fn called_by(&self, calls: Calls) -> Self {
+        Self { past: self.past.called_by(calls) }
+    }
+
     /// Adds an address to a name, or gives it its full time again: for `ttl`, or for good.
     ///
     /// # Errors
