@@ -52,12 +52,16 @@ pub struct Scenario {
     states: Vec<Desired>,
     calls: Calls,
     services: Vec<OfProcess>,
+    counts: Vec<Count>,
     worlds: Vec<Box<dyn Fn() -> String + Send + Sync>>,
     manager: Option<Box<dyn Manages>>,
 }
 
 /// Adds a handle on a service, with the calls of one process.
 type OfProcess = Box<dyn Fn(Registry, Calls) -> Registry + Send + Sync>;
+
+/// Tells how often something was done.
+type Count = Box<dyn Fn() -> BTreeMap<String, usize> + Send + Sync>;
 
 /// A manager under test that is not detc's own [`Manager`](crate::manage::Manager).
 #[async_trait]
@@ -86,6 +90,7 @@ impl Scenario {
             states: states.into_iter().collect(),
             calls: Calls::new(),
             services: Vec::new(),
+            counts: Vec::new(),
             worlds: Vec::new(),
             manager: None,
         }
@@ -134,6 +139,14 @@ impl Scenario {
         self
     }
 
+    /// Adds what is to be done as often as without faults: by what was done, how often. It is not compared where a look was answered
+    /// from before, or a manager was paused: who goes by that may have done it again for good reason.
+    #[must_use]
+    pub fn counting(mut self, count: impl Fn() -> BTreeMap<String, usize> + Send + Sync + 'static) -> Self {
+        self.counts.push(Box::new(count));
+        self
+    }
+
     /// Has the states brought about by another manager than detc's own.
     #[must_use]
     pub fn managed_by(mut self, manager: impl Manages + 'static) -> Self {
@@ -150,6 +163,10 @@ impl Scenario {
 
     fn world(&self) -> String {
         self.worlds.iter().map(|world| world()).collect()
+    }
+
+    fn counts(&self) -> BTreeMap<String, usize> {
+        self.counts.iter().flat_map(|count| count()).collect()
     }
 
     /// How often what is at each path of each host has changed.

@@ -21,6 +21,7 @@
 //! # }).unwrap();
 //! ```
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::resource::{CallError, Calls};
@@ -43,16 +44,22 @@ struct Past<T> {
     calls: Calls,
     /// The last one is now.
     states: Arc<Mutex<Vec<T>>>,
+    /// How often which call has changed it.
+    changes: Arc<Mutex<BTreeMap<String, usize>>>,
 }
 
 impl<T: Clone + Default + PartialEq + Send> Past<T> {
     fn new(calls: Calls) -> Self {
-        Self { calls, states: Arc::new(Mutex::new(vec![T::default()])) }
+        Self { calls, states: Arc::new(Mutex::new(vec![T::default()])), changes: Arc::default() }
     }
 
     /// The same, called by another process.
     fn called_by(&self, calls: Calls) -> Self {
-        Self { calls, states: self.states.clone() }
+        Self { calls, states: self.states.clone(), changes: self.changes.clone() }
+    }
+
+    fn changes(&self) -> BTreeMap<String, usize> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn states(&self) -> MutexGuard<'_, Vec<T>> {
@@ -80,6 +87,8 @@ impl<T: Clone + Default + PartialEq + Send> Past<T> {
             let done = change(&mut now);
             if states.last() != Some(&now) {
                 states.push(now);
+                let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+                *changes.entry(what.clone()).or_default() += 1;
             }
             done
         };

@@ -12,6 +12,7 @@ pub(super) struct Reference {
     pub(super) calls: Vec<Touched>,
     world: String,
     changes: BTreeMap<String, usize>,
+    counts: BTreeMap<String, usize>,
 }
 
 impl Reference {
@@ -20,7 +21,8 @@ impl Reference {
     pub(super) async fn of(scenario: &Scenario) -> Self {
         let ended = Life::new(scenario).live(Script::default()).await;
         assert!(matches!(ended, Ended::Well), "without any fault: {}", ended.words());
-        Self { calls: scenario.calls.touched(), world: scenario.world(), changes: scenario.changes() }
+        let (world, changes, counts) = (scenario.world(), scenario.changes(), scenario.counts());
+        Self { calls: scenario.calls.touched(), world, changes, counts }
     }
 
     /// Lives `scenario`, anew, while all this goes wrong. What is broken then, if anything is.
@@ -31,7 +33,7 @@ impl Reference {
             Ended::Well if world != self.world => {
                 "whatever goes wrong, what is there in the end is what was asked for, once"
             }
-            Ended::Well if !may_do_again(&met) && scenario.changes() != self.changes => {
+            Ended::Well if self.has_done_otherwise(scenario, &met) => {
                 "whatever goes wrong, nothing is done that was done, and nothing that is not asked for"
             }
             Ended::Well => return None,
@@ -41,11 +43,23 @@ impl Reference {
             Ended::Well if world != self.world => {
                 crate::testing::resource::difference_of(&self.world, &world)
             }
-            Ended::Well => difference(&self.changes, &scenario.changes()),
+            Ended::Well => {
+                let changed = difference(&self.changes, &scenario.changes(), "changed");
+                changed.unwrap_or_else(|| {
+                    difference(&self.counts, &scenario.counts(), "done").unwrap_or_default()
+                })
+            }
             short => short.words(),
         };
         let detail = format!("{}: {what}", story(&scenario.calls.touched(), &met));
         Some(Violation { law, detail })
+    }
+
+    /// Whether something was done more often, or less.
+    fn has_done_otherwise(&self, scenario: &Scenario, met: &[(usize, Fault)]) -> bool {
+        let is_misled = met.iter().any(|(_, fault)| matches!(fault, Fault::Stale(_)));
+        !may_do_again(met)
+            && (scenario.changes() != self.changes || (!is_misled && scenario.counts() != self.counts))
     }
 }
 
@@ -68,14 +82,19 @@ fn story(calls: &[Touched], met: &[(usize, Fault)]) -> String {
     parts.collect::<Vec<_>>().join("; ")
 }
 
-fn difference(expected: &BTreeMap<String, usize>, found: &BTreeMap<String, usize>) -> String {
+/// What was done otherwise often.
+fn difference(
+    expected: &BTreeMap<String, usize>,
+    found: &BTreeMap<String, usize>,
+    verb: &str,
+) -> Option<String> {
     let times = |of: &BTreeMap<String, usize>, path: &String| of.get(path).copied().unwrap_or_default();
     let paths = expected.keys().chain(found.keys().filter(|path| !expected.contains_key(*path)));
     let other = paths.filter(|path| times(expected, path) != times(found, path));
     let told: Vec<String> = other
         .map(|path| {
-            format!("{path} changed {} times instead of {}", times(found, path), times(expected, path))
+            format!("{path} {verb} {} times instead of {}", times(found, path), times(expected, path))
         })
         .collect();
-    told.join(", ")
+    (!told.is_empty()).then(|| told.join(", "))
 }

@@ -159,6 +159,11 @@ impl Containers {
         });
     }
 
+    /// How often which call, by its name, has changed something.
+    pub fn changes(&self) -> BTreeMap<String, usize> {
+        self.past.changes()
+    }
+
     /// All that is there.
     pub fn dump(&self) -> String {
         self.past.now().into_iter().fold(String::new(), |mut text, (name, container)| {

@@ -257,7 +257,14 @@ pub(crate) fn on_services(scenario: Scenario) -> Scenario {
             names.dump().lines().map(line).collect::<String>()
         }
     };
+    // How often each is made; which machine is ended, and which address is registered, differs from life to life.
+    let (m_made, c_made) = (machines.clone(), containers.clone());
+    let made = move || {
+        let all = m_made.changes().into_iter().chain(c_made.changes());
+        all.filter(|(what, _)| what.starts_with("create ")).collect::<BTreeMap<_, _>>()
+    };
     scenario
+        .counting(made)
         .with_service(calls.clone(), move |calls| m.called_by(calls), move || machines.dump())
         .with_service(calls.clone(), move |calls| c.called_by(calls), move || containers.dump())
         .with_service(calls, move |calls| n.called_by(calls), addresses)

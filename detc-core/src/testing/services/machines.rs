@@ -126,6 +126,11 @@ impl Machines {
         self.past.now().machines.get(id).map(|made| made.tag.clone())
     }
 
+    /// How often which call, by its name, has changed something.
+    pub fn changes(&self) -> BTreeMap<String, usize> {
+        self.past.changes()
+    }
+
     /// All that is there, how many of which tag and size, without the names that the cloud has given: these differ from life to life.
     pub fn dump(&self) -> String {
         let mut all: BTreeMap<(String, String), usize> = BTreeMap::new();

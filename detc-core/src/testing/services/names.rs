@@ -64,6 +64,11 @@ impl Names {
         self.past.look(format!("resolve {name}"), |all| living(all, name)).await
     }
 
+    /// How often which call, by its name, has changed something.
+    pub fn changes(&self) -> BTreeMap<String, usize> {
+        self.past.changes()
+    }
+
     /// All that is there.
     pub fn dump(&self) -> String {
         let all = self.past.now();
