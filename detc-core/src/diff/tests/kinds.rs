@@ -88,7 +88,9 @@ fn what_was_begun_and_is_not_there_is_new_unless_its_place_is_another() {
     let in_place = || traits(ChangeEffect::InPlace);
     let absent = Observation::Absent;
     case(in_place(), &old, &old).begun().sees(&absent, &expect!["create: it is not there yet []"]);
-    case(in_place(), &old, &new).begun().sees(&absent, &expect!["replace: `path` can not change in place []"]);
+    case(in_place(), &old, &new)
+        .begun()
+        .sees(&absent, &expect!["replace: `path` can not change in place []"]);
     let other = case(in_place(), &old, &old).begun().hosts("h1", "h2");
     other.sees(&absent, &expect!["replace: `host` can not change in place []"]);
     // What was whole and is gone is that wherever it is to be.
@@ -132,7 +134,9 @@ fn a_trigger_counts_before_fields_that_restart_nothing_and_after_those_that_do()
     triggered(&c).sees(&present(&a), &expect!["update: the desired state changed [port]"]);
     case(restart(), &a, &b).sees(&present(&a), &expect!["update: the desired state changed [label]"]);
     // Nothing but what is desired otherwise is nothing to restart for.
-    case(traits(ChangeEffect::InPlace), &a, &a).triggered().sees(&present(&a), &expect!["update: only what is recorded of it changes [restart_on]"]);
+    case(traits(ChangeEffect::InPlace), &a, &a)
+        .triggered()
+        .sees(&present(&a), &expect!["update: only what is recorded of it changes [restart_on]"]);
 }
 
 #[test]
@@ -140,8 +144,10 @@ fn what_runs_once_more_says_for_which_fields_and_that_others_are_only_recorded()
     let rerun = || traits(ChangeEffect::Rerun);
     let old = json!({"label": "a", "run": {"a": 1, "b": 1}});
     let unseen = Observation::Unobservable;
-    case(rerun(), &old, &json!({"label": "b", "run": {"a": 2, "b": 2}})).sees(&unseen, &expect!["update: it is done once more, since `run` changed [label run.a run.b]"]);
-    case(rerun(), &old, &json!({"label": "b", "run": {"a": 1, "b": 1}})).sees(&unseen, &expect!["update: only what is recorded of it changes [label]"]);
+    case(rerun(), &old, &json!({"label": "b", "run": {"a": 2, "b": 2}}))
+        .sees(&unseen, &expect!["update: it is done once more, since `run` changed [label run.a run.b]"]);
+    case(rerun(), &old, &json!({"label": "b", "run": {"a": 1, "b": 1}}))
+        .sees(&unseen, &expect!["update: only what is recorded of it changes [label]"]);
     let drifted = present(&json!({"run": {"a": 3, "b": 1}}));
     case(rerun(), &old, &old).sees(&drifted, &expect!["keep: nothing differs []"]);
 }
