@@ -13,6 +13,7 @@ use detc_core::backend::host::{Command, Output, Ownership, Remove, Stat};
 use detc_core::backend::{Host, HostError};
 use detc_core::model::{HostName, HostSpec};
 use detc_core::resource::Connector;
+use tokio::sync::Semaphore;
 
 mod files;
 mod owner;
@@ -28,12 +29,18 @@ mod signals;
 #[derive(Clone)]
 pub struct LocalHost {
     name: Arc<str>,
+    /// Places for calls on files.
+    calls: Arc<Semaphore>,
 }
+
+/// How many calls on files are under way at once: each has a thread, and a file or two open, of which a process may commonly
+/// have 1,024.
+const CALLS_MAX: usize = 64;
 
 impl LocalHost {
     /// This machine, called `name` in messages.
     pub fn new(name: &str) -> Self {
-        Self { name: name.into() }
+        Self { name: name.into(), calls: Arc::new(Semaphore::new(CALLS_MAX)) }
     }
 
     /// Runs blocking file work on `path`; when the call is dropped, the work stops before its effect.
@@ -44,6 +51,7 @@ impl LocalHost {
         work: impl FnOnce(&str, &Gate) -> io::Result<T> + Send + 'static,
     ) -> Result<T, HostError> {
         HostError::check_path(self, path)?;
+        let _place = self.calls.acquire().await.expect("invariant: the semaphore is never closed");
         let gate = Arc::new(Gate::default());
         let _closes_when_dropped = CloseGate(Arc::clone(&gate));
         let owned = path.to_owned();

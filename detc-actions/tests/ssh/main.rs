@@ -11,4 +11,5 @@ mod failures;
 mod identity;
 mod sshd;
 mod support;
+mod trips;
 mod ways;

@@ -10,8 +10,9 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::host::{Command, Host, HostError, Output, Ownership, Remove, Stat};
 
 /// How many calls about files a host gets at once, beside its commands: as many as there are looks at one host by default, so
-/// that a host which answers many together (one connection, one round trip) is asked so.
-const FILE_CALLS_MAX: usize = 64;
+/// that a host which answers many together (one connection, one round trip) is asked so. One that each call costs a thread
+/// or a file bounds them itself.
+const FILE_CALLS_MAX: usize = 1024;
 
 /// A host that runs at most so many commands at once; more wait, first come first served. Calls about files, which cost a host
 /// next to nothing, have places of their own.

@@ -14,10 +14,10 @@ pub struct Limits {
     pub per_host: usize,
     /// Among the resources that have one label `key=value`. None by default.
     pub per_label: BTreeMap<(String, String), usize>,
-    /// How many resources are looked at at once. Default 512: looks wait for hosts, and half of the 1,024 files that a process
-    /// may commonly have open are left for the rest of the program.
+    /// How many resources are looked at at once. Default 8,192: a look is a few KiB of memory until its host has answered.
     pub looks: usize,
-    /// How many of them on one host. Default 64: enough to hide the waiting, and one host that hangs leaves places for others.
+    /// How many of them on one host. Default 1,024: what is asked together shares its round trips, so that a host of a thousand
+    /// resources is known after as many as one of ten. A host that hangs leaves places for seven others.
     pub looks_per_host: usize,
     /// How many hosts are connected to at once. Default 64: each has a handshake to compute, and no server of a thousand
     /// likes to be met by all of them in the same moment.
@@ -30,8 +30,8 @@ impl Default for Limits {
             global: 16,
             per_host: 8,
             per_label: BTreeMap::new(),
-            looks: 512,
-            looks_per_host: 64,
+            looks: 8192,
+            looks_per_host: 1024,
             connects: 64,
         }
     }

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::task::JoinSet;
 
+use self::heard::Heard;
 use self::queue::{Ended, Place, Queue};
 use super::Manager;
 use crate::backend::Host;
@@ -16,6 +17,7 @@ use crate::execute::{NotConnected, Progress, ProgressSink, Surroundings, Try};
 use crate::model::{Doc, Extra, HostName, HostSpec, Observation, RecordBody, ResourceId};
 use crate::plan::Observed;
 
+mod heard;
 mod queue;
 
 /// One look.
@@ -106,9 +108,9 @@ pub(super) async fn look_at_all(
     loop {
         while let Some((place, look)) = queue.next() {
             sink(&Progress::Observing { resource: &look.id });
-            let around_it = around.clone();
+            let (around_it, heard) = (around.clone(), queue.heard(place));
             let mut call: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(async move {
-                let seen = look_at(&around_it, &look).await;
+                let seen = look_at(&around_it, &look, &heard).await;
                 (place, look.id, seen)
             });
             // A look that does not wait costs no task.
@@ -131,7 +133,7 @@ type Seen = Result<Observation, Silence>;
 #[derive(Debug)]
 struct Silence;
 
-async fn look_at(around: &Surroundings, look: &Look) -> Seen {
+async fn look_at(around: &Surroundings, look: &Look, heard: &Heard) -> Seen {
     let base = look.base.as_ref();
     let token = base.and_then(|body| body.triggers.as_deref());
     let key = base.and_then(|body| made_in(around, &look.id, body));
@@ -143,12 +145,16 @@ async fn look_at(around: &Surroundings, look: &Look) -> Seen {
         look.extra.as_deref(),
         key.as_deref().map_or(Try::NONE, Try::confirmed),
     );
-    match tokio::time::timeout(around.look_timeout, caught(call)).await {
-        Ok(Ok(Ok(observation))) => Ok(observation),
-        Ok(Err(panic)) => Ok(Observation::Unknown(around.scrub(&panic))),
-        Ok(Ok(Err(error))) => Ok(Observation::Unknown(around.scrub(&error.full_message()))),
-        Err(_) => Err(Silence),
-    }
+    let seen = tokio::select! {
+        biased;
+        seen = caught(call) => seen,
+        () = heard.nothing_for(around.look_timeout) => return Err(Silence),
+    };
+    Ok(match seen {
+        Ok(Ok(observation)) => observation,
+        Err(panic) => Observation::Unknown(around.scrub(&panic)),
+        Ok(Err(error)) => Observation::Unknown(around.scrub(&error.full_message())),
+    })
 }
 
 /// The key of the action by which the run that goes on has made it, as its record says: a second look confirms that action.

@@ -10,64 +10,86 @@ use async_trait::async_trait;
 use detc_core::backend::host::{Command, Output, Ownership, Remove, Stat};
 use detc_core::backend::{Host, HostError, MemoryHost};
 use detc_core::diff::ChangeKind;
-use detc_core::execute::{Outcome, Progress, StopHandle, unseen};
+use detc_core::execute::{Limits, Outcome, Progress, StopHandle, unseen};
 use detc_core::manage::{Manager, ManagerOptions, Resumed};
 use detc_core::model::{Desired, DesiredResource, HostName, HostSpec};
 use detc_core::resource::Connector;
 use detc_core::store::Store;
 use detc_core::store::memory::MemoryStore;
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::world::{Line, World};
 
-/// A host that takes every call and answers none.
+/// A host that takes every call, and answers one after the other, each after so long; or none.
 #[derive(Debug)]
-struct Silent;
+struct Slow {
+    each: Option<Duration>,
+    turn: Mutex<()>,
+}
 
-impl fmt::Display for Silent {
+impl Slow {
+    async fn answer(&self) {
+        let _turn = self.turn.lock().await;
+        match self.each {
+            Some(each) => tokio::time::sleep(each).await,
+            None => pending().await,
+        }
+    }
+}
+
+impl fmt::Display for Slow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad("silent")
+        f.pad("slow")
     }
 }
 
 #[async_trait]
-impl Host for Silent {
+impl Host for Slow {
     async fn run(&self, _: &Command) -> Result<Output, HostError> {
-        pending().await
+        self.answer().await;
+        Ok(Output::default())
     }
 
     async fn stat(&self, _: &str) -> Result<Option<Stat>, HostError> {
-        pending().await
+        self.answer().await;
+        Ok(None)
     }
 
-    async fn read(&self, _: &str, _: u64) -> Result<Vec<u8>, HostError> {
-        pending().await
+    async fn read(&self, path: &str, _: u64) -> Result<Vec<u8>, HostError> {
+        self.answer().await;
+        Err(HostError::NotFound { host: self.to_string(), path: path.to_owned() })
     }
 
     async fn write(&self, _: &str, _: &[u8], _: &Ownership) -> Result<(), HostError> {
-        pending().await
+        self.answer().await;
+        Ok(())
     }
 
     async fn make_dir(&self, _: &str, _: &Ownership) -> Result<(), HostError> {
-        pending().await
+        self.answer().await;
+        Ok(())
     }
 
     async fn set_ownership(&self, _: &str, _: &Ownership) -> Result<(), HostError> {
-        pending().await
+        self.answer().await;
+        Ok(())
     }
 
     async fn remove(&self, _: &str, _: Remove) -> Result<(), HostError> {
-        pending().await
+        self.answer().await;
+        Ok(())
     }
 }
 
+/// Leads to such hosts.
 #[derive(Debug)]
-struct ToSilence;
+struct ToSlow(&'static str, Option<Duration>);
 
 #[async_trait]
-impl Connector for ToSilence {
+impl Connector for ToSlow {
     fn scheme(&self) -> &'static str {
-        "silence"
+        self.0
     }
 
     fn check(&self, _: &HostSpec) -> Result<(), String> {
@@ -75,7 +97,7 @@ impl Connector for ToSilence {
     }
 
     async fn connect(&self, _: &HostName, _: &HostSpec) -> Result<Arc<dyn Host>, HostError> {
-        Ok(Arc::new(Silent))
+        Ok(Arc::new(Slow { each: self.1, turn: Mutex::default() }))
     }
 }
 
@@ -83,9 +105,10 @@ impl Connector for ToSilence {
 async fn a_host_that_never_answers_is_waited_for_once_and_holds_up_no_other() {
     const LINES: usize = 500;
     let world = World::new();
-    let registry = world.registry().with_connector(ToSilence);
+    let registry = world.registry().with_connector(ToSlow("silence", None));
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-    let options = ManagerOptions::default();
+    // Fewer places at a host than it has resources, so that some are still to be looked at when it counts as silent.
+    let options = ManagerOptions::default().with_limits(Limits::default().with_looks(512, 64));
     let patience = options.driver.check_timeout;
     let manager = Manager::open(store, registry, options).await.unwrap();
     let to = |connect: &str| HostSpec { connect: connect.to_owned(), ..HostSpec::local() };
@@ -105,6 +128,23 @@ async fn a_host_that_never_answers_is_waited_for_once_and_holds_up_no_other() {
     let of = |what: &str| reasons.iter().filter(|reason| reason.contains(what)).count();
     assert!(of("no answer within 60 s") >= 3);
     assert!(of("not looked at: a did not answer several others within 60 s each") > LINES / 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_its_turn_at_a_busy_host_is_looked_at_all_the_same() {
+    const LINES: usize = 100;
+    let each = Duration::from_secs(10);
+    let registry = World::new().registry().with_connector(ToSlow("busy", Some(each)));
+    let options = ManagerOptions::default();
+    assert!(options.driver.check_timeout < each * 10, "the last ones wait for longer than a look has");
+    let manager = Manager::open(Arc::new(MemoryStore::new()), registry, options).await.unwrap();
+    let to = HostSpec { connect: "busy".to_owned(), ..HostSpec::local() };
+    let mut desired = Desired::new().host("b", to);
+    for at in 0..LINES {
+        desired = desired.with(DesiredResource::new(&format!("b{at}"), &Line::new("b")).on("b"));
+    }
+    let planned = manager.plan(&desired).await.unwrap();
+    assert_eq!(planned.plan.counts()[&ChangeKind::Create], LINES);
 }
 
 /// Leads to the host of a world, until that is another one than it was.

@@ -100,6 +100,7 @@ pub(super) async fn read(sftp: &Sftp, path: &str, limit: u64) -> Result<Option<V
     if size > limit {
         return Ok(None);
     }
+    let _room = sftp.room(1, size).await?;
     let handle = sftp.send(&Request::Open { path, how: Open::Read, mode: 0 }).handle().await?;
     let content = read_open(sftp, &handle, size, limit).await;
     sftp.close(&handle);

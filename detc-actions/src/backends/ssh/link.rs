@@ -10,7 +10,7 @@ use detc_core::backend::HostError;
 use russh::client::{self, Config, Handle, Msg};
 use russh::keys::PublicKeyOrCertificate;
 use russh::keys::ssh_key::Algorithm;
-use russh::{Channel, Preferred, cipher};
+use russh::{Channel, Preferred, cipher, kex};
 use tokio::net::TcpStream;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
@@ -19,7 +19,7 @@ use super::auth::{self, AuthError, Passphrases};
 use super::become_user::{Becoming, ShellError};
 use super::identity::{Distrust, Judge};
 use super::known_hosts::{HostKeyName, KnownHosts};
-use super::settings::Settings;
+use super::settings::{PostQuantum, Settings};
 use super::sftp::{Sftp, SftpError};
 use super::stream::Stream;
 
@@ -91,7 +91,7 @@ impl Link {
         let known = KnownHosts::read(&settings.known_hosts)
             .map_err(|what| untrusted(Distrust { what, hint: "correct or remove the line".to_owned() }))?;
         let key_name = HostKeyName::new(&settings.address, settings.port);
-        let config = Arc::new(config(&known, &key_name));
+        let config = Arc::new(config(&known, &key_name, settings.post_quantum));
         let judge = Judge {
             name: key_name,
             known,
@@ -226,7 +226,7 @@ fn not_let_in(host: &str, user: &str, offered: &[String], problems: &[String]) -
 }
 
 /// What is offered to a host of which these keys are known.
-fn config(known: &KnownHosts, name: &HostKeyName) -> Config {
+fn config(known: &KnownHosts, name: &HostKeyName, post_quantum: PostQuantum) -> Config {
     let mut config = Config::default();
     let usual = Preferred::DEFAULT;
     // The sorts that the host is known by come first: it has others, too, which would not be known.
@@ -241,6 +241,7 @@ fn config(known: &KnownHosts, name: &HostKeyName) -> Config {
         config.preferred.host_key_certificates = Cow::Owned(algorithms.clone());
     }
     config.preferred.key = Cow::Owned(algorithms);
+    config.preferred.kex = exchanges(post_quantum);
     // AES-GCM has instructions of its own in each processor of the last decade; ChaCha20 is for those without.
     config.preferred.cipher =
         Cow::Borrowed(&[cipher::AES_256_GCM, cipher::CHACHA20_POLY1305, cipher::AES_256_CTR]);
@@ -248,6 +249,20 @@ fn config(known: &KnownHosts, name: &HostKeyName) -> Config {
         russh::SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-detc_", env!("CARGO_PKG_VERSION"))));
     (config.keepalive_interval, config.keepalive_max) = (Some(KEEP_ALIVE.0), KEEP_ALIVE.1);
     config
+}
+
+/// The ways to exchange keys, the best first. Those that are not ways, but marks of what else is understood, are always offered.
+fn exchanges(post_quantum: PostQuantum) -> Cow<'static, [kex::Name]> {
+    let all = Preferred::DEFAULT.kex;
+    let is_way = |name: &kex::Name| {
+        !name.as_ref().starts_with("ext-info-") && !name.as_ref().starts_with("kex-strict-")
+    };
+    let is_hybrid = |name: &kex::Name| *name == kex::MLKEM768X25519_SHA256;
+    match post_quantum {
+        PostQuantum::Prefer => all,
+        PostQuantum::Require => all.iter().filter(|name| !is_way(name) || is_hybrid(name)).copied().collect(),
+        PostQuantum::Never => all.iter().filter(|name| !is_hybrid(name)).copied().collect(),
+    }
 }
 
 /// Whether a key of one sort can show itself by the other: RSA keys have three.
@@ -290,5 +305,21 @@ impl client::Handler for Verifier {
             }
         };
         judged.map(|()| true).map_err(HandshakeError::Distrust)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_offered_is_as_post_quantum_says() {
+        let offered =
+            |post_quantum| exchanges(post_quantum).iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(" ");
+        let prefer = offered(PostQuantum::Prefer);
+        assert!(prefer.starts_with("mlkem768x25519-sha256 curve25519-sha256 "), "{prefer}");
+        let marks = "ext-info-c ext-info-s kex-strict-c-v00@openssh.com kex-strict-s-v00@openssh.com";
+        assert_eq!(offered(PostQuantum::Require), format!("mlkem768x25519-sha256 {marks}"));
+        assert_eq!(offered(PostQuantum::Never), prefer.replace("mlkem768x25519-sha256 ", ""));
     }
 }

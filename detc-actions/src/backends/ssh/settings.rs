@@ -23,6 +23,7 @@ pub(super) struct Settings {
     pub(super) identity_choice: IdentityChoice,
     pub(super) known_hosts: Vec<PathBuf>,
     pub(super) policy: HostKeyPolicy,
+    pub(super) post_quantum: PostQuantum,
     /// The hosts that it is reached through, the nearest first.
     pub(super) jumps: Vec<Settings>,
     /// Who commands and files are done as, when not as who logs in.
@@ -38,8 +39,21 @@ pub(super) enum IdentityChoice {
     Usual,
 }
 
+/// Whether keys are exchanged so that a quantum computer of the future does not read what was recorded today.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum PostQuantum {
+    /// Where the host can.
+    #[default]
+    Prefer,
+    /// Or there is no connection.
+    Require,
+    /// It costs some computing.
+    Never,
+}
+
 /// What may stand beside `connect`.
-const FIELDS: [&str; 7] = ["become", "config", "host_keys", "identity", "jump", "known_hosts", "state_dir"];
+const FIELDS: [&str; 8] =
+    ["become", "config", "host_keys", "identity", "jump", "known_hosts", "post_quantum", "state_dir"];
 
 /// Key files that are tried when none is named, as OpenSSH does.
 const USUAL_IDENTITIES: [&str; 3] = [".ssh/id_ed25519", ".ssh/id_ecdsa", ".ssh/id_rsa"];
@@ -53,6 +67,7 @@ struct Given {
     identities: Option<Vec<PathBuf>>,
     known_hosts: Option<Vec<PathBuf>>,
     policy: Option<HostKeyPolicy>,
+    post_quantum: PostQuantum,
     config: Option<PathBuf>,
 }
 
@@ -80,6 +95,7 @@ impl Settings {
             identities: option("identity").map(|value| paths("identity", value)).transpose()?,
             known_hosts: option("known_hosts").map(|value| paths("known_hosts", value)).transpose()?,
             policy: option("host_keys").map(policy).transpose()?,
+            post_quantum: option("post_quantum").map(post_quantum).transpose()?.unwrap_or_default(),
             config: match option("config") {
                 Some(none) if none.as_str() == Some("none") => None,
                 Some(value) => Some(path("config", value)?),
@@ -148,6 +164,7 @@ impl Settings {
             identities: if named.is_empty() { at_home(&USUAL_IDENTITIES) } else { named },
             known_hosts,
             policy,
+            post_quantum: given.post_quantum,
             jumps: Vec::new(),
             becoming: None,
         };
@@ -204,6 +221,15 @@ fn policy(value: &Value) -> Result<HostKeyPolicy, String> {
         Some("accept-new") => Ok(HostKeyPolicy::AcceptNew),
         Some("off") => Ok(HostKeyPolicy::Off),
         _ => Err(format!("`host_keys` must be \"strict\", \"accept-new\" or \"off\", not {value}")),
+    }
+}
+
+fn post_quantum(value: &Value) -> Result<PostQuantum, String> {
+    match value.as_str() {
+        Some("prefer") => Ok(PostQuantum::Prefer),
+        Some("require") => Ok(PostQuantum::Require),
+        Some("never") => Ok(PostQuantum::Never),
+        _ => Err(format!("`post_quantum` must be \"prefer\", \"require\" or \"never\", not {value}")),
     }
 }
 
@@ -270,13 +296,14 @@ mod tests {
     fn a_spec_says_how_a_host_is_reached() {
         let options = serde_json::json!({
             "config": "none", "identity": "id", "known_hosts": ["a", "b"], "host_keys": "accept-new",
-            "jump": "me@first,second:2200", "become": "root",
+            "jump": "me@first,second:2200", "become": "root", "post_quantum": "require",
         });
         let settings = read("ssh://root@127.0.1.1:2200", &options).unwrap();
         assert_eq!((settings.user.as_str(), settings.port), ("root", 2200));
         assert_eq!(settings.identities, [PathBuf::from("id")]);
         assert_eq!(settings.policy, HostKeyPolicy::AcceptNew);
         assert_eq!(settings.becoming.as_deref(), Some("root"));
+        assert_eq!(settings.jumps[1].post_quantum, PostQuantum::Require, "it holds for the whole way");
         let jumps: Vec<_> = settings.jumps.iter().map(|jump| (jump.address.as_str(), jump.port)).collect();
         assert_eq!(jumps, [("first", 22), ("second", 2200)]);
     }
@@ -305,6 +332,7 @@ mod tests {
         for (options, said) in [
             (serde_json::json!({"identiti": "x"}), "unknown field `identiti`"),
             (serde_json::json!({"host_keys": "yes"}), "`host_keys` must be"),
+            (serde_json::json!({"post_quantum": true}), "`post_quantum` must be"),
             (serde_json::json!({"become": "root; rm"}), "`become` must be"),
             (serde_json::json!({"identity": 3}), "`identity` must be"),
             (serde_json::json!({"state_dir": "x"}), "`state_dir` must be"),

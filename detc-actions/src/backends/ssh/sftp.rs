@@ -11,12 +11,28 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use russh::client::Msg;
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 mod wire;
 
 pub(super) use wire::{Attrs, Malformed, Open, Reply, Request, Status, names, volume};
+
+/// How many files are open at once on a server that does not say how many it has room for: some systems have room for 256 in a
+/// process.
+const OPEN_MAX_UNKNOWN: usize = 128;
+
+/// The most that are open at once on any: as many as calls are let through to a host.
+const OPEN_MAX: usize = 1024;
+
+/// A write has two files open, the one that is written and its directory.
+const OPEN_MIN: usize = 2;
+
+/// What is left of the server's room: it has files of its own open.
+const OPEN_SPARE: u64 = 16;
+
+/// How much content takes the place of one open file more: what is read or written at once on one host is held in memory, here.
+const CONTENT_PER_PLACE: u64 = 64 << 10;
 
 /// How much is put into one write to the connection: a few packets, so that one call's bulk does not hold up another's
 /// question for long.
@@ -48,9 +64,16 @@ pub(super) struct Sftp {
     queue: mpsc::UnboundedSender<Vec<u8>>,
     state: Arc<State>,
     extensions: Vec<String>,
+    /// How many files it has room for, asked at once and read when it is first needed.
+    limits: Mutex<Option<Pending>>,
+    places: OnceCell<Places>,
     /// Reads the answers, writes the requests.
     _tasks: JoinSet<()>,
 }
+
+/// Places for open files, and how many there are.
+#[derive(Debug)]
+struct Places(Semaphore, usize);
 
 #[derive(Debug)]
 struct State {
@@ -87,7 +110,42 @@ impl Sftp {
         let mut tasks = JoinSet::new();
         tasks.spawn(write_requests(requests, write));
         tasks.spawn(read_replies(read, buffer, Arc::clone(&state)));
-        Ok(Self { queue, state, extensions, _tasks: tasks })
+        let sftp = Self {
+            queue,
+            state,
+            extensions,
+            limits: Mutex::default(),
+            places: OnceCell::new(),
+            _tasks: tasks,
+        };
+        if sftp.has("limits@openssh.com") {
+            *sftp.limits.lock().unwrap_or_else(PoisonError::into_inner) = Some(sftp.send(&Request::Limits));
+        }
+        Ok(sftp)
+    }
+
+    /// Waits until the server, and we, have room for `files` more open files with so much content in them.
+    pub(super) async fn room(&self, files: usize, content: u64) -> Result<SemaphorePermit<'_>, SftpError> {
+        let Places(places, all) = self.places.get_or_try_init(|| self.ask_places()).await?;
+        let for_content = usize::try_from(content / CONTENT_PER_PLACE).unwrap_or(*all);
+        let wanted = u32::try_from(files.saturating_add(for_content).min(*all)).unwrap_or(u32::MAX);
+        Ok(places.acquire_many(wanted).await.expect("invariant: the semaphore is never closed"))
+    }
+
+    async fn ask_places(&self) -> Result<Places, SftpError> {
+        let asked = self.limits.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let said = match asked {
+            None => None,
+            Some(asked) => match asked.extended().await {
+                Ok(body) => wire::open_max(&body)?,
+                Err(SftpError::Status(_)) => None,
+                Err(error) => return Err(error),
+            },
+        };
+        let room = said.map_or(OPEN_MAX_UNKNOWN, |said| {
+            usize::try_from(said.saturating_sub(OPEN_SPARE)).unwrap_or(OPEN_MAX).clamp(OPEN_MIN, OPEN_MAX)
+        });
+        Ok(Places(Semaphore::new(room), room))
     }
 
     /// Whether the server has an extension.

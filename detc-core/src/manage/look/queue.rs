@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::Look;
+use super::heard::Heard;
 use crate::execute::Limits;
 use crate::model::{HostName, Map};
 
@@ -27,6 +28,7 @@ struct OfHost {
     in_flight: usize,
     /// How many looks in a row were not answered.
     silent: usize,
+    heard: Heard,
     has_turn: bool,
 }
 
@@ -57,7 +59,10 @@ impl Queue {
         for look in looks {
             by_host.entry(look.host.clone()).or_default().push_back(look);
         }
-        let of_host = |(name, looks)| OfHost { name, looks, in_flight: 0, silent: 0, has_turn: true };
+        let of_host = |(name, looks)| {
+            let heard = Heard::default();
+            OfHost { name, looks, in_flight: 0, silent: 0, heard, has_turn: true }
+        };
         let hosts: Vec<OfHost> = by_host.into_iter().map(of_host).collect();
         let per_host = limits.looks_per_host.max(1);
         Self { turn: (0..hosts.len()).collect(), hosts, free: limits.looks.max(1), per_host }
@@ -83,6 +88,11 @@ impl Queue {
         }
     }
 
+    /// When the host of this place was heard of.
+    pub(super) fn heard(&self, Place(at): Place) -> Heard {
+        self.hosts[at].heard.clone()
+    }
+
     /// Gives a place back. Where the host has been silent for too long, what was still to be looked at there.
     pub(super) fn ended(&mut self, Place(at): Place, ended: Ended) -> VecDeque<Look> {
         let host = &mut self.hosts[at];
@@ -92,8 +102,13 @@ impl Queue {
             Ended::Answered => 0,
             Ended::Silent => host.silent + 1,
         };
-        if host.name.is_some() && host.silent >= SILENT_MAX {
-            return std::mem::take(&mut host.looks);
+        if host.name.is_some() {
+            if ended == Ended::Answered {
+                host.heard.now();
+            }
+            if host.silent >= SILENT_MAX {
+                return std::mem::take(&mut host.looks);
+            }
         }
         self.give_turn(at);
         VecDeque::new()

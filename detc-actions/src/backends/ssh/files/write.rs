@@ -38,6 +38,8 @@ pub(in super::super) async fn write(
         _ => return Err(ErrorKind::IsADirectory.into()),
     };
     let ids = accounts.ids(sftp, ownership).await?;
+    // It, and its directory.
+    let _room = sftp.room(2, content.len() as u64).await?;
     let found = sftp.stat_link(path);
     let opened = open_new(sftp, &temporary);
     let (found, handle) = (found.attrs().await, opened.await?);

@@ -193,6 +193,8 @@ pub(in super::super) enum Request<'a> {
         user: u32,
         group: u32,
     },
+    /// `limits@openssh.com`.
+    Limits,
 }
 
 impl Request<'_> {
@@ -269,6 +271,7 @@ impl Request<'_> {
                 push(&mut out, &user.to_be_bytes());
                 push(&mut out, &group.to_be_bytes());
             }
+            Self::Limits => extended(&mut out, "limits@openssh.com"),
         }
         close(out)
     }
@@ -407,6 +410,13 @@ pub(in super::super) fn volume(body: &[u8]) -> Result<Volume, Malformed> {
     }
     let [_, _, _, _, blocks_free, files, _, files_free, _, flags, _] = fields;
     Ok(Volume { blocks_free, files_free, files, is_read_only: flags & 1 != 0 })
+}
+
+/// Reads what [`Request::Limits`] is answered with: how many files may be open at once, where the server says.
+pub(in super::super) fn open_max(body: &[u8]) -> Result<Option<u64>, Malformed> {
+    let mut from = Reader(body);
+    let [_packet, _read, _write, open] = [from.u64()?, from.u64()?, from.u64()?, from.u64()?];
+    Ok(Some(open).filter(|open| *open > 0))
 }
 
 struct Reader<'a>(&'a [u8]);
