@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use async_trait::async_trait;
-use detc_core::backend::host::{Command, Output, Ownership, Remove, Stat};
+use detc_core::backend::host::{Command, Output, Ownership, Purpose, Remove, Stat};
 use detc_core::backend::{Host, HostError};
 use detc_core::model::{HostName, HostSpec};
 use detc_core::resource::Connector;
@@ -31,16 +31,25 @@ pub struct LocalHost {
     name: Arc<str>,
     /// Places for calls on files.
     calls: Arc<Semaphore>,
+    /// Places for commands that only ask.
+    asks: Arc<Semaphore>,
 }
 
 /// How many calls on files are under way at once: each has a thread, and a file or two open, of which a process may commonly
 /// have 1,024.
 const CALLS_MAX: usize = 64;
 
+/// How many commands that only ask are run at once: as many as there are of others by default.
+const ASKS_MAX: usize = 8;
+
 impl LocalHost {
     /// This machine, called `name` in messages.
     pub fn new(name: &str) -> Self {
-        Self { name: name.into(), calls: Arc::new(Semaphore::new(CALLS_MAX)) }
+        Self {
+            name: name.into(),
+            calls: Arc::new(Semaphore::new(CALLS_MAX)),
+            asks: Arc::new(Semaphore::new(ASKS_MAX)),
+        }
     }
 
     /// Runs blocking file work on `path`; when the call is dropped, the work stops before its effect.
@@ -71,6 +80,12 @@ impl LocalHost {
 impl Host for LocalHost {
     async fn run(&self, command: &Command) -> Result<Output, HostError> {
         HostError::check_command(self, command)?;
+        let _place = match command.purpose {
+            Purpose::Change => None,
+            Purpose::Ask => {
+                Some(self.asks.acquire().await.expect("invariant: the semaphore is never closed"))
+            }
+        };
         run::run(self, command).await
     }
 

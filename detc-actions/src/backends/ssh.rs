@@ -18,6 +18,7 @@ use detc_core::backend::{Host, HostError};
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinSet;
 
+mod asked;
 mod auth;
 mod become_user;
 mod config;
@@ -35,6 +36,7 @@ mod stream;
 pub use connector::SshConnector;
 pub use identity::HostKeyPolicy;
 
+use asked::Asked;
 use connector::Dialer;
 use files::{Accounts, FileError};
 use link::Link;
@@ -66,6 +68,7 @@ struct Inner {
     link: Mutex<Option<Arc<Link>>>,
     accounts: Accounts,
     writes: [Mutex<()>; WRITE_LOCKS],
+    asked: Asked,
     /// Commands, and the ends of those that nobody waits for any more.
     tasks: StdMutex<JoinSet<()>>,
 }
@@ -111,6 +114,7 @@ impl SshHost {
                 link: Mutex::new(None),
                 accounts: Accounts::default(),
                 writes: std::array::from_fn(|_| Mutex::new(())),
+                asked: Asked::default(),
                 tasks: StdMutex::default(),
             }),
         }
@@ -209,6 +213,29 @@ impl SshHost {
         HostError::AnswerLost { host: self.to_string(), what: what.to_owned() }
     }
 
+    /// Runs a command in a session of its own.
+    async fn run_alone(&self, command: &Command) -> Result<Output, HostError> {
+        let mut is_second_try = false;
+        loop {
+            let link = self.link().await?;
+            match self.run_on(Arc::clone(&link), command).await {
+                Ok(output) => return Ok(output),
+                Err(RunError::NotSent(why)) => {
+                    self.drop_link(&link).await;
+                    if is_second_try {
+                        return Err(HostError::Unreachable { host: self.to_string(), what: why });
+                    }
+                    is_second_try = true;
+                }
+                Err(RunError::Lost) => {
+                    self.drop_link(&link).await;
+                    return Err(self.lost(&format!("run {}", command.program())));
+                }
+                Err(RunError::Host(error)) => return Err(*error),
+            }
+        }
+    }
+
     /// Runs it in a task of its own, which ends it when this future is dropped.
     async fn run_on(&self, link: Arc<Link>, command: &Command) -> Result<Output, RunError> {
         let (done, waits) = oneshot::channel();
@@ -232,25 +259,12 @@ impl Host for SshHost {
     async fn run(&self, command: &Command) -> Result<Output, HostError> {
         HostError::check_command(self, command)?;
         run::check_env(command).map_err(|what| HostError::Invalid { host: self.to_string(), what })?;
-        let mut is_second_try = false;
-        loop {
-            let link = self.link().await?;
-            match self.run_on(Arc::clone(&link), command).await {
-                Ok(output) => return Ok(output),
-                Err(RunError::NotSent(why)) => {
-                    self.drop_link(&link).await;
-                    if is_second_try {
-                        return Err(HostError::Unreachable { host: self.to_string(), what: why });
-                    }
-                    is_second_try = true;
-                }
-                Err(RunError::Lost) => {
-                    self.drop_link(&link).await;
-                    return Err(self.lost(&format!("run {}", command.program())));
-                }
-                Err(RunError::Host(error)) => return Err(*error),
-            }
+        if asked::is_asked_together(command)
+            && let Some(answer) = self.inner.asked.ask(self, command).await
+        {
+            return answer;
         }
+        self.run_alone(command).await
     }
 
     async fn stat(&self, path: &str) -> Result<Option<Stat>, HostError> {

@@ -95,7 +95,7 @@ impl CommandSpec {
                     "its `unless` needs a sensitive value that was not given",
                 ));
             }
-            (None, Some(unless)) => match cx.host()?.run(&self.command(unless)).await {
+            (None, Some(unless)) => match cx.host()?.run(&self.command(unless).asking()).await {
                 Ok(output) if output.success() => Observation::Present(Present::new()),
                 // It has not said no: it could not say anything.
                 Ok(Output { status: status @ ExitStatus::Signal(_), .. }) => {

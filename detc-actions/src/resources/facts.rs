@@ -80,7 +80,7 @@ exit 0
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 async fn gather(cx: &ActionCx<'_>) -> Result<FactsOutput, ActionError> {
-    let command = Command::new(["sh", "-c", SCRIPT]).with_timeout(TIMEOUT).with_output_max(8 << 20);
+    let command = Command::new(["sh", "-c", SCRIPT]).with_timeout(TIMEOUT).with_output_max(8 << 20).asking();
     let output = cx.host()?.run(&of_system(command)).await?;
     let text = String::from_utf8_lossy(&output.stdout);
     read::facts(&text).map_err(|missing| {

@@ -66,7 +66,7 @@ impl ServiceSpec {
         };
         let properties = format!("--property={}", Unit::PROPERTIES);
         let command =
-            Command::new(["systemctl", "show", &properties, "--", &self.unit]).with_timeout(TIMEOUT);
+            Command::new(["systemctl", "show", &properties, "--", &self.unit]).with_timeout(TIMEOUT).asking();
         let output = match host.run(&of_system(command)).await {
             Err(HostError::NotFound { .. }) => return Ok(Err(no_systemd())),
             other => other?,

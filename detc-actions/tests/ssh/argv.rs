@@ -126,13 +126,16 @@ async fn check(host: Arc<dyn Host>, batch: Vec<Vec<String>>, value: String) {
     }
     let mut argv = vec!["printf".to_owned(), "%s\\0".to_owned()];
     argv.extend(arguments.iter().cloned());
-    let output = host.run(&Command::new(argv)).await.unwrap();
+    let command = Command::new(argv);
     let wanted = printed(&arguments);
-    assert!(output.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&wanted));
-    assert_eq!(output.stdout, wanted);
+    for command in [command.clone(), command.asking()] {
+        let output = host.run(&command).await.unwrap();
+        assert!(output.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&wanted));
+        assert_eq!(output.stdout, wanted);
+    }
     let env = BTreeMap::from([("DETC_VALUE".to_owned(), value.clone())]);
-    let output = host.run(&Command::new(["printenv", "DETC_VALUE"]).with_env(env)).await.unwrap();
+    let output = host.run(&Command::new(["printenv", "DETC_VALUE"]).with_env(env).asking()).await.unwrap();
     assert_eq!(output.stdout, format!("{value}\n").into_bytes());
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests, too")]
 
 mod argv;
+mod asked;
 mod certificates;
 mod commands;
 mod conformance;

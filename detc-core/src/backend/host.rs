@@ -8,7 +8,7 @@ mod command;
 mod error;
 mod file;
 
-pub use command::{Command, End, ExitStatus, Output};
+pub use command::{Command, End, ExitStatus, Output, Purpose};
 pub use error::HostError;
 pub use file::{FileKind, Owner, Ownership, Remove, Stat};
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::host::{Command, Host, HostError, Output, Ownership, Remove, Stat};
+use super::host::{Command, Host, HostError, Output, Ownership, Purpose, Remove, Stat};
 
 /// How many calls about files a host gets at once, beside its commands: as many as there are looks at one host by default, so
 /// that a host which answers many together (one connection, one round trip) is asked so. One that each call costs a thread
@@ -15,7 +15,7 @@ use super::host::{Command, Host, HostError, Output, Ownership, Remove, Stat};
 const FILE_CALLS_MAX: usize = 1024;
 
 /// A host that runs at most so many commands at once; more wait, first come first served. Calls about files, which cost a host
-/// next to nothing, have places of their own.
+/// next to nothing, and commands that only ask have places of their own.
 ///
 /// An sshd refuses more than ten sessions on one connection by default, and a small machine does not run a hundred
 /// installers side by side. The wait is not counted in a command's timeout. A dropped call gives its place up.
@@ -47,7 +47,12 @@ impl Display for LimitedHost {
 #[async_trait]
 impl Host for LimitedHost {
     async fn run(&self, command: &Command) -> Result<Output, HostError> {
-        let _place = place(&self.commands).await;
+        // What only asks is put together by a host that it costs something, or bounded there.
+        let places = match command.purpose {
+            Purpose::Change => &self.commands,
+            Purpose::Ask => &self.files,
+        };
+        let _place = place(places).await;
         self.inner.run(command).await
     }
 

@@ -33,7 +33,7 @@ const KEEP_ALIVE: (Duration, usize) = (Duration::from_secs(15), 3);
 
 /// How many sessions are open at once on a connection. An sshd takes ten by default: one has the files, one is kept to end
 /// what runs.
-const SESSIONS_MAX: usize = 8;
+pub(super) const SESSIONS_MAX: usize = 8;
 
 /// How long a host that opens no more sessions is asked again, and how often: first soon, then less often.
 const SESSION_PATIENCE: Duration = Duration::from_secs(5);

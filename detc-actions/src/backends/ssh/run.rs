@@ -24,7 +24,7 @@ mod kept;
 mod script;
 
 use kept::Marked;
-pub(super) use script::{Mark, check_env};
+pub(super) use script::{CODE_MAX, Mark, check_env, script_of_several};
 
 /// How long a command has, after its deadline, to clean up and go by itself: as on the local host.
 const GRACE: Duration = Duration::from_secs(2);

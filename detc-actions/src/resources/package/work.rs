@@ -51,7 +51,7 @@ impl<'a> Work<'a> {
     }
 
     pub(super) async fn look(&self, package: &str) -> Result<Installed, ActionError> {
-        let query = self.manager.query(package);
+        let query = self.manager.query(package).asking();
         let answer = self.run(&query).await?;
         self.manager.installed(package, &answer).ok_or_else(|| self.failed(&query, &answer))
     }

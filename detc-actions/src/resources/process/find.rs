@@ -75,7 +75,8 @@ pub(super) struct Found {
 /// # Errors
 /// When looking failed: nothing is known then.
 pub(super) async fn find(host: &dyn Host, mark: &Mark, record: &str) -> Result<Found, ActionError> {
-    let output = host.run(&Command::new(["sh", "-c", SCRIPT, "sh", &mark.marker, record])).await?;
+    let command = Command::new(["sh", "-c", SCRIPT, "sh", &mark.marker, record]).asking();
+    let output = host.run(&command).await?;
     if !output.success() {
         let said = tail(&output.stderr, 3);
         return Err(ActionError::permanent(format!("processes of {host} can not be looked at: {said}"))

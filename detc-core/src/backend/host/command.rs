@@ -16,6 +16,17 @@ pub enum End {
     WithItsProgram,
 }
 
+/// What a command is run for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// It may change something: it is run once.
+    #[default]
+    Change,
+    /// Its answer. It changes nothing and leaves nothing running, so that a host may run it together with others that ask, one after
+    /// the other, and more than once; when its caller goes, it may go on to its deadline.
+    Ask,
+}
+
 /// A command: an argument vector and what surrounds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -34,6 +45,8 @@ pub struct Command {
     pub output_max: usize,
     /// What becomes of it when whoever runs it is gone, and when it has exited before what it started.
     pub end: End,
+    /// What it is run for.
+    pub purpose: Purpose,
 }
 
 impl Command {
@@ -52,6 +65,7 @@ impl Command {
             timeout: Duration::from_secs(600),
             output_max: 1 << 20,
             end: End::WithItsOutputs,
+            purpose: Purpose::Change,
         }
     }
 
@@ -94,6 +108,13 @@ impl Command {
     #[must_use]
     pub fn outliving(mut self) -> Self {
         self.end = End::WithItsProgram;
+        self
+    }
+
+    /// Declares that it only asks: see [`Purpose::Ask`].
+    #[must_use]
+    pub fn asking(mut self) -> Self {
+        self.purpose = Purpose::Ask;
         self
     }
 

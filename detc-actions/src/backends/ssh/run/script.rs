@@ -89,7 +89,8 @@ pub(in super::super) fn check_env(command: &Command) -> Result<(), String> {
 /// the command fails, `MARK` ends the standard error.
 pub(super) fn script(command: &Command, mark: &Mark) -> String {
     let mut script = format!("__detc_m={}\n", mark.as_str());
-    script.push_str(HELPERS);
+    script.push_str(GIVE_UP);
+    script.push_str(FIND);
     if let Some(dir) = &command.dir {
         let dir = quote(dir);
         writeln!(script, "cd {dir} 2>/dev/null || {{ if [ -d {dir} ]; then __detc_no dir-denied; else __detc_no no-dir; fi; }}")
@@ -106,9 +107,16 @@ pub(super) fn script(command: &Command, mark: &Mark) -> String {
         script.push_str(STAND_IN);
     }
     script.push_str(IF_EXEC_FAILS);
+    become_it(&mut script, command);
+    script.push_str("__detc_failed\nexit 126\n");
+    script
+}
+
+/// The shell becomes the command.
+fn become_it(script: &mut String, command: &Command) {
     script.push_str("exec");
     // Not each shell's `exec` knows `--`, and only a program of this odd name needs it.
-    if program.starts_with('-') {
+    if command.program().starts_with('-') {
         script.push_str(" --");
     }
     for argument in &command.argv {
@@ -118,13 +126,47 @@ pub(super) fn script(command: &Command, mark: &Mark) -> String {
     if command.stdin.is_empty() {
         script.push_str(" </dev/null");
     }
-    script.push_str("\n__detc_failed\nexit 126\n");
+    script.push('\n');
+}
+
+/// The exit code of one of several that is to be run by itself, where it is told why it can not be.
+const BY_ITSELF: i32 = 200;
+
+/// The greatest code that says no more than that the command ended with it: shells have those above for what they could not
+/// become, and for signals.
+pub(in super::super) const CODE_MAX: i32 = 125;
+
+/// The script of several commands that only ask, one after the other. After each it prints `MARK CODE`, and `MARK` on standard
+/// error.
+pub(in super::super) fn script_of_several<'a>(
+    commands: impl IntoIterator<Item = &'a Command>,
+    mark: &Mark,
+) -> String {
+    let mut script = format!("__detc_m={}\n__detc_no() {{ exit {BY_ITSELF}; }}\n{FIND}", mark.as_str());
+    for command in commands {
+        script.push_str("(\n");
+        if let Some(dir) = &command.dir {
+            writeln!(script, "cd {} 2>/dev/null || __detc_no", quote(dir))
+                .expect("invariant: writing to a text does not fail");
+        }
+        for (name, value) in &command.env {
+            writeln!(script, "export {name}={}", quote(value))
+                .expect("invariant: writing to a text does not fail");
+        }
+        writeln!(script, "__detc_find {}", quote(command.program()))
+            .expect("invariant: writing to a text does not fail");
+        become_it(&mut script, command);
+        script.push_str(")\nprintf '%s %s\\n' \"$__detc_m\" \"$?\"; printf '%s\\n' \"$__detc_m\" >&2\n");
+    }
     script
 }
 
-/// `__detc_no` gives up; `__detc_find` looks for a program as `exec` will, which does not tell why it fails.
-const HELPERS: &str = r#"__detc_no() { printf '%s no %s\n' "$__detc_m" "$1"; exit 0; }
-__detc_find() {
+/// Gives up.
+const GIVE_UP: &str = r#"__detc_no() { printf '%s no %s\n' "$__detc_m" "$1"; exit 0; }
+"#;
+
+/// Looks for a program as `exec` will, which does not tell why it fails.
+const FIND: &str = r#"__detc_find() {
   case $1 in
   */*)
     [ -e "$1" ] || __detc_no no-program
