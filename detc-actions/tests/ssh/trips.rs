@@ -16,6 +16,7 @@ use detc_core::store::memory::MemoryStore;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 use crate::sshd::Sshd;
 
@@ -24,6 +25,7 @@ use crate::sshd::Sshd;
 struct Slowly {
     address: SocketAddr,
     trips: Arc<AtomicUsize>,
+    _relay: JoinSet<()>,
 }
 
 /// After so long an end has said all. One that is slower only seems to need more round trips.
@@ -34,12 +36,13 @@ impl Slowly {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, trips) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
         let (there, counted) = (format!("{}:{}", sshd.address(), sshd.port()), Arc::clone(&trips));
-        tokio::spawn(async move {
+        let mut relays = JoinSet::new();
+        relays.spawn(async move {
             let (here, _) = listener.accept().await.unwrap();
             let there = TcpStream::connect(there).await.unwrap();
             let _closed = relay(here, there, &counted).await;
         });
-        Self { address, trips }
+        Self { address, trips, _relay: relays }
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
+use nix::sys::wait::wait;
 
 /// What a whole process cost.
 #[derive(Clone, Copy, Debug)]
@@ -46,10 +47,13 @@ pub fn measure(dir: &Path, codes: &[i32], command: &[&str]) -> anyhow::Result<Co
 /// Runs a command, and prints what it cost.
 pub fn pass_on(command: &[String]) -> anyhow::Result<()> {
     let (program, arguments) = command.split_first().context("there is no command")?;
+    // What a command leaves behind comes to this process, and is counted when it has ended.
+    nix::sys::prctl::set_child_subreaper(true)?;
     let began = Instant::now();
     let status = Command::new(program).args(arguments).stdin(Stdio::null()).status();
     let status = status.with_context(|| format!("{program} can not be run"))?;
     let wall = began.elapsed();
+    while wait().is_ok() {}
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let processor = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
     let code = status.code().context("a signal ended it")?;

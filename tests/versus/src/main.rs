@@ -3,14 +3,17 @@
 //! ```sh
 //! cargo run --release --manifest-path tests/versus/Cargo.toml -- terraform 1000 10000
 //! cargo run --release --manifest-path tests/versus/Cargo.toml -- steno
+//! cargo run --release --manifest-path tests/versus/Cargo.toml -- ssh 10 50 100
 //! ```
 
 mod cost;
 mod engine;
 mod graph;
 mod http;
+mod ssh;
 mod terraform;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -40,6 +43,37 @@ enum Command {
         #[arg(long, default_value = "100")]
         give_up: u64,
     },
+    /// The same tasks on each of some hosts, twice, beside pyinfra and a loop of `ssh host true`. Needs OpenSSH's programs and
+    /// `cc`; starts its own sshd processes on 127.0.1.1 and up.
+    Ssh {
+        /// How many sshd.
+        #[arg(required = true)]
+        counts: Vec<usize>,
+        /// How often each is measured; medians are printed.
+        #[arg(long, default_value = "3")]
+        times: usize,
+        /// How many connections stand for as many hosts at each sshd; with more than one, only detc is measured.
+        #[arg(long, default_value = "1")]
+        connections: usize,
+        /// pyinfra's program.
+        #[arg(long, default_value = "pyinfra")]
+        pyinfra: PathBuf,
+    },
+    /// Connects and runs `true`, with detc's client and with others.
+    SshClients {
+        /// How many hosts.
+        count: usize,
+        #[arg(long, default_value = "5")]
+        times: usize,
+    },
+    /// What the exchange of keys costs, by way.
+    KeyExchange {
+        #[arg(long, default_value = "1000")]
+        times: usize,
+    },
+    /// Connects to each host of `hosts.json`, and runs `true` there.
+    #[command(hide = true)]
+    OneClient { client: ssh::clients::Client },
     /// Runs steno once, and prints how long it took in milliseconds.
     #[command(hide = true)]
     OneSaga { stages: usize, width: usize },
@@ -57,6 +91,12 @@ fn main() -> ExitCode {
             counts.into_iter().try_for_each(|count| terraform::compare(count, shape, times, apply_max))
         }
         Command::Steno { give_up } => engine::compare(give_up),
+        Command::Ssh { counts, times, connections, pyinfra } => {
+            compare_ssh(&counts, times, connections, pyinfra)
+        }
+        Command::SshClients { count, times } => ssh::clients::compare(count, times),
+        Command::KeyExchange { times } => ssh::exchange::compare(times),
+        Command::OneClient { client } => ssh::clients::one(client),
         Command::OneSaga { stages, width } => engine::one_saga(stages, width),
         Command::Cost { command } => cost::pass_on(&command),
     };
@@ -67,4 +107,19 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn compare_ssh(counts: &[usize], times: usize, connections: usize, pyinfra: PathBuf) -> anyhow::Result<()> {
+    let pyinfra = if connections > 1 {
+        None
+    } else if ssh::is_there(&pyinfra) {
+        Some(pyinfra)
+    } else {
+        anyhow::bail!(
+            "there is no pyinfra at {}: `pip install pyinfra`, and give --pyinfra",
+            pyinfra.display()
+        );
+    };
+    let options = ssh::Options { times, names_each: connections, pyinfra };
+    counts.iter().try_for_each(|count| ssh::compare(*count, &options))
 }

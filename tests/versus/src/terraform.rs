@@ -126,7 +126,8 @@ fn place() -> anyhow::Result<tempfile::TempDir> {
     Ok(tempfile::tempdir_in(Path::new(env!("CARGO_MANIFEST_DIR")).join("target"))?)
 }
 
-fn build_fleet() -> anyhow::Result<PathBuf> {
+/// Builds the program, and says where it is.
+pub fn build_fleet() -> anyhow::Result<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
     let built = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(["build", "--release", "-q", "-p", "detc-examples", "--example", "fleet"])

@@ -131,9 +131,8 @@ fn answer(command: &Command, code: &[u8], stdout: &[u8], stderr: &[u8]) -> Optio
     let code: i32 = std::str::from_utf8(code).ok()?.trim().parse().ok()?;
     let kept = |stream: &[u8]| stream[..stream.len().min(command.output_max)].to_vec();
     let truncated = stdout.len().max(stderr.len()) > command.output_max;
-    let mut output = Output::default();
-    output.status = ExitStatus::Code(code);
-    (output.stdout, output.stderr, output.truncated) = (kept(stdout), kept(stderr), truncated);
+    let status = ExitStatus::Code(code);
+    let output = Output { status, stdout: kept(stdout), stderr: kept(stderr), truncated };
     (0..=CODE_MAX).contains(&code).then_some(output)
 }
 
