@@ -10,6 +10,7 @@ use russh::keys::ssh_key::private::Ed25519Keypair;
 use russh::keys::{PrivateKey, PublicKeyOrCertificate};
 use russh::{Preferred, client, kex, server};
 use tokio::io::duplex;
+use tokio::task::JoinSet;
 
 struct Trusting;
 
@@ -69,14 +70,14 @@ async fn connect(way: kex::Name, key: PrivateKey) -> anyhow::Result<()> {
         auth_rejection_time: Duration::ZERO,
         ..server::Config::default()
     };
-    let serving =
-        tokio::spawn(async move { server::run_stream(Arc::new(of_server), there, Open).await?.await });
+    let mut serving = JoinSet::new();
+    serving.spawn(async move { server::run_stream(Arc::new(of_server), there, Open).await?.await });
     let of_client = client::Config { preferred: ways(), ..client::Config::default() };
     let mut handle = client::connect_stream(Arc::new(of_client), here, Trusting).await?;
     anyhow::ensure!(handle.authenticate_none("user").await?.success());
     handle.disconnect(russh::Disconnect::ByApplication, "", "").await?;
     drop(handle);
-    let _ended_by_the_client = serving.await?;
+    let _ended_by_the_client = serving.join_all().await;
     Ok(())
 }
 

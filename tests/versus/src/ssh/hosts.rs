@@ -106,7 +106,7 @@ impl Hosts {
                     "the sshd at {} does not listen",
                     name.address
                 );
-                std::thread::sleep(Duration::from_millis(5));
+                std::thread::yield_now();
             }
         }
         Ok(())
@@ -164,7 +164,7 @@ impl Hosts {
             let pid = sshd.id();
             while !fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?.is_empty() {
                 ensure!(began.elapsed() < Duration::from_secs(30), "a session does not end");
-                std::thread::sleep(Duration::from_millis(5));
+                std::thread::yield_now();
             }
             let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
             let fields = stat.rsplit_once(')').context("no stat")?.1;
