@@ -13,6 +13,7 @@
 //! # }
 //! ```
 
+mod artifact;
 pub mod backends;
 pub mod resources;
 

@@ -7,7 +7,7 @@ use detc_core::resource::Registry;
 mod accounts;
 pub mod archive;
 pub mod command;
-mod common;
+pub(crate) mod common;
 #[cfg(test)]
 mod conformance;
 pub mod directory;

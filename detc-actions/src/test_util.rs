@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use detc_core::action::{ActionCx, CxParts};
 use detc_core::backend::Host;
+use detc_core::content::Content;
 use detc_core::model::{Digest, FieldPath, Observation, RecordBody, ResourceId};
 use serde::Serialize;
 use tempfile::TempDir;
@@ -43,7 +44,7 @@ pub(crate) struct Bench {
     scope: String,
     host: Arc<dyn Host>,
     state_dir: String,
-    blobs: BTreeMap<Digest, Arc<[u8]>>,
+    blobs: BTreeMap<Digest, Content>,
     recorded: Option<RecordBody>,
     pub(crate) triggers: Option<String>,
     pub(crate) begun_before: bool,
@@ -85,8 +86,9 @@ impl Bench {
 
     /// Puts content at hand, as a desired state file does with the files beside it.
     pub(crate) fn blob(&mut self, content: &[u8]) -> Digest {
-        let digest = Digest::of(content);
-        self.blobs.insert(digest, content.into());
+        let content = Content::from(content);
+        let digest = Digest::of_content(&content);
+        self.blobs.insert(digest, content);
         digest
     }
 

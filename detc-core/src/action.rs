@@ -14,7 +14,7 @@ mod cx;
 mod error;
 mod footprint;
 
-pub use cx::{ActionCx, CxParts};
+pub use cx::{ActionCx, BLOB_LEN_MAX, CxParts};
 pub use error::{ActionError, ErrorClass};
 pub use footprint::{CrashClass, Footprint, Meanwhile, Place};
 

@@ -47,6 +47,7 @@
 
 pub mod action;
 pub mod backend;
+pub mod content;
 pub mod diff;
 pub mod execute;
 pub mod manage;

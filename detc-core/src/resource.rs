@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::Serialize;
@@ -13,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::action::{ActionCx, ActionError, Footprint};
+use crate::content::Content;
 use crate::model::{Digest, FieldPath, Observation};
 
 mod act;
@@ -159,7 +159,7 @@ pub struct TextOf {
 }
 
 /// Contents of files, by their digests.
-pub type Contents = BTreeMap<Digest, Arc<[u8]>>;
+pub type Contents = BTreeMap<Digest, Content>;
 
 /// Who can tell what is there of a kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

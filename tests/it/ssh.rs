@@ -1,5 +1,7 @@
 //! A desired state file whose hosts are reached by SSH: first run, second run with nothing to do, drift, a host that is down.
 
+use std::os::unix::fs::MetadataExt;
+
 use serde_json::{Value, json};
 
 use crate::support::Place;
@@ -70,4 +72,40 @@ fn a_host_that_is_down_is_unknown_and_stops_only_what_is_on_it() {
     two.run();
     place.apply();
     assert_eq!(place.read("h2/conf"), "of h2\n");
+}
+
+#[test]
+fn a_large_file_is_sent_once_and_not_again_for_its_mode() {
+    const LEN: usize = 70 << 20;
+    let (place, sshd) = (Place::new(), Sshd::start());
+    let content = |version: u8| -> Vec<u8> { (0..LEN).map(|at| (at % 251) as u8 ^ version).collect() };
+    place.write("big", content(0));
+    let desire = |mode: &str| {
+        let file = |host: &str| {
+            json!({"kind": "file", "name": host, "host": host, "path": place.text(&format!("{host}.copy")), "source": "big",
+                "mode": mode})
+        };
+        let hosts = json!({"here": {"connect": "local"}, "h1": sshd.spec()});
+        let all = json!({"version": 1, "hosts": hosts, "resources": [file("here"), file("h1")]});
+        place.write("detc.json", serde_json::to_vec(&all).unwrap());
+    };
+    let copies = ["here.copy", "h1.copy"];
+    let inodes = || copies.map(|copy| std::fs::metadata(place.path(copy)).unwrap().ino());
+    desire("0644");
+    place.apply();
+    assert!(copies.iter().all(|copy| std::fs::read(place.path(copy)).unwrap() == content(0)));
+    place.apply().shows("Nothing to do");
+    let before = inodes();
+    desire("0600");
+    place.apply();
+    assert_eq!(inodes(), before, "the very files got another mode");
+    place.write("h1.copy", "edited");
+    place.fleet(&["plan"]).shows("file/h1");
+    place.apply();
+    assert!(copies.iter().all(|copy| std::fs::read(place.path(copy)).unwrap() == content(0)));
+    place.write("big", content(1));
+    place.fleet(&["plan"]).shows("file/h1").shows("file/here");
+    place.apply();
+    assert!(copies.iter().all(|copy| std::fs::read(place.path(copy)).unwrap() == content(1)));
+    place.apply().shows("Nothing to do");
 }

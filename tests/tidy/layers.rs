@@ -16,9 +16,10 @@ const CHECKS: Part = "model's checks";
 const CHECKS_FILES: [&str; 3] = ["model/check", "model/hide", "model/load"];
 
 /// Each part, with all that it may use. The lowest come first: none uses a later one, so that there is no cycle.
-const MAY_USE: [(Part, &[Part]); 12] = [
-    ("model", &[]),
-    ("backend", &[]),
+const MAY_USE: [(Part, &[Part]); 13] = [
+    ("content", &[]),
+    ("model", &["content"]),
+    ("backend", &["content"]),
     ("store", &[]),
     ("action", &["model", "backend"]),
     ("resource", &["model", "backend", "action"]),

@@ -4,15 +4,17 @@
 //! that ending a command ends all that it started.
 
 use std::fmt::{self, Debug, Display};
-use std::io;
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use async_trait::async_trait;
-use detc_core::backend::host::{Command, Output, Ownership, Purpose, Remove, Stat};
+use detc_core::backend::host::{Command, Output, Ownership, Purpose, Remove, Sink, Stat};
 use detc_core::backend::{Host, HostError};
+use detc_core::content::Content;
 use detc_core::model::{HostName, HostSpec};
 use detc_core::resource::Connector;
+use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
 
 mod files;
@@ -21,11 +23,14 @@ mod replace;
 mod run;
 mod signals;
 
+/// How much of a file is read by one blocking call: what a disk gives in a millisecond or less.
+const PIECE_LEN: u64 = 1 << 20;
+
 /// The machine that the manager runs on.
 ///
 /// See [`Host`] for the contract. Besides: a crashed write leaves at most one file, `.detc-new-…`, beside the one it was to
-/// replace; the next write of that file takes it away. A call that is dropped does nothing more after at most the one
-/// system call it was in.
+/// replace; the next write of that file takes it away. A call that is dropped does nothing more after at most a few
+/// system calls.
 #[derive(Clone)]
 pub struct LocalHost {
     name: Arc<str>,
@@ -93,13 +98,38 @@ impl Host for LocalHost {
         self.on(path, "look at", |path, _| absent_is_none(files::stat(path))).await
     }
 
-    async fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, HostError> {
-        let content = self.on(path, "read", move |path, _| files::read(path, limit)).await?;
-        content.ok_or_else(|| HostError::TooLarge { host: self.to_string(), path: path.to_owned(), limit })
+    async fn read_to(&self, path: &str, limit: u64, into: &mut Sink<'_>) -> Result<u64, HostError> {
+        let (mut open, mut len) = (None, 0);
+        loop {
+            // One more than there may be tells that there is more.
+            let wanted = PIECE_LEN.min((limit - len).saturating_add(1));
+            let read = move |path: &str, _: &Gate| {
+                let mut file = open.map_or_else(|| files::open(path), Ok)?;
+                let mut piece = Vec::new();
+                Read::by_ref(&mut file).take(wanted).read_to_end(&mut piece)?;
+                Ok((file, piece))
+            };
+            let (file, piece) = self.on(path, "read", read).await?;
+            len += piece.len() as u64;
+            if len > limit {
+                return Err(HostError::TooLarge { host: self.to_string(), path: path.to_owned(), limit });
+            }
+            let given = into.write_all(&piece).await;
+            given.map_err(|error| HostError::of_io(self, path, &format!("read {path}"), error))?;
+            if (piece.len() as u64) < wanted {
+                return Ok(len);
+            }
+            open = Some(file);
+        }
     }
 
-    async fn write(&self, path: &str, content: &[u8], ownership: &Ownership) -> Result<(), HostError> {
-        let (content, ownership) = (content.to_vec(), ownership.clone());
+    async fn write_from(
+        &self,
+        path: &str,
+        content: &Content,
+        ownership: &Ownership,
+    ) -> Result<(), HostError> {
+        let (content, ownership) = (content.clone(), ownership.clone());
         let work = move |path: &str, gate: &Gate| replace::write(path, &content, &ownership, gate);
         self.on(path, "write", work).await.map_err(|error| error.of_making(path))
     }
@@ -157,6 +187,15 @@ impl Gate {
         match self.0.compare_exchange(Self::OPEN, Self::ENTERED, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) | Err(Self::ENTERED) => Ok(()),
             Err(_) => Err(io::ErrorKind::Interrupted.into()),
+        }
+    }
+
+    /// # Errors
+    /// `Interrupted` when nobody waits any more.
+    fn check(&self) -> io::Result<()> {
+        match self.0.load(Ordering::Acquire) {
+            Self::CLOSED => Err(io::ErrorKind::Interrupted.into()),
+            _ => Ok(()),
         }
     }
 

@@ -8,14 +8,17 @@
 //! Nothing is installed on the host: an SSH server with SFTP, and a POSIX shell at `/bin/sh` for commands, are all that is
 //! needed. One process drives many hosts; the client is [russh](https://docs.rs/russh).
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Debug, Display};
 use std::io::{self, ErrorKind};
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError, Weak};
 
 use async_trait::async_trait;
-use detc_core::backend::host::{Command, Output, Ownership, Remove, Stat};
+use detc_core::backend::host::{Command, Output, Ownership, Remove, Sink, Stat};
 use detc_core::backend::{Host, HostError};
-use tokio::sync::{Mutex, oneshot};
+use detc_core::content::Content;
+use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 use tokio::task::JoinSet;
 
 mod asked;
@@ -38,13 +41,12 @@ pub use identity::HostKeyPolicy;
 
 use asked::Asked;
 use connector::Dialer;
-use files::{Accounts, FileError};
+use files::{Accounts, FileError, Reading, Remote};
 use link::Link;
 use run::RunError;
 
-/// How many locks the paths of a host's writes share: two writes of one path come one after the other; two paths meet
-/// seldom.
-const WRITE_LOCKS: usize = 16;
+/// How often the connection may break under a call that goes on where it was: of a line that breaks every second, a quarter of an hour.
+const CUTS_MAX: usize = 1000;
 
 /// A machine that is reached by SSH.
 ///
@@ -54,7 +56,8 @@ const WRITE_LOCKS: usize = 16;
 /// - A lost connection is made anew. A call on files is then done once more: each of them has the same effect twice as once.
 ///   A command that may have begun is not: that is [`HostError::AnswerLost`].
 /// - A crashed write leaves at most one file, `.detc-new-…`, beside the one it was to replace; the next write of that file
-///   takes it away.
+///   takes it away. One of large content leaves a folder of such a name with what has arrived, also when it is dropped, and the
+///   next write of that content goes on with it.
 /// - The command of a dropped [`run`](Host::run) is ended as long as there is a connection.
 #[derive(Clone)]
 pub struct SshHost {
@@ -67,18 +70,18 @@ struct Inner {
     /// Whoever needs a connection waits here for the one that is being made.
     link: Mutex<Option<Arc<Link>>>,
     accounts: Accounts,
-    writes: [Mutex<()>; WRITE_LOCKS],
+    turns: Turns,
     asked: Asked,
     /// Commands, and the ends of those that nobody waits for any more.
     tasks: StdMutex<JoinSet<()>>,
 }
 
 /// A call on files.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 enum FileCall<'a> {
     Stat,
-    Read { limit: u64 },
-    Write { content: &'a [u8], ownership: &'a Ownership },
+    Read { limit: u64, reading: &'a Mutex<Reading<'a>> },
+    Write { content: &'a Content, ownership: &'a Ownership, progress: &'a AtomicU64 },
     MakeDir { ownership: &'a Ownership },
     SetOwnership { ownership: &'a Ownership },
     Remove { how: Remove },
@@ -87,7 +90,7 @@ enum FileCall<'a> {
 enum Answer {
     Stat(Option<Stat>),
     /// `None`: it is longer than can be taken.
-    Content(Option<Vec<u8>>),
+    Read(Option<u64>),
     Done,
 }
 
@@ -103,6 +106,15 @@ impl FileCall<'_> {
             Self::Remove { .. } => "remove",
         }
     }
+
+    /// How much of it is done, of what goes on where it was when the connection broke.
+    async fn progress(&self) -> u64 {
+        match self {
+            Self::Read { reading, .. } => reading.lock().await.given,
+            Self::Write { progress, .. } => progress.load(Ordering::Relaxed),
+            Self::Stat | Self::MakeDir { .. } | Self::SetOwnership { .. } | Self::Remove { .. } => 0,
+        }
+    }
 }
 
 impl SshHost {
@@ -113,7 +125,7 @@ impl SshHost {
                 dialer,
                 link: Mutex::new(None),
                 accounts: Accounts::default(),
-                writes: std::array::from_fn(|_| Mutex::new(())),
+                turns: Turns::default(),
                 asked: Asked::default(),
                 tasks: StdMutex::default(),
             }),
@@ -143,11 +155,11 @@ impl SshHost {
         HostError::check_path(self, path)?;
         let what = format!("{} {path}", call.verb());
         let _turn = match call {
-            FileCall::Write { .. } => Some(self.inner.writes[slot(path)].lock().await),
+            FileCall::Write { .. } => Some(self.inner.turns.of(path).await),
             _ => None,
         };
-        let mut is_second_try = false;
-        loop {
+        let (mut is_second_try, mut before) = (false, 0);
+        for _ in 0..CUTS_MAX {
             let link = match self.link().await {
                 // What was sent over the connection that broke may have been done.
                 Err(HostError::Unreachable { .. }) if is_second_try => return Err(self.lost(&what)),
@@ -157,15 +169,17 @@ impl SshHost {
                 Ok(answer) => return Ok(answer),
                 Err(FileError::Lost) => {
                     self.drop_link(&link).await;
-                    if is_second_try {
+                    let now = call.progress().await;
+                    if is_second_try && now == before {
                         return Err(self.lost(&what));
                     }
-                    is_second_try = true;
+                    (is_second_try, before) = (true, now);
                 }
                 Err(FileError::Host(error)) => return Err(error),
                 Err(FileError::Io(error)) => return Err(HostError::of_io(self, path, &what, error)),
             }
         }
+        Err(self.lost(&what))
     }
 
     async fn perform(&self, link: &Arc<Link>, path: &str, call: FileCall<'_>) -> Result<Answer, FileError> {
@@ -173,10 +187,27 @@ impl SshHost {
         let accounts = &self.inner.accounts;
         match call {
             FileCall::Stat => return Ok(Answer::Stat(files::stat(sftp, accounts, path).await?)),
-            FileCall::Read { limit } => return Ok(Answer::Content(files::read(sftp, path, limit).await?)),
-            FileCall::Write { content, ownership } => {
-                files::write(sftp, accounts, path, content, ownership).await?;
+            FileCall::Read { limit, reading } => {
+                let mut reading = reading.lock().await;
+                if reading.given > 0 {
+                    let sum = Remote { host: self, link }.sum_of_beginning(path, reading.given).await?;
+                    if sum != Some(reading.summer.finish()) {
+                        let what =
+                            "it was cut off in the midst, and what is there now does not begin like that";
+                        return Err(io::Error::other(what).into());
+                    }
+                }
+                return Ok(Answer::Read(files::read_to(sftp, path, limit, &mut reading).await?));
             }
+            FileCall::Write { content, ownership, progress } => match content.held() {
+                Some(bytes) if !content.is_large() => {
+                    files::write(sftp, accounts, path, bytes, ownership).await?;
+                }
+                _ => {
+                    let at = Remote { host: self, link };
+                    files::write_large(at, accounts, path, (content, ownership), progress).await?;
+                }
+            },
             FileCall::MakeDir { ownership } => files::make_dir(sftp, accounts, path, ownership).await?,
             FileCall::SetOwnership { ownership } => {
                 files::set_ownership(sftp, accounts, path, ownership).await?;
@@ -249,9 +280,22 @@ impl SshHost {
     }
 }
 
-/// Which lock a path has.
-fn slot(path: &str) -> usize {
-    path.bytes().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte))) % WRITE_LOCKS
+/// Two writes of one path come one after the other.
+#[derive(Debug, Default)]
+struct Turns(StdMutex<BTreeMap<String, Weak<Mutex<()>>>>);
+
+impl Turns {
+    /// Waits for the turn of a write of `path`.
+    async fn of(&self, path: &str) -> OwnedMutexGuard<()> {
+        let turn = {
+            let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            turns.retain(|_, turn| turn.strong_count() > 0);
+            let turn = turns.get(path).and_then(Weak::upgrade).unwrap_or_default();
+            turns.insert(path.to_owned(), Arc::downgrade(&turn));
+            turn
+        };
+        turn.lock_owned().await
+    }
 }
 
 #[async_trait]
@@ -270,22 +314,30 @@ impl Host for SshHost {
     async fn stat(&self, path: &str) -> Result<Option<Stat>, HostError> {
         match self.on(path, FileCall::Stat).await? {
             Answer::Stat(stat) => Ok(stat),
-            Answer::Content(_) | Answer::Done => unreachable!("a look is answered by what was seen"),
+            Answer::Read(_) | Answer::Done => unreachable!("a look is answered by what was seen"),
         }
     }
 
-    async fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, HostError> {
-        match self.on(path, FileCall::Read { limit }).await? {
-            Answer::Content(Some(content)) => Ok(content),
-            Answer::Content(None) => {
+    async fn read_to(&self, path: &str, limit: u64, into: &mut Sink<'_>) -> Result<u64, HostError> {
+        let reading = Mutex::new(Reading::new(into));
+        match self.on(path, FileCall::Read { limit, reading: &reading }).await? {
+            Answer::Read(Some(len)) => Ok(len),
+            Answer::Read(None) => {
                 Err(HostError::TooLarge { host: self.to_string(), path: path.to_owned(), limit })
             }
-            Answer::Stat(_) | Answer::Done => unreachable!("a read is answered by content"),
+            Answer::Stat(_) | Answer::Done => unreachable!("a read is answered by a length"),
         }
     }
 
-    async fn write(&self, path: &str, content: &[u8], ownership: &Ownership) -> Result<(), HostError> {
-        self.on(path, FileCall::Write { content, ownership }).await.map(drop)
+    async fn write_from(
+        &self,
+        path: &str,
+        content: &Content,
+        ownership: &Ownership,
+    ) -> Result<(), HostError> {
+        let progress = AtomicU64::new(0);
+        let call = FileCall::Write { content, ownership, progress: &progress };
+        self.on(path, call).await.map(drop)
     }
 
     async fn make_dir(&self, path: &str, ownership: &Ownership) -> Result<(), HostError> {

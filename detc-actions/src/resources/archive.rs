@@ -40,7 +40,7 @@ pub struct ArchiveSpec {
 
 impl ArchiveSpec {
     fn content(&self, cx: &ActionCx<'_>) -> Result<Content, ActionError> {
-        Content::read(cx.blob(&self.source.digest)?).map_err(|refused| {
+        Content::read(&cx.blob(&self.source.digest)?).map_err(|refused| {
             ActionError::permanent(format!(
                 "{} is not unpacked: {} {refused}",
                 cx.resource(),

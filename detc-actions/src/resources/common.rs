@@ -127,7 +127,7 @@ fn seen_as(seen: &Owner, wanted: &str) -> String {
 }
 
 /// A command of the system's own: it is found where those are, whoever runs it, and says what is told apart in English.
-pub(super) fn of_system(mut command: Command) -> Command {
+pub(crate) fn of_system(mut command: Command) -> Command {
     const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     for (name, value) in [("PATH", PATH), ("LC_ALL", "C")] {
         command.env.insert(name.to_owned(), value.to_owned());

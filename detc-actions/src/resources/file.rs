@@ -1,12 +1,15 @@
 //! `file`: a file's content, mode and owner.
 //!
 //! The content is given in the spec, read from a file beside the desired state file, or rendered from a template there. It
-//! is compared by digest; where a small text drifted, the plan shows it.
+//! is compared by digest, which a host tells itself of what is large; where a small text drifted, the plan shows it.
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use detc_core::action::{ActionCx, ActionError, CrashClass, Footprint, Place};
+use detc_core::action::{ActionCx, ActionError, BLOB_LEN_MAX, CrashClass, Footprint, Place};
 use detc_core::backend::HostError;
 use detc_core::backend::host::{FileKind, Host, Remove, Stat};
+use detc_core::content::{Content, LARGE, LEN_MAX, Sum};
 use detc_core::model::{Digest, Observation, Present};
 use detc_core::resource::{Contents, HostNeed, InvalidField, KindTraits, Removed, Resource, Source, TextOf};
 use serde::{Deserialize, Serialize};
@@ -14,6 +17,7 @@ use serde_json::{Map, Value, json};
 
 use super::common::{Access, check_path, is_later, missing_dir};
 use super::template::{parse, render};
+use crate::artifact::sum_on;
 
 /// The spec of a `file`. Exactly one of `content`, `source` and `template` is given.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,7 +58,7 @@ pub struct TemplateSpec {
 
 impl TemplateSpec {
     fn rendered(&self, cx: &ActionCx<'_>) -> Result<String, ActionError> {
-        self.rendered_from(cx.blob(&self.source.digest)?)
+        self.rendered_from(&cx.blob(&self.source.digest)?)
     }
 
     fn rendered_from(&self, content: &[u8]) -> Result<String, ActionError> {
@@ -63,6 +67,13 @@ impl TemplateSpec {
 
     fn parse(&self, content: &[u8]) -> Result<(), ActionError> {
         parse(&self.source.path, self.text(content)?)
+    }
+
+    fn held(&self, content: &Content) -> Result<Arc<[u8]>, ActionError> {
+        content.bytes(BLOB_LEN_MAX).map_err(|error| {
+            let name = &self.source.path;
+            ActionError::permanent(format!("the template {name} can not be read")).with_source(error)
+        })
     }
 
     fn text<'a>(&self, content: &'a [u8]) -> Result<&'a str, ActionError> {
@@ -77,9 +88,11 @@ impl TemplateSpec {
 fn text_of(spec: &Value, contents: &Contents) -> Result<Option<String>, ActionError> {
     let Ok(spec) = FileSpec::deserialize(spec) else { return Ok(None) };
     if let Some(template) = &spec.template {
-        return contents.get(&template.source.digest).map(|it| template.rendered_from(it)).transpose();
+        let content = contents.get(&template.source.digest);
+        return content.map(|content| template.rendered_from(&template.held(content)?)).transpose();
     }
-    let content = spec.source.and_then(|source| contents.get(&source.digest));
+    // Nobody reads what is large.
+    let content = spec.source.and_then(|source| contents.get(&source.digest)?.held());
     Ok(content.and_then(|content| String::from_utf8(content.to_vec()).ok()))
 }
 
@@ -87,7 +100,7 @@ fn text_of(spec: &Value, contents: &Contents) -> Result<Option<String>, ActionEr
 fn parse_text(spec: &Value, contents: &Contents) -> Result<(), ActionError> {
     let template = spec.get("template").and_then(|template| TemplateSpec::deserialize(template).ok());
     let Some(template) = template else { return Ok(()) };
-    contents.get(&template.source.digest).map_or(Ok(()), |content| template.parse(content))
+    contents.get(&template.source.digest).map_or(Ok(()), |content| template.parse(&template.held(content)?))
 }
 
 /// Said of a file of which it can not be seen whether it is as it was left.
@@ -96,9 +109,6 @@ const UNCOMPARED: &str = "its text is not compared: the template that it was ren
 
 /// Longest text that a plan shows when it drifted; of others it shows length and digest.
 const SHOWN_MAX: usize = 64 << 10;
-
-/// Longest file that is compared. A longer one differs from all that this kind writes.
-const LEN_MAX: u64 = Source::LEN_MAX;
 
 impl FileSpec {
     /// The file at `path` with this content, its mode and owner left open.
@@ -128,11 +138,11 @@ impl FileSpec {
     }
 
     /// The content it should have.
-    fn wanted(&self, cx: &ActionCx<'_>) -> Result<Vec<u8>, ActionError> {
+    fn wanted(&self, cx: &ActionCx<'_>) -> Result<Content, ActionError> {
         match (&self.content, &self.source, &self.template) {
-            (Some(content), _, _) => Ok(content.clone().into_bytes()),
-            (None, Some(source), _) => Ok(cx.blob(&source.digest)?.to_vec()),
-            (None, None, Some(template)) => Ok(template.rendered(cx)?.into_bytes()),
+            (Some(content), _, _) => Ok(content.clone().into_bytes().into()),
+            (None, Some(source), _) => Ok(cx.content(&source.digest)?.clone()),
+            (None, None, Some(template)) => Ok(template.rendered(cx)?.into_bytes().into()),
             (None, None, None) => Err(ActionError::permanent(format!("{} has no content", cx.resource()))),
         }
     }
@@ -140,7 +150,7 @@ impl FileSpec {
     /// The field that gives the content, as it is seen: in the words of the spec where the content is as it says.
     fn seen(&self, cx: &ActionCx<'_>, seen: &Seen) -> Option<(&'static str, Value)> {
         if let Some(content) = &self.content {
-            let same = seen.digest == Some(Digest::of(content.as_bytes()));
+            let same = seen.digest == Some(digest_of(content));
             let text = if same { content.clone() } else { seen.shown.clone() };
             return Some(("content", text.into()));
         }
@@ -150,9 +160,8 @@ impl FileSpec {
         }
         let template = self.template.as_ref()?;
         // Without the template nothing can be said here of what it renders to: the record is compared.
-        let same = |template: &TemplateSpec| {
-            Some(seen.digest == Some(Digest::of(template.rendered(cx).ok()?.as_bytes())))
-        };
+        let same =
+            |template: &TemplateSpec| Some(seen.digest == Some(digest_of(&template.rendered(cx).ok()?)));
         if same(template)? {
             return Some(("template", serde_json::to_value(template).ok()?));
         }
@@ -177,17 +186,37 @@ impl FileSpec {
         cx.has_contents() && (cx.blob(&source.digest).is_err() || is_another())
     }
 
+    /// Whether what is there already is `content`, as far as that costs less than to send it.
+    async fn is_there(&self, host: &dyn Host, content: &Content) -> Result<bool, HostError> {
+        let found = if content.is_large() { host.stat(&self.path).await? } else { None };
+        let is_alike = |stat: &Stat| stat.kind == FileKind::File && stat.size == content.len();
+        match found.filter(is_alike) {
+            Some(_) => Ok(sum_on(host, &self.path).await? == Some(content.sum())),
+            None => Ok(false),
+        }
+    }
+
     async fn write(&self, cx: &ActionCx<'_>) -> Result<(), ActionError> {
-        let content = self.wanted(cx)?;
-        cx.host()?.write(&self.path, &content, &self.access().ownership()).await.map_err(
-            |error| match error {
-                HostError::NotFound { host, .. } => {
-                    let dir = self.path.rsplit_once('/').map_or("/", |(dir, _)| dir);
-                    missing_dir(cx.resource(), "be written", dir, &host)
-                }
-                other => other.into(),
-            },
-        )
+        let (host, content, ownership) = (cx.host()?, self.wanted(cx)?, self.access().ownership());
+        if self.is_there(&**host, &content).await? {
+            return Ok(host.set_ownership(&self.path, &ownership).await?);
+        }
+        host.write_from(&self.path, &content, &ownership).await.map_err(|error| match error {
+            HostError::NotFound { host, .. } => {
+                let dir = self.path.rsplit_once('/').map_or("/", |(dir, _)| dir);
+                missing_dir(cx.resource(), "be written", dir, &host)
+            }
+            other => other.into(),
+        })
+    }
+}
+
+/// The digest of a file that holds `text`.
+fn digest_of(text: &str) -> Digest {
+    if text.len() as u64 > LARGE {
+        Digest::of_large(&Sum::of(text.as_bytes()))
+    } else {
+        Digest::of(text.as_bytes())
     }
 }
 
@@ -213,12 +242,23 @@ impl Seen {
         if stat.kind != FileKind::File {
             return Ok(Some(without_content(format!("({})", stat.kind))));
         }
-        let content = match host.read(path, LEN_MAX).await {
+        // It differs from all that this kind writes.
+        if stat.size > LEN_MAX {
+            return Ok(Some(without_content(format!("({} bytes)", stat.size))));
+        }
+        if stat.size > LARGE {
+            let Some(sum) = sum_on(host, path).await? else { return Ok(None) };
+            let digest = Digest::of_large(&sum);
+            let summary = format!("({} bytes, {})", stat.size, digest.short());
+            return Ok(Some(Self { digest: Some(digest), shown: summary.clone(), summary }));
+        }
+        let content = match host.read(path, LARGE).await {
             Ok(content) => content,
             // It was removed between the two looks.
             Err(HostError::NotFound { .. }) => return Ok(None),
+            // It grows.
             Err(HostError::TooLarge { .. }) => {
-                return Ok(Some(without_content(format!("({} bytes)", stat.size))));
+                return Ok(Some(without_content(format!("(more than {LARGE} bytes)"))));
             }
             Err(other) => return Err(other),
         };

@@ -4,6 +4,7 @@
 
 mod argv;
 mod asked;
+mod bad_line;
 mod certificates;
 mod commands;
 mod conformance;
@@ -12,5 +13,7 @@ mod failures;
 mod identity;
 mod sshd;
 mod support;
+mod transfer;
 mod trips;
 mod ways;
+mod wire;

@@ -20,6 +20,8 @@ pub(crate) struct Sshd {
     port: u16,
     child: Option<Child>,
     config: Vec<String>,
+    /// The network namespace that it is in.
+    space: Option<String>,
 }
 
 /// Makes a key pair at `path`, and returns its public line.
@@ -41,6 +43,11 @@ impl Sshd {
 
     /// One with further lines of configuration.
     pub(crate) fn with_config(config: &[&str]) -> Self {
+        Self::at("127.0.1.1", None, config)
+    }
+
+    /// One that listens at this address, in this network namespace.
+    pub(crate) fn at(address: &str, space: Option<&str>, config: &[&str]) -> Self {
         let dir = tempfile::Builder::new().prefix("detc-sshd-").tempdir().unwrap();
         keygen(&dir.path().join("host_ed25519"), "ed25519", "");
         let public = keygen(&dir.path().join("id"), "ed25519", "");
@@ -49,8 +56,10 @@ impl Sshd {
         // Root's sshd wants this folder, which the system's service makes otherwise.
         let _made_by_the_service = fs::create_dir_all("/run/sshd");
         let config = config.iter().map(|line| (*line).to_owned()).collect();
-        let address = "127.0.1.1".to_owned();
-        let mut sshd = Self { dir, address, port: 0, child: None, config };
+        let (address, space) = (address.to_owned(), space.map(str::to_owned));
+        // A port that is free here says nothing of one there.
+        let port = if space.is_some() { 2200 } else { 0 };
+        let mut sshd = Self { dir, address, port, child: None, config, space };
         sshd.run();
         sshd.write_known_hosts(&sshd.host_line("host_ed25519"));
         sshd
@@ -109,7 +118,15 @@ impl Sshd {
              MaxStartups 1000:30:2000\nSubsystem sftp internal-sftp\n",
         );
         fs::write(self.path("config"), config).unwrap();
-        let mut child = Command::new(SSHD)
+        let mut command = match &self.space {
+            None => Command::new(SSHD),
+            Some(space) => {
+                let mut inside = Command::new("ip");
+                inside.args(["netns", "exec", space, SSHD]);
+                inside
+            }
+        };
+        let mut child = command
             .args(["-D", "-f"])
             .arg(self.path("config"))
             .arg("-E")

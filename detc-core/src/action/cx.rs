@@ -5,7 +5,11 @@ use std::sync::Arc;
 
 use super::ActionError;
 use crate::backend::{Backends, Host};
+use crate::content::Content;
 use crate::model::{Digest, FieldPath, RecordBody, ResourceId};
+
+/// Longest content that an action gets in one piece: 64 MiB, so that a dozen actions at once stay below 1 GiB.
+pub const BLOB_LEN_MAX: u64 = 64 << 20;
 
 /// The surroundings of one call of `check`, `apply`, `observe` and the like.
 #[derive(Debug)]
@@ -43,7 +47,7 @@ pub struct CxParts<'a> {
     /// Whether it is restarted as it is unhealthy.
     pub heals: bool,
     /// Contents of files that specs name.
-    pub blobs: &'a BTreeMap<Digest, Arc<[u8]>>,
+    pub blobs: &'a BTreeMap<Digest, Content>,
 }
 
 impl<'a> ActionCx<'a> {
@@ -154,11 +158,25 @@ impl<'a> ActionCx<'a> {
         !self.parts.blobs.is_empty()
     }
 
+    /// The content of a file that the spec names, all of it in memory. A kind that only hands it on takes
+    /// [`content`](ActionCx::content).
+    ///
+    /// # Errors
+    /// When the desired state that this run was given did not bring it, it is longer than [`BLOB_LEN_MAX`], or its file was
+    /// changed meanwhile.
+    pub fn blob(&self, digest: &Digest) -> Result<Arc<[u8]>, ActionError> {
+        self.content(digest)?.bytes(BLOB_LEN_MAX).map_err(|error| {
+            ActionError::permanent(format!("{} can not have the content {}", self.resource(), digest.short()))
+                .with_source(error)
+                .with_hint("leave the file as it is until the run is over; plan anew where it was changed")
+        })
+    }
+
     /// The content of a file that the spec names.
     ///
     /// # Errors
     /// When the desired state that this run was given did not bring it.
-    pub fn blob(&self, digest: &Digest) -> Result<&Arc<[u8]>, ActionError> {
+    pub fn content(&self, digest: &Digest) -> Result<&Content, ActionError> {
         self.parts.blobs.get(digest).ok_or_else(|| {
             ActionError::permanent(format!(
                 "the content {} that {} needs is not at hand",

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::host::{Command, Host, HostError, Output, Ownership, Purpose, Remove, Stat};
+use super::host::{Command, Host, HostError, Output, Ownership, Purpose, Remove, Sink, Stat};
+use crate::content::Content;
 
 /// How many calls about files a host gets at once, beside its commands: as many as there are looks at one host by default, so
 /// that a host which answers many together (one connection, one round trip) is asked so. One that each call costs a thread
@@ -61,14 +62,19 @@ impl Host for LimitedHost {
         self.inner.stat(path).await
     }
 
-    async fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, HostError> {
+    async fn read_to(&self, path: &str, limit: u64, into: &mut Sink<'_>) -> Result<u64, HostError> {
         let _place = place(&self.files).await;
-        self.inner.read(path, limit).await
+        self.inner.read_to(path, limit, into).await
     }
 
-    async fn write(&self, path: &str, content: &[u8], ownership: &Ownership) -> Result<(), HostError> {
+    async fn write_from(
+        &self,
+        path: &str,
+        content: &Content,
+        ownership: &Ownership,
+    ) -> Result<(), HostError> {
         let _place = place(&self.files).await;
-        self.inner.write(path, content, ownership).await
+        self.inner.write_from(path, content, ownership).await
     }
 
     async fn make_dir(&self, path: &str, ownership: &Ownership) -> Result<(), HostError> {

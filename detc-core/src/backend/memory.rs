@@ -10,8 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::io::AsyncWriteExt;
 
-use super::host::{Command, Host, HostError, Output, Ownership, Remove, Stat};
+use super::host::{Command, Host, HostError, Output, Ownership, Remove, Sink, Stat};
+use crate::content::{Content, LEN_MAX as CONTENT_LEN_MAX};
 
 mod fault;
 mod files;
@@ -247,16 +249,25 @@ impl Host for MemoryHost {
         self.on(path, "look at", |files| absent_is_none(files.stat(path)))
     }
 
-    async fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, HostError> {
+    async fn read_to(&self, path: &str, limit: u64, into: &mut Sink<'_>) -> Result<u64, HostError> {
         let content = self.on(path, "read", |files| files.read(path).map(<[u8]>::to_vec))?;
-        if content.len() as u64 > limit {
+        let len = content.len() as u64;
+        if len > limit {
             return Err(HostError::TooLarge { host: self.to_string(), path: path.to_owned(), limit });
         }
-        Ok(content)
+        let given = into.write_all(&content).await;
+        given.map_err(|error| HostError::of_io(self, path, &format!("read {path}"), error))?;
+        Ok(len)
     }
 
-    async fn write(&self, path: &str, content: &[u8], ownership: &Ownership) -> Result<(), HostError> {
-        let written = self.on(path, "write", |files| files.write(path, content, ownership));
+    async fn write_from(
+        &self,
+        path: &str,
+        content: &Content,
+        ownership: &Ownership,
+    ) -> Result<(), HostError> {
+        let written =
+            self.on(path, "write", |files| files.write(path, &content.bytes(CONTENT_LEN_MAX)?, ownership));
         written.map_err(|error| error.of_making(path))
     }
 

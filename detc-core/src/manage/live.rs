@@ -7,6 +7,7 @@ use super::begun::doubt_health;
 use super::look::look_at_all;
 use super::planned::{Sight, is_by_record};
 use super::{ApplyReport, ManageError, Manager, Planned};
+use crate::content::Content;
 use crate::execute::{ProgressSink, StopHandle, Surroundings, unseen};
 use crate::model::secret::Vault;
 use crate::model::{Desired, DesiredResource, Digest, HostName, HostSpec, Observation, ResourceId, Set};
@@ -129,9 +130,9 @@ impl Live {
     }
 
     /// Adds the content of a file that a spec names by its digest, as a [`Source`](crate::resource::Source) does.
-    pub fn content(&mut self, content: impl Into<Arc<[u8]>>) -> Digest {
+    pub fn content(&mut self, content: impl Into<Content>) -> Digest {
         let content = content.into();
-        let digest = Digest::of(&content);
+        let digest = Digest::of_content(&content);
         Arc::make_mut(&mut self.around.blobs).insert(digest, content);
         digest
     }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{
     Digest, Doc, FieldPath, Hasher, HostName, InvalidId, Map, Reference, ResourceId, collect_references,
 };
+use crate::content::Content;
 
 /// The desired state of a cluster: a value, made in code as here, or read from files by [`load`](super::load).
 ///
@@ -33,7 +34,7 @@ pub struct Desired {
     /// What must hold at every moment of every change.
     pub invariants: Vec<Invariant>,
     /// Contents of files that specs name, by their digest.
-    pub blobs: BTreeMap<Digest, Arc<[u8]>>,
+    pub blobs: BTreeMap<Digest, Content>,
     /// The names of the files that it was read from.
     pub files: Vec<String>,
     /// Which of these files each host was read from, by its index.

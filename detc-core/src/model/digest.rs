@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::content::{Content, Sum};
+
 /// A BLAKE3 digest of some content. Equal digests are taken to mean equal content.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
@@ -16,6 +18,19 @@ impl Digest {
     /// The digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         Self(*blake3::hash(bytes).as_bytes())
+    }
+
+    /// The digest of what a file holds: where that is [large](crate::content::LARGE), one that its host can tell.
+    pub fn of_content(content: &Content) -> Self {
+        match content.held() {
+            Some(bytes) if !content.is_large() => Self::of(bytes),
+            _ => Self::of_large(&content.sum()),
+        }
+    }
+
+    /// The digest of [large](crate::content::LARGE) content of this sum.
+    pub fn of_large(sum: &Sum) -> Self {
+        Hasher::new("detc large content").part(sum.as_bytes()).finish()
     }
 
     /// The digest of `bytes` under a secret `key`: of no use to one who has not the key and guesses at the bytes.

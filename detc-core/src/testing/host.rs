@@ -9,6 +9,7 @@ use super::Violation;
 use crate::backend::host::{Command, Host, HostError, Output, Ownership};
 
 mod files;
+mod large;
 mod removal;
 mod running;
 mod writing;
@@ -24,6 +25,7 @@ pub async fn check_host(host: &dyn Host, scratch: &str) -> Vec<Violation> {
     running::check(&bench, &mut found).await;
     files::check(&bench, &mut found).await;
     writing::check(&bench, &mut found).await;
+    large::check(&bench, &mut found).await;
     removal::check(&bench, &mut found).await;
     found.0
 }

@@ -50,6 +50,7 @@ use serde_json::Value;
 use super::Violation;
 use crate::action::Action;
 use crate::backend::{Backends, Host, MemoryHost};
+use crate::content::Content;
 use crate::model::{Digest, FieldPath, ResourceId};
 use crate::resource::{Kind, Registry, Resource};
 
@@ -79,7 +80,7 @@ pub struct Trial {
     specs: Vec<Value>,
     world: Box<dyn Fn() -> String + Send + Sync>,
     state_dir: String,
-    blobs: BTreeMap<Digest, Arc<[u8]>>,
+    blobs: BTreeMap<Digest, Content>,
     tampers: Vec<Tamper>,
     sums: Vec<Sum>,
     others: Vec<Other>,
@@ -142,9 +143,9 @@ impl Trial {
 
     /// Adds the content of a file that a spec names.
     #[must_use]
-    pub fn with_blob(mut self, content: impl Into<Arc<[u8]>>) -> Self {
+    pub fn with_blob(mut self, content: impl Into<Content>) -> Self {
         let content = content.into();
-        self.blobs.insert(Digest::of(&content), content);
+        self.blobs.insert(Digest::of_content(&content), content);
         self
     }
 

@@ -125,7 +125,7 @@ async fn is_set(cx: &ActionCx<'_>, path: &str) -> Result<bool, ActionError> {
 
 /// Brings something about.
 async fn set(world: &World, path: &str) {
-    world.host.write(path, b"", &Ownership::default()).await.unwrap();
+    world.machine().write(path, b"", &Ownership::default()).await.unwrap();
 }
 
 /// Takes all of it back.
@@ -143,7 +143,7 @@ async fn cut_off(manager: &Manager, desired: &Desired) {
 }
 
 async fn is_there(world: &World, path: &str) -> bool {
-    world.host.read(path, 16).await.is_ok()
+    world.machine().read(path, 16).await.is_ok()
 }
 
 fn desired(deed: &Deed) -> Desired {
@@ -178,7 +178,7 @@ async fn what_a_failed_action_has_made_is_removed_and_nothing_that_is_found_else
     for moves in [false, true] {
         let (world, store): (_, Arc<dyn Store>) = (World::new(), Arc::new(MemoryStore::new()));
         let manager = manager(&world, &store).await;
-        world.host.write("/theirs", b"", &Ownership::default()).await.unwrap();
+        world.machine().write("/theirs", b"", &Ownership::default()).await.unwrap();
         assert_eq!(converge(&manager, &desired(&Deed { fails: true, ..deed("/x") })).await, Outcome::Failed);
         assert!(is_there(&world, "/x").await);
         if moves {

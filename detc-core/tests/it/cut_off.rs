@@ -154,11 +154,11 @@ impl Scene {
     }
 
     async fn write(&self, path: &str, text: &str) {
-        self.world.host.write(path, text.as_bytes(), &Ownership::default()).await.unwrap();
+        self.world.machine().write(path, text.as_bytes(), &Ownership::default()).await.unwrap();
     }
 
     async fn text(&self) -> Option<String> {
-        let text = self.world.host.read(PATH, 1 << 10).await.ok()?;
+        let text = self.world.machine().read(PATH, 1 << 10).await.ok()?;
         Some(String::from_utf8(text).unwrap())
     }
 }
@@ -225,7 +225,7 @@ async fn what_a_making_in_stages_has_left_is_finished() {
         } else {
             assert_eq!(scene.resume(&ours).await, Outcome::Done);
         }
-        assert!(scene.world.host.read("/seal", 16).await.is_ok());
+        assert!(scene.world.machine().read("/seal", 16).await.is_ok());
         scene.apply(&nothing()).await;
         assert_eq!(scene.text().await, None);
     }
@@ -285,7 +285,7 @@ async fn what_is_found_only_when_it_is_to_be_made_once_more_may_be_somebody_else
         assert_eq!(scene.manager.apply(planned).await.unwrap().report.outcome, Outcome::Done);
         scene.apply(&nothing()).await;
         assert_eq!(scene.text().await, None);
-        assert_eq!(scene.world.host.read(CAREFUL, 16).await.is_ok(), is_found);
+        assert_eq!(scene.world.machine().read(CAREFUL, 16).await.is_ok(), is_found);
     }
 }
 

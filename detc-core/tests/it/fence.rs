@@ -156,7 +156,7 @@ async fn taken(pages: impl IntoIterator<Item = DesiredResource>) -> (Outcome, St
     let desired = pages.into_iter().fold(desired, Desired::with);
     let planned = manager.plan(&desired).await.unwrap();
     let outcome = manager.apply(planned).await.unwrap().report.outcome;
-    let text = world.host.read(&kept(TAKEN), 1 << 10).await.unwrap();
+    let text = world.machine().read(&kept(TAKEN), 1 << 10).await.unwrap();
     (outcome, String::from_utf8(text.to_vec()).unwrap())
 }
 
@@ -228,7 +228,7 @@ async fn what_is_there_after_all_is_not_forgotten_and_not_removed() {
                 Page { path: "/x".to_owned(), text: text.to_owned(), says: Says::Owns, meanwhile: None };
             nothing().with(DesiredResource::new("x", &page).on("m"))
         };
-        let put = async || world.host.write(&kept("/x"), b"ours", &Ownership::default()).await.unwrap();
+        let put = async || world.machine().write(&kept("/x"), b"ours", &Ownership::default()).await.unwrap();
         if is_adopted {
             put().await;
         }

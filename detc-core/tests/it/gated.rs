@@ -97,7 +97,7 @@ async fn is_set(cx: &ActionCx<'_>, path: &str) -> Result<bool, ActionError> {
 }
 
 async fn set(world: &World, path: &str) {
-    world.host.write(path, b"", &Ownership::default()).await.unwrap();
+    world.machine().write(path, b"", &Ownership::default()).await.unwrap();
 }
 
 fn world() -> World {

@@ -103,8 +103,7 @@ fn order(what: &str) -> Desired {
 
 /// What was ordered, in order.
 async fn sent(world: &World) -> Vec<String> {
-    use detc_core::backend::Host as _;
-    let book = world.host.read(BOOK, 1 << 20).await.unwrap_or_default();
+    let book = world.machine().read(BOOK, 1 << 20).await.unwrap_or_default();
     let book = String::from_utf8(book.to_vec()).unwrap();
     book.lines().map(|line| line.rsplit(' ').next().unwrap().to_owned()).collect()
 }

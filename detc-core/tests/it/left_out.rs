@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use detc_core::action::{ActionCx, ActionError, CrashClass, Footprint};
+use detc_core::backend::MemoryHost;
 use detc_core::backend::host::{Ownership, Remove};
-use detc_core::backend::{Host as _, MemoryHost};
 use detc_core::execute::Outcome;
 use detc_core::manage::Manager;
 use detc_core::model::{Desired, DesiredResource, HostSpec, Observation, Present};
@@ -110,7 +110,7 @@ impl Service {
     }
 
     async fn there(&self) -> Value {
-        serde_json::from_slice(&self.world.host.read(PATH, 1 << 10).await.unwrap()).unwrap()
+        serde_json::from_slice(&self.world.machine().read(PATH, 1 << 10).await.unwrap()).unwrap()
     }
 
     /// Somebody else sets these.
@@ -118,7 +118,7 @@ impl Service {
         let mut there = self.there().await;
         there.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
         let text = there.to_string();
-        self.world.host.write(PATH, text.as_bytes(), &Ownership::default()).await.unwrap();
+        self.world.machine().write(PATH, text.as_bytes(), &Ownership::default()).await.unwrap();
     }
 }
 
@@ -174,7 +174,7 @@ async fn what_is_left_out_by_now_changes_once_and_is_compared_no_more() {
 #[tokio::test]
 async fn what_is_found_is_adopted_with_what_is_left_out() {
     let service = Service::new().await;
-    let host = &service.world.host;
+    let host = service.world.machine();
     host.write(
         PATH,
         account(&json!({ "plan": "pro", "seats": 1 })).to_string().as_bytes(),

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use detc_core::backend::Host as _;
 use detc_core::backend::memory::HostFault;
 use detc_core::diff::ChangeKind;
 use detc_core::execute::Outcome;
@@ -123,7 +122,7 @@ proptest! {
                         let _whatever_comes_of_it = live.apply(&manager, planned).await;
                         // A failure that the apply did not come to must not hit one of the two looks.
                         for _ in 0..16 {
-                            let _lost = world.host.read("/nothing", 1).await;
+                            let _lost = world.machine().read("/nothing", 1).await;
                         }
                     }
                 }

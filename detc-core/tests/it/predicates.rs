@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use detc_core::backend::Host as _;
 use detc_core::execute::{Outcome, unseen};
 use detc_core::manage::{ManageError, Manager, ManagerOptions};
 use detc_core::model::{Desired, DesiredResource, HostSpec, Predicate};
@@ -38,7 +37,7 @@ async fn what_a_saved_plan_does_not_touch_is_looked_at_again_before_it_is_applie
     let saved = (*saved.plan).clone();
 
     // Somebody else takes away another one, with which this plan has nothing to do.
-    world.host.write("/ledger", b"a\nc\n", &Default::default()).await.unwrap();
+    world.machine().write("/ledger", b"a\nc\n", &Default::default()).await.unwrap();
     match manager.prepare(saved.clone(), None, &mut unseen()).await {
         Err(ManageError::Broken { name, story }) => {
             assert_eq!(name, "two lines");
@@ -46,7 +45,7 @@ async fn what_a_saved_plan_does_not_touch_is_looked_at_again_before_it_is_applie
         }
         other => panic!("{other:?}"),
     }
-    world.host.write("/ledger", b"a\nb\nc\n", &Default::default()).await.unwrap();
+    world.machine().write("/ledger", b"a\nb\nc\n", &Default::default()).await.unwrap();
     let prepared = manager.prepare(saved, None, &mut unseen()).await.unwrap();
     assert_eq!(manager.apply(prepared).await.unwrap().report.outcome, Outcome::Done);
 }

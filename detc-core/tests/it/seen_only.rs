@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use detc_core::action::{ActionCx, ActionError, CrashClass, Footprint};
-use detc_core::backend::Host as _;
 use detc_core::backend::host::{Ownership, Remove};
 use detc_core::backend::memory::MemoryHost;
 use detc_core::execute::{Outcome, StopHandle, unseen};
@@ -85,12 +84,12 @@ async fn changed_note() -> (World, Arc<dyn Store>, Manager) {
     let manager = world.manager(&store).await;
     assert_eq!(converge(&manager, &desired(0o600)).await, Outcome::Done);
     let text = serde_json::to_vec(&note("as its reader has it", 0o600)).unwrap();
-    world.host.write(NOTE, &text, &Ownership::default()).await.unwrap();
+    world.machine().write(NOTE, &text, &Ownership::default()).await.unwrap();
     (world, store, manager)
 }
 
 async fn found(world: &World) -> Note {
-    serde_json::from_slice(&world.host.read(NOTE, 1 << 10).await.unwrap()).unwrap()
+    serde_json::from_slice(&world.machine().read(NOTE, 1 << 10).await.unwrap()).unwrap()
 }
 
 #[tokio::test(start_paused = true)]

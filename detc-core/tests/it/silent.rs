@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use detc_core::backend::host::{Command, Output, Ownership, Remove, Stat};
+use detc_core::backend::host::{Command, Output, Ownership, Remove, Sink, Stat};
 use detc_core::backend::{Host, HostError, MemoryHost};
+use detc_core::content::Content;
 use detc_core::diff::ChangeKind;
 use detc_core::execute::{Limits, Outcome, Progress, StopHandle, unseen};
 use detc_core::manage::{Manager, ManagerOptions, Resumed};
@@ -56,12 +57,12 @@ impl Host for Slow {
         Ok(None)
     }
 
-    async fn read(&self, path: &str, _: u64) -> Result<Vec<u8>, HostError> {
+    async fn read_to(&self, path: &str, _: u64, _: &mut Sink<'_>) -> Result<u64, HostError> {
         self.answer().await;
         Err(HostError::NotFound { host: self.to_string(), path: path.to_owned() })
     }
 
-    async fn write(&self, _: &str, _: &[u8], _: &Ownership) -> Result<(), HostError> {
+    async fn write_from(&self, _: &str, _: &Content, _: &Ownership) -> Result<(), HostError> {
         self.answer().await;
         Ok(())
     }

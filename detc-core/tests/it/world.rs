@@ -191,6 +191,11 @@ impl World {
         Self::on(MemoryHost::new("m").with_program("append", append))
     }
 
+    /// The host, for calls on files that are held in memory.
+    pub(crate) fn machine(&self) -> &dyn Host {
+        &*self.host
+    }
+
     /// A world of this host.
     pub(crate) fn on(host: impl Into<Arc<MemoryHost>>) -> Self {
         Self { host: host.into(), more: |registry| registry }

@@ -1,7 +1,7 @@
 //! Looking at files, and changing all but their content.
 
 use std::fs::{self, DirBuilder, File, Metadata, Permissions};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Component, Path};
 
@@ -22,8 +22,8 @@ pub(super) fn stat(path: &str) -> io::Result<Stat> {
     Ok(Stat::new(kind, mode, found.len(), owner::user(found.uid()), owner::group(found.gid())))
 }
 
-/// `None`: it is longer than `limit`.
-pub(super) fn read(path: &str, limit: u64) -> io::Result<Option<Vec<u8>>> {
+/// Opens a regular file to be read.
+pub(super) fn open(path: &str) -> io::Result<File> {
     // A pipe without a writer would hold the call up for ever.
     let file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
     let kind = file.metadata()?.file_type();
@@ -34,9 +34,7 @@ pub(super) fn read(path: &str, limit: u64) -> io::Result<Option<Vec<u8>>> {
         return Err(io::Error::other("it is no regular file"));
     }
     // The length is not asked for: files of /proc have none.
-    let mut content = Vec::new();
-    file.take(limit.saturating_add(1)).read_to_end(&mut content)?;
-    Ok((content.len() as u64 <= limit).then_some(content))
+    Ok(file)
 }
 
 pub(super) fn make_dir(path: &str, ownership: &Ownership) -> io::Result<()> {

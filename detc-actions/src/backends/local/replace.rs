@@ -8,12 +8,13 @@
 //! accumulates. The lock tells a leftover from a file that is just being written: it goes with its process.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use detc_core::backend::host::Ownership;
+use detc_core::content::{self, Content, Summer};
 use detc_core::model::Digest;
 use nix::fcntl::OFlag;
 
@@ -21,10 +22,13 @@ use super::{Gate, files, owner};
 
 const PREFIX: &str = ".detc-new-";
 
+/// How much is copied at once: few calls for a large file, and little memory.
+const PIECE_LEN: usize = 256 << 10;
+
 /// How often a temporary file may vanish under us before we give up: each time another writer has made progress.
 const TRIES_MAX: usize = 1000;
 
-pub(super) fn write(path: &str, content: &[u8], ownership: &Ownership, gate: &Gate) -> io::Result<()> {
+pub(super) fn write(path: &str, content: &Content, ownership: &Ownership, gate: &Gate) -> io::Result<()> {
     let mut ids = owner::ids(ownership)?;
     let target = Path::new(path);
     let (Some(dir), Some(name)) = (target.parent(), target.file_name()) else {
@@ -43,13 +47,30 @@ pub(super) fn write(path: &str, content: &[u8], ownership: &Ownership, gate: &Ga
         Err(error) => return Err(error),
     }
     let mut temporary = Temporary::create(&dir.join(temporary_name(name)))?;
-    temporary.file.write_all(content)?;
+    fill(&mut temporary.file, content, gate)?;
     files::own(&temporary.file, Some(mode.unwrap_or(0o644)), ids)?;
     temporary.file.sync_all()?;
     gate.enter()?;
     fs::rename(&temporary.path, target)?;
     temporary.renamed = true;
     File::open(dir)?.sync_all()
+}
+
+/// Copies what comes from a file piece by piece, and compares it then with what it was.
+fn fill(file: &mut File, content: &Content, gate: &Gate) -> io::Result<()> {
+    if let Some(bytes) = content.held() {
+        return file.write_all(bytes);
+    }
+    let (mut reader, mut piece, mut summer) = (content.open()?, vec![0; PIECE_LEN], Summer::default());
+    loop {
+        gate.check()?;
+        let read = reader.read(&mut piece)?;
+        if read == 0 {
+            return if summer.finish() == content.sum() { Ok(()) } else { Err(content::changed()) };
+        }
+        summer.add(&piece[..read]);
+        file.write_all(&piece[..read])?;
+    }
 }
 
 /// Removes what crashed writes of `target` left beside it.
@@ -125,7 +146,7 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
 fn wait_or_remove(path: &Path) -> io::Result<()> {
     match open_leftover(path) {
         Ok(file) => match file.try_lock() {
-            Ok(()) if is_at(&file, path)? => fs::remove_file(path),
+            Ok(()) if is_at(&file, path)? => discard(&file, path),
             Ok(()) => Ok(()),
             Err(TryLockError::WouldBlock) => file.lock(),
             Err(TryLockError::Error(error)) => Err(error),
@@ -138,11 +159,16 @@ fn wait_or_remove(path: &Path) -> io::Result<()> {
 
 fn remove_leftover(path: &Path) -> io::Result<()> {
     match open_leftover(path) {
-        Ok(file) if file.try_lock().is_ok() && is_at(&file, path)? => fs::remove_file(path),
+        Ok(file) if file.try_lock().is_ok() && is_at(&file, path)? => discard(&file, path),
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// A folder was left by a large write that came over a connection.
+fn discard(file: &File, path: &Path) -> io::Result<()> {
+    if file.metadata()?.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
 }
 
 fn open_leftover(path: &Path) -> io::Result<File> {

@@ -44,10 +44,10 @@ async fn what_a_crashed_write_left_is_taken_away_by_the_next() {
     let file = path(&dir, "f");
     let leftover = dir.path().join(replace::temporary_name("f".as_ref()));
     fs::write(&leftover, "half").unwrap();
-    host.write(&file, b"whole", &Ownership::default()).await.unwrap();
+    host.write_from(&file, &b"whole".into(), &Ownership::default()).await.unwrap();
     assert_eq!(names(dir.path()), ["f"]);
     symlink("f", &leftover).unwrap();
-    host.write(&file, b"new", &Ownership::default()).await.unwrap();
+    host.write_from(&file, &b"new".into(), &Ownership::default()).await.unwrap();
     assert_eq!((names(dir.path()), fs::read(&file).unwrap()), (vec!["f".to_owned()], b"new".to_vec()));
 }
 
@@ -69,7 +69,7 @@ async fn many_writers_of_one_file_leave_one_whole_content_and_nothing_else() {
     for writer in 0..16_u8 {
         let (host, file) = (host.clone(), file.clone());
         writers.spawn(async move {
-            host.write(&file, &vec![writer; 100_000], &Ownership::default()).await.unwrap();
+            host.write_from(&file, &vec![writer; 100_000].into(), &Ownership::default()).await.unwrap();
         });
     }
     writers.join_all().await;
@@ -82,13 +82,13 @@ async fn many_writers_of_one_file_leave_one_whole_content_and_nothing_else() {
 async fn a_write_that_was_given_up_does_not_take_place_later() {
     let (host, dir) = bench();
     let file = path(&dir, "f");
-    host.write(&file, b"old", &Ownership::default()).await.unwrap();
+    host.write_from(&file, &b"old".into(), &Ownership::default()).await.unwrap();
     // A lock on the temporary file holds the write up until it has been dropped.
     let held = dir.path().join(replace::temporary_name("f".as_ref()));
     let lock = File::create(&held).unwrap();
     lock.lock().unwrap();
-    let ownership = Ownership::default();
-    let write = host.write(&file, b"late", &ownership);
+    let (content, ownership) = (b"late".into(), Ownership::default());
+    let write = host.write_from(&file, &content, &ownership);
     assert!(tokio::time::timeout(Duration::from_millis(20), write).await.is_err());
     drop(lock);
     // The late write takes the held file for a leftover, makes its own, and gives up; looked at until it had the time to.
@@ -106,19 +106,19 @@ async fn mode_and_owner_are_there_before_the_file_is() {
     let file = path(&dir, "f");
     let owner = nix::unistd::geteuid().as_raw().to_string();
     let ownership = Ownership::new(Some(0o640), Some(owner.clone()), None);
-    host.write(&file, b"x", &ownership).await.unwrap();
+    host.write_from(&file, &b"x".into(), &ownership).await.unwrap();
     let stat = host.stat(&file).await.unwrap().unwrap();
     assert_eq!(stat.mode, 0o640);
     assert!(stat.owner.is(&owner));
     fs::set_permissions(&file, Permissions::from_mode(0o4755)).unwrap();
-    host.write(&file, b"y", &Ownership::default()).await.unwrap();
+    host.write_from(&file, &b"y".into(), &Ownership::default()).await.unwrap();
     assert_eq!(host.stat(&file).await.unwrap().unwrap().mode, 0o4755);
 }
 
 #[tokio::test]
 async fn a_file_in_the_place_of_a_directory_is_refused_and_says_so() {
     let host = LocalHost::new("here");
-    let error = host.write("/dev/null/x", b"x", &Ownership::default()).await.unwrap_err();
+    let error = host.write_from("/dev/null/x", &b"x".into(), &Ownership::default()).await.unwrap_err();
     assert_eq!(error.to_string(), "here refused to write /dev/null/x");
 }
 
@@ -127,7 +127,7 @@ async fn a_pipe_without_a_writer_is_refused_at_once() {
     let (host, dir) = bench();
     let pipe = path(&dir, "pipe");
     nix::unistd::mkfifo(pipe.as_str(), nix::sys::stat::Mode::S_IRUSR).unwrap();
-    let error = host.read(&pipe, 10).await.unwrap_err();
+    let error = host.read_to(&pipe, 10, &mut Vec::new()).await.unwrap_err();
     assert_eq!(error.to_string(), format!("here refused to read {pipe}"));
 }
 
@@ -230,6 +230,6 @@ async fn a_connector_refuses_what_a_local_host_does_not_have() {
 #[tokio::test]
 async fn what_is_missing_where_something_is_written_is_the_directory() {
     let (host, dir) = bench();
-    let error = host.write(&path(&dir, "etc/s"), b"", &Ownership::default()).await.unwrap_err();
+    let error = host.write_from(&path(&dir, "etc/s"), &b"".into(), &Ownership::default()).await.unwrap_err();
     assert_eq!(error.to_string(), format!("{} does not exist on here", path(&dir, "etc")));
 }

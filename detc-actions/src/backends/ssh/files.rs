@@ -1,22 +1,26 @@
 //! What a [`Host`](detc_core::backend::Host) does with files, by SFTP.
 //!
 //! Each call sends all that it can before it waits; see [`sftp`](super::sftp). Names of users and groups are in
-//! [`accounts`], the atomic write in [`write`].
+//! [`accounts`], the atomic write in [`write`], that of large content in [`large`].
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 
 use detc_core::backend::HostError;
-use detc_core::backend::host::{FileKind, Ownership, Stat};
+use detc_core::backend::host::{FileKind, Ownership, Sink, Stat};
+use detc_core::content::Summer;
+use tokio::io::AsyncWriteExt;
 
 use super::sftp::{Attrs, Open, Pending, Request, Sftp, SftpError, Status};
 
 mod accounts;
+mod large;
 mod remove;
 mod walk;
 mod write;
 
 pub(super) use accounts::Accounts;
+pub(super) use large::{Remote, write_large};
 pub(super) use remove::{empty_directory, file, is_root};
 pub(super) use write::write;
 
@@ -86,8 +90,41 @@ pub(super) async fn stat(sftp: &Sftp, accounts: &Accounts, path: &str) -> Result
     Ok(Some(Stat::new(kind, mode, attrs.size.unwrap_or_default(), user, group)))
 }
 
-/// `None`: it is longer than `limit`.
+/// A read that goes on where it was when its connection broke.
+pub(super) struct Reading<'a> {
+    into: &'a mut Sink<'a>,
+    /// What `into` has got.
+    pub(super) given: u64,
+    pub(super) summer: Summer,
+}
+
+impl<'a> Reading<'a> {
+    pub(super) fn new(into: &'a mut Sink<'a>) -> Self {
+        Self { into, given: 0, summer: Summer::default() }
+    }
+
+    async fn give(&mut self, bytes: &[u8]) -> Result<(), FileError> {
+        self.into.write_all(bytes).await?;
+        self.given += bytes.len() as u64;
+        self.summer.add(bytes);
+        Ok(())
+    }
+}
+
+/// Reads a file that is short.
 pub(super) async fn read(sftp: &Sftp, path: &str, limit: u64) -> Result<Option<Vec<u8>>, FileError> {
+    let mut content = Vec::new();
+    let len = read_to(sftp, path, limit, &mut Reading::new(&mut content)).await?;
+    Ok(len.map(|_| content))
+}
+
+/// Reads on, and returns how long the file is. `None`: it is longer than `limit`.
+pub(super) async fn read_to(
+    sftp: &Sftp,
+    path: &str,
+    limit: u64,
+    reading: &mut Reading<'_>,
+) -> Result<Option<u64>, FileError> {
     // First of all: opening a pipe would hold up the server, and all others that ask it.
     let attrs = sftp.send(&Request::Stat { path }).attrs().await?;
     if attrs.is_dir() {
@@ -102,16 +139,21 @@ pub(super) async fn read(sftp: &Sftp, path: &str, limit: u64) -> Result<Option<V
     }
     let _room = sftp.room(1, size).await?;
     let handle = sftp.send(&Request::Open { path, how: Open::Read, mode: 0 }).handle().await?;
-    let content = read_open(sftp, &handle, size, limit).await;
+    let read = read_open(sftp, &handle, size, limit, reading).await;
     sftp.close(&handle);
-    content
+    read
 }
 
 /// Reads to the end, wherever that is: files of /proc have no size, and others may grow.
-async fn read_open(sftp: &Sftp, handle: &[u8], size: u64, limit: u64) -> Result<Option<Vec<u8>>, FileError> {
-    let mut content = Vec::new();
+async fn read_open(
+    sftp: &Sftp,
+    handle: &[u8],
+    size: u64,
+    limit: u64,
+    reading: &mut Reading<'_>,
+) -> Result<Option<u64>, FileError> {
     let mut asked: VecDeque<Pending> = VecDeque::new();
-    let mut next = 0;
+    let mut next = reading.given;
     loop {
         // One more than the size needs, which tells that this is the end.
         while asked.is_empty() || (asked.len() < CHUNKS_MAX && next <= size) {
@@ -119,16 +161,16 @@ async fn read_open(sftp: &Sftp, handle: &[u8], size: u64, limit: u64) -> Result<
             next += CHUNK_LEN as u64;
         }
         let part = asked.pop_front().expect("invariant: something was asked").data().await?;
-        let Some(part) = part else { return Ok(Some(content)) };
+        let Some(part) = part else { return Ok(Some(reading.given)) };
         let is_short = part.len() < CHUNK_LEN;
-        content.extend(part);
-        if content.len() as u64 > limit {
+        if reading.given + part.len() as u64 > limit {
             return Ok(None);
         }
+        reading.give(&part).await?;
         if is_short {
             // What was asked beyond it does not fit any more.
             asked.clear();
-            next = content.len() as u64;
+            next = reading.given;
         }
     }
 }

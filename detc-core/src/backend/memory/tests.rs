@@ -23,7 +23,7 @@ async fn an_unreachable_host_does_nothing_and_one_whose_answer_is_lost_has_done_
     host.fail_call(0, HostFault::Unreachable);
     let write = |path| {
         let host = host.clone();
-        async move { host.write(path, b"x", &Ownership::default()).await.unwrap_err().to_string() }
+        async move { host.write_from(path, &b"x".into(), &Ownership::default()).await.unwrap_err().to_string() }
     };
     assert_eq!(write("/a").await, "m1 can not be reached: no route to host");
     assert_eq!(write("/b").await, "the answer of m1 to write /b was lost");
@@ -34,13 +34,13 @@ async fn an_unreachable_host_does_nothing_and_one_whose_answer_is_lost_has_done_
 #[tokio::test]
 async fn a_full_disk_and_an_unknown_user_are_refused() {
     let host = host().with_capacity(3).with_user("web", 33);
-    let error = host.write("/f", b"1234", &Ownership::default()).await.unwrap_err();
+    let error = host.write_from("/f", &b"1234".into(), &Ownership::default()).await.unwrap_err();
     assert!(
         matches!(error, HostError::Refused { ref source, .. } if source.kind() == io::ErrorKind::StorageFull)
     );
     assert_eq!(error.to_string(), "m1 refused to write /f");
     let owner = |name: &str| Ownership::new(None, Some(name.into()), None);
-    host.write("/f", b"1", &owner("web")).await.unwrap();
+    host.write_from("/f", &b"1".into(), &owner("web")).await.unwrap();
     assert!(host.stat("/f").await.unwrap().unwrap().owner.is("33"));
     assert!(matches!(host.set_ownership("/f", &owner("wbe")).await, Err(HostError::Refused { .. })));
 }
@@ -54,7 +54,9 @@ async fn a_program_that_takes_longer_than_it_may_is_out_of_time() {
 
 #[tokio::test]
 async fn what_is_missing_where_something_is_written_is_the_directory() {
-    let said = async |path| host().write(path, b"", &Ownership::default()).await.unwrap_err().to_string();
+    let said = async |path| {
+        host().write_from(path, &b"".into(), &Ownership::default()).await.unwrap_err().to_string()
+    };
     assert_eq!(said("/etc/s").await, "/etc does not exist on m1");
     assert_eq!(said("/a/b/c").await, "/a/b does not exist on m1");
 }

@@ -13,6 +13,7 @@ use super::TriedKey;
 use super::ground::Ground;
 use crate::action::{ActionCx, ActionError, CxParts, ErrorClass};
 use crate::backend::{Host, HostError};
+use crate::content::Content;
 use crate::model::secret::{MarkKey, Vault};
 use crate::model::{
     Digest, Doc, Extra, FieldPath, HostName, Map, Observation, RecordBody, Recorded, ResourceId, Set,
@@ -37,7 +38,7 @@ pub struct Surroundings {
     /// What marks of them are keyed with.
     pub key: MarkKey,
     /// Contents of files that specs name.
-    pub blobs: Arc<BTreeMap<Digest, Arc<[u8]>>>,
+    pub blobs: Arc<BTreeMap<Digest, Content>>,
     /// The store's name among all stores.
     pub scope: String,
     /// How long a look may take that is no check of an action.

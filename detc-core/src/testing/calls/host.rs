@@ -5,10 +5,12 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::io::AsyncWriteExt;
 
 use super::{CallError, Calls, Fault, READ, RUN, STAT, Touched};
 use crate::backend::MemoryHost;
-use crate::backend::host::{Command, Host, HostError, Output, Ownership, Remove, Stat};
+use crate::backend::host::{Command, Host, HostError, Output, Ownership, Remove, Sink, Stat};
+use crate::content::Content;
 
 /// A host whose calls are written down.
 #[derive(Debug)]
@@ -101,14 +103,22 @@ impl Host for Watched {
         self.call(&met, || met.host.stat(path)).await
     }
 
-    async fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, HostError> {
+    async fn read_to(&self, path: &str, limit: u64, into: &mut Sink<'_>) -> Result<u64, HostError> {
         let met = self.met(looking(READ, path)).await;
-        self.call(&met, || met.host.read(path, limit)).await
+        let content = self.call(&met, || met.host.read(path, limit)).await?;
+        let given = into.write_all(&content).await;
+        given.map_err(|error| HostError::of_io(self, path, &met.words, error))?;
+        Ok(content.len() as u64)
     }
 
-    async fn write(&self, path: &str, content: &[u8], ownership: &Ownership) -> Result<(), HostError> {
+    async fn write_from(
+        &self,
+        path: &str,
+        content: &Content,
+        ownership: &Ownership,
+    ) -> Result<(), HostError> {
         let met = self.met(changing("write", path)).await;
-        self.call(&met, || met.host.write(path, content, ownership)).await
+        self.call(&met, || met.host.write_from(path, content, ownership)).await
     }
 
     async fn make_dir(&self, path: &str, ownership: &Ownership) -> Result<(), HostError> {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::*;
-use crate::backend::host::{FileKind, Remove, Stat};
+use crate::backend::host::{FileKind, Remove, Sink, Stat};
 use crate::backend::{LimitedHost, MemoryHost};
+use crate::content::{Content, LARGE};
 
 /// A host with a defect.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ enum Defect {
     ReadsBeyondLimit,
     AcceptsRelative,
     ResetsWhatExists,
+    CutsWhatIsLarge,
+    TakesWhatWasChanged,
 }
 
 impl Display for Broken {
@@ -79,18 +82,24 @@ impl Host for Broken {
         }
     }
 
-    async fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, HostError> {
-        let limit = if self.has(Defect::ReadsBeyondLimit) { limit + 1 } else { limit };
-        self.inner.read(path, limit).await
+    async fn read_to(&self, path: &str, limit: u64, into: &mut Sink<'_>) -> Result<u64, HostError> {
+        let limit = if self.has(Defect::ReadsBeyondLimit) { limit.saturating_add(1) } else { limit };
+        self.inner.read_to(path, limit, into).await
     }
 
-    async fn write(&self, path: &str, content: &[u8], ownership: &Ownership) -> Result<(), HostError> {
+    async fn write_from(
+        &self,
+        path: &str,
+        content: &Content,
+        ownership: &Ownership,
+    ) -> Result<(), HostError> {
         let path = match self.inner.with_files(|files| files.canonical(path)) {
             Ok(followed) if self.has(Defect::FollowsLinkOnWrite) && path.starts_with('/') => followed,
             Ok(_) | Err(_) => path.to_owned(),
         };
         if self.has(Defect::WritesInTwoParts) {
-            self.inner.write(&path, &content[..content.len() / 2], ownership).await?;
+            let half = content.bytes(u64::MAX).map(|bytes| bytes[..bytes.len() / 2].to_vec());
+            self.inner.write_from(&path, &half.unwrap_or_default().into(), ownership).await?;
             tokio::task::yield_now().await;
         }
         if self.has(Defect::RemovesBeforeItWrites) {
@@ -103,10 +112,18 @@ impl Host for Broken {
             self.inner.make_dir(parent, &Ownership::default()).await.ok();
         }
         let mut ownership = ownership.clone();
+        if self.has(Defect::CutsWhatIsLarge) && content.is_large() {
+            let bytes = content.bytes(u64::MAX).unwrap_or_default();
+            let cut = bytes[..bytes.len().min(LARGE as usize)].to_vec();
+            return self.inner.write_from(&path, &cut.into(), &ownership).await;
+        }
+        if self.has(Defect::TakesWhatWasChanged) && content.held().is_none() {
+            return self.inner.write_from(&path, &b"other".into(), &ownership).await;
+        }
         if self.has(Defect::ForgetsModeOnWrite) {
             ownership.mode = None;
         }
-        self.inner.write(&path, content, &ownership).await
+        self.inner.write_from(&path, content, &ownership).await
     }
 
     async fn make_dir(&self, path: &str, ownership: &Ownership) -> Result<(), HostError> {
@@ -176,6 +193,12 @@ fn other_defects_of_writing_are_caught() {
     caught(Defect::FollowsLinkOnWrite, "write replaces a link");
     caught(Defect::ForgetsModeOnWrite, "write sets the mode");
     caught(Defect::MakesParentsOnWrite, "write into a missing directory");
+}
+
+#[test]
+fn defects_of_writing_what_is_large_are_caught() {
+    caught(Defect::CutsWhatIsLarge, "large content is written and read whole");
+    caught(Defect::TakesWhatWasChanged, "content that was changed meanwhile");
 }
 
 #[test]

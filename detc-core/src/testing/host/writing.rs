@@ -5,6 +5,7 @@ use std::task::{Context, Poll, Waker};
 use super::{Bench, Findings, Verdict, expect, failed, refuses, same};
 use crate::backend::HostError;
 use crate::backend::host::{FileKind, Ownership};
+use crate::content::Content;
 
 pub(super) async fn check(bench: &Bench<'_>, found: &mut Findings) {
     found.note("write replaces the whole content", replaced(bench).await);
@@ -45,9 +46,10 @@ async fn atomic(bench: &Bench<'_>) -> Verdict {
     let path = bench.file("atomic", &vec![b'-'; LEN]).await?;
     let mut verdict = Ok(());
     for round in 0..ROUNDS {
-        let content = vec![b'a' + round as u8; LEN];
+        let letter = b'a' + round as u8;
+        let content = Content::from(vec![letter; LEN]);
         let ownership = Ownership::default();
-        let mut write = bench.host.write(&path, &content, &ownership);
+        let mut write = bench.host.write_from(&path, &content, &ownership);
         // The write is polled once between any two looks, so that every state it passes through can be seen.
         loop {
             let poll = std::future::poll_fn(|cx| Poll::Ready(write.as_mut().poll(cx))).await;
@@ -57,7 +59,7 @@ async fn atomic(bench: &Bench<'_>) -> Verdict {
                 break;
             }
         }
-        same("the first byte", &bench.content(&path).await?.first().copied(), &content.first().copied())?;
+        same("the first byte", &bench.content(&path).await?.first().copied(), &Some(letter))?;
     }
     verdict
 }
@@ -68,9 +70,9 @@ async fn dropped(bench: &Bench<'_>) -> Verdict {
     for polls in 0..POLLS {
         let path = bench.file(&format!("dropped-{polls}"), &vec![b'o'; LEN]).await?;
         let ownership = mode(Some(0o600));
-        let content = vec![b'n'; LEN];
+        let content = Content::from(vec![b'n'; LEN]);
         {
-            let mut write = bench.host.write(&path, &content, &ownership);
+            let mut write = bench.host.write_from(&path, &content, &ownership);
             let mut cx = Context::from_waker(Waker::noop());
             for _ in 0..polls {
                 if write.as_mut().poll(&mut cx).is_ready() {

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::Trial;
 use crate::action::{ActionCx, ActionError, CrashClass, CxParts, Footprint};
 use crate::backend::{Backends, Host};
+use crate::content::Content;
 use crate::execute::{Checked, Phase, judge};
 use crate::model::{Digest, Doc, Observation, RecordBody, ResourceId};
 use crate::resource::{Kind, Known, Removed, of_spec};
@@ -64,7 +65,7 @@ pub(super) struct Stage<'a> {
     pub(super) calls: Calls,
     host: Option<Arc<dyn Host>>,
     backends: Backends,
-    blobs: BTreeMap<Digest, Arc<[u8]>>,
+    blobs: BTreeMap<Digest, Content>,
     /// What is recorded: the last spec that was applied, and its output.
     pub(super) recorded: Option<RecordBody>,
     /// The spec that it was last brought to, or tried to.

@@ -11,10 +11,16 @@ fn is_absent(error: &SftpError) -> bool {
 }
 
 pub(in super::super) async fn file(sftp: &Sftp, path: &str) -> Result<(), FileError> {
-    if let Some(leftover) = write::temporary_of(path) {
-        drop(sftp.send(&Request::Remove { path: &leftover }));
+    let leftover = write::temporary_of(path);
+    let removed = leftover.as_ref().map(|leftover| sftp.send(&Request::Remove { path: leftover }));
+    let found = sftp.stat_link(path);
+    if let (Some(leftover), Some(removed)) = (leftover, removed)
+        && removed.done().await.is_err_and(|error| !is_absent(&error))
+    {
+        // What can not be removed is found by the next write.
+        let _left = discard(sftp, &leftover).await;
     }
-    match sftp.stat_link(path).attrs().await {
+    match found.attrs().await {
         Ok(attrs) if attrs.is_dir() => {
             Err(io::Error::new(ErrorKind::InvalidInput, "it is a directory").into())
         }
@@ -62,12 +68,31 @@ pub(in super::super) async fn empty_directory(sftp: &Sftp, path: &str) -> Result
         return Err(ErrorKind::DirectoryNotEmpty.into());
     }
     for name in &leftovers {
-        drop(sftp.send(&Request::Remove { path: &format!("{path}/{name}") }));
+        let _left = discard(sftp, &format!("{path}/{name}")).await;
     }
     match sftp.send(&Request::RemoveDir { path }).done().await {
         Err(_) if leftovers.is_empty() => Err(SftpError::Status(first).into()),
         removed => Ok(removed?),
     }
+}
+
+/// Removes what a write has left: a file, or a folder with what a large one has got so far.
+pub(super) async fn discard(sftp: &Sftp, leftover: &str) -> Result<(), SftpError> {
+    match sftp.send(&Request::Remove { path: leftover }).done().await {
+        Ok(()) => return Ok(()),
+        Err(error) if is_absent(&error) => return Ok(()),
+        Err(SftpError::Status(_)) => {}
+        Err(error) => return Err(error),
+    }
+    if !sftp.stat_link(leftover).attrs().await?.is_dir() {
+        return Ok(());
+    }
+    if let Ok(names) = entries(sftp, leftover).await {
+        for name in names {
+            drop(sftp.send(&Request::Remove { path: &format!("{leftover}/{name}") }));
+        }
+    }
+    sftp.send(&Request::RemoveDir { path: leftover }).done().await
 }
 
 /// The names of what is in a directory.

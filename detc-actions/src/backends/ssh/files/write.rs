@@ -13,7 +13,7 @@ use detc_core::backend::host::Ownership;
 use detc_core::model::Digest;
 
 use super::super::sftp::{Attrs, Open, Pending, Request, Sftp, SftpError, Status, volume};
-use super::{Accounts, CHUNK_LEN, CHUNKS_MAX, FileError, accounts, changes, walk};
+use super::{Accounts, CHUNK_LEN, CHUNKS_MAX, FileError, accounts, changes, remove, walk};
 
 /// Beginning of the names of files that are being written, as on the local host.
 pub(super) const PREFIX: &str = ".detc-new-";
@@ -44,7 +44,24 @@ pub(in super::super) async fn write(
     let opened = open_new(sftp, &temporary);
     let (found, handle) = (found.attrs().await, opened.await?);
     let temporary = Temporary::new(sftp, temporary, handle);
-    let (mut mode, mut ids) = (ownership.mode, ids);
+    let (mode, ids) = to_give(found, ownership, ids)?;
+    let dir = walk::parent(path);
+    if let Err(error) = temporary.fill(content, mode, ids).await {
+        return Err(match error {
+            FileError::Io(error) if error.kind() == ErrorKind::Other => explain_io(sftp, dir, error).await,
+            error => error,
+        });
+    }
+    temporary.put_in_place(path, dir).await
+}
+
+/// The mode and the owners of what takes the place of `found`.
+pub(super) fn to_give(
+    found: Result<Attrs, SftpError>,
+    ownership: &Ownership,
+    mut ids: accounts::Ids,
+) -> Result<(u32, accounts::Ids), FileError> {
+    let mut mode = ownership.mode;
     match found {
         Ok(found) if found.is_dir() => return Err(ErrorKind::IsADirectory.into()),
         Ok(found) if found.is_file() => {
@@ -58,14 +75,7 @@ pub(in super::super) async fn write(
         Err(SftpError::Status(status)) if status.code == Status::NO_SUCH_FILE => {}
         Err(error) => return Err(error.into()),
     }
-    let dir = walk::parent(path);
-    if let Err(error) = temporary.fill(content, mode.unwrap_or(0o644), ids).await {
-        return Err(match error {
-            FileError::Io(error) if error.kind() == ErrorKind::Other => explain_io(sftp, dir, error).await,
-            error => error,
-        });
-    }
-    temporary.put_in_place(path, dir).await
+    Ok((mode.unwrap_or(0o644), ids))
 }
 
 /// Opens a new file; what a crashed write has left there is removed.
@@ -81,7 +91,7 @@ async fn open_new(sftp: &Sftp, path: &str) -> Result<Vec<u8>, FileError> {
             Err(ErrorKind::PermissionDenied.into())
         }
         Err(SftpError::Status(_)) => {
-            drop(sftp.send(&Request::Remove { path }));
+            remove::discard(sftp, path).await?;
             match sftp.send(&request).handle().await {
                 Ok(handle) => Ok(handle),
                 Err(error) => Err(explain(sftp, walk::parent(path), error).await),
@@ -122,38 +132,58 @@ impl<'a> Temporary<'a> {
         }
         // It is new: what it has is not known, so that all is set. Only root gives files away; for others the host
         // refuses what is not theirs already.
-        if let Some((user, group)) = self.owners(ids).await? {
-            sent.push_back(
-                self.sftp.send(&Request::SetStatOpen { handle, attrs: Attrs::owners(user, group) }),
-            );
-        }
-        sent.push_back(self.sftp.send(&Request::SetStatOpen { handle, attrs: Attrs::mode(mode) }));
-        sent.push_back(self.sftp.send(&Request::Sync { handle }));
+        sent.extend(finish(self.sftp, &self.path, handle, mode, ids).await?);
         for pending in sent {
             pending.done().await?;
         }
         Ok(())
     }
 
-    /// The owners to give, where they differ from those that it has as something new.
-    async fn owners(&self, ids: accounts::Ids) -> Result<Option<(u32, u32)>, FileError> {
-        if ids == accounts::Ids::default() {
-            return Ok(None);
-        }
-        let found = self.sftp.stat_link(&self.path).attrs().await?;
-        Ok(changes(&found, None, ids).first().and_then(|attrs| attrs.owners))
-    }
-
     async fn put_in_place(mut self, path: &str, dir: &str) -> Result<(), FileError> {
-        let dir = self.sftp.send(&Request::Open { path: dir, how: Open::Read, mode: 0 });
-        let dir = dir.handle().await?;
-        let renamed = self.sftp.send(&Request::Rename { from: &self.path, to: path });
-        let synced = self.sftp.send(&Request::Sync { handle: &dir });
-        self.sftp.close(&dir);
+        let (renamed, synced) = rename(self.sftp, &self.path, path, dir).await?;
         renamed.done().await?;
         self.is_in_place = true;
         Ok(synced.done().await?)
     }
+}
+
+/// Gives what is open as `handle` at `path` its owners and its mode, and has it put on disk.
+pub(super) async fn finish(
+    sftp: &Sftp,
+    path: &str,
+    handle: &[u8],
+    mode: u32,
+    ids: accounts::Ids,
+) -> Result<Vec<Pending>, FileError> {
+    let mut sent = Vec::new();
+    // The owners, where they differ from those that it has as something new.
+    let owners = match ids == accounts::Ids::default() {
+        true => None,
+        false => {
+            let found = sftp.stat_link(path).attrs().await?;
+            changes(&found, None, ids).first().and_then(|attrs| attrs.owners)
+        }
+    };
+    if let Some((user, group)) = owners {
+        sent.push(sftp.send(&Request::SetStatOpen { handle, attrs: Attrs::owners(user, group) }));
+    }
+    sent.push(sftp.send(&Request::SetStatOpen { handle, attrs: Attrs::mode(mode) }));
+    sent.push(sftp.send(&Request::Sync { handle }));
+    Ok(sent)
+}
+
+/// Asks that `from` takes the place of `to` in the directory `dir`, and that this is put on disk.
+pub(super) async fn rename(
+    sftp: &Sftp,
+    from: &str,
+    to: &str,
+    dir: &str,
+) -> Result<(Pending, Pending), FileError> {
+    let dir = sftp.send(&Request::Open { path: dir, how: Open::Read, mode: 0 }).handle().await?;
+    let renamed = sftp.send(&Request::Rename { from, to });
+    let synced = sftp.send(&Request::Sync { handle: &dir });
+    sftp.close(&dir);
+    Ok((renamed, synced))
 }
 
 impl Drop for Temporary<'_> {
@@ -174,7 +204,7 @@ pub(super) async fn explain(sftp: &Sftp, dir: &str, error: SftpError) -> FileErr
     }
 }
 
-async fn explain_io(sftp: &Sftp, dir: &str, error: io::Error) -> FileError {
+pub(super) async fn explain_io(sftp: &Sftp, dir: &str, error: io::Error) -> FileError {
     /// A file system counts as full when less is free than one more block or two would need.
     const BLOCKS_FEW: u64 = 2;
     let asked = sftp.send(&Request::Volume { path: dir }).extended().await;

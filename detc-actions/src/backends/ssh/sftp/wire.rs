@@ -98,6 +98,8 @@ pub(in super::super) enum Open {
     Read,
     /// To be written, and new: it is an error that something is there.
     New,
+    /// To be written on.
+    More,
 }
 
 impl Open {
@@ -109,6 +111,7 @@ impl Open {
         match self {
             Self::Read => READ,
             Self::New => WRITE | CREATE | EXCLUSIVE,
+            Self::More => WRITE,
         }
     }
 }

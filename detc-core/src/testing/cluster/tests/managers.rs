@@ -264,7 +264,7 @@ impl<'a> Process<'a> {
 /// What a call needs.
 struct Around {
     host: Arc<dyn crate::backend::Host>,
-    blobs: BTreeMap<crate::model::Digest, Arc<[u8]>>,
+    blobs: BTreeMap<crate::model::Digest, crate::content::Content>,
     key: String,
 }
 

@@ -1,0 +1,314 @@
+//! The write of large content: what has arrived stays when the connection breaks, and the next try goes on from there.
+//!
+//! ```text
+//! make .detc-new-FILE/ ─ open CONTENT in it, or go on with it ─▶ write… ─▶ the host tells its sum ─▶ owner, mode, sync ─▶ rename
+//! ```
+//!
+//! The folder's name follows from that of the file, so that there is at most one, and what writes or removes the file finds it. The
+//! name in it follows from the content: what an older connection may still deliver belongs there, and to no other content.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use detc_core::backend::host::{Command, Output, Ownership};
+use detc_core::content::{self, Content, Sum, Summer};
+use tokio::task::JoinHandle;
+
+use super::super::SshHost;
+use super::super::link::Link;
+use super::super::run::RunError;
+use super::super::sftp::{Open, Pending, Request, Sftp, SftpError, Status};
+use super::write::{explain, explain_io, finish, rename, temporary_of, to_give};
+use super::{Accounts, CHUNK_LEN, CHUNKS_MAX, FileError, Reading, remove, walk};
+use crate::artifact::{beginning_command, sum_command, sum_told};
+
+/// How much is read from the content's file at once, while what was read before is sent.
+const PIECE_LEN: usize = 1 << 20;
+
+/// A host, over one connection.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Remote<'a> {
+    pub(in super::super) host: &'a SshHost,
+    pub(in super::super) link: &'a Arc<Link>,
+}
+
+impl Remote<'_> {
+    async fn run(&self, command: &Command) -> Result<Output, FileError> {
+        self.host.run_on(Arc::clone(self.link), command).await.map_err(|error| match error {
+            RunError::NotSent(_) | RunError::Lost => FileError::Lost,
+            RunError::Host(error) => FileError::Host(*error),
+        })
+    }
+
+    /// The sum of the first `len` bytes of `path`. `None`: the host does not tell.
+    pub(in super::super) async fn sum_of_beginning(
+        &self,
+        path: &str,
+        len: u64,
+    ) -> Result<Option<Sum>, FileError> {
+        Ok(sum_told(&self.run(&beginning_command(path, len)).await?))
+    }
+
+    /// The sum of `path`; of a host that does not tell, all is read back.
+    async fn sum(&self, path: &str) -> Result<Sum, FileError> {
+        if let Some(sum) = sum_told(&self.run(&sum_command(path)).await?) {
+            return Ok(sum);
+        }
+        let mut nowhere = tokio::io::sink();
+        let mut reading = Reading::new(&mut nowhere);
+        super::read_to(self.link.sftp().await?, path, u64::MAX, &mut reading).await?;
+        Ok(reading.summer.finish())
+    }
+}
+
+/// Why it is not in its place.
+enum Failed {
+    /// What has arrived is not what was sent, or somebody else has taken it away.
+    Spoilt,
+    Error(FileError),
+}
+
+impl<T: Into<FileError>> From<T> for Failed {
+    fn from(error: T) -> Self {
+        Self::Error(error.into())
+    }
+}
+
+/// Writes `content`, and counts in `progress` what has arrived.
+pub(in super::super) async fn write_large(
+    at: Remote<'_>,
+    accounts: &Accounts,
+    path: &str,
+    (content, ownership): (&Content, &Ownership),
+    progress: &AtomicU64,
+) -> Result<(), FileError> {
+    let folder = match temporary_of(path) {
+        Some(folder) if !path.ends_with('/') => folder,
+        _ => return Err(ErrorKind::IsADirectory.into()),
+    };
+    let sftp = at.link.sftp().await?;
+    let ids = accounts.ids(sftp, ownership).await?;
+    let (mode, ids) = to_give(sftp.stat_link(path).attrs().await, ownership, ids)?;
+    let dir = walk::parent(path);
+    let mut is_second_try = false;
+    loop {
+        let mut part = Part::open(at, sftp, &folder, content).await?;
+        let done = async {
+            part.fill(content, progress).await?;
+            for pending in finish(sftp, &part.path, &part.handle, mode, ids).await? {
+                pending.done().await?;
+            }
+            let (renamed, synced) = rename(sftp, &part.path, path, dir).await?;
+            match renamed.done().await {
+                Err(SftpError::Status(status)) if status.code == Status::NO_SUCH_FILE => Err(Failed::Spoilt),
+                renamed => Ok((renamed?, synced.done().await?)),
+            }
+        };
+        match done.await {
+            Ok(_) => {
+                // What can not be removed is found by the next write.
+                let _left = sftp.send(&Request::RemoveDir { path: &folder }).done().await;
+                return Ok(());
+            }
+            // It stays, and is gone on with.
+            Err(Failed::Error(FileError::Lost)) => return Err(FileError::Lost),
+            Err(Failed::Spoilt) if !is_second_try => {
+                is_second_try = true;
+                remove::discard(sftp, &folder).await?;
+            }
+            Err(failed) => {
+                let error = match failed {
+                    Failed::Error(FileError::Io(error)) if error.kind() == ErrorKind::Other => {
+                        explain_io(sftp, dir, error).await
+                    }
+                    Failed::Error(error) => error,
+                    Failed::Spoilt => io::Error::other("what arrived there is not what was sent").into(),
+                };
+                remove::discard(sftp, &folder).await?;
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// What has arrived so far, open to be written on. Dropped, it stays.
+struct Part<'a> {
+    at: Remote<'a>,
+    sftp: &'a Sftp,
+    path: String,
+    handle: Vec<u8>,
+    pieces: Pieces,
+    /// How much was there already.
+    from: u64,
+}
+
+impl<'a> Part<'a> {
+    async fn open(
+        at: Remote<'a>,
+        sftp: &'a Sftp,
+        folder: &str,
+        content: &Content,
+    ) -> Result<Self, FileError> {
+        let path = format!("{folder}/{:.32}", content.sum().to_string());
+        let mut pieces = Pieces::new(content);
+        let mut from = 0;
+        if !make(sftp, folder).await? {
+            match left(at, sftp, folder, &path).await? {
+                Some((len, sum)) if len <= content.len() && pieces.skip(len).await? == sum => from = len,
+                Some(_) | None => {
+                    remove::discard(sftp, folder).await?;
+                    if !make(sftp, folder).await? {
+                        return Err(io::Error::other(format!("{folder} is in the way")).into());
+                    }
+                    pieces = Pieces::new(content);
+                }
+            }
+        }
+        let how = if from > 0 { Open::More } else { Open::New };
+        let opened = sftp.send(&Request::Open { path: &path, how, mode: 0o600 }).handle().await;
+        match opened {
+            Ok(handle) => Ok(Self { at, sftp, path, handle, pieces, from }),
+            Err(error) => Err(explain(sftp, walk::parent(folder), error).await),
+        }
+    }
+
+    /// Sends what is missing, and compares all of it with what it should be.
+    async fn fill(&mut self, content: &Content, progress: &AtomicU64) -> Result<(), Failed> {
+        let mut sent: VecDeque<Pending> = VecDeque::new();
+        let mut offset = self.from;
+        while let Some(piece) = self.pieces.next().await? {
+            for data in piece.chunks(CHUNK_LEN) {
+                if sent.len() == CHUNKS_MAX
+                    && let Some(first) = sent.pop_front()
+                {
+                    first.done().await?;
+                    progress.fetch_add(CHUNK_LEN as u64, Ordering::Relaxed);
+                }
+                sent.push_back(self.sftp.send(&Request::Write { handle: &self.handle, offset, data }));
+                offset += data.len() as u64;
+            }
+        }
+        for pending in sent {
+            pending.done().await?;
+        }
+        if self.pieces.summer.finish() != content.sum() {
+            return Err(content::changed().into());
+        }
+        // It goes to disk while its sum is told.
+        let synced = self.sftp.send(&Request::Sync { handle: &self.handle });
+        let sum = self.at.sum(&self.path).await?;
+        synced.done().await?;
+        if sum == content.sum() { Ok(()) } else { Err(Failed::Spoilt) }
+    }
+}
+
+impl Drop for Part<'_> {
+    fn drop(&mut self) {
+        self.sftp.close(&self.handle);
+    }
+}
+
+/// Makes the folder. `false`: there is something already.
+async fn make(sftp: &Sftp, folder: &str) -> Result<bool, FileError> {
+    match sftp.send(&Request::MakeDir { path: folder, mode: 0o700 }).done().await {
+        Ok(()) => Ok(true),
+        Err(error) if sftp.stat_link(folder).attrs().await.is_ok() => {
+            drop(error);
+            Ok(false)
+        }
+        Err(error) => Err(explain(sftp, walk::parent(folder), error).await),
+    }
+}
+
+/// How much of this content an earlier try has left, and the sum of that. It must be ours: whoever else could write to it could do
+/// so when it is in its place.
+async fn left(
+    at: Remote<'_>,
+    sftp: &Sftp,
+    folder: &str,
+    path: &str,
+) -> Result<Option<(u64, Sum)>, FileError> {
+    const IS_OURS: &str = "test -d \"$1\" && test ! -L \"$1\" && test -O \"$1\" \
+        && test -f \"$2\" && test ! -L \"$2\" && test -O \"$2\"";
+    if !at.run(&Command::new(["/bin/sh", "-c", IS_OURS, "sh", folder, path])).await?.success() {
+        return Ok(None);
+    }
+    let len = sftp.stat_link(path).attrs().await?.size.unwrap_or_default();
+    let sum = at.sum_of_beginning(path, len).await?;
+    Ok(sum.filter(|_| len > 0).map(|sum| (len, sum)))
+}
+
+/// A piece, with what reads on behind it, and the sum of all up to its end.
+type Ahead = (content::Reader, Vec<u8>, Summer);
+
+/// Content, read ahead by a piece, and summed up.
+struct Pieces {
+    content: Content,
+    open: Option<content::Reader>,
+    ahead: Option<JoinHandle<io::Result<Ahead>>>,
+    summer: Summer,
+}
+
+impl Pieces {
+    fn new(content: &Content) -> Self {
+        Self { content: content.clone(), open: None, ahead: None, summer: Summer::default() }
+    }
+
+    /// Passes over the first `len` bytes, and returns their sum.
+    async fn skip(&mut self, len: u64) -> io::Result<Sum> {
+        let (content, mut summer) = (self.content.clone(), self.summer.clone());
+        let skipped = tokio::task::spawn_blocking(move || {
+            let mut reader = content.open()?;
+            io::copy(&mut reader.by_ref().take(len), &mut summer)?;
+            Ok::<_, io::Error>((reader, summer))
+        });
+        let (reader, summer) = joined(skipped.await)?;
+        (self.open, self.summer) = (Some(reader), summer);
+        Ok(self.summer.finish())
+    }
+
+    /// The next piece. `None`: that was all.
+    async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let reading = match self.ahead.take() {
+            Some(reading) => reading,
+            None => self.read_ahead(),
+        };
+        let (reader, piece, summer) = joined(reading.await)?;
+        (self.open, self.summer) = (Some(reader), summer);
+        if piece.is_empty() {
+            return Ok(None);
+        }
+        self.ahead = Some(self.read_ahead());
+        Ok(Some(piece))
+    }
+
+    fn read_ahead(&mut self) -> JoinHandle<io::Result<Ahead>> {
+        let (open, content, mut summer) = (self.open.take(), self.content.clone(), self.summer.clone());
+        tokio::task::spawn_blocking(move || {
+            let mut reader = open.map_or_else(|| content.open(), Ok)?;
+            let mut piece = vec![0; PIECE_LEN];
+            let mut len = 0;
+            loop {
+                match reader.read(&mut piece[len..])? {
+                    0 => break,
+                    read => len += read,
+                }
+            }
+            piece.truncate(len);
+            summer.add(&piece);
+            Ok((reader, piece, summer))
+        })
+    }
+}
+
+fn joined<T>(done: Result<io::Result<T>, tokio::task::JoinError>) -> io::Result<T> {
+    match done {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(io::Error::other("the runtime is shutting down")),
+        },
+    }
+}

@@ -1,0 +1,206 @@
+//! Large content: over lines that break, onto disks that are full, over what an earlier try has left.
+
+use std::fs;
+use std::process::Command as Process;
+
+use detc_core::backend::host::{Ownership, Remove};
+use detc_core::backend::{Host, HostError};
+use detc_core::content::{Content, LARGE, Sum};
+
+use crate::cuts::{Random, number};
+use crate::sshd::Sshd;
+use crate::support::connect;
+use crate::wire::Wire;
+
+const MIB: u64 = 1 << 20;
+
+/// Content that does not repeat where pieces end.
+fn bytes(seed: u64, len: u64) -> Vec<u8> {
+    let mut random = Random(seed);
+    let block: Vec<u8> = (0..65_537).map(|_| random.below(256) as u8).collect();
+    let mut all = block.repeat(usize::try_from(len).unwrap() / block.len() + 1);
+    all.truncate(usize::try_from(len).unwrap());
+    all
+}
+
+async fn put(host: &dyn Host, path: &str, content: &Content) -> Result<(), HostError> {
+    host.write_from(path, content, &Ownership::new(Some(0o640), None, None)).await
+}
+
+fn sum_of(path: &str) -> Sum {
+    Sum::of(&fs::read(path).unwrap())
+}
+
+/// The names in a folder, of files and of what writes have left.
+fn names(sshd: &Sshd) -> Vec<String> {
+    let listed = fs::read_dir(sshd.path("home")).unwrap();
+    let mut names: Vec<String> =
+        listed.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn a_transfer_that_is_cut_goes_on_where_it_was_in_either_direction() {
+    let seed = number("DETC_SSH_SEED", 5);
+    eprintln!("repeat with DETC_SSH_SEED={seed}");
+    let (len, sshd) = (40 * MIB, Sshd::start());
+    let mut random = Random(seed);
+    let wire = Wire::to(&sshd, move || 5 * MIB + random.below(5 * MIB));
+    let host = connect(&wire.spec(&sshd)).await.unwrap();
+    let path = sshd.path("home/big").display().to_string();
+    let content = Content::from(bytes(seed, len));
+    put(&*host, &path, &content).await.unwrap();
+    assert_eq!(sum_of(&path), content.sum());
+    assert_eq!(names(&sshd), ["big"]);
+    let (to, cuts) = (wire.passed().0, wire.cuts());
+    // What was on its way when it was cut is sent again: at most what both ends hold back, a few MiB each time.
+    assert!(cuts >= 4, "{cuts} cuts");
+    assert!(to < len * 7 / 4, "{} of {} MiB went to the host in {cuts} cuts", to / MIB, len / MIB);
+    let mut back = Vec::new();
+    let told = host.read_to(&path, len, &mut back).await.unwrap();
+    assert_eq!((told, Sum::of(&back)), (len, content.sum()));
+    let (from, cuts) = (wire.passed().1, wire.cuts() - cuts);
+    assert!(cuts >= 4, "{cuts} cuts");
+    assert!(from < len * 7 / 4, "{} of {} MiB came from the host in {cuts} cuts", from / MIB, len / MIB);
+}
+
+#[tokio::test]
+async fn what_a_broken_transfer_has_left_is_no_part_of_other_content_and_is_taken_away() {
+    let sshd = Sshd::start();
+    let path = sshd.path("home/big").display().to_string();
+    let (one, other) = (Content::from(bytes(1, 8 * MIB)), Content::from(bytes(2, 8 * MIB)));
+    let host = connect(&sshd.spec()).await.unwrap();
+    let left_by_one = async || {
+        let wire = Wire::to(&sshd, || 3 * MIB);
+        let host = connect(&wire.spec(&sshd)).await.unwrap();
+        let dropped = tokio::time::timeout(std::time::Duration::from_millis(300), put(&*host, &path, &one));
+        let _cut = dropped.await;
+        sshd.write_known_hosts(&sshd.host_line("host_ed25519"));
+    };
+    // As if the machine had lost its power: what is there has the right length, and is not what was sent.
+    left_by_one().await;
+    if let [leftover] = names(&sshd).as_slice() {
+        let folder = sshd.path("home").join(leftover);
+        if let Some(part) = fs::read_dir(folder).unwrap().next() {
+            let part = part.unwrap().path();
+            fs::write(&part, vec![0; fs::metadata(&part).unwrap().len() as usize]).unwrap();
+        }
+    }
+    put(&*host, &path, &one).await.unwrap();
+    assert_eq!((sum_of(&path), names(&sshd)), (one.sum(), vec!["big".to_owned()]));
+    left_by_one().await;
+    put(&*host, &path, &other).await.unwrap();
+    assert_eq!((sum_of(&path), names(&sshd)), (other.sum(), vec!["big".to_owned()]));
+    left_by_one().await;
+    host.write(&path, b"short", &Ownership::default()).await.unwrap();
+    assert_eq!((fs::read(&path).unwrap(), names(&sshd)), (b"short".to_vec(), vec!["big".to_owned()]));
+    left_by_one().await;
+    host.remove(&path, Remove::File).await.unwrap();
+    assert_eq!(names(&sshd), [""; 0]);
+    left_by_one().await;
+    host.remove(sshd.path("home").to_str().unwrap(), Remove::EmptyDirectory).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_cut_at_random_is_whole_or_as_it_was() {
+    let seed = number("DETC_SSH_SEED", 23);
+    eprintln!("repeat with DETC_SSH_SEED={seed}");
+    let sshd = Sshd::start();
+    let mut random = Random(seed);
+    let mut lives = Random(seed + 1);
+    let wire = Wire::to(&sshd, move || 20_000 + lives.below(4 * MIB));
+    let host = connect(&wire.spec(&sshd)).await.unwrap();
+    let path = sshd.path("home/big").display().to_string();
+    let contents = [1, 2, 3].map(|seed| Content::from(bytes(seed, LARGE + seed * 300_000)));
+    let mut before: Option<Sum> = None;
+    let (mut done, mut given_up) = (0, 0);
+    while wire.cuts() < 60 {
+        let content = &contents[random.below(3) as usize];
+        match put(&*host, &path, content).await {
+            Ok(()) => {
+                assert_eq!(sum_of(&path), content.sum());
+                done += 1;
+            }
+            Err(HostError::AnswerLost { .. } | HostError::Unreachable { .. }) => {
+                let now = fs::exists(&path).unwrap().then(|| sum_of(&path));
+                assert!(now == before || now == Some(content.sum()), "neither the old nor the new");
+                given_up += 1;
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+        before = fs::exists(&path).unwrap().then(|| sum_of(&path));
+    }
+    eprintln!("{done} done, {given_up} given up");
+    assert!(done > 0);
+}
+
+/// A file system of its own, of so many MiB, on a folder; gone when it is dropped.
+struct Disk(std::path::PathBuf);
+
+/// As root: by itself, or by `sudo`.
+fn as_root(argv: &[&str]) {
+    let is_root = Process::new("id").arg("-u").output().unwrap().stdout == b"0\n";
+    let argv = if is_root { argv.to_vec() } else { [&["sudo", "-n"], argv].concat() };
+    let ran = Process::new(argv[0]).args(&argv[1..]).output().unwrap();
+    assert!(ran.status.success(), "{argv:?}: {}", String::from_utf8_lossy(&ran.stderr));
+}
+
+impl Disk {
+    fn on(path: std::path::PathBuf, mib: u64) -> Self {
+        as_root(&[
+            "mount",
+            "-t",
+            "tmpfs",
+            "-o",
+            &format!("size={mib}m,mode=1777"),
+            "tmpfs",
+            path.to_str().unwrap(),
+        ]);
+        Self(path)
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        as_root(&["umount", "-l", self.0.to_str().unwrap()]);
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_said_and_given_its_room_back() {
+    let sshd = Sshd::start();
+    let _disk = Disk::on(sshd.path("home"), 8);
+    let host = connect(&sshd.spec()).await.unwrap();
+    let path = sshd.path("home/big").display().to_string();
+    let fits = Content::from(bytes(1, 3 * MIB));
+    put(&*host, &path, &fits).await.unwrap();
+    for _ in 0..2 {
+        let error = put(&*host, &path, &Content::from(bytes(2, 12 * MIB))).await.unwrap_err();
+        assert!(error.full_message().ends_with("(make room on it)"), "{}", error.full_message());
+        assert_eq!((sum_of(&path), names(&sshd)), (fits.sum(), vec!["big".to_owned()]));
+    }
+    put(&*host, &path, &Content::from(bytes(3, 4 * MIB))).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_others_could_write_to_is_not_gone_on_with() {
+    use std::os::unix::fs::PermissionsExt;
+    let sshd = Sshd::start();
+    fs::set_permissions(sshd.path("home"), fs::Permissions::from_mode(0o1777)).unwrap();
+    let host = connect(&sshd.spec()).await.unwrap();
+    let path = sshd.path("home/big").display().to_string();
+    let content = Content::from(bytes(1, 3 * MIB));
+    let name = detc_core::model::Digest::of(b"big").to_string();
+    let folder = sshd.path(&format!("home/.detc-new-{name:.32}"));
+    let part = folder.join(format!("{:.32}", content.sum().to_string()));
+    // Somebody knows what will come, and has put its beginning there, to change it later.
+    fs::create_dir(&folder).unwrap();
+    fs::write(&part, &bytes(1, 3 * MIB)[..MIB as usize]).unwrap();
+    as_root(&["chown", "-R", "nobody", folder.to_str().unwrap()]);
+    let held = fs::File::open(&part).unwrap();
+    put(&*host, &path, &content).await.unwrap();
+    assert_eq!(sum_of(&path), content.sum());
+    let ids = |meta: fs::Metadata| std::os::unix::fs::MetadataExt::ino(&meta);
+    assert_ne!(ids(held.metadata().unwrap()), ids(fs::metadata(&path).unwrap()));
+}
