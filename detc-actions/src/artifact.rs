@@ -1,4 +1,7 @@
-//! Large files by their sums: what a host has already is not sent to it.
+//! Large files by their sums: what a host has already is not sent to it, and what one has it hands on to others.
+
+#[cfg(feature = "ssh")]
+pub(crate) mod exchange;
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

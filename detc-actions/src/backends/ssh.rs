@@ -31,6 +31,7 @@ mod files;
 mod identity;
 mod known_hosts;
 mod link;
+mod relay;
 mod run;
 mod settings;
 mod sftp;
@@ -44,6 +45,7 @@ use connector::Dialer;
 use files::{Accounts, FileError, Reading, Remote};
 use link::Link;
 use run::RunError;
+use settings::Settings;
 
 /// How often the connection may break under a call that goes on where it was: of a line that breaks every second, a quarter of an hour.
 const CUTS_MAX: usize = 1000;
@@ -141,6 +143,10 @@ impl SshHost {
         let made = Arc::new(self.inner.dialer.dial(&self.inner.name).await?);
         *link = Some(Arc::clone(&made));
         Ok(made)
+    }
+
+    fn settings(&self) -> &Settings {
+        self.inner.dialer.settings()
     }
 
     /// Puts a connection away that does not work any more, though it may not know yet.

@@ -11,6 +11,7 @@ mod conformance;
 mod cuts;
 mod failures;
 mod identity;
+mod relay;
 mod sshd;
 mod support;
 mod transfer;

@@ -90,6 +90,15 @@ impl Sshd {
         panic!("sshd does not start: {}", self.log());
     }
 
+    /// Starts its listener anew; the sessions that there are go on.
+    pub(crate) fn run_anew(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        self.run();
+    }
+
     fn try_run(&mut self) -> bool {
         const PATIENCE: Duration = Duration::from_secs(30);
         let path = |name: &str| self.path(name).display().to_string();

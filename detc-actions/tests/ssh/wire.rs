@@ -14,8 +14,10 @@ pub(crate) struct Wire {
 }
 
 struct Shared {
-    /// Bytes to the host, and from it.
+    /// Bytes to the host, and from it, of connections of ours.
     passed: [AtomicU64; 2],
+    /// Bytes to the host of connections of OpenSSH's own client.
+    handed: AtomicU64,
     cuts: AtomicU64,
     is_over: AtomicBool,
     /// How many bytes, in either direction, the next connection lives for.
@@ -29,6 +31,7 @@ impl Wire {
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared {
             passed: Default::default(),
+            handed: AtomicU64::new(0),
             cuts: AtomicU64::new(0),
             is_over: AtomicBool::new(false),
             lives: Mutex::new(Box::new(lives)),
@@ -67,6 +70,11 @@ impl Wire {
         (to.load(Ordering::Relaxed), from.load(Ordering::Relaxed))
     }
 
+    /// Bytes that other hosts have sent to the host.
+    pub(crate) fn handed(&self) -> u64 {
+        self.shared.handed.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn cuts(&self) -> u64 {
         self.shared.cuts.load(Ordering::Relaxed)
     }
@@ -75,11 +83,15 @@ impl Wire {
 impl Shared {
     fn carry(&self, way: usize, mut from: TcpStream, mut into: TcpStream, left: &AtomicU64) {
         let mut bytes = vec![0; 16 << 10];
+        let mut is_theirs = None;
         while let Ok(read) = from.read(&mut bytes) {
             if read == 0 || into.write_all(&bytes[..read]).is_err() {
                 break;
             }
-            self.passed[way].fetch_add(read as u64, Ordering::Relaxed);
+            let is_theirs =
+                *is_theirs.get_or_insert_with(|| bytes.starts_with(b"SSH-2.0-OpenSSH") && way == 0);
+            let counter = if is_theirs { &self.handed } else { &self.passed[way] };
+            counter.fetch_add(read as u64, Ordering::Relaxed);
             let before = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
                 Some(left.saturating_sub(read as u64))
             });

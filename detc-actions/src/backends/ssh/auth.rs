@@ -42,26 +42,51 @@ impl From<russh::Error> for AuthError {
     }
 }
 
+/// What a host has taken.
+#[derive(Clone)]
+pub(super) enum Proof {
+    /// A key of ours.
+    Key(Arc<PrivateKey>),
+    /// A key that the agent has.
+    Agent(PublicKey),
+}
+
+impl Proof {
+    pub(super) fn public(&self) -> &PublicKey {
+        match self {
+            Self::Key(key) => key.public_key(),
+            Self::Agent(public) => public,
+        }
+    }
+}
+
+impl Debug for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Proof({})", self.public().fingerprint(HashAlg::Sha256))
+    }
+}
+
 /// Offers one key after the other until one is taken.
 pub(super) async fn log_in(
     handle: &mut Handle<Verifier>,
     settings: &Settings,
     passphrases: &Passphrases,
-) -> Result<(), AuthError> {
+) -> Result<Proof, AuthError> {
     let mut tried = Tried { handle, user: &settings.user, offered: Vec::new(), problems: Vec::new() };
     let mut agent = Agent::default();
     if settings.identity_choice == IdentityChoice::Usual {
         for key in agent.keys().await {
             if tried.by_agent(&mut agent, &key).await? {
-                return Ok(());
+                return Ok(Proof::Agent(key));
             }
         }
     }
     for file in &settings.identities {
         match load(file, passphrases) {
             Loaded::Key(key) => {
-                if tried.by_key(*key, file).await? {
-                    return Ok(());
+                let key = Arc::new(*key);
+                if tried.by_key(Arc::clone(&key), file).await? {
+                    return Ok(Proof::Key(key));
                 }
             }
             Loaded::Missing if settings.identity_choice == IdentityChoice::Usual => {}
@@ -70,7 +95,7 @@ pub(super) async fn log_in(
             Loaded::Locked(public) => match public {
                 Some(public) if agent.keys().await.iter().any(|key| key.key_data() == public.key_data()) => {
                     if tried.by_agent(&mut agent, &public).await? {
-                        return Ok(());
+                        return Ok(Proof::Agent(public));
                     }
                 }
                 _ => tried.problems.push(format!(
@@ -92,10 +117,10 @@ struct Tried<'a> {
 }
 
 impl Tried<'_> {
-    async fn by_key(&mut self, key: PrivateKey, file: &Path) -> Result<bool, AuthError> {
+    async fn by_key(&mut self, key: Arc<PrivateKey>, file: &Path) -> Result<bool, AuthError> {
         self.offered.push(file.display().to_string());
         let hash = self.hash_of(&key.algorithm()).await?;
-        let key = PrivateKeyWithHashAlg::new(Arc::new(key), hash);
+        let key = PrivateKeyWithHashAlg::new(key, hash);
         is_in(&self.handle.authenticate_publickey(self.user, key).await?)
     }
 

@@ -15,7 +15,9 @@ use super::SshHost;
 use super::auth::Passphrases;
 use super::become_user::{Becoming, Passwords};
 use super::link::Link;
+use super::relay::Peer;
 use super::settings::Settings;
+use crate::artifact::exchange::Exchange;
 
 /// How many handshakes are under way at once. More do not go faster, since each is a millisecond or more of computing on
 /// either side, and an sshd that has ten unfinished ones begins to drop others (`MaxStartups`).
@@ -31,7 +33,11 @@ pub struct SshConnector {
 
 impl Default for SshConnector {
     fn default() -> Self {
-        let shared = Shared { handshakes: Semaphore::new(HANDSHAKES_MAX), jumps: Mutex::default() };
+        let shared = Shared {
+            handshakes: Semaphore::new(HANDSHAKES_MAX),
+            jumps: Mutex::default(),
+            exchange: Exchange::default(),
+        };
         Self {
             passphrases: Passphrases::default(),
             passwords: Passwords::default(),
@@ -90,6 +96,8 @@ struct Shared {
     handshakes: Semaphore,
     /// Connections to hosts that others are reached through, by the way to them; each for as long as one needs it.
     jumps: Mutex<BTreeMap<String, Way>>,
+    /// Who has which large content.
+    exchange: Exchange<Peer>,
 }
 
 /// A connection that there may be; whoever needs it waits for the one that is being made.
@@ -105,6 +113,14 @@ pub(super) struct Dialer {
 }
 
 impl Dialer {
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(super) fn exchange(&self) -> &Exchange<Peer> {
+        &self.shared.exchange
+    }
+
     pub(super) async fn dial(&self, name: &str) -> Result<Link, HostError> {
         let mut through = None;
         let mut way = String::new();

@@ -3,22 +3,23 @@
 //! What is asked over it is in [`files`](super::files) and [`run`](super::run); when it is made anew, in the parent.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, UNIX_EPOCH};
 
 use detc_core::backend::HostError;
-use russh::client::{self, Config, Handle, Msg};
-use russh::keys::PublicKeyOrCertificate;
+use russh::client::{self, ChannelOpenHandle, Config, Handle, Msg};
 use russh::keys::ssh_key::Algorithm;
+use russh::keys::{PublicKey, PublicKeyOrCertificate};
 use russh::{Channel, Preferred, cipher, kex};
 use tokio::net::TcpStream;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
 
-use super::auth::{self, AuthError, Passphrases};
+use super::auth::{self, AuthError, Passphrases, Proof};
 use super::become_user::{Becoming, ShellError};
 use super::identity::{Distrust, Judge};
 use super::known_hosts::{HostKeyName, KnownHosts};
+use super::relay::Agents;
 use super::settings::{PostQuantum, Settings};
 use super::sftp::{Sftp, SftpError};
 use super::stream::Stream;
@@ -46,6 +47,9 @@ pub(super) struct Link {
     pub(super) sessions: Semaphore,
     /// Who sessions are another user's as.
     becoming: Option<Becoming>,
+    proof: Proof,
+    shown: Arc<OnceLock<PublicKey>>,
+    agents: Arc<Agents>,
     /// What it goes through, kept open for as long as it.
     _through: Option<Arc<Link>>,
 }
@@ -98,7 +102,8 @@ impl Link {
             policy: settings.policy,
             file: settings.known_hosts.first().cloned().unwrap_or_default(),
         };
-        let verifier = Verifier { judge };
+        let (shown, agents) = (Arc::<OnceLock<PublicKey>>::default(), Arc::<Agents>::default());
+        let verifier = Verifier { judge, shown: Arc::clone(&shown), agents: Arc::clone(&agents) };
         let connecting = match &through {
             None => {
                 let tcp = TcpStream::connect((settings.address.as_str(), settings.port)).await;
@@ -118,18 +123,21 @@ impl Link {
             HandshakeError::Distrust(distrust) => untrusted(distrust),
             HandshakeError::Ssh(error) => unreachable(format!("{place}: {error}")),
         })?;
-        match auth::log_in(&mut handle, settings, passphrases).await {
-            Ok(()) => {}
+        let proof = match auth::log_in(&mut handle, settings, passphrases).await {
+            Ok(proof) => proof,
             Err(AuthError::Lost(error)) => return Err(unreachable(format!("{place}: {error}"))),
             Err(AuthError::Refused { offered, problems }) => {
                 return Err(not_let_in(name, &settings.user, &offered, &problems));
             }
-        }
+        };
         Ok(Self {
             handle,
             sftp: OnceCell::new(),
             sessions: Semaphore::new(SESSIONS_MAX),
             becoming: None,
+            proof,
+            shown,
+            agents,
             _through: through,
         })
     }
@@ -138,6 +146,21 @@ impl Link {
     pub(super) fn becoming(mut self, becoming: Option<Becoming>) -> Self {
         self.becoming = becoming;
         self
+    }
+
+    /// How we have logged in.
+    pub(super) fn proof(&self) -> &Proof {
+        &self.proof
+    }
+
+    /// The key that the host has shown, where that was no certificate.
+    pub(super) fn host_key(&self) -> Option<&PublicKey> {
+        self.shown.get()
+    }
+
+    /// Who answers when the host asks for a signature.
+    pub(super) fn agents(&self) -> &Agents {
+        &self.agents
     }
 
     /// Whether nothing can be asked over it any more.
@@ -273,6 +296,8 @@ fn same_sort(one: &Algorithm, other: &Algorithm) -> bool {
 /// Decides about the host's key when it is shown.
 pub(super) struct Verifier {
     judge: Judge,
+    shown: Arc<OnceLock<PublicKey>>,
+    agents: Arc<Agents>,
 }
 
 /// Why there is no connection.
@@ -293,7 +318,10 @@ impl client::Handler for Verifier {
 
     async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, HandshakeError> {
         let judged = match shown {
-            PublicKeyOrCertificate::PublicKey { key, .. } => self.judge.key(key),
+            PublicKeyOrCertificate::PublicKey { key, .. } => self.judge.key(key).inspect(|()| {
+                // Later handshakes of one connection are with the same key, or fail.
+                let _known = self.shown.set(key.clone());
+            }),
             PublicKeyOrCertificate::Certificate(certificate) => {
                 #[allow(
                     clippy::disallowed_methods,
@@ -305,6 +333,20 @@ impl client::Handler for Verifier {
             }
         };
         judged.map(|()| true).map_err(HandshakeError::Distrust)
+    }
+
+    /// Only while the host hands something on to another; otherwise it is refused, by being dropped.
+    async fn server_channel_open_agent_forward(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _: &mut client::Session,
+    ) -> Result<(), HandshakeError> {
+        if self.agents.are_wanted() {
+            reply.accept().await;
+            self.agents.answer(channel);
+        }
+        Ok(())
     }
 }
 

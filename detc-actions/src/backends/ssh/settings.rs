@@ -28,6 +28,8 @@ pub(super) struct Settings {
     pub(super) jumps: Vec<Settings>,
     /// Who commands and files are done as, when not as who logs in.
     pub(super) becoming: Option<String>,
+    /// The word that those hosts share who hand on large files to each other.
+    relay: Option<String>,
 }
 
 /// Which keys are offered.
@@ -52,8 +54,8 @@ pub(super) enum PostQuantum {
 }
 
 /// What may stand beside `connect`.
-const FIELDS: [&str; 8] =
-    ["become", "config", "host_keys", "identity", "jump", "known_hosts", "post_quantum", "state_dir"];
+const FIELDS: [&str; 9] =
+    ["become", "config", "host_keys", "identity", "jump", "known_hosts", "post_quantum", "relay", "state_dir"];
 
 /// Key files that are tried when none is named, as OpenSSH does.
 const USUAL_IDENTITIES: [&str; 3] = [".ssh/id_ed25519", ".ssh/id_ecdsa", ".ssh/id_rsa"];
@@ -106,7 +108,14 @@ impl Settings {
         let jump = option("jump").map(|value| text("jump", value)).transpose()?.or(jump);
         settings.jumps = jumps(jump.as_deref().unwrap_or("none"), &given)?;
         settings.becoming = option("become").map(user).transpose()?;
+        settings.relay = option("relay").map(|value| text("relay", value)).transpose()?;
         Ok(settings)
+    }
+
+    /// The word that those hosts share who hand on large files to each other, where it is one of them. Who becomes another user is
+    /// not: the agent is forwarded to who logs in.
+    pub(super) fn relays(&self) -> Option<&str> {
+        self.relay.as_deref().filter(|_| self.becoming.is_none())
     }
 
     /// What there is to know of one destination, and what its configuration says that it is reached through.
@@ -167,6 +176,7 @@ impl Settings {
             post_quantum: given.post_quantum,
             jumps: Vec::new(),
             becoming: None,
+            relay: None,
         };
         Ok((settings, configured.proxy_jump))
     }
@@ -296,7 +306,7 @@ mod tests {
     fn a_spec_says_how_a_host_is_reached() {
         let options = serde_json::json!({
             "config": "none", "identity": "id", "known_hosts": ["a", "b"], "host_keys": "accept-new",
-            "jump": "me@first,second:2200", "become": "root", "post_quantum": "require",
+            "jump": "me@first,second:2200", "become": "root", "post_quantum": "require", "relay": "dc1",
         });
         let settings = read("ssh://root@127.0.1.1:2200", &options).unwrap();
         assert_eq!((settings.user.as_str(), settings.port), ("root", 2200));
@@ -304,6 +314,9 @@ mod tests {
         assert_eq!(settings.policy, HostKeyPolicy::AcceptNew);
         assert_eq!(settings.becoming.as_deref(), Some("root"));
         assert_eq!(settings.jumps[1].post_quantum, PostQuantum::Require, "it holds for the whole way");
+        assert_eq!(settings.relays(), None, "the agent is forwarded to who logs in");
+        let plain = read("ssh://root@127.0.1.1", &serde_json::json!({"config": "none", "relay": "dc1"})).unwrap();
+        assert_eq!(plain.relays(), Some("dc1"));
         let jumps: Vec<_> = settings.jumps.iter().map(|jump| (jump.address.as_str(), jump.port)).collect();
         assert_eq!(jumps, [("first", 22), ("second", 2200)]);
     }
@@ -335,6 +348,7 @@ mod tests {
             (serde_json::json!({"post_quantum": true}), "`post_quantum` must be"),
             (serde_json::json!({"become": "root; rm"}), "`become` must be"),
             (serde_json::json!({"identity": 3}), "`identity` must be"),
+            (serde_json::json!({"relay": true}), "`relay` must be a text"),
             (serde_json::json!({"state_dir": "x"}), "`state_dir` must be"),
         ] {
             let error = read("ssh://root@h", &options).unwrap_err();

@@ -18,10 +18,12 @@ use tokio::task::JoinHandle;
 
 use super::super::SshHost;
 use super::super::link::Link;
+use super::super::relay::{Peer, To, hand_on};
 use super::super::run::RunError;
 use super::super::sftp::{Open, Pending, Request, Sftp, SftpError, Status};
 use super::write::{explain, explain_io, finish, rename, temporary_of, to_give};
 use super::{Accounts, CHUNK_LEN, CHUNKS_MAX, FileError, Reading, remove, walk};
+use crate::artifact::exchange::{Origin, Taking, Turned};
 use crate::artifact::{beginning_command, sum_command, sum_told};
 
 /// How much is read from the content's file at once, while what was read before is sent.
@@ -67,6 +69,8 @@ impl Remote<'_> {
 enum Failed {
     /// What has arrived is not what was sent, or somebody else has taken it away.
     Spoilt,
+    /// Who has it did not hand it on.
+    NotHandedOn(String),
     Error(FileError),
 }
 
@@ -92,11 +96,17 @@ pub(in super::super) async fn write_large(
     let ids = accounts.ids(sftp, ownership).await?;
     let (mode, ids) = to_give(sftp.stat_link(path).attrs().await, ownership, ids)?;
     let dir = walk::parent(path);
+    let (exchange, us) = (at.host.inner.dialer.exchange(), Peer::of(at.host));
+    let mut taking = Some(exchange.source(content.sum(), &us).await);
     let mut is_second_try = false;
     loop {
         let mut part = Part::open(at, sftp, &folder, content).await?;
         let done = async {
-            part.fill(content, progress).await?;
+            match taking.as_ref().map(Taking::from) {
+                Some(Origin::Itself(path)) => part.copy(path, content).await?,
+                Some(Origin::Another(peer, path)) => part.take(peer, path, content).await?,
+                Some(Origin::Controller) | None => part.fill(content, progress).await?,
+            }
             for pending in finish(sftp, &part.path, &part.handle, mode, ids).await? {
                 pending.done().await?;
             }
@@ -110,7 +120,18 @@ pub(in super::super) async fn write_large(
             Ok(_) => {
                 // What can not be removed is found by the next write.
                 let _left = sftp.send(&Request::RemoveDir { path: &folder }).done().await;
+                exchange.has(content.sum(), &us, path);
+                if let Some(taking) = taking {
+                    taking.ends(Turned::Well);
+                }
                 return Ok(());
+            }
+            // Then it comes from here, on from where it is.
+            Err(Failed::NotHandedOn(why)) if taking.is_some() => {
+                tracing::warn!(host = %at.host, path, why, "a large file is not handed on, and comes from here");
+                if let Some(taking) = taking.take() {
+                    taking.ends(Turned::Badly);
+                }
             }
             // It stays, and is gone on with.
             Err(Failed::Error(FileError::Lost)) => return Err(FileError::Lost),
@@ -124,6 +145,7 @@ pub(in super::super) async fn write_large(
                         explain_io(sftp, dir, error).await
                     }
                     Failed::Error(error) => error,
+                    Failed::NotHandedOn(why) => io::Error::other(why).into(),
                     Failed::Spoilt => io::Error::other("what arrived there is not what was sent").into(),
                 };
                 remove::discard(sftp, &folder).await?;
@@ -196,6 +218,39 @@ impl<'a> Part<'a> {
         if self.pieces.summer.finish() != content.sum() {
             return Err(content::changed().into());
         }
+        self.check(content).await
+    }
+
+    /// Copies the file `path` of the same host.
+    async fn copy(&self, path: &str, content: &Content) -> Result<(), Failed> {
+        const COPY: &str = "tail -c \"+$3\" -- \"$1\" >>\"$2\"";
+        let from = (self.from + 1).to_string();
+        let output =
+            self.at.run(&Command::new(["/bin/sh", "-c", COPY, "sh", path, &self.path, &from])).await?;
+        if !output.success() {
+            return Err(Failed::NotHandedOn(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+        }
+        self.check_handed(content).await
+    }
+
+    /// Lets another host hand its file `path` on.
+    async fn take(&self, peer: &Peer, path: &str, content: &Content) -> Result<(), Failed> {
+        let holder = peer.host().ok_or_else(|| Failed::NotHandedOn("it is managed no more".to_owned()))?;
+        let settings = self.at.host.settings();
+        let to = To { settings, link: self.at.link, path: &self.path, from: self.from };
+        hand_on(&holder, path, &to).await.map_err(Failed::NotHandedOn)?;
+        self.check_handed(content).await
+    }
+
+    async fn check_handed(&self, content: &Content) -> Result<(), Failed> {
+        match self.check(content).await {
+            Err(Failed::Spoilt) => Err(Failed::NotHandedOn("it was something else".to_owned())),
+            checked => checked,
+        }
+    }
+
+    /// Compares what is there with what it should be.
+    async fn check(&self, content: &Content) -> Result<(), Failed> {
         // It goes to disk while its sum is told.
         let synced = self.sftp.send(&Request::Sync { handle: &self.handle });
         let sum = self.at.sum(&self.path).await?;

@@ -1,0 +1,190 @@
+//! One host hands large content on to another, so that it does not all come from here.
+//!
+//! ```text
+//! us ── agent ──▶ holder: ssh host 'cat >>…'  ══ the content ══▶  host ── sum ──▶ us
+//! ```
+//!
+//! On the holder there has to be OpenSSH's own client. It logs in to the host with a signature of ours, by an [`agent`] that signs just
+//! that; it is told the host's key, which is in a file there while it runs, and public. What arrived is compared by whoever asked for it.
+//! Who hands on to whom is for [`exchange`](crate::artifact::exchange) to say.
+
+use std::sync::{Arc, Weak};
+
+use russh::keys::{Algorithm, PublicKey};
+use russh::{Channel, ChannelMsg};
+use tokio::task::JoinSet;
+
+use super::link::Link;
+use super::settings::Settings;
+use super::{Inner, SshHost};
+use crate::artifact::exchange::Member;
+
+mod agent;
+
+use agent::{Agent, Permit, Permits};
+
+/// How long a host may take to be logged in to from another. Where it is not reached from there, it gets the content from here.
+const CONNECT_TIMEOUT_S: u32 = 10;
+
+/// What the agents of one connection may sign, and the tasks that answer for them.
+#[derive(Debug, Default)]
+pub(super) struct Agents {
+    permits: Arc<Permits>,
+    tasks: std::sync::Mutex<JoinSet<()>>,
+}
+
+impl Agents {
+    /// Whether somebody may ask.
+    pub(super) fn are_wanted(&self) -> bool {
+        !self.permits.is_empty()
+    }
+
+    /// Answers on a channel that the host has opened.
+    pub(super) fn answer(&self, channel: Channel<russh::client::Msg>) {
+        let mut agent = Agent::new(Arc::clone(&self.permits));
+        let mut tasks = self.tasks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(async move {
+            let _closed = agent.serve(channel.into_stream()).await;
+        });
+    }
+}
+
+/// A host in the exchange.
+#[derive(Clone, Debug)]
+pub(super) struct Peer(Weak<Inner>);
+
+impl Peer {
+    pub(super) fn of(host: &SshHost) -> Self {
+        Self(Arc::downgrade(&host.inner))
+    }
+
+    /// The host, while it is there.
+    pub(super) fn host(&self) -> Option<SshHost> {
+        self.0.upgrade().map(|inner| SshHost { inner })
+    }
+}
+
+impl Member for Peer {
+    fn is(&self, other: &Self) -> bool {
+        Weak::ptr_eq(&self.0, &other.0)
+    }
+
+    fn may_hand_on_to(&self, other: &Self) -> bool {
+        let word = |peer: &Self| peer.host().and_then(|host| host.settings().relays().map(str::to_owned));
+        word(self).is_some_and(|own| word(other) == Some(own))
+    }
+}
+
+/// Where content is to go.
+pub(super) struct To<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) link: &'a Link,
+    /// The file that is written on.
+    pub(super) path: &'a str,
+    /// How much of it is there already.
+    pub(super) from: u64,
+}
+
+/// Lets `holder` hand its file `path` on.
+///
+/// # Errors
+/// What went wrong, in words. Some may have arrived.
+pub(super) async fn hand_on(holder: &SshHost, path: &str, to: &To<'_>) -> Result<(), String> {
+    let script = script(path, to).ok_or("it can not be told how")?;
+    let host_key = to.link.host_key().ok_or("its key is vouched for by a certificate")?.clone();
+    let link = holder.link().await.map_err(|error| error.to_string())?;
+    let _place = link.sessions.acquire().await.expect("invariant: the semaphore is never closed");
+    let permit = Permit { proof: to.link.proof().clone(), user: to.settings.user.clone(), host_key };
+    let agents = link.agents();
+    let _lent = agents.permits.lend(permit);
+    let ended = run(&link, script).await.map_err(|error| error.to_string())?;
+    match ended {
+        (Some(0), _) => Ok(()),
+        (_, said) => Err(said),
+    }
+}
+
+/// Runs a script, with an agent at hand. Its status, and the end of what it said.
+async fn run(link: &Link, script: String) -> Result<(Option<u32>, String), russh::Error> {
+    const SAID_MAX: usize = 2000;
+    let channel = link.session().await?;
+    // OpenSSH's server says yes once for each connection, and keeps to it: what it says is not asked for.
+    channel.agent_forward(false).await?;
+    channel.exec(true, "exec /bin/sh").await?;
+    let (mut read, write) = channel.split();
+    let mut send = Box::pin(async {
+        write.data_bytes(script.into_bytes()).await?;
+        write.eof().await
+    });
+    let (mut is_sent, mut status, mut said) = (false, None, Vec::new());
+    loop {
+        tokio::select! {
+            sent = &mut send, if !is_sent => {
+                sent?;
+                is_sent = true;
+            }
+            message = read.wait() => match message {
+                Some(ChannelMsg::ExitStatus { exit_status }) => status = Some(exit_status),
+                Some(ChannelMsg::Data { data } | ChannelMsg::ExtendedData { data, .. }) => {
+                    said.extend_from_slice(&data);
+                    said.drain(..said.len().saturating_sub(SAID_MAX));
+                }
+                Some(ChannelMsg::Failure) => return Ok((None, "it starts no shell".to_owned())),
+                Some(ChannelMsg::Close) | None => {
+                    return Ok((status, String::from_utf8_lossy(&said).trim().to_owned()));
+                }
+                Some(_) => {}
+            },
+        }
+    }
+}
+
+/// What the holder does. `None`: a name in it is one that a shell could read otherwise.
+fn script(path: &str, to: &To<'_>) -> Option<String> {
+    let Settings { user, address, port, .. } = to.settings;
+    let (key, proof) = (to.link.host_key()?, to.link.proof().public());
+    let algorithms = match key.algorithm() {
+        Algorithm::Rsa { .. } => "rsa-sha2-512,rsa-sha2-256".to_owned(),
+        other => other.to_string(),
+    };
+    // The login shell of the host reads this, whichever it is.
+    if ![to.path, user, address].iter().all(|text| is_plain(text)) {
+        return None;
+    }
+    let (key, proof) = (line_of(key)?, line_of(proof)?);
+    let first = to.from + 1;
+    let path = format!("'{}'", path.replace('\'', r"'\''"));
+    Some(format!(
+        "test -S \"$SSH_AUTH_SOCK\" || {{ echo it forwards no agent; exit 1; }}
+umask 077
+d=$(mktemp -d) || exit 1
+trap 'rm -rf \"$d\"' EXIT
+trap 'exit 1' HUP INT TERM
+echo 'host {key}' >\"$d/host\" || exit 1
+echo '{proof}' >\"$d/key.pub\" || exit 1
+tail -c +{first} -- {path} | ssh -F none -T -x -p {port} -l {user} -o HostKeyAlias=host -o UserKnownHostsFile=\"$d/host\" \
+-o GlobalKnownHostsFile=/dev/null -o StrictHostKeyChecking=yes -o CheckHostIP=no -o UpdateHostKeys=no \
+-o HostKeyAlgorithms={algorithms} -o IdentityAgent=SSH_AUTH_SOCK -o IdentityFile=\"$d/key.pub\" -o IdentitiesOnly=yes \
+-o PreferredAuthentications=publickey -o BatchMode=yes -o ForwardAgent=no -o ClearAllForwardings=yes -o ControlPath=none \
+-o ConnectTimeout={CONNECT_TIMEOUT_S} -o ServerAliveInterval=15 -o ServerAliveCountMax=3 -o Compression=no \
+-c aes128-gcm@openssh.com,aes256-gcm@openssh.com,chacha20-poly1305@openssh.com,aes256-ctr \
+-- {address} 'cat >>{to}'
+exit $?
+",
+        to = to.path,
+    ))
+}
+
+/// Whether every shell reads it as it stands.
+fn is_plain(text: &str) -> bool {
+    !text.is_empty()
+        && !text.starts_with('-')
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+@:".contains(&byte))
+}
+
+/// A key as it stands in a file, without a comment.
+fn line_of(key: &PublicKey) -> Option<String> {
+    let bare = PublicKey::new(key.key_data().clone(), "");
+    Some(bare.to_openssh().ok()?.trim_end().to_owned())
+}
