@@ -21,15 +21,15 @@ const MAY_USE: [(Part, &[Part]); 13] = [
     ("model", &["content"]),
     ("backend", &["content"]),
     ("store", &[]),
-    ("action", &["model", "backend"]),
-    ("resource", &["model", "backend", "action"]),
+    ("action", &["content", "model", "backend"]),
+    ("resource", &["content", "model", "backend", "action"]),
     (CHECKS, &["action", "resource"]),
     ("diff", &["model", "resource"]),
     ("plan", &["model", "action", "resource", "diff"]),
-    ("execute", &["model", "backend", "store", "action", "resource", "diff", "plan"]),
-    ("manage", &["model", "backend", "store", "action", "resource", "diff", "plan", "execute"]),
+    ("execute", &["content", "model", "backend", "store", "action", "resource", "diff", "plan"]),
+    ("manage", &["content", "model", "backend", "store", "action", "resource", "diff", "plan", "execute"]),
     ("operate", &["model", "store", "resource", "diff", "plan", "execute", "manage"]),
-    ("testing", &["model", "backend", "store", "action", "resource", "execute", "manage"]),
+    ("testing", &["content", "model", "backend", "store", "action", "resource", "execute", "manage"]),
 ];
 
 fn part_of(inner: &str) -> Part {

@@ -315,7 +315,8 @@ mod tests {
         assert_eq!(settings.becoming.as_deref(), Some("root"));
         assert_eq!(settings.jumps[1].post_quantum, PostQuantum::Require, "it holds for the whole way");
         assert_eq!(settings.relays(), None, "the agent is forwarded to who logs in");
-        let plain = read("ssh://root@127.0.1.1", &serde_json::json!({"config": "none", "relay": "dc1"})).unwrap();
+        let plain =
+            read("ssh://root@127.0.1.1", &serde_json::json!({"config": "none", "relay": "dc1"})).unwrap();
         assert_eq!(plain.relays(), Some("dc1"));
         let jumps: Vec<_> = settings.jumps.iter().map(|jump| (jump.address.as_str(), jump.port)).collect();
         assert_eq!(jumps, [("first", 22), ("second", 2200)]);
