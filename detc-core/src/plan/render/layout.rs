@@ -258,9 +258,82 @@ fn spread(wanted: &[f64], sizes: &[f64]) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
+    use expect_test::expect;
     use proptest::prelude::*;
 
     use super::*;
+
+    /// The layers, each cell with its height.
+    fn drawn(layout: &Layout) -> String {
+        let mut out = String::new();
+        for layer in &layout.layers {
+            let cells: Vec<String> =
+                layer.iter().map(|cell| format!("{cell} at {:.4}", layout.y[*cell as usize])).collect();
+            let _ = writeln!(out, "{}", cells.join(", "));
+        }
+        out
+    }
+
+    #[test]
+    fn a_tangled_net_is_laid_out_with_few_crossings_and_the_same_each_time() {
+        let edges = [
+            (0, 4),
+            (0, 6),
+            (0, 9),
+            (1, 3),
+            (1, 7),
+            (1, 11),
+            (2, 4),
+            (2, 5),
+            (2, 12),
+            (3, 8),
+            (3, 10),
+            (4, 9),
+            (5, 8),
+            (6, 10),
+            (7, 9),
+            (7, 13),
+            (8, 12),
+            (8, 13),
+            (9, 11),
+            (10, 12),
+        ];
+        let layout = lay_out(15, &edges);
+        assert_eq!(layout.loose, [14]);
+        let net = Net::new(layout.y.len(), &layout.arrows);
+        let crossings = crossings(&layout.layers, &net, &mut vec![0.0; layout.y.len()]);
+        expect![[r#"
+            0 at 1.6667, 1 at 2.6667, 2 at 3.6667
+            6 at 0.5000, 3 at 1.5000, 5 at 2.5000, 4 at 3.5000, 7 at 4.5000
+            10 at 1.3051, 8 at 2.3051, 9 at 3.3051, 15 at 4.0551
+            12 at 1.6858, 11 at 2.6858, 13 at 3.6858
+            5 crossings
+        "#]]
+        .assert_eq(&format!("{}{crossings} crossings\n", drawn(&layout)));
+    }
+
+    #[test]
+    fn things_are_moved_as_little_as_keeps_them_apart() {
+        let spread = |wanted: &[f64], sizes: &[f64]| -> Vec<String> {
+            spread(wanted, sizes).iter().map(|at| format!("{at:.3}")).collect()
+        };
+        assert_eq!(spread(&[1.0, 2.5, 7.0], &[1.0, 1.0, 2.0]), ["1.000", "2.500", "7.000"]);
+        assert_eq!(spread(&[0.0, 0.0, 0.0], &[1.0, 1.0, 1.0]), ["-1.000", "0.000", "1.000"]);
+        assert_eq!(spread(&[0.0, 5.0, 5.2], &[1.0, 1.0, 1.0]), ["0.000", "4.600", "5.600"]);
+        // The first two, moved apart, run into the third: all three are moved.
+        assert_eq!(spread(&[3.0, 0.0, 1.0], &[1.0, 0.4, 1.0]), ["0.633", "1.333", "2.033"]);
+        assert_eq!(spread(&[], &[]), [""; 0]);
+    }
+
+    #[test]
+    fn of_more_nodes_than_bits_of_a_word_the_implied_arrows_are_left_out_too() {
+        let chain = (0..99).map(|node| (node, node + 1));
+        let mut edges: Vec<(u32, u32)> = chain.clone().chain((0..50).map(|node| (node, node + 50))).collect();
+        edges.sort_unstable();
+        assert_eq!(reduced(100, &edges), chain.collect::<Vec<_>>());
+    }
 
     #[test]
     fn an_arrow_that_a_longer_way_implies_is_not_drawn() {
@@ -276,6 +349,19 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn crossings_are_all_pairs_of_arrows_the_wrong_way_round(
+            arrows in prop::collection::btree_set((0_u32..7, 7_u32..14), 0..20),
+            layers in (Just((0..7).collect::<Vec<u32>>()).prop_shuffle(), Just((7..14).collect::<Vec<u32>>()).prop_shuffle()),
+        ) {
+            let arrows: Vec<Vec<u32>> = arrows.into_iter().map(|(from, to)| vec![from, to]).collect();
+            let layers = [layers.0, layers.1];
+            let place = |cell: u32| layers.iter().find_map(|layer| layer.iter().position(|other| *other == cell)).unwrap();
+            let crosses = |a: &[u32], b: &[u32]| place(a[0]) < place(b[0]) && place(a[1]) > place(b[1]);
+            let expected = arrows.iter().flat_map(|a| arrows.iter().filter(move |b| crosses(a, b))).count();
+            prop_assert_eq!(crossings(&layers, &Net::new(14, &arrows), &mut [0.0; 14]), expected);
+        }
+
         #[test]
         fn boxes_of_a_layer_never_overlap_and_arrows_go_forward(
             pairs in prop::collection::vec((0_u32..30, 0_u32..30), 0..60)

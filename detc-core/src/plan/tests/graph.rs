@@ -121,6 +121,63 @@ fn a_long_chain_is_folded_by_steps() {
 }
 
 #[test]
+fn two_hundred_actions_are_a_box_each() {
+    let boxes = |count: usize| {
+        let world = World::new().want((0..count).map(|n| value(&format!("v{n}"), json!(n))));
+        graph(&world.plan(), GraphFormat::Svg).matches("<rect class=\"box").count()
+    };
+    assert_eq!([boxes(200), boxes(201)], [200, 1]);
+}
+
+#[test]
+fn what_is_folded_says_what_is_done_to_how_many() {
+    // Five hundred steps, five to a box: of two verbs, and then of two kinds with one verb.
+    let resources = |at: u64| {
+        let mut all = Vec::new();
+        for n in 0..250 {
+            let (unit, value) =
+                (unit(&format!("u{n:03}"), json!({ "replicas": at })), value(&format!("v{n:03}"), json!(at)));
+            let unit = if n == 0 { unit } else { unit.after(&id(&format!("value/v{:03}", n - 1))) };
+            all.extend([value.after(&unit.id), unit]);
+        }
+        all
+    };
+    let plan = World::new().having(resources(1)).want(resources(2)).plan();
+    let dot = without_id(&plan, &graph(&plan, GraphFormat::Dot));
+    let lines: Vec<&str> = dot.lines().skip(1).take(6).chain(dot.lines().rev().take(2)).collect();
+    expect![[r##"
+          label="Plan PLAN: 500 actions, like actions of a step as one";
+          rankdir=LR;
+          node [shape=box, style="rounded,filled", fontname="sans-serif"];
+          "group-0" [label="5 actions\nupdate 2 value, restart 3 unit", tooltip="update 2 value, restart 3 unit, from unit/u000 to unit/u002", fillcolor="#e8e4f6", color="#6a55b0"];
+          "group-1" [label="5 actions\nupdate 3 value, restart 2 unit", tooltip="update 3 value, restart 2 unit, from value/v002 to value/v004", fillcolor="#e8e4f6", color="#6a55b0"];
+          "group-2" [label="5 actions\nupdate 2 value, restart 3 unit", tooltip="update 2 value, restart 3 unit, from unit/u005 to unit/u007", fillcolor="#e8e4f6", color="#6a55b0"];
+        }
+          "group-98" -> "group-99";"##]].assert_eq(&lines.join("\n"));
+    let wide = World::new().want(resources(1).into_iter().chain([value("z", json!(1))])).plan();
+    let dot = without_id(&wide, &graph(&wide, GraphFormat::Dot));
+    let lines: Vec<&str> = dot.lines().skip(1).take(6).collect();
+    expect![[r##"
+          label="Plan PLAN: 501 actions, like actions of a step as one";
+          rankdir=LR;
+          node [shape=box, style="rounded,filled", fontname="sans-serif"];
+          "group-0" [label="6 actions\ncreate 3 unit, create 3 value", tooltip="create 3 unit, create 3 value, from unit/u000 to unit/u002", fillcolor="#dcf5e0", color="#2c8a43"];
+          "group-1" [label="5 actions\ncreate 2 unit, create 3 value", tooltip="create 2 unit, create 3 value, from value/v002 to value/v004", fillcolor="#dcf5e0", color="#2c8a43"];
+          "group-2" [label="5 actions\ncreate 3 unit, create 2 value", tooltip="create 3 unit, create 2 value, from unit/u005 to unit/u007", fillcolor="#dcf5e0", color="#2c8a43"];"##]].assert_eq(&lines.join("\n"));
+}
+
+#[test]
+fn every_sort_of_box_has_its_colour_in_the_style_sheet() {
+    let svg = graph(&small().plan(), GraphFormat::Svg);
+    let (_, style) = svg.split_once("<style>").unwrap();
+    let (style, _) = style.split_once("</style>").unwrap();
+    for class in ["create", "adopt", "update", "record", "delete", "mixed"] {
+        assert!(style.contains(&format!(".{class}{{fill:#")), "{style}");
+    }
+    assert!(style.starts_with("text{") && style.contains("@media(prefers-color-scheme:dark){"), "{style}");
+}
+
+#[test]
 fn a_plan_without_actions_is_a_picture_too() {
     check(
         &World::new(),
