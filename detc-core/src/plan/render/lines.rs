@@ -85,6 +85,8 @@ fn fold<'a>(lines: &[Line<'a>]) -> Vec<Line<'a>> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -110,7 +112,79 @@ mod tests {
 
     #[test]
     fn very_long_differences_are_not_compared() {
-        let long = |c: &str| (0..600).map(|n| format!("{c}{n}\n")).collect::<String>();
-        assert_eq!(compare(&long("a"), &long("b")), None);
+        let long = |c: &str, lines: usize| (0..lines).map(|n| format!("{c}{n}\n")).collect::<String>();
+        assert_eq!(compare(&long("a", 500), &long("b", 501)), None);
+        // As many pairs as are compared, and what is alike around them does not count.
+        let within = |c: &str| format!("head\n{}tail\ntail\n", long(c, 500));
+        let (from, to) = (within("a"), within("b"));
+        let lines = compare(&from, &to).unwrap();
+        assert_eq!(lines.len(), 1 + 500 + 500 + 2);
+    }
+
+    #[test]
+    fn a_line_that_is_there_once_more_comes_after_those_that_are_alike() {
+        use Line::{New, Same, Skipped};
+        assert_eq!(compare("x\nx\n", "x\nx\nx\n").unwrap(), [Skipped(1), Same("x"), New("x")]);
+        assert_eq!(compare("x\nx\nx\n", "x\n").unwrap(), [Same("x"), Line::Gone("x"), Line::Gone("x")]);
+        assert_eq!(compare("x\n", "x\n").unwrap(), [Skipped(1)]);
+    }
+
+    #[test]
+    fn between_two_changes_at_most_their_neighbours_are_shown() {
+        use Line::{Gone, New, Same, Skipped};
+        assert_eq!(
+            compare("0\n1\na\n2\nb\n3\n4\nc\n5\n6\n7\n8\nd\n9\n", "0\n1\n2\n3\n4\n5\n6\n7\n8\nD\n9\n")
+                .unwrap(),
+            [
+                Skipped(1),
+                Same("1"),
+                Gone("a"),
+                Same("2"),
+                Gone("b"),
+                Same("3"),
+                Same("4"),
+                Gone("c"),
+                Same("5"),
+                Skipped(2),
+                Same("8"),
+                Gone("d"),
+                New("D"),
+                Same("9"),
+            ]
+        );
+    }
+
+    /// How many lines two texts have in common at most, in order, by trying all.
+    fn in_common(a: &[&str], b: &[&str]) -> usize {
+        let ([first, rest @ ..], [other, others @ ..]) = (a, b) else { return 0 };
+        if first == other {
+            1 + in_common(rest, others)
+        } else {
+            in_common(rest, b).max(in_common(a, others))
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_left_and_what_comes_is_the_other_text_by_as_few_lines_as_can_be(
+            a in prop::collection::vec(prop::sample::select(vec!["a", "b", "c"]), 0..7),
+            b in prop::collection::vec(prop::sample::select(vec!["a", "b", "c"]), 0..7),
+        ) {
+            let edits = edits(&a, &b);
+            let side = |with: fn(&Line<'static>) -> bool| -> Vec<&str> {
+                let lines = edits.iter().filter(|line| with(line));
+                lines.map(|line| match line { Line::Same(text) | Line::Gone(text) | Line::New(text) => *text, Line::Skipped(_) => "" }).collect()
+            };
+            prop_assert_eq!(side(|line| !matches!(line, Line::New(_))), a.clone());
+            prop_assert_eq!(side(|line| !matches!(line, Line::Gone(_))), b.clone());
+            let alike = side(|line| matches!(line, Line::Same(_))).len();
+            prop_assert_eq!(alike, in_common(&a, &b));
+
+            // And with all that is alike around it.
+            let (from, to) = (a.join("\n"), b.join("\n"));
+            let lines = compare(&from, &to).unwrap();
+            let count = |line: &Line<'_>| match line { Line::Skipped(count) => *count, Line::Same(_) | Line::Gone(_) => 1, Line::New(_) => 0 };
+            prop_assert_eq!(lines.iter().map(count).sum::<usize>(), a.len());
+        }
     }
 }

@@ -227,6 +227,86 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_own_word_is_replaced_first_and_letters_are_left() {
+        let own = |id: &str, host: &str, text: &str| {
+            let (id, host): (ResourceId, _) = (id.parse().unwrap(), HostName::new(host));
+            Own::new(&id, Some(&host)).replace(text)
+        };
+        // Of a part of the name that is also the host, the host is not what is meant.
+        assert_eq!(own("file/h1/a1", "h1", "h1/a1, h1 and a1").as_deref(), Some("*, {host} and *"));
+        assert_eq!(own("file/a", "b", "a and b"), None);
+        assert_eq!(own("file/ab/cd", "h1", "ab and cd"), None);
+        assert_eq!(own("file/ab", "h1", "ab ab-ab abc").as_deref(), Some("* *-* abc"));
+    }
+
+    #[test]
+    fn what_is_written_ends_soon_after_there_is_no_more_room() {
+        let plan = crate::plan::tests::support::nothing();
+        let lookup = Lookup::new(&plan);
+        let written = |value: &Value, width: usize| {
+            let mut out = String::new();
+            write(value, &lookup, width, &mut out);
+            out
+        };
+        let list = json!((10..99).collect::<Vec<_>>());
+        assert_eq!([2, 3, 4, 5].map(|width| written(&list, width)), ["[10]", "[10, ]", "[10, ]", "[10, 11]"]);
+        assert_eq!(written(&json!({"aa": 10, "bb": 11, "cc": 12}), 6), "{aa: 10}");
+        assert_eq!(written(&json!({"aa": 10, "bb": 11, "cc": 12}), 7), "{aa: 10, bb: }");
+        assert_eq!(written(&json!("x".repeat(99)), 4), "\"xxxxx\"");
+        assert_eq!(written(&json!([[[1]], true]), 9), "[[[1]], true]");
+        assert_eq!(written(&json!("tab\t\"quoted\" \\ line\n"), 99), r#""tab\t\"quoted\" \\ line\n""#);
+    }
+
+    #[test]
+    fn a_text_is_cut_by_characters_and_not_by_bytes() {
+        let cut = |text: &str, width: usize| shorten(text.to_owned(), width);
+        assert_eq!(
+            [cut("éééé", 4), cut("éééé", 3), cut("abcd", 4), cut("abcd", 3)],
+            ["éééé", "éé…", "abcd", "ab…"]
+        );
+        assert_eq!([cut("ab", 1), cut("ab", 0), cut("", 0)], ["…", "…", ""]);
+    }
+
+    #[test]
+    fn what_is_not_seen_or_changes_how_others_are_is_hidden() {
+        let hidden = [
+            '\u{0}', '\n', '\u{7f}', '\u{9b}', '\u{200b}', '\u{200f}', '\u{202a}', '\u{202e}', '\u{2060}',
+            '\u{2069}', '\u{feff}',
+        ];
+        assert_eq!(hidden.map(is_hidden), [true; 11]);
+        let seen = [
+            ' ', 'a', '\u{a0}', 'é', '\u{200a}', '\u{2010}', '\u{2029}', '\u{202f}', '\u{205f}', '\u{206a}',
+            '…',
+        ];
+        assert_eq!(seen.map(is_hidden), [false; 11]);
+        assert_eq!(visible("a\tb\u{202e}c"), "a b c");
+    }
+
+    #[test]
+    fn of_two_values_the_beginning_is_shown_while_the_difference_lies_in_it() {
+        let plan = crate::plan::tests::support::nothing();
+        let lookup = Lookup::new(&plan);
+        let text = |alike: usize, width: usize| {
+            // The quote is alike, too.
+            let value = |c: &str| json!(format!("{}{c}{}", "-".repeat(alike - 1), "+".repeat(30)));
+            format!("{alike} of {width}: {}\n", pair(&value("a"), &value("b"), &lookup, width).join(" "))
+        };
+        let cases = [(11, 20), (12, 20), (13, 20), (7, 10), (8, 10), (9, 10), (40, 60), (40, 73), (40, 74)];
+        let texts: String = cases.into_iter().map(|(alike, width)| text(alike, width)).collect();
+        expect_test::expect![[r#"
+            11 of 20: "----------a+++++++… "----------b+++++++…
+            12 of 20: …--------a+++++++++… …--------b+++++++++…
+            13 of 20: …--------a+++++++++… …--------b+++++++++…
+            7 of 10: "------a+… "------b+…
+            8 of 10: "-------a… "-------b…
+            9 of 10: …--------… …--------…
+            40 of 60: "---------------------------------------a++++++++++++++++++… "---------------------------------------b++++++++++++++++++…
+            40 of 73: "---------------------------------------a++++++++++++++++++++++++++++++" "---------------------------------------b++++++++++++++++++++++++++++++"
+            40 of 74: "---------------------------------------a++++++++++++++++++++++++++++++" "---------------------------------------b++++++++++++++++++++++++++++++"
+        "#]].assert_eq(&texts);
+    }
+
+    #[test]
     fn what_others_say_keeps_its_lines_and_loses_its_power_over_the_terminal() {
         assert_eq!(plain("two\n\tlines…"), "two\n\tlines…");
         assert_eq!(plain("\u{1b}[31mred\u{7}\r\n\u{202e}b"), "\\u{1b}[31mred\\u{7}\\u{d}\n\\u{202e}b");
