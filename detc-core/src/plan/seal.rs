@@ -156,3 +156,42 @@ fn digest_action(action: &PlannedAction, parts: &mut Hasher) {
 fn write_json<T: Serialize>(value: &T, out: &mut Vec<u8>) {
     serde_json::to_writer(out, value).expect("invariant: a plan is JSON");
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::plan::tests::support::{World, id, value};
+
+    #[test]
+    fn a_plan_is_ordered_when_all_that_its_numbers_name_is_there() {
+        let world = World::new().want([value("a", json!(1)), value("b", json!(1)).after(&id("value/a"))]);
+        let plan = world.plan();
+        let is_ordered = |alter: &dyn Fn(&mut Plan)| {
+            let mut plan = plan.clone();
+            alter(&mut plan);
+            plan.is_ordered()
+        };
+        assert!(is_ordered(&|_| {}));
+        assert!(!is_ordered(&|plan| plan.actions[0].change = 2));
+        assert!(!is_ordered(&|plan| plan.actions[1].change = 2));
+        assert!(!is_ordered(&|plan| plan.actions[1].after = [1].into()));
+        assert!(!is_ordered(&|plan| plan.actions[0].after = [1].into()));
+        // It has no proof for the sake of which something could wait.
+        assert!(!is_ordered(&|plan| plan.ordered = vec![(0, 1, 0)]));
+
+        let mut proven = world.clone();
+        let measure = crate::model::Measure::Available(crate::model::Selector::default());
+        let bound = crate::model::InvariantBound::AtLeast(0);
+        let invariant = crate::model::Invariant { name: "some".to_owned(), measure, bound };
+        proven.desired = proven.desired.invariant(invariant);
+        let plan = proven.plan();
+        let with =
+            |wait: (u32, u32, u32)| Plan { ordered: vec![(0, 1, 0), wait], ..plan.clone() }.is_ordered();
+        assert_eq!(
+            [with((0, 1, 0)), with((2, 1, 0)), with((0, 2, 0)), with((0, 1, 1))],
+            [true, false, false, false]
+        );
+    }
+}
