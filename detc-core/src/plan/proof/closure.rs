@@ -253,3 +253,73 @@ fn find(joined: &mut [u32], node: u32) -> u32 {
     }
     root
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Node = (i128, Vec<u32>);
+
+    /// Orders of up to nine nodes, of which most need several: little of them is collapsed.
+    fn orders() -> impl Strategy<Value = Vec<Node>> {
+        (1_u32..=9).prop_flat_map(|count| {
+            let node = |node: u32| {
+                (-5_i128..=5, prop::collection::vec(0..node.max(1), 0..=3 * node.min(1) as usize))
+            };
+            (0..count).map(node).collect::<Vec<_>>()
+        })
+    }
+
+    fn weighted(nodes: &[Node]) -> Weighted {
+        let mut weighted = Weighted::default();
+        nodes.iter().for_each(|(weight, needs)| weighted.push(*weight, needs.iter().copied()));
+        weighted
+    }
+
+    /// The weight of a set; none when it is not closed.
+    fn weight(nodes: &[Node], set: u32) -> Option<i128> {
+        let has = |node: u32| set >> node & 1 == 1;
+        let members = || (0_u32..).zip(nodes).filter(|(node, _)| has(*node));
+        let is_closed = members().all(|(_, (_, needs))| needs.iter().all(|need| has(*need)));
+        is_closed.then(|| members().map(|(_, (weight, _))| weight).sum())
+    }
+
+    fn bits(set: &[bool]) -> u32 {
+        (0..).zip(set).fold(0, |bits, (node, is_in)| bits | u32::from(*is_in) << node)
+    }
+
+    proptest! {
+        #[test]
+        fn the_heaviest_closed_set_is_that_of_brute_force(nodes in orders()) {
+            let sets = || (0..1_u32 << nodes.len()).filter_map(|set| Some((weight(&nodes, set)?, set)));
+            let most = sets().map(|(weight, _)| weight).max().unwrap();
+            let found = weighted(&nodes).heaviest();
+            prop_assert_eq!(found.weight, most);
+            prop_assert_eq!(weight(&nodes, bits(&found.taken)), Some(most));
+
+            // Without collapsing, and the smallest of those that weigh as much.
+            let (cut, chosen) = weighted(&nodes).cut();
+            prop_assert_eq!(cut, most);
+            let smallest = sets().filter(|(weight, _)| *weight == most).fold(u32::MAX, |all, (_, set)| all & set);
+            prop_assert_eq!(bits(&chosen), smallest);
+
+            // From the other end: what is left out of the heaviest set weighs least, and so most with its sign changed.
+            let total: i128 = nodes.iter().map(|(weight, _)| weight).sum();
+            prop_assert_eq!(weighted(&nodes).mirror().cut().0, most - total);
+        }
+    }
+
+    #[test]
+    fn chains_are_collapsed_to_nothing() {
+        // Each needs the one before, but for the last two, which need the same.
+        let nodes: Vec<Node> =
+            [(3, vec![]), (-4, vec![0]), (2, vec![1]), (-1, vec![2]), (1, vec![2])].to_vec();
+        let (rest, places, gained) = weighted(&nodes).collapse(Place::Taken);
+        assert_eq!((rest.weight.as_slice(), gained), ([-1, -1].as_slice(), 3));
+        assert_eq!(places, [Place::Taken, Place::In(0), Place::In(0), Place::In(1), Place::In(0)]);
+        let (rest, places, _) = rest.mirror().collapse(Place::Left);
+        assert_eq!((rest.weight.len(), places), (0, vec![Place::Left; 2]));
+    }
+}

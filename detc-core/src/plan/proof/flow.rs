@@ -140,7 +140,29 @@ impl Network {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn what_flows_is_the_smallest_cut_of_all_and_its_source_side_is_within_that_of_each(
+            arcs in prop::collection::vec((0_u32..7, 0_u32..7, 0_i128..6), 0..24)
+        ) {
+            let mut network = Network::new(7, arcs.len());
+            arcs.iter().for_each(|&(from, to, room)| network.arc(from, to, room));
+            // Each set of nodes with the source and without the sink, as bits.
+            let sides = (0..1_u32 << 7).filter(|side| side & 1 == 1 && side & 2 == 0);
+            let cut = |side: u32| -> i128 {
+                arcs.iter().filter(|(from, to, _)| side >> from & 1 == 1 && side >> to & 1 == 0).map(|arc| arc.2).sum()
+            };
+            let least = sides.clone().map(cut).min().unwrap();
+            prop_assert_eq!(network.saturate(), least);
+            let smallest = sides.filter(|side| cut(*side) == least).fold(u32::MAX, |all, side| all & side);
+            let side = (0..7).filter(|node| network.is_source_side(*node)).fold(0, |side, node| side | 1_u32 << node);
+            prop_assert_eq!(side, smallest);
+        }
+    }
 
     #[test]
     fn the_flow_is_the_smallest_cut_and_the_source_side_is_the_smallest() {

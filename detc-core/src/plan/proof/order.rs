@@ -244,6 +244,35 @@ mod tests {
     }
 
     #[test]
+    fn a_barrier_is_only_made_where_there_are_fewer_edges_with_it() {
+        let nodes = |before: u32, after: u32| {
+            let edges: Vec<(u32, u32)> =
+                (0..before).flat_map(|a| (0..after).map(move |b| (a, before + b))).collect();
+            let order = Order::new(before + after, &edges).expect("no cycle");
+            assert_eq!(order.size(), order.nodes() as usize + edges.len().min((before + after) as usize));
+            order.nodes() - before - after
+        };
+        assert_eq!([nodes(1, 5), nodes(2, 1), nodes(2, 2), nodes(2, 3), nodes(3, 2)], [0, 0, 0, 1, 1]);
+        // Those that wait for another list have one of their own.
+        let two = [(0, 4), (1, 4), (0, 5), (1, 5), (0, 6), (1, 6), (2, 7), (3, 7)];
+        assert_eq!(Order::new(8, &two).expect("no cycle").nodes(), 9);
+    }
+
+    #[test]
+    fn edges_that_are_added_leave_those_that_there_are() {
+        let order = Order::new(3, &[(0, 1)]).expect("no cycle");
+        let with = order.with([(1, 2)]).expect("no cycle");
+        let before = |action: u32| -> Vec<u32> {
+            with.before(with.rank(action)).iter().filter_map(|&rank| with.action(rank)).collect()
+        };
+        assert_eq!([before(0), before(1), before(2)], [vec![], vec![0], vec![1]]);
+        let refused = order.with([(1, 0)]).expect_err("a cycle");
+        assert_eq!(refused, NotAnOrder::Cycle { waiting: vec![0, 1] });
+        let refused = order.with([(0, 3)]).expect_err("unknown");
+        assert_eq!(refused, NotAnOrder::UnknownAction { action: 3, actions: 3 });
+    }
+
+    #[test]
     fn actions_that_wait_for_each_other_are_refused_by_name() {
         let refused = Order::new(4, &[(0, 1), (1, 2), (2, 1), (2, 3)]).expect_err("a cycle");
         assert_eq!(refused, NotAnOrder::Cycle { waiting: vec![1, 2, 3] });

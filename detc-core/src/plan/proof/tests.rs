@@ -209,3 +209,30 @@ fn sums_beyond_64_bits_are_still_judged_exactly() {
     let question = Question { base: -1, ..question };
     says(4, &[(0, 1), (1, 2), (2, 3)], &question, &format!("holds, worst {}", i64::MAX - 1));
 }
+
+#[test]
+fn of_many_broken_questions_a_hundred_have_a_witness() {
+    let effects = [Effect { action: 0, start: 1, end: 0 }];
+    let asked = |most: i64| Question { base: 0, effects: &effects, bound: InvariantBound::AtMost(most) };
+    // One holds; all others do not.
+    let questions: Vec<Question<'_>> = (0..103).map(|at| asked(i64::from(at == 7))).collect();
+    let verdicts = prove_all(&Order::new(1, &[]).expect("an order"), &questions);
+    let without: Vec<usize> = (0..103).filter(|at| verdicts[*at].witness.is_none()).collect();
+    assert_eq!(without, [7, 101, 102]);
+    assert!(verdicts[101..].iter().all(|verdict| !verdict.holds && verdict.worst == 1));
+}
+
+#[test]
+fn an_end_that_comes_to_nothing_is_no_event() {
+    // Two effects of one action add up, and what they leave is judged.
+    let effects = [
+        Effect { action: 0, start: 2, end: -1 },
+        Effect { action: 0, start: -2, end: 3 },
+        Effect { action: 1, start: -1, end: 0 },
+    ];
+    let question = Question { base: 0, effects: &effects, bound: InvariantBound::AtMost(1) };
+    says(2, &[(1, 0)], &question, "holds, worst 1");
+    let question = Question { bound: InvariantBound::AtMost(0), ..question };
+    says(2, &[(1, 0)], &question, "worst 1, after end 0, end 1");
+    says(2, &[(0, 1)], &question, "worst 2, after end 0");
+}
