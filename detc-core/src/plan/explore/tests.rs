@@ -83,6 +83,31 @@ proptest! {
 }
 
 #[test]
+fn numbers_are_drawn_as_published() {
+    // The first of SplitMix64 from 0.
+    let mut random = Random(0);
+    let drawn = [random.next(), random.next(), random.next()];
+    assert_eq!(drawn, [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4, 0x06c4_5d18_8009_454f]);
+}
+
+#[test]
+fn as_many_states_are_looked_at_as_were_asked_for_or_those_of_sixteen_runs() {
+    let looked = |events: u32, looks: u64| {
+        let before = (0..events).map(|event| event.checked_sub(1).into_iter().collect()).collect();
+        let mut seen = Seen::default();
+        let runs = Poset::new(before).sample(&vec![Does::Neither; events as usize], looks, &mut seen);
+        (runs, seen.looked.len())
+    };
+    // Each run looks at the empty state and after each event.
+    assert_eq!(looked(9, 1_000), (100, 1_000));
+    assert_eq!(looked(9, 160), (16, 160));
+    assert_eq!(looked(0, 20), (20, 20));
+    // Of long runs about one state in six is looked at.
+    let (runs, states) = looked(99, 270);
+    assert!(runs == 16 && (200..=350).contains(&states), "{runs} {states}");
+}
+
+#[test]
 fn parts_that_do_not_depend_on_each_other_multiply() {
     // Ten pairs, one before the other: three states each.
     let pairs = (0..20).map(|event| if event % 2 == 0 { vec![] } else { vec![event - 1] });
@@ -104,4 +129,51 @@ fn a_long_run_that_takes_away_first_is_always_drawn() {
     Poset::new(before).sample(&does, 2_000, &mut seen);
     let all_away: BTreeSet<u32> = (0..80).filter(|event| event % 2 == 0).collect();
     assert!(seen.looked.contains(&all_away));
+}
+
+/// The events of each run in the order in which they occur.
+#[derive(Default)]
+struct Runs(Vec<Vec<u32>>, bool);
+
+impl Walk for Runs {
+    fn occur(&mut self, event: u32) {
+        if !self.1 {
+            self.0.push(Vec::new());
+        }
+        self.1 = true;
+        self.0.last_mut().unwrap().push(event);
+    }
+    fn undo(&mut self, _: u32) {
+        self.1 = false;
+    }
+    fn look(&mut self) {}
+}
+
+#[test]
+fn the_same_runs_are_drawn_each_time() {
+    let does = [Does::Makes, Does::Neither, Does::TakesAway, Does::Neither, Does::Makes, Does::TakesAway];
+    // The third and the fifth come after the first.
+    let before = vec![vec![], vec![], vec![0], vec![], vec![0], vec![]];
+    let mut runs = Runs::default();
+    assert_eq!(Poset::new(before).sample(&does, 1, &mut runs), 16);
+    // Away first, made first, then by priorities and evenly in turn.
+    let text: Vec<String> = runs.0.iter().map(|run| format!("{run:?}")).collect();
+    expect_test::expect![[r#"
+        [5, 0, 2, 1, 3, 4]
+        [0, 4, 1, 2, 3, 5]
+        [3, 0, 2, 1, 4, 5]
+        [5, 1, 3, 0, 4, 2]
+        [0, 3, 5, 1, 2, 4]
+        [5, 0, 3, 2, 1, 4]
+        [1, 5, 0, 3, 4, 2]
+        [1, 3, 5, 0, 4, 2]
+        [3, 0, 4, 5, 2, 1]
+        [1, 0, 5, 2, 4, 3]
+        [3, 5, 0, 2, 4, 1]
+        [3, 0, 5, 4, 1, 2]
+        [5, 3, 1, 0, 2, 4]
+        [1, 3, 0, 2, 5, 4]
+        [5, 1, 0, 4, 2, 3]
+        [1, 0, 2, 3, 5, 4]"#]]
+    .assert_eq(&text.join("\n"));
 }

@@ -323,3 +323,15 @@ fn number(rank: u32) -> u128 {
     };
     u128::from(mix(2 * u64::from(rank) + 1)) << 64 | u128::from(mix(2 * u64::from(rank) + 2))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_node_has_two_numbers_as_published() {
+        // The first four of SplitMix64 from 0.
+        assert_eq!(number(0), 0xe220_a839_7b1d_cdaf_6e78_9e6a_a1b9_65f4);
+        assert_eq!(number(1), 0x06c4_5d18_8009_454f_f88b_b8a8_724c_81ec);
+    }
+}

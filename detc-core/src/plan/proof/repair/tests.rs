@@ -254,17 +254,21 @@ fn repairs_leave_nearly_as_much_parallelism_as_the_best_ones() {
     );
 }
 
-#[track_caller]
-fn check(actions: u32, edges: &[(u32, u32)], questions: &[Question<'_>], expected: &str) {
-    let order = Order::new(actions, edges).expect("an order");
-    let said = match repair(&order, questions) {
+/// The edges that repair it, or why none do.
+fn said(order: &Order, questions: &[Question<'_>]) -> String {
+    match repair(order, questions) {
         Ok(added) => {
             let edge = |edge: &AddedEdge| format!("{} before {}", edge.before, edge.after);
             added.iter().map(edge).collect::<Vec<_>>().join(", ")
         }
         Err(hopeless) => hopeless.to_string(),
-    };
-    assert_eq!(said, expected);
+    }
+}
+
+#[track_caller]
+fn check(actions: u32, edges: &[(u32, u32)], questions: &[Question<'_>], expected: &str) {
+    let order = Order::new(actions, edges).expect("an order");
+    assert_eq!(said(&order, questions), expected);
 }
 
 #[test]
@@ -395,4 +399,80 @@ fn a_swap_in_a_circle_is_told_with_its_members_and_with_what_would_help() {
         "in a circle, 0 waits for 2 (invariant 1), 2 waits for 4 (invariant 2), 4 waits for 0 (invariant 0); it could be done \
          with at most 2 in invariant 0, or at most 2 in invariant 1, or at most 2 in invariant 2, or at least 2 in invariant 5"
     );
+}
+
+/// A plan of eight actions, drawn: with three questions that hold before and when all is done, and mostly not on the way.
+fn drawn(seed: u64) -> Plan {
+    let mut random = crate::plan::Random(seed);
+    let mut below = |bound: i64| (random.next() % bound as u64) as i64;
+    let edges: Vec<(u32, u32)> =
+        (0..8).flat_map(|a| (a + 1..8).map(move |b| (a, b))).filter(|_| below(7) == 0).collect();
+    let cases = (0..3).map(|_| {
+        let chosen: Vec<u32> = (0..8).filter(|_| below(3) > 0).collect();
+        let effects: Vec<Effect> = chosen
+            .into_iter()
+            .map(|action| Effect { action, start: below(4) - below(4), end: below(4) - below(4) })
+            .collect();
+        let end: i64 = effects.iter().map(|effect| effect.start + effect.end).sum();
+        let room = below(3);
+        let bound = match below(2) {
+            0 => InvariantBound::AtLeast(end.min(0) - room),
+            _ => InvariantBound::AtMost(end.max(0) + room),
+        };
+        Case::new(8, &edges, (0, bound), effects)
+    });
+    Plan(cases.collect())
+}
+
+#[test]
+fn the_same_plans_are_repaired_by_the_same_edges_and_given_up_for_the_same_reasons() {
+    let mut out = String::new();
+    for seed in 0..40 {
+        let plan = drawn(seed);
+        let said = said(&plan.order(), &plan.questions());
+        if !said.is_empty() {
+            out.push_str(&format!("{seed}: {said}\n"));
+        }
+    }
+    expect_test::expect![[r#"
+        0: 0 before 2, 0 before 3, 6 before 3, 6 before 7
+        1: 3 before 0, 5 before 1, 0 before 1
+        2: no order can keep invariant 1: whatever the order, it is broken on the way: action 7 fits nowhere; it could be done with at least -1 in invariant 1
+        3: no order can keep invariant 1: whatever the order, it is broken on the way: action 6 fits nowhere
+        4: no order can keep invariant 1: whatever the order, it is broken on the way: in a circle, 3 waits for 5 (invariant 1), 5 waits for 3; it could be done with at least -6 in invariant 1
+        5: 0 before 5, 4 before 6, 3 before 6
+        6: 0 before 1, 7 before 5, 2 before 6
+        7: 3 before 1, 5 before 7
+        8: 1 before 7, 6 before 5, 1 before 2, 5 before 2
+        9: no order can keep invariant 2: whatever the order, it is broken on the way: action 4 fits nowhere; it could be done with at least -2 in invariant 2
+        10: 0 before 1, 0 before 2, 2 before 3, 6 before 4, 7 before 4
+        11: 2 before 0
+        12: 6 before 0, 4 before 2
+        13: 0 before 3, 2 before 3
+        14: no order can keep invariant 1: whatever the order, it is broken on the way: in a circle, 6 waits for 7 (invariant 1), 7 waits for 6; it could be done with at least -7 in invariant 1
+        15: 0 before 2, 1 before 5
+        16: 7 before 2, 6 before 2, 2 before 0
+        17: 4 before 3, 4 before 6, 3 before 7, 7 before 2
+        18: 0 before 7, 7 before 4, 4 before 5
+        19: no order can keep invariant 0: no order keeps it and the others at [1] too: action 7 fits nowhere; it could be done with at most 3 in invariant 0
+        20: 0 before 1, 3 before 7, 7 before 5
+        21: no order can keep invariant 0: no order keeps it and the others at [1, 2] too: in a circle, 0 waits for 3 (invariant 0), 3 waits for 0 (invariant 2); it could be done with at most 4 in invariant 0, or at most 1 in invariant 2
+        22: 2 before 1, 7 before 4, 0 before 5
+        23: no order can keep invariant 2: whatever the order, it is broken on the way: in a circle, 1 waits for 7 (invariant 2), 7 waits for 1; it could be done with at most 4 in invariant 2
+        25: no order can keep invariant 0: whatever the order, it is broken on the way: action 7 fits nowhere; it could be done with at most 3 in invariant 0
+        26: 3 before 0, 5 before 0, 3 before 6, 2 before 1, 6 before 1, 5 before 7
+        27: 5 before 6
+        28: 6 before 0, 1 before 5, 7 before 2, 5 before 2
+        29: no order can keep invariant 0: no order keeps it and the others at [2] too: in a circle, 1 waits for 3 (invariant 0), 3 waits for 1; it could be done with at least -7 in invariant 0, or at most 3 in invariant 2
+        30: 4 before 6
+        31: 0 before 6, 4 before 5
+        32: 0 before 4, 4 before 3, 6 before 7
+        33: no order can keep invariant 0: no order keeps it and the others at [1, 2] too: in a circle, 0 waits for 5 (invariant 2), 5 waits for 0 (invariant 0); it could be done with at most 2 in invariant 0, or at least -2 in invariant 2
+        34: no order can keep invariant 0: whatever the order, it is broken on the way: in a circle, 0 waits for 2 (invariant 0), 2 waits for 0; it could be done with at most 2 in invariant 0
+        35: 0 before 7, 2 before 5
+        36: 2 before 6, 5 before 6, 0 before 7
+        37: 4 before 3, 0 before 5, 3 before 6
+        38: 7 before 0, 7 before 1, 6 before 3, 6 before 5, 3 before 2, 5 before 2
+        39: 1 before 0, 4 before 0, 4 before 3, 5 before 3
+    "#]].assert_eq(&out);
 }
