@@ -84,3 +84,70 @@ fn listed(mut parts: Vec<String>, between: &str) -> String {
 fn name(plan: Asked<'_>, question: usize) -> String {
     format!("`{}`", plan.0.proofs[plan.1[question]].invariant.name)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::{Invariant, Measure, Selector};
+    use crate::plan::tests::support::{World, value};
+
+    /// Of values `v0` to `v8` and invariants `i0` to `i8`, the question at each place about the next one.
+    fn said(why: Why) -> String {
+        let mut world = World::new().want((0..9).map(|n| value(&format!("v{n}"), json!(n))));
+        for n in 0..9 {
+            let measure = Measure::Available(Selector::default());
+            let (name, bound) = (format!("i{n}"), InvariantBound::AtLeast(0));
+            world.desired = world.desired.invariant(Invariant { name, measure, bound });
+        }
+        let asked: Vec<usize> = (1..9).collect();
+        words((&world.plan(), &asked), &Hopeless { question: 0, why })
+    }
+
+    fn stuck(circle: &[(u32, Option<usize>)], helps: &[(usize, i64, InvariantBound)]) -> Stuck {
+        let mut stuck = Stuck::default();
+        stuck.circle = circle.iter().map(|&(action, question)| Wait { action, question }).collect();
+        stuck.helps = helps.iter().map(|&(question, by, bound)| Loosened { question, by, bound }).collect();
+        stuck
+    }
+
+    #[test]
+    fn who_waits_for_whom_is_told_with_what_would_help() {
+        let on_the_way = |stuck| said(Why::OnTheWay { stuck });
+        assert_eq!(on_the_way(stuck(&[], &[])), "whatever is done first, nothing more fits then");
+        assert_eq!(
+            on_the_way(stuck(&[(2, Some(0))], &[(1, 3, InvariantBound::AtLeast(4))])),
+            "create:value/v2 takes more than `i1` ever allows; there is an order with `i2` at least 4 (3 less)"
+        );
+        assert_eq!(
+            on_the_way(stuck(
+                &[(0, None), (1, Some(2))],
+                &[(0, 1, InvariantBound::AtMost(5)), (1, 2, InvariantBound::AtMost(6))]
+            )),
+            "2 actions would have to swap places in a circle: create:value/v0 waits for create:value/v1 (which it comes after), \
+             that for create:value/v0 (`i3`); there is an order with `i1` at most 5 (1 more), or with `i2` at most 6 (2 more)"
+        );
+    }
+
+    #[test]
+    fn of_bounds_that_exclude_each_other_the_circle_is_told_or_else_their_names() {
+        let conflict = |circle: &[(u32, Option<usize>)]| {
+            said(Why::Conflict { others: vec![1, 2], stuck: stuck(circle, &[]) })
+        };
+        assert_eq!(conflict(&[]), "it can not be kept together with `i2`, `i3`");
+        assert_eq!(conflict(&[(0, Some(0))]), "it can not be kept together with `i2`, `i3`");
+        assert_eq!(
+            conflict(&[(0, Some(0)), (1, Some(1))]),
+            "2 actions would have to swap places in a circle: create:value/v0 waits for create:value/v1 (`i1`), \
+             that for create:value/v0 (`i2`)"
+        );
+        assert_eq!(said(Why::GaveUp { steps: 7 }), "none was found after 7 tries");
+    }
+
+    #[test]
+    fn up_to_seven_are_listed() {
+        let listed = |count: usize| listed((0..count).map(|n| n.to_string()).collect(), " ");
+        assert_eq!([listed(7), listed(8)], ["0 1 2 3 4 5 6", "0 1 2 3 4 5 2 more"]);
+    }
+}

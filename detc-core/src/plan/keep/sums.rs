@@ -114,3 +114,15 @@ impl Sums {
         (0..self.counted.len()).map(|at| open.contains(&at)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_end_where_the_numbers_of_an_invariant_do() {
+        let most = i128::from(i64::MAX);
+        let sums = Sums { values: vec![most, most + 1, -most - 1, -most - 2, 0], counted: vec![0; 5] };
+        assert_eq!(sums.bases(), [i64::MAX, i64::MAX, i64::MIN, i64::MIN, 0]);
+    }
+}
