@@ -6,6 +6,9 @@ pub(in crate::plan) mod support;
 
 mod begun;
 mod changes;
+mod counts;
+mod entries;
+mod file;
 mod graph;
 mod json;
 mod late;
@@ -15,5 +18,7 @@ mod moves;
 mod order;
 mod partial;
 mod predicates;
+mod sweeps;
 mod text;
+mod texts;
 mod waits;

@@ -290,3 +290,38 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn each_relation_that_changes_by_itself_changes_the_plan() {
+    let service = |name: &str, called: &str, uses: Value| {
+        let fields = json!({"size": 1, "called": called, "uses": uses, "secret": "0"});
+        DesiredResource::from_value("service", name, &fields).unwrap()
+    };
+    let plain = || service("r1", "n1", json!(0));
+    let renamed = || {
+        let mut renamed = plain();
+        renamed.extra_mut().renamed_from = Some("service/old".parse().unwrap());
+        renamed
+    };
+    let reference = Reference::new(id(2), "input".parse().unwrap()).to_value();
+    let alike = [
+        plain().after(&id(2)),
+        service("r1", "n1", reference),
+        plain().restart_on(&id(2)),
+        renamed(),
+        service("r1", "n2", json!(0)),
+        plain(),
+    ];
+    let mut twice = Twice::new(invariants());
+    let set = |twice: &mut Twice, resource: &DesiredResource| {
+        twice.planner.set(resource.clone());
+        twice.desired.resources.insert(resource.id.clone(), resource.clone());
+        assert_eq!(twice.planner.plan().unwrap(), twice.built().unwrap());
+    };
+    // One who holds the other place, and all of those that it may come after are still to be made.
+    set(&mut twice, &service("holder", "n2/within", json!(0)));
+    for resource in &alike {
+        set(&mut twice, &plain());
+        set(&mut twice, resource);
+    }
+}

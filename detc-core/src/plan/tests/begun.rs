@@ -136,3 +136,21 @@ fn what_is_replaced_under_a_new_name_is_removed_by_its_old_one() {
     altered.actions.iter_mut().for_each(|action| action.sweeps = true);
     assert!(!altered.is_intact());
 }
+
+#[test]
+fn what_is_protected_is_not_given_up_for_what_it_needs_unless_it_was_only_begun() {
+    let world = || {
+        let world = World::new().having([unit("a", json!({})).protect()]);
+        world.want([]).see("unit/a", Observation::Needed("the engine is not there".to_owned()))
+    };
+    let refused = world().try_plan().unwrap_err().to_string();
+    assert!(refused.starts_with("unit/a is protected, and this plan would delete it"), "{refused}");
+    let mut begun = world();
+    let record = &begun.recorded[&id("unit/a")];
+    let record = Record::begun(record.relations(), record.seen(), &record.body().unwrap());
+    begun.recorded.insert(id("unit/a"), record);
+    assert!(begun.try_plan().is_ok());
+    // And where it is gone.
+    assert!(world().see("unit/a", Observation::Absent).try_plan().is_err());
+    assert!(begun.see("unit/a", Observation::Absent).try_plan().is_ok());
+}

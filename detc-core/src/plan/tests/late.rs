@@ -352,3 +352,23 @@ fn an_output_that_nobody_told_refuses_only_what_waits_for_it() {
     let part = Selection::all().only("value/other".parse().unwrap());
     assert_eq!(steps(&world.try_part(&part).unwrap()), "create:value/other\n");
 }
+
+#[test]
+fn what_stands_in_a_spec_of_what_stays_is_noted_and_nothing_else() {
+    let of = |sources: [i64; 2]| {
+        let reads = json!({"kept": from("value/kept", "input"), "other": from("value/other", "input"), "pid": from("unit/u", "pid")});
+        [
+            value("kept", json!(sources[0])),
+            value("other", json!(sources[1])),
+            unit("u", json!({})),
+            value("v", reads),
+        ]
+    };
+    let [kept, other, u, _] = of([1, 1]);
+    let plan = World::new().having([kept, other, u]).want(of([1, 2])).plan();
+    let action = plan.actions.iter().find(|action| plan.change_of(action).resource == id("value/v")).unwrap();
+    let uses = action.recording.as_ref().unwrap().uses.as_ref().unwrap();
+    let named: Vec<String> = uses.iter().map(|used| format!("{} {}", used.from, used.output)).collect();
+    assert_eq!(named, ["value/kept input", "unit/u pid"]);
+    assert_eq!(uses[0].value, Doc::new(&json!(1)).digest());
+}

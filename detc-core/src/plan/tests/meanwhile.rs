@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::support::{World, steps, unit};
 use crate::action::{Action, ActionCx, ActionError, Check, CrashClass, Footprint};
 use crate::model::{
-    DesiredResource, Invariant, InvariantBound, Measure, Predicate, ResourceId, Selector, Standing,
+    DesiredResource, Invariant, InvariantBound, Measure, Predicate, Record, ResourceId, Selector, Standing,
 };
 use crate::plan::render;
 
@@ -121,4 +121,42 @@ fn what_suspends_itself_is_away_while_it_is_changed() {
     world.desired = world.desired.invariant(one);
     let plan = world.plan();
     assert_eq!((plan.proofs[0].holds, plan.proofs[0].worst), (false, 0));
+}
+
+#[test]
+fn what_counts_for_nothing_can_not_be_kept_from_taking_part() {
+    let worst = |app: &str| {
+        let unit = || unit("web-0", json!({})).label("app", app);
+        let mut world = world().having([unit()]).want([unit(), dump("a", 1, Some("unit/web-0"))]);
+        let mut invariant = at_least(0);
+        let labels = BTreeMap::from([("app".to_owned(), "web".to_owned())]);
+        invariant.measure = Measure::Available(Selector { labels, ..of_kind("unit") });
+        world.desired = world.desired.invariant(invariant);
+        let plan = world.plan();
+        (plan.proofs[0].base, plan.proofs[0].worst, plan.proofs[0].effects.len())
+    };
+    assert_eq!([worst("web"), worst("db")], [(1, 0, 1), (0, 0, 0)]);
+}
+
+#[test]
+fn what_an_action_states_comes_on_top_where_it_may_be_at_work() {
+    // It is not known whether the dump works that is changed, and it takes five while it is.
+    let dump = |mib| dump("a", mib, None);
+    let mut world = world().having([dump(3)]).want([dump(4)]);
+    let record = &world.recorded["dump/a"];
+    let begun = Record::begun(record.relations(), record.seen(), &record.body().unwrap());
+    world.recorded.insert("dump/a".parse().unwrap(), begun);
+    let least = Invariant { bound: InvariantBound::AtLeast(0), ..at_most(0) };
+    world.desired =
+        world.desired.invariant(at_most(30)).invariant(Invariant { name: "least".to_owned(), ..least });
+    let plan = world.plan();
+    let proved: Vec<String> = plan
+        .proofs
+        .iter()
+        .map(|it| format!("{} {:?} {:?} worst {}", it.base, it.effects, it.if_at_work, it.worst))
+        .collect();
+    expect![[r#"
+        3 [(0, 6, -5)] Some(IfAtWork { effects: [(0, -3, 9, -5)], worst: 9 }) worst 9
+        0 [(0, 0, 4)] Some(IfAtWork { effects: [(0, 3, 0, 1)], worst: 3 }) worst 0"#]]
+    .assert_eq(&proved.join("\n"));
 }

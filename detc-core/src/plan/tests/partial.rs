@@ -163,6 +163,45 @@ fn a_replacement_is_taken_or_left_as_a_whole() {
     );
 }
 
+#[test]
+fn the_other_half_of_a_replacement_brings_what_it_needs_along_and_goes_without_it() {
+    // `top` is taken away for the sake of `base`, and `more` is made before it is given back.
+    let pair = |path: &str| {
+        [
+            unit("base", json!({"path": format!("/{path}")})),
+            unit("top", json!({"path": format!("/{path}/top")})),
+        ]
+    };
+    let world = World::new().having(pair("a"));
+    let [base, top] = pair("b");
+    let plan = world
+        .want([
+            base,
+            top.after(&id("value/more")),
+            value("more", json!(1)).after(&id("value/most")),
+            value("most", json!(1)),
+        ])
+        .plan();
+    check(
+        plan.clone().select(&Selection::all().only(pattern("unit/base"))),
+        expect![[r#"
+            delete:unit/top
+            create:value/most
+            delete:unit/base <- delete:unit/top
+            create:value/more <- create:value/most
+            create:unit/base <- delete:unit/base
+            create:unit/top <- delete:unit/top, create:value/more, create:unit/base
+            0 left out
+        "#]],
+    );
+    check(
+        plan.select(&Selection::all().except(pattern("value/most"))),
+        expect![[r#"
+        4 left out
+    "#]],
+    );
+}
+
 fn saved() -> (tempfile::TempDir, Plan) {
     let world =
         World::new().having([unit("u", json!({"mode": "0644"})).label("a", "b"), value("gone", json!(1))]);

@@ -148,6 +148,10 @@ fn what_does_not_hold_before_is_told_and_refuses_nothing() {
         &seen(crate::model::Health::Unhealthy),
         expect!["Does not hold yet: both are up: now 1 are up; at the end 1 are up."],
     );
+    // The states before and after are looked at, where these are two.
+    let changed = seen(crate::model::Health::Unhealthy).want([web(0, "v1"), web(1, "v2")]);
+    let looked = |world: &World| world.plan().examined[0].looked_at;
+    assert_eq!([looked(&seen(crate::model::Health::Unhealthy)), looked(&changed)], [1, 2]);
     check(
         &has.see("unit/web-0", Observation::Unknown("no way to it".to_owned())),
         expect!["Does not hold yet: both are up: now 1 are up; at the end 1 are up."],
@@ -194,6 +198,33 @@ fn of_many_states_some_are_drawn_and_it_is_said_of_how_many() {
             "BROKEN: few are away: when restart:unit/web-0, restart:unit/web-1, restart:unit/web-10, restart:unit/web-11 had started, 4 are away."
         ],
     );
+}
+
+#[test]
+fn a_way_that_was_drawn_is_told_without_what_it_does_not_need() {
+    let not_both = |state: &State<'_>| {
+        let away = |id: &str| state.get(id).is_some_and(|it| it.standing() == Standing::Down);
+        match away("unit/web-0") && away("unit/web-7") {
+            true => Err("both are away".to_owned()),
+            false => Ok(()),
+        }
+    };
+    let mut world = World::new().having((0..30).map(|at| web(at, "v1")));
+    world.registry = world.registry.with_predicate(Predicate::new("not both", not_both).about(kind("unit")));
+    check(
+        &world.want((0..30).map(|at| web(at, "v2"))),
+        expect!["BROKEN: not both: when restart:unit/web-0, restart:unit/web-7 had started, both are away."],
+    );
+}
+
+#[test]
+fn what_is_only_recorded_anew_changes_nothing_that_a_predicate_sees() {
+    let mut world = World::new().having([web(0, "v1")]);
+    world.registry = world.registry.with_predicate(Predicate::new("any", |_| Ok(())).about(kind("unit")));
+    let recorded = world.clone().want([web(0, "v1").protect()]);
+    assert_eq!(recorded.plan().actions[0].verb, Verb::Record);
+    check(&recorded, expect!["Proven: any: it holds now, and nothing that it is about changes."]);
+    check(&world.want([web(0, "v1").label("a", "b")]), expect!["Proven: any: it holds in all 2 states."]);
 }
 
 #[test]
