@@ -181,7 +181,7 @@ mod tests {
         // It has no proof for the sake of which something could wait.
         assert!(!is_ordered(&|plan| plan.ordered = vec![(0, 1, 0)]));
 
-        let mut proven = world.clone();
+        let mut proven = world;
         let measure = crate::model::Measure::Available(crate::model::Selector::default());
         let bound = crate::model::InvariantBound::AtLeast(0);
         let invariant = crate::model::Invariant { name: "some".to_owned(), measure, bound };

@@ -106,10 +106,10 @@ mod tests {
     }
 
     fn stuck(circle: &[(u32, Option<usize>)], helps: &[(usize, i64, InvariantBound)]) -> Stuck {
-        let mut stuck = Stuck::default();
-        stuck.circle = circle.iter().map(|&(action, question)| Wait { action, question }).collect();
-        stuck.helps = helps.iter().map(|&(question, by, bound)| Loosened { question, by, bound }).collect();
-        stuck
+        Stuck {
+            circle: circle.iter().map(|&(action, question)| Wait { action, question }).collect(),
+            helps: helps.iter().map(|&(question, by, bound)| Loosened { question, by, bound }).collect(),
+        }
     }
 
     #[test]

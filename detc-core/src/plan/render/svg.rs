@@ -176,7 +176,7 @@ mod tests {
 
     /// What is drawn of it, without what is the same in each picture.
     #[track_caller]
-    fn check(picture: &Picture, expected: Expect) {
+    fn check(picture: &Picture, expected: &Expect) {
         let svg = svg(picture);
         let (begin, rest) = svg.split_once(" viewBox").unwrap();
         let (_, body) = rest.split_once("<text class=\"title\" ").unwrap();
@@ -201,7 +201,7 @@ mod tests {
         let edges = [(0, 1), (0, 5), (1, 2), (2, 6), (3, 6), (5, 6)];
         check(
             &picture("Plan", nodes, &edges),
-            expect![[r#"
+            &expect![[r#"
             <svg xmlns="http://www.w3.org/2000/svg" width="896" height="274"
             x="20" y="32">Plan</text>
             <path class="edge" marker-end="url(#arrow)" d="M332 101.0C364 101.0 364 74.0 396 74.0"/>
