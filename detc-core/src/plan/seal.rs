@@ -165,7 +165,7 @@ mod tests {
     use crate::plan::tests::support::{World, id, value};
 
     #[test]
-    fn a_plan_is_ordered_when_all_that_its_numbers_name_is_there() {
+    fn a_plan_is_ordered_when_all_that_its_numbers_name_is_there_and_intact_with_all_of_its_proofs() {
         let world = World::new().want([value("a", json!(1)), value("b", json!(1)).after(&id("value/a"))]);
         let plan = world.plan();
         let is_ordered = |alter: &dyn Fn(&mut Plan)| {
@@ -186,7 +186,19 @@ mod tests {
         let bound = crate::model::InvariantBound::AtLeast(0);
         let invariant = crate::model::Invariant { name: "some".to_owned(), measure, bound };
         proven.desired = proven.desired.invariant(invariant);
+        let any = crate::model::Predicate::new("any", |_| Ok(()));
+        proven.registry = proven.registry.with_predicate(any);
         let plan = proven.plan();
+        let is_intact = |alter: &dyn Fn(&mut Plan)| {
+            let mut plan = plan.clone();
+            alter(&mut plan);
+            plan.is_intact()
+        };
+        assert!(is_intact(&|_| {}));
+        assert!(!is_intact(&|plan| plan.proofs[0].base += 1));
+        assert!(!is_intact(&|plan| plan.ordered = vec![(0, 1, 0)]));
+        assert!(!is_intact(&|plan| plan.examined[0].looked_at += 1));
+
         let with =
             |wait: (u32, u32, u32)| Plan { ordered: vec![(0, 1, 0), wait], ..plan.clone() }.is_ordered();
         assert_eq!(

@@ -333,6 +333,8 @@ mod tests {
         let mut edges: Vec<(u32, u32)> = chain.clone().chain((0..50).map(|node| (node, node + 50))).collect();
         edges.sort_unstable();
         assert_eq!(reduced(100, &edges), chain.collect::<Vec<_>>());
+        // Neither implies the other.
+        assert_eq!(reduced(71, &[(0, 70), (1, 70)]), [(0, 70), (1, 70)]);
     }
 
     #[test]

@@ -25,6 +25,9 @@ fn text_of(spec: &Value, contents: &Contents) -> Result<Option<String>, ActionEr
     if spec["to"] == 2 {
         return Err(ActionError::permanent("two read nothing").with_hint("name one"));
     }
+    if spec["to"].is_object() {
+        return Err(ActionError::permanent("whom it is to is not known"));
+    }
     let to = spec["to"].as_str().unwrap_or("all");
     Ok(Some(std::str::from_utf8(content).unwrap().replace("{to}", to)))
 }
@@ -151,5 +154,10 @@ fn a_text_that_can_not_be_made_of_what_is_known_refuses_the_plan() {
         wanting(world.clone(), [unit, letter], &["dear {to}"]).try_plan()
     };
     assert!(to(&made).is_ok());
+    // Nothing is made of what is known only later.
+    let absent = unit("u", json!({}));
+    let later = made.clone().see("unit/u", Observation::Absent);
+    let late = letter("dear {to}", from("unit/u", "pid"));
+    assert!(wanting(later, [absent, late], &["dear {to}"]).try_plan().is_ok());
     assert_eq!(to(&made_again).unwrap_err().to_string(), "letter/l: two read nothing");
 }
