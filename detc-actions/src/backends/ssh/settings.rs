@@ -54,8 +54,17 @@ pub(super) enum PostQuantum {
 }
 
 /// What may stand beside `connect`.
-const FIELDS: [&str; 9] =
-    ["become", "config", "host_keys", "identity", "jump", "known_hosts", "post_quantum", "relay", "state_dir"];
+const FIELDS: [&str; 9] = [
+    "become",
+    "config",
+    "host_keys",
+    "identity",
+    "jump",
+    "known_hosts",
+    "post_quantum",
+    "relay",
+    "state_dir",
+];
 
 /// Key files that are tried when none is named, as OpenSSH does.
 const USUAL_IDENTITIES: [&str; 3] = [".ssh/id_ed25519", ".ssh/id_ecdsa", ".ssh/id_rsa"];

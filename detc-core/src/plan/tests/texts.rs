@@ -1,7 +1,5 @@
 //! Texts of which a spec only names the file.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use expect_test::{Expect, expect};
 use serde::{Deserialize, Serialize};
@@ -9,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::support::{World, changes, from, unit};
 use crate::action::{ActionCx, ActionError, CrashClass, Footprint};
+use crate::content::Content;
 use crate::model::{DesiredResource, Digest, Observation, Present, Record};
 use crate::resource::{Contents, InvalidField, KindTraits, Removed, Resource, TextOf};
 
@@ -29,7 +28,7 @@ fn text_of(spec: &Value, contents: &Contents) -> Result<Option<String>, ActionEr
         return Err(ActionError::permanent("whom it is to is not known"));
     }
     let to = spec["to"].as_str().unwrap_or("all");
-    Ok(Some(std::str::from_utf8(content).unwrap().replace("{to}", to)))
+    Ok(Some(std::str::from_utf8(content.held().unwrap()).unwrap().replace("{to}", to)))
 }
 
 #[async_trait]
@@ -69,8 +68,7 @@ fn letter(content: &str, to: Value) -> DesiredResource {
 fn wanting(world: World, resources: impl IntoIterator<Item = DesiredResource>, files: &[&str]) -> World {
     let mut world = world.want(resources);
     for file in files {
-        let content: Arc<[u8]> = file.as_bytes().into();
-        world.desired.blobs.insert(Digest::of(file.as_bytes()), content);
+        world.desired.blobs.insert(Digest::of(file.as_bytes()), Content::from(file.as_bytes().to_vec()));
     }
     world
 }
@@ -156,7 +154,7 @@ fn a_text_that_can_not_be_made_of_what_is_known_refuses_the_plan() {
     assert!(to(&made).is_ok());
     // Nothing is made of what is known only later.
     let absent = unit("u", json!({}));
-    let later = made.clone().see("unit/u", Observation::Absent);
+    let later = made.see("unit/u", Observation::Absent);
     let late = letter("dear {to}", from("unit/u", "pid"));
     assert!(wanting(later, [absent, late], &["dear {to}"]).try_plan().is_ok());
     assert_eq!(to(&made_again).unwrap_err().to_string(), "letter/l: two read nothing");
