@@ -42,11 +42,8 @@ impl Content {
     /// # Errors
     /// When it can not be read, is no regular file, or is longer than [`LEN_MAX`].
     pub fn read(path: &Path) -> io::Result<Self> {
-        let mut file = File::open(path)?;
+        let mut file = open_regular(path)?;
         let meta = file.metadata()?;
-        if !meta.is_file() {
-            return Err(io::Error::other("it is no regular file"));
-        }
         if meta.len() > LEN_MAX {
             let len = meta.len();
             return Err(io::Error::other(format!(
@@ -135,10 +132,20 @@ impl Content {
     pub fn open(&self) -> io::Result<Reader> {
         let from = match &self.0 {
             Body::Held(bytes) => Opened::Held(Arc::clone(bytes)),
-            Body::File(stored) => Opened::File(File::open(&stored.path)?),
+            Body::File(stored) => Opened::File(open_regular(&stored.path)?),
         };
         Ok(Reader { from, at: 0, len: self.len() })
     }
+}
+
+/// Opens a file, and nothing that would be waited for, such as a pipe, or that has no end.
+fn open_regular(path: &Path) -> io::Result<File> {
+    let no_regular = || io::Error::other("it is no regular file");
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(no_regular());
+    }
+    let file = File::open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(no_regular()) }
 }
 
 /// What is said of content that is not what it was.
