@@ -474,3 +474,6 @@ impl Display for Selector {
         f.write_str(&conditions.join(", "))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -190,6 +190,33 @@ mod tests {
     }
 
     #[test]
+    fn a_value_is_kept_to_the_last_level_that_can_be_read_again() {
+        let nested =
+            |levels: usize, around: fn(Value) -> Value| (0..levels).fold(json!(1), |value, _| around(value));
+        let (in_lists, in_objects): (fn(Value) -> Value, fn(Value) -> Value) =
+            (|value| json!([0, value]), |value| json!({ "a": 0, "b": value }));
+        for around in [in_lists, in_objects] {
+            assert_eq!(check_nesting(&nested(NESTED_MAX, around)), Ok(()));
+            let said = check_nesting(&nested(NESTED_MAX + 1, around)).unwrap_err();
+            assert_eq!(said, "is nested too deeply: more than 64 levels");
+        }
+    }
+
+    #[test]
+    fn how_long_a_value_is_is_no_less_than_its_text_and_not_much_more() {
+        for value in [
+            json!([]),
+            json!({}),
+            json!("some text"),
+            json!(["a", "b", [null, true]]),
+            json!({ "key": "value", "list": [{ "x": 1000, "y": "z" }, {}], "object": { "long name": null } }),
+        ] {
+            let (len, text) = (len_of(&value), value.to_string().len());
+            assert!((text..=text + text / 2 + 2).contains(&len), "{value}: {len}, not about {text}");
+        }
+    }
+
+    #[test]
     fn a_wrong_id_in_a_reference_is_an_error_and_another_object_is_data() {
         let mut found = Vec::new();
         let error = collect_references(&json!({"from": "nowhere", "output": "x"}), &mut found).unwrap_err();
