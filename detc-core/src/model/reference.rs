@@ -191,11 +191,13 @@ mod tests {
 
     #[test]
     fn a_value_is_kept_to_the_last_level_that_can_be_read_again() {
-        let nested =
-            |levels: usize, around: fn(Value) -> Value| (0..levels).fold(json!(1), |value, _| around(value));
-        let (in_lists, in_objects): (fn(Value) -> Value, fn(Value) -> Value) =
-            (|value| json!([0, value]), |value| json!({ "a": 0, "b": value }));
-        for around in [in_lists, in_objects] {
+        fn nested(levels: usize, around: &dyn Fn(Value) -> Value) -> Value {
+            (0..levels).fold(json!(1), |value, _| around(value))
+        }
+        let in_lists = |value: Value| json!([0, value]);
+        let in_objects = |value: Value| json!({ "a": 0, "b": value });
+        let around: [&dyn Fn(Value) -> Value; 2] = [&in_lists, &in_objects];
+        for around in around {
             assert_eq!(check_nesting(&nested(NESTED_MAX, around)), Ok(()));
             let said = check_nesting(&nested(NESTED_MAX + 1, around)).unwrap_err();
             assert_eq!(said, "is nested too deeply: more than 64 levels");
