@@ -103,7 +103,7 @@ async fn a_cut_connection_loses_nothing_and_does_nothing_twice() {
                     let command = Command::new(["sh", "-c", &line]);
                     told.push(match in_time(host.run(&command)).await {
                         Ok(output) => {
-                            assert!(output.success());
+                            assert!(output.success(), "{output:?}");
                             Told::Done
                         }
                         Err(HostError::AnswerLost { .. }) => Told::Unknown,

@@ -173,8 +173,9 @@ impl Sshd {
         let Some(child) = &self.child else { return 0 };
         let mut killed = 0;
         for pid in children_of(child.id()) {
-            // In OpenSSH the child of the listener is the monitor; its own child has the connection.
-            for pid in children_of(pid).into_iter().chain([pid]) {
+            // In OpenSSH the child of the listener is the monitor; its own child has the connection. Where it has it itself, a
+            // child may be about to become a command: it goes last, so that nobody is left to tell of its end.
+            for pid in [pid].into_iter().chain(children_of(pid)) {
                 if fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.starts_with("sshd"))
                 {
                     killed += 1;
