@@ -351,3 +351,6 @@ fn unknown_kind(kind: &str, registry: &Registry) -> InvalidState {
         None => error,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::secret::{MarkKey, Vault};
-use super::{FieldPath, InvalidState};
+use super::{FieldPath, InvalidState, Reference};
 
 const HIDDEN: &str = "(sensitive)";
 
@@ -45,6 +45,8 @@ impl Hidden {
 
     fn add(&mut self, part: &Value) {
         match part {
+            // It says where something sensitive comes from, and is nothing sensitive itself.
+            part if Reference::is_form(part) => {}
             Value::String(text) => self.texts.push(text.clone()),
             Value::Number(number) => self.numbers.extend(number.as_f64()),
             Value::Array(items) => items.iter().for_each(|item| self.add(item)),

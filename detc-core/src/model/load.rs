@@ -281,7 +281,7 @@ impl<'de> Deserialize<'de> for Hosts {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = StrictValue::deserialize(deserializer)?.0;
         let Value::Object(object) = value else {
-            return Err(serde::de::Error::custom("`hosts` is an object of hosts by their names"));
+            return Err(serde::de::Error::custom("must be an object of hosts by their names"));
         };
         object
             .into_iter()

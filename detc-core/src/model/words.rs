@@ -165,6 +165,15 @@ mod tests {
             "`timeout_ms`: invalid value: integer `-5`, expected u64",
             "`env`: invalid type: sequence, expected a map",
             "host `here`: invalid type: string \"local\", expected struct HostSpec",
+            "`protect`: invalid type: string \"off\", expected a boolean",
+            "`protect`: invalid type: string \"maybe\", expected a boolean",
+            "`count`: invalid value: integer `0`, expected a nonzero u32",
+            "`pair`: invalid type: map, expected a tuple of size 2",
+            "`pair`: invalid type: map, expected tuple struct Pair",
+            "`run`: invalid type: string \" \", expected a sequence",
+            "`run`: invalid type: string \"123456789 123456789 123456789 123456789 123456789 123456789 \", expected a sequence",
+            "`run`: invalid type: string \"123456789 123456789 123456789 123456789 123456789 123456789 1\", expected a sequence",
+            "control character (\\u0000-\\u001F) found while parsing a string at line 2 column 0",
             "invalid length 0, expected struct Document with 4 elements",
             "invalid type: map, expected a resource: an object with `kind`",
             "host `here`: missing field `connect`",
@@ -189,6 +198,15 @@ mod tests {
             `timeout_ms` must be a whole number, 0 or more, not the number -5
             `env` must be an object, not a list
             host `here` must be an object, not the text "local"
+            `protect` must be true or false, not the text "off": write false, without quotes
+            `protect` must be true or false, not the text "maybe"
+            `count` must be a whole number, 1 or more, not the number 0
+            `pair` must be a list, not an object
+            `pair` must be a list, not an object
+            `run` must be a list, not the text " "
+            `run` must be a list, not the text "123456789 123456789 123456789 123456789 123456789 123456789…": write ["123456789", "123456789", "123456789", "123456789", "123456789", "123456789"]
+            `run` must be a list, not the text "123456789 123456789 123456789 123456789 123456789 123456789…"
+            a text holds a line break or another control character: write `\n` for a line break
             must be an object, not a list
             must be a resource: an object with `kind`, not an object
             host `here`: `connect` is missing

@@ -124,3 +124,6 @@ fn set(present: &mut Present, name: &str, value: Value) {
         present.detail = None;
     }
 }
+
+#[cfg(test)]
+mod tests;

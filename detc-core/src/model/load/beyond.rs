@@ -9,7 +9,7 @@ use granit_parser::{Event, Parser, ScalarStyle, Tag};
 use crate::model::InvalidState;
 
 /// The tags of YAML itself that say no more than what a value is.
-const KNOWN: [&str; 8] = ["str", "int", "float", "bool", "null", "map", "seq", "binary"];
+const KNOWN: [&str; 7] = ["str", "int", "float", "bool", "null", "map", "seq"];
 
 /// Within what the next node stands.
 #[derive(Clone, Copy, PartialEq, Eq)]

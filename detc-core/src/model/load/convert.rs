@@ -123,9 +123,6 @@ fn yaml_in_words(message: &str) -> String {
         _ if message.starts_with("multiple YAML documents") => {
             "holds several YAML documents: write each in a file of its own"
         }
-        _ if message.starts_with("!!binary") => {
-            "a value is marked `!!binary` and is no text: write it as text, in quotes"
-        }
         _ if message.starts_with("recursive references") => "an alias stands for what it is itself a part of",
         _ => match message.strip_prefix("invalid ") {
             Some("u64" | "i64" | "u128" | "i128") => "must be a whole number",

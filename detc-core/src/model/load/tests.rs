@@ -390,3 +390,6 @@ fn what_every_resource_may_have_is_no_field_of_its_kind() {
         assert_eq!(desired.resources[0].spec.text(), r#"{"input":1}"#, "{property}");
     }
 }
+
+mod files;
+mod texts;

@@ -151,3 +151,50 @@ fn what_is_sensitive_in_a_pattern_is_marked_where_it_is_found_again() {
     assert!(mark_of(&seen["content"]).is_some() && mark_of(&seen["list"][1]).is_some());
     assert_eq!((&seen["path"], &seen["list"][0]), (&json!("/b"), &json!("x")));
 }
+
+#[test]
+fn a_key_is_stored_as_its_bytes_and_printed_without_them() {
+    let key = key(7);
+    assert_eq!(key.as_bytes(), &[7; 32]);
+    assert_eq!(format!("{key:?}"), "MarkKey(…)");
+}
+
+#[test]
+fn a_vault_is_empty_until_something_is_kept() {
+    let mut vault = Vault::new();
+    assert!(vault.is_empty());
+    vault.seal(&mut json!({"p": "secret"}), &["p".parse().unwrap()], &key(1));
+    assert!(!vault.is_empty());
+}
+
+#[test]
+fn what_is_desired_beside_a_reference_is_sealed_piece_by_piece_and_united_when_all_is_known() {
+    let reference = json!({"from": "value/a", "output": "input"});
+    let path = ["p".parse().unwrap()];
+    let seal = |vault: &mut Vault, desired: &serde_json::Value| {
+        let mut sealed = json!({"p": desired});
+        vault.seal_desired(&mut sealed, &path, &key(1));
+        sealed["p"].take()
+    };
+    let is_mark = |value: &serde_json::Value| mark_of(value).is_some();
+    let mut vault = Vault::new();
+    assert_eq!(seal(&mut vault, &reference), reference, "it says where something comes from");
+    let list = seal(&mut vault, &json!(["one", reference, {"deep": ["two", reference]}]));
+    assert!(is_mark(&list[0]) && is_mark(&list[2]["deep"][0]), "{list}");
+    assert_eq!((&list[1], &list[2]["deep"][1]), (&reference, &reference));
+    let object = seal(&mut vault, &json!({"a": "one", "b": reference, "c": {"d": 1}}));
+    assert!(is_mark(&object["a"]) && is_mark(&object["c"]), "{object}");
+    assert_eq!(object["b"], reference);
+    for whole in [json!(["one", "two"]), json!({"a": "one"}), json!("one")] {
+        assert!(is_mark(&seal(&mut vault, &whole)), "{whole}");
+    }
+    // Known by now, it has the same mark as if it had been written as a whole.
+    let mut known = json!({"p": ["one", "two"]});
+    known["p"][0] = list[0].clone();
+    vault.seal(&mut known, &path, &key(1));
+    assert_eq!(known["p"], seal(&mut vault, &json!(["one", "two"])));
+    // Where a piece is lost, the others are not put together with it.
+    let mut lost = json!({"p": [list[0], "two"]});
+    Vault::new().seal(&mut lost, &path, &key(1));
+    assert_ne!(lost["p"], known["p"]);
+}
