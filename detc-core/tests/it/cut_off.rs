@@ -22,18 +22,21 @@ const PATH: &str = "/page";
 /// This is there once a page was removed that may be somebody else's.
 const CAREFUL: &str = "/careful";
 
-/// A page: its text is written at once, unless it may be any, and then its seal, when something is sealed.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// A page: its text is written at once, unless it may be any, and then its seal, when something is sealed. It may carry a mark of
+/// whose it is.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Page {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     text: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     seal: Option<String>,
+    #[serde(default)]
+    is_marked: bool,
 }
 
 fn page(text: &str) -> Page {
-    Page { text: Some(text.to_owned()), seal: None }
+    Page { text: Some(text.to_owned()), ..Page::default() }
 }
 
 async fn read(cx: &ActionCx<'_>, path: &str) -> Result<Option<String>, ActionError> {
@@ -63,7 +66,10 @@ impl Resource for Page {
     }
 
     fn inspect(&self) -> Result<Footprint, InvalidField> {
-        Ok(Footprint::new(CrashClass::DeterministicName))
+        Ok(Footprint::new(match self.is_marked {
+            true => CrashClass::FindableByTag,
+            false => CrashClass::DeterministicName,
+        }))
     }
 
     async fn observe(&self, cx: &ActionCx<'_>) -> Result<Observation, ActionError> {
@@ -213,6 +219,32 @@ async fn what_somebody_else_made_where_the_making_had_begun_is_not_removed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_carries_a_mark_is_what_a_making_has_left_whatever_it_says() {
+    let scene = Scene::new().await;
+    let ours = desired(&Page { is_marked: true, ..page("ours") });
+    scene.cut_off(&ours).await;
+    scene.write(PATH, "altered").await;
+    assert_eq!(scene.resume(&ours).await, Outcome::Done);
+    assert_eq!(scene.text().await, text("ours"));
+    scene.apply(&nothing()).await;
+    assert_eq!(scene.text().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_there_before_a_making_begins_once_more_is_told_from_what_the_first_one_left() {
+    let scene = Scene::new().await;
+    let ours = desired(&page("ours"));
+    scene.cut_off(&ours).await;
+    scene.give_up().await;
+    let planned = scene.manager.plan(&ours).await.unwrap();
+    scene.write(PATH, "theirs").await;
+    let report = scene.manager.apply(planned).await.unwrap().report;
+    assert_eq!(report.outcome, Outcome::Refused);
+    let told = "something else is there by now, and this was planned from what was there before";
+    assert_eq!(report.failures[0].error, told);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_making_in_stages_has_left_is_finished() {
     for is_given_up in [false, true] {
         let scene = Scene::new().await;
@@ -233,7 +265,7 @@ async fn what_a_making_in_stages_has_left_is_finished() {
 
 /// A sealed page whose text is somebody else's to change.
 fn seeded(text: Option<&str>, seal: &str) -> Desired {
-    let page = Page { text: text.map(str::to_owned), seal: Some(seal.to_owned()) };
+    let page = Page { text: text.map(str::to_owned), seal: Some(seal.to_owned()), ..Page::default() };
     let mut page = DesiredResource::new("x", &page).on("m");
     page.extra_mut().ownership.insert("text".parse().unwrap(), FieldOwner::Seed);
     nothing().with(page)
@@ -260,7 +292,7 @@ async fn what_others_decide_tells_nothing_of_who_made_or_changed_it() {
 async fn what_was_left_out_before_a_change_may_be_as_it_was() {
     let scene = Scene::new().await;
     let sealed = |text: Option<&str>, seal: &str| {
-        desired(&Page { text: text.map(str::to_owned), seal: Some(seal.to_owned()) })
+        desired(&Page { text: text.map(str::to_owned), seal: Some(seal.to_owned()), ..Page::default() })
     };
     scene.apply(&sealed(None, "first")).await;
     let second = sealed(Some("second"), "second");
