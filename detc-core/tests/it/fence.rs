@@ -125,13 +125,15 @@ fn host() -> Arc<MemoryHost> {
         for (path, text) in written {
             files.write(&kept(path), text.as_bytes(), &Ownership::default()).unwrap();
         }
-        Output { status: ExitStatus::Code(0), ..Output::default() }
+        Output { status: ExitStatus::Code(i32::from(text == HALF)), ..Output::default() }
     };
     Arc::new(MemoryHost::new("m").with_program("write", write))
 }
 
 /// A text that can not be written.
 const BAD: &str = "bad";
+/// A text that is written, and that is not enough.
+const HALF: &str = "half";
 
 const TAKEN: &str = "/a/taken";
 
@@ -291,6 +293,23 @@ async fn what_the_plan_has_made_is_its_own_and_what_looks_the_same_is_not() {
         assert_eq!(site.apply(planned).await.outcome, Outcome::Done, "{case:?}");
         assert_eq!(site.text(TAKEN).await.is_none(), is_removed, "{case:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_made_where_something_was_to_be_adopted_is_removed_also_when_its_making_has_failed() {
+    let site = Site::new().await;
+    site.put(TAKEN, "theirs").await;
+    let first = says("first", "/b/first", Says::More);
+    let half = Page { path: TAKEN.to_owned(), text: HALF.to_owned(), says: Says::Owns, meanwhile: None };
+    let taken = DesiredResource::new("taken", &half).on("m").after(&first.id);
+    let planned = site.plan(&desired([first, taken])).await;
+    assert_eq!(planned.plan.actions[1].verb, Verb::Adopt);
+    site.world.host.remove(&kept(TAKEN), Remove::File).await.unwrap();
+    assert_eq!(site.apply(planned).await.outcome, Outcome::Failed);
+    assert_eq!(site.text(TAKEN).await.as_deref(), Some(HALF));
+    let planned = site.plan(&desired([])).await;
+    assert_eq!(site.apply(planned).await.outcome, Outcome::Done);
+    assert_eq!(site.text(TAKEN).await, None);
 }
 
 /// What only waits so that an invariant holds needs nothing of what it waits for, and comes after none of its effects.

@@ -104,10 +104,9 @@ impl PlanWork {
 
     /// Whether a record is about another place than the one that an action makes something at.
     fn is_elsewhere(&self, action: &PlannedAction, id: &ResourceId, spec: &Doc, body: &RecordBody) -> bool {
-        match self.around.registry.kind(id.kind()) {
-            Some(kind) => moved(kind.facts(), (spec, action.host.as_ref()), body).is_some(),
-            None => action.host != body.host,
-        }
+        // Of a kind that this program does not have nothing is done.
+        let kind = self.around.registry.kind(id.kind());
+        kind.is_some_and(|kind| moved(kind.facts(), (spec, action.host.as_ref()), body).is_some())
     }
 
     /// Whether what an action makes is something that is there by itself, and is removed again: then it matters who made it.
