@@ -31,5 +31,6 @@ mod stale;
 mod store_conformance;
 mod store_file;
 mod store_model;
+mod tries;
 mod versions;
 mod world;

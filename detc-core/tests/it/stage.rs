@@ -188,7 +188,7 @@ pub(crate) struct Prop<R> {
     pub(crate) text: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) secret: Option<String>,
-    /// What it tells as an output.
+    /// What it tells as an output, or a text of that.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub(crate) tells: Value,
     pub(crate) crash: CrashClass,
@@ -229,8 +229,10 @@ impl<R: Role> Prop<R> {
         DesiredResource::new(name, self)
     }
 
+    /// What it tells is what a text comes to that is JSON.
     fn told(&self) -> Told {
-        Told { tells: self.tells.clone() }
+        let parsed = self.tells.as_str().and_then(|text| serde_json::from_str(text).ok());
+        Told { tells: parsed.unwrap_or_else(|| self.tells.clone()) }
     }
 
     fn call(&self, what: &'static str, cx: &ActionCx<'_>) -> Call {
@@ -252,7 +254,7 @@ impl<R: Role> Prop<R> {
         let thing = Thing {
             text: self.text.clone(),
             secret: self.secret.clone(),
-            tells: self.tells.clone(),
+            tells: self.told().tells,
             triggers: cx.triggers().map(str::to_owned),
             is_ill: false,
         };
