@@ -14,6 +14,7 @@ mod gated;
 mod golden;
 mod grounds;
 mod idempotency;
+mod kept;
 mod left_out;
 mod live;
 mod manager;

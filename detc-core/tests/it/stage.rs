@@ -174,7 +174,7 @@ roles! {
         traits.change = ChangeEffect::Restart;
         traits.unhealthy = Unhealthy::Restarted;
     }
-    /// There is nothing to remove.
+    /// There is nothing to remove, and what it has told is not seen.
     Passing = "passing": |traits| { traits.removal = Removal::Forget; }
     /// It is on a host.
     Housed = "housed": |traits| { traits.host = HostNeed::Required; }
@@ -301,10 +301,13 @@ impl<R: Role> Resource for Prop<R> {
             Look::Fails(error) => return Err(error),
         }
         let Some(thing) = stage.at(&call.place) else { return Ok(Observation::Absent) };
-        let mut present = Present::new()
-            .with_field("text", thing.text)
-            .with_output(&Told { tells: thing.tells })
-            .with_triggers(thing.triggers);
+        let mut present = Present::new().with_field("text", thing.text).with_triggers(thing.triggers);
+        if self.tells.is_object() {
+            present = present.with_field("tells", thing.tells.clone());
+        }
+        if R::traits().removal == Removal::Delete {
+            present = present.with_output(&Told { tells: thing.tells });
+        }
         if let Some(secret) = thing.secret {
             present = present.with_field("secret", secret);
         }

@@ -99,7 +99,6 @@ impl PlanWork {
         let (action, id) = self.action(index);
         let (record, body) = self.record(index, &NodeEnd::Done, open);
         let recording = action.recording.as_ref().expect("invariant: only what is made is recorded");
-        let body = RecordBody { adopted: false, ..body };
         let begun = Record::begun(recording.relations, record.seen(), &body);
         let mut writes = vec![put(id, begun.as_bytes())];
         let before = self.recorded_id(action, id);
