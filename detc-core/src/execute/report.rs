@@ -161,3 +161,42 @@ impl RunReport {
         self.outcome = Outcome::Failed;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    fn ends() -> Vec<Option<NodeEnd>> {
+        let of = |end: fn(String) -> NodeEnd| Some(end("why".to_owned()));
+        vec![
+            Some(NodeEnd::Done),
+            Some(NodeEnd::Satisfied),
+            of(NodeEnd::Failed),
+            of(NodeEnd::InDoubt),
+            of(NodeEnd::InDoubt),
+            of(NodeEnd::Held),
+            of(NodeEnd::Held),
+            Some(NodeEnd::NotReached(2)),
+            Some(NodeEnd::NotReached(5)),
+        ]
+    }
+
+    #[test]
+    fn each_end_is_counted_and_what_there_is_none_of_is_not_written() {
+        let ended = RunReport::new(ends().iter().map(Option::as_ref), Duration::ZERO);
+        assert_eq!(ended.outcome, Outcome::Failed);
+        let cut_off: Vec<(u32, &[u32])> =
+            ended.failures.iter().map(|failure| (failure.action, &*failure.unreached)).collect();
+        assert_eq!(cut_off, [(2, &[7][..]), (3, &[]), (4, &[]), (5, &[8]), (6, &[])]);
+        let written = |tally| serde_json::to_string(&tally).unwrap();
+        expect![[r#"{"done":1,"satisfied":1,"failed":3,"in_doubt":2,"held":2,"not_reached":2}"#]]
+            .assert_eq(&written(ended.tally));
+        expect![[r#"{"done":0,"satisfied":0,"failed":0,"not_reached":0}"#]]
+            .assert_eq(&written(Tally::default()));
+        let goes_on = Tally { in_flight: 1, ..Tally::default() };
+        let read: Tally = serde_json::from_str(&written(goes_on)).unwrap();
+        assert_eq!(read, goes_on);
+    }
+}

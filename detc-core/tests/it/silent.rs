@@ -207,3 +207,44 @@ async fn a_host_that_is_not_trusted_is_not_tried_again() {
     assert!(error.starts_with("m is not trusted: its key is another than it was"), "{error}");
     assert_eq!(delays.load(Ordering::SeqCst), 0, "it does not go better by itself");
 }
+
+/// Leads to hosts, each after a second, and counts how many are on their way.
+#[derive(Debug, Default)]
+struct ToMany {
+    now: AtomicU32,
+    most: Arc<AtomicU32>,
+}
+
+#[async_trait]
+impl Connector for ToMany {
+    fn scheme(&self) -> &'static str {
+        "many"
+    }
+
+    fn check(&self, _: &HostSpec) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn connect(&self, name: &HostName, _: &HostSpec) -> Result<Arc<dyn Host>, HostError> {
+        self.most.fetch_max(1 + self.now.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        self.now.fetch_sub(1, Ordering::SeqCst);
+        Ok(Arc::new(MemoryHost::new(name.as_str())))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_hosts_are_connected_to_at_once_than_may_be() {
+    let connector = ToMany::default();
+    let most = connector.most.clone();
+    let registry = World::new().registry().with_connector(connector);
+    let options = ManagerOptions::default().with_limits(Limits::default().with_connects(3));
+    let manager = Manager::open(Arc::new(MemoryStore::new()), registry, options).await.unwrap();
+    let desired = (0..10).fold(Desired::new(), |desired, at| {
+        let (name, to) = (format!("h{at}"), HostSpec { connect: "many".to_owned(), ..HostSpec::local() });
+        desired.host(&name, to).with(DesiredResource::new(&name, &Line::new(&name)).on(&name))
+    });
+    let began = Instant::now();
+    manager.plan(&desired).await.unwrap();
+    assert_eq!((most.load(Ordering::SeqCst), began.elapsed().as_secs()), (3, 4));
+}

@@ -161,6 +161,7 @@ async fn a_person_is_asked_only_about_what_must_not_happen_twice_and_may_have_ha
                             `apply --settle done=plain/x` or `apply --settle not-done=plain/x`";
                 assert_eq!(case.3.ends_with(asks), is_asked, "{case:?}");
                 assert_eq!(case.3.contains("settle"), is_asked, "{case:?}");
+                assert_eq!(report.tally.in_doubt, usize::from(is_asked), "{case:?}");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What is tried again, and what is not where another process leads by then.
+//! What is tried again, and what is not where another process leads by then; what is committed together, and who waits for whom.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -63,11 +63,12 @@ impl<F: Fn() + Send + Sync + 'static> Perform for Once<F> {
     }
 }
 
-/// A store that is away for one commit, when it is told to.
+/// A store that is away for one commit, when it is told to, and counts them.
 #[derive(Debug, Default)]
 struct AwayOnce {
     inner: MemoryStore,
     is_away: AtomicBool,
+    commits: AtomicU32,
 }
 
 #[async_trait]
@@ -77,6 +78,7 @@ impl Store for AwayOnce {
     }
 
     async fn transact(&self, transaction: Transaction) -> Result<TxnReply, StoreError> {
+        self.commits.fetch_add(1, Ordering::Relaxed);
         if self.is_away.swap(false, Ordering::Relaxed) {
             let (store, what) = ("of the test".to_owned(), "a commit".to_owned());
             return Err(StoreError::Unavailable { store, what, source: "no route".into() });
@@ -183,4 +185,159 @@ async fn what_was_committed_some_time_ago_is_not_begun_before_it_is_asked_who_le
     let error = driver.run(Engine::new(one(), Retry::default())).await.unwrap_err();
     assert!(matches!(&error, StoreError::Held { holder, .. } if holder == "process 2"), "{error}");
     assert_eq!(work.applied.load(Ordering::Relaxed), 0);
+}
+
+/// Actions whose looks and tries go so; this is recorded at the end of each.
+struct Scripted {
+    check: fn(Phase) -> Performing<Checked>,
+    apply: fn() -> Performing<Applied>,
+    record: Bytes,
+}
+
+impl Scripted {
+    /// Whatever it is, it is there already.
+    fn found(record: Vec<u8>) -> Self {
+        let check = |_| ready(Checked::Satisfied);
+        Self { check, apply: || unreachable!("it is there"), record: record.into() }
+    }
+
+    /// It is not there before it is done.
+    fn done(apply: fn() -> Performing<Applied>) -> Self {
+        let check = |phase| {
+            ready(match phase {
+                Phase::First | Phase::Settle => Checked::Needed("it is not there".to_owned()),
+                Phase::Verify => Checked::Satisfied,
+            })
+        };
+        Self { check, apply, record: Bytes::new() }
+    }
+}
+
+fn ready<T: Send + 'static>(value: T) -> Performing<T> {
+    Box::pin(std::future::ready(value))
+}
+
+impl Perform for Scripted {
+    fn check(self: Arc<Self>, _: u32, phase: Phase) -> Performing<Checked> {
+        (self.check)(phase)
+    }
+
+    fn apply(self: Arc<Self>, _: u32, _: u32) -> Performing<Applied> {
+        (self.apply)()
+    }
+
+    fn lasts(&self, _: u32) -> Duration {
+        Duration::ZERO
+    }
+
+    fn starting(&self, _: u32) -> Vec<Write> {
+        Vec::new()
+    }
+
+    fn records(&self, action: u32, _: &NodeEnd) -> Vec<Write> {
+        vec![Write::Put { key: format!("record-{action}").into(), value: self.record.clone(), lease: None }]
+    }
+
+    fn remark(&self, _: u32) -> Option<String> {
+        None
+    }
+
+    fn last_error(&self, _: u32) -> String {
+        String::new()
+    }
+}
+
+/// So many actions that have nothing to do with each other, so many of them at once.
+fn many(count: usize, global: usize) -> Work {
+    let after = vec![Box::default(); count];
+    Work { after, crash: vec![CrashClass::DeterministicName; count], global, ..Work::default() }
+}
+
+/// How a driver of these ends, and how often it has committed or asked.
+async fn drive(
+    work: Scripted,
+    shape: Work,
+    with: impl FnOnce(Driver) -> Driver,
+) -> (Result<RunReport, StoreError>, u32) {
+    let store = Arc::new(AwayOnce::default());
+    store.transact(Transaction::new().put(LEADER, "process 1")).await.unwrap();
+    store.commits.store(0, Ordering::Relaxed);
+    let driver = Driver::new(store.clone(), RunNumber(1), Arc::new(work), DriverOptions::default());
+    let ended = with(driver).run(Engine::new(shape, Retry::default().with_attempts_max(1))).await;
+    (ended, store.commits.load(Ordering::Relaxed))
+}
+
+fn guarded(driver: Driver) -> Driver {
+    driver.with_guard(vec![Compare::Value(LEADER.into(), "process 1".into())])
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ends_together_is_committed_together_and_others_get_their_turn_now_and_then() {
+    let turns = AtomicU32::new(0);
+    let others = async {
+        loop {
+            turns.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        (ended, commits) = drive(Scripted::found(vec![0; 16]), many(2_000, 2_000), |driver| driver) => {
+            assert_eq!((ended.unwrap().tally.satisfied, commits), (2_000, 1));
+        }
+        () = others => {}
+    }
+    let turns = turns.load(Ordering::Relaxed);
+    assert!((5..10).contains(&turns), "each {TURN} of 2000 events: {turns} times");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_gathers_for_a_commit_than_is_to_be_held_at_once() {
+    let large = vec![0; BATCH_MAX / 2 + 1];
+    let (ended, commits) = drive(Scripted::found(large), many(5, 5), |driver| driver).await;
+    assert_eq!((ended.unwrap().tally.satisfied, commits), (5, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leads_is_asked_before_a_try_unless_its_start_was_committed_just_now() {
+    let at_once = || Scripted::done(|| ready(Applied::Done));
+    let slowly = || {
+        Scripted::done(|| {
+            Box::pin(async {
+                tokio::time::sleep(SURE).await;
+                Applied::Done
+            })
+        })
+    };
+    // Both start in one commit. The second one waits for its turn until the first one has ended, and each end is a commit.
+    for (work, shape, asked_or_committed) in [(at_once(), many(1, 1), 2), (slowly(), many(2, 1), 4)] {
+        let (ended, commits) = drive(work, shape, guarded).await;
+        assert_eq!((ended.unwrap().outcome, commits), (Outcome::Done, asked_or_committed));
+    }
+    let (ended, commits) = drive(slowly(), many(2, 1), |driver| driver).await;
+    assert_eq!((ended.unwrap().outcome, commits), (Outcome::Done, 3), "nobody else can lead");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_takes_longer_than_it_may_is_given_up() {
+    let options = DriverOptions::default()
+        .with_check_timeout(Duration::from_secs(7))
+        .with_apply_timeout(Duration::from_secs(9));
+    let never = Scripted { check: |_| Box::pin(std::future::pending()), ..Scripted::found(Vec::new()) };
+    for (work, told) in [
+        (never, "no answer within 7 s"),
+        (Scripted::done(|| Box::pin(std::future::pending())), "not done within 9 s"),
+    ] {
+        let options = options.clone();
+        let (ended, _) = drive(work, one(), |driver| Driver { options, ..driver }).await;
+        let report = ended.unwrap();
+        assert_eq!((report.outcome, report.failures[0].error.as_str()), (Outcome::Failed, told));
+    }
+}
+
+#[test]
+fn a_driver_is_shown_by_its_run() {
+    let work = Arc::new(Scripted::found(Vec::new()));
+    let driver = Driver::new(Arc::new(MemoryStore::new()), RunNumber(7), work, DriverOptions::default());
+    assert_eq!(format!("{driver:?}"), "Driver { number: RunNumber(7), .. }");
 }

@@ -273,6 +273,93 @@ fn only_as_many_at_most_once_actions_are_started_as_are_applied_at_once() {
         .commanded(&expect!["Apply(0, 1)"]);
 }
 
+#[test]
+fn what_has_no_effect_starts_many_at_a_time_and_what_has_one_when_it_is_its_turn() {
+    for (has_effect, starts) in [
+        (
+            Vec::new(),
+            expect![[r#"
+                RecordStart(0)
+                Check(1, First)
+                RecordStart(1)
+                Check(2, First)"#]],
+        ),
+        (vec![true; 3], expect!["RecordStart(0)"]),
+    ] {
+        let mut one_at_a_time = work(&[&[], &[], &[]]);
+        (one_at_a_time.global, one_at_a_time.has_effect) = (1, has_effect);
+        let mut played = Played::new(one_at_a_time);
+        played.commands.clear();
+        played.event(Event::Checked(0, needed()));
+        if played.commands.contains(&Command::Check(1, Phase::First)) {
+            played.event(Event::Checked(1, needed()));
+        }
+        played.commanded(&starts);
+    }
+}
+
+#[test]
+fn an_action_is_applied_when_its_own_start_is_durable_and_not_what_was_written_before_it() {
+    let mut played = Played::new(work(&[&[], &[]]));
+    played.event(Event::Checked(0, Checked::Satisfied)).event(Event::Checked(1, needed()));
+    played.commands.clear();
+    assert_eq!(played.engine.journaled(), 2);
+    played
+        .event(Event::Durable(1))
+        .commanded(&expect![""])
+        .event(Event::Durable(2))
+        .commanded(&expect!["Apply(1, 1)"]);
+}
+
+#[test]
+fn what_has_not_begun_is_not_looked_at_again_once_the_run_is_to_stop() {
+    Played::new(work(&[&[]]))
+        .event(Event::Stop)
+        .event(Event::Checked(0, Checked::Unknown("it is dark".to_owned())))
+        .commanded(&expect![[r#"
+            Check(0, First)
+            Finish"#]]);
+}
+
+#[test]
+fn what_can_not_be_settled_by_a_look_and_may_happen_twice_is_looked_at_again() {
+    let mut played = Played::new(work(&[&[]]));
+    played.event(Event::Checked(0, needed())).sync();
+    played.event(Event::Applied(0, Applied::Failed(ErrorClass::OutcomeUnknown, "lost".to_owned())));
+    played.event(Event::Waited(0));
+    played.commands.clear();
+    played
+        .event(Event::Checked(0, Checked::Unknown("it is dark".to_owned())))
+        .commanded(&expect!["Wait(0, 400ms)"]);
+}
+
+#[test]
+fn how_often_something_is_tried_and_how_long_is_waited_is_as_it_is_set() {
+    use std::time::Duration;
+
+    let retry = Retry::default().with_delays(Duration::from_secs(1), Duration::from_secs(3));
+    assert_eq!(retry.with_attempts_max(0).attempts_max, 1, "once at least");
+    let (engine, commands) = (Engine::new(work(&[&[]]), retry.with_attempts_max(4)), Vec::new());
+    let mut played = Played { engine, commands, durable: 0 };
+    played.engine.begin(&mut played.commands);
+    played.event(Event::Checked(0, needed())).sync();
+    played.commands.clear();
+    let busy = || Event::Applied(0, Applied::Failed(ErrorClass::Transient, "busy".to_owned()));
+    for _ in 0..3 {
+        played.event(busy()).event(Event::Waited(0));
+    }
+    played.event(busy());
+    played.commanded(&expect![[r#"
+        Wait(0, 1s)
+        Apply(0, 2)
+        Wait(0, 2s)
+        Apply(0, 3)
+        Wait(0, 3s)
+        Apply(0, 4)
+        RecordEnd(0, Failed("busy"))
+        Finish"#]]);
+}
+
 proptest! {
     /// Whatever the graph, the limits, the failures and the order of answers: the run ends, every action ends once, each
     /// after what it comes after, nothing is applied before its start is durable, and no limit is exceeded.
