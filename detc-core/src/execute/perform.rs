@@ -288,7 +288,7 @@ impl PlanWork {
             checked => checked,
         };
         let checked = match checked {
-            Checked::Unknown(why) if phase == Phase::Settle && action.crash == CrashClass::AtMostOnce => {
+            Checked::Unknown(why) if phase != Phase::First && action.crash == CrashClass::AtMostOnce => {
                 Checked::Unknown(format!("{why}; {}", how_to_settle(id)))
             }
             checked => checked,

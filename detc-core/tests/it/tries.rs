@@ -154,9 +154,7 @@ async fn a_person_is_asked_only_about_what_must_not_happen_twice_and_may_have_ha
                 let report = play.apply(planned).await;
                 let case = (crash, when, fails, errors(&report)[0]);
                 assert_eq!(report.outcome, Outcome::Failed, "{case:?}");
-                // Where it went well, and a look says that it is not known whether it is there, it is looked at again and again.
-                let is_asked = crash == CrashClass::AtMostOnce
-                    && (when == When::InDoubt || (when == When::After && fails));
+                let is_asked = crash == CrashClass::AtMostOnce && when != When::Before;
                 let asks = "it must not be done twice: find out whether it was done, then settle it with \
                             `apply --settle done=plain/x` or `apply --settle not-done=plain/x`";
                 assert_eq!(case.3.ends_with(asks), is_asked, "{case:?}");
