@@ -93,7 +93,8 @@ const READ: &str = "read";
 const LOOK: &str = "look";
 /// A look at what remembers how it was.
 const SEE: &str = "see";
-const CHANGE: &str = "change";
+pub(in crate::testing) const CHANGE: &str = "change";
+pub(in crate::testing) const MAKE_DIR: &str = "make_dir";
 
 /// What goes wrong, by the index of the call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

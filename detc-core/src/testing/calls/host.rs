@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::io::AsyncWriteExt;
 
-use super::{CallError, Calls, Fault, READ, RUN, STAT, Touched};
+use super::{CallError, Calls, Fault, MAKE_DIR, READ, RUN, STAT, Touched};
 use crate::backend::MemoryHost;
 use crate::backend::host::{Command, Host, HostError, Output, Ownership, Remove, Sink, Stat};
 use crate::content::Content;
@@ -122,7 +122,7 @@ impl Host for Watched {
     }
 
     async fn make_dir(&self, path: &str, ownership: &Ownership) -> Result<(), HostError> {
-        let met = self.met(changing("make_dir", path)).await;
+        let met = self.met(changing(MAKE_DIR, path)).await;
         self.call(&met, || met.host.make_dir(path, ownership)).await
     }
 

@@ -16,10 +16,6 @@ pub(super) async fn check(
     found: &mut Vec<Violation>,
 ) {
     unseen_laws(kind, trial, life, found).await;
-    // Nobody does once more what must not be done twice.
-    if life.crash == CrashClass::AtMostOnce {
-        return;
-    }
     for (at, lived) in life.steps.iter().enumerate() {
         for call in 0..lived.calls.len() {
             for fault in [Fault::CutBefore, Fault::CutAfter, Fault::AnswerLost, Fault::Unreachable] {
@@ -27,7 +23,12 @@ pub(super) async fn check(
                 for before in &life.steps[..at] {
                     stage.take(before.step, None).await;
                 }
-                fault_laws(&mut stage, lived, (call, fault), found).await;
+                let case = format!("{}, which {fault} {}", words(lived.step), lived.calls[call]);
+                ending_laws(&mut stage, lived.step, (call, fault, &case), found).await;
+                // Nobody does once more what must not be done twice.
+                if life.crash != CrashClass::AtMostOnce {
+                    again_laws(&mut stage, lived, &case, found).await;
+                }
             }
         }
     }
@@ -58,22 +59,24 @@ async fn unseen_laws(kind: &dyn Kind, trial: &dyn Fn() -> Trial, life: &Life, fo
     }
 }
 
-async fn fault_laws(
+fn words(step: Step) -> String {
+    match step {
+        Step::Make(at) => name(at),
+        Step::Remove => "the removal".to_owned(),
+    }
+}
+
+/// That a step in which a call goes wrong comes to an end, and tells what may have happened.
+async fn ending_laws(
     stage: &mut Stage<'_>,
-    lived: &Lived,
-    (call, fault): (usize, Fault),
+    step: Step,
+    (call, fault, case): (usize, Fault, &str),
     found: &mut Vec<Violation>,
 ) {
     const LOST: &str = "what may have happened is told as such";
-    let step = match lived.step {
-        Step::Make(at) => name(at),
-        Step::Remove => "the removal".to_owned(),
-    };
-    let case = format!("{step}, which {fault} {}", lived.calls[call]);
     let before = stage.world();
-    let ended = stage.take(lived.step, Some((call, fault))).await;
-    match &ended {
-        Ended::Hangs => note(found, "every call ends", case.clone()),
+    match stage.take(step, Some((call, fault))).await {
+        Ended::Hangs => note(found, "every call ends", case),
         Ended::Failed(error)
             if error.class() != ErrorClass::OutcomeUnknown
                 && stage.world() != before
@@ -86,8 +89,12 @@ async fn fault_laws(
             );
             note(found, LOST, detail);
         }
-        _ => {}
+        Ended::Made(_) | Ended::Removed(_) | Ended::Failed(_) | Ended::CutOff => {}
     }
+}
+
+/// That the next try comes to what there is when nothing goes wrong.
+async fn again_laws(stage: &mut Stage<'_>, lived: &Lived, case: &str, found: &mut Vec<Violation>) {
     const LAW: &str = "what was cut short is finished by the next try, as if nothing had happened";
     let again = stage.settle(lived.step).await;
     let now = stage.world();

@@ -9,7 +9,7 @@ use crate::execute::{Checked, Phase};
 use crate::model::{Doc, Observation};
 use crate::resource::{Kind, Known, Removal, Removed};
 use crate::testing::Violation;
-use crate::testing::calls::Touched;
+use crate::testing::calls::{CHANGE, MAKE_DIR, Touched};
 
 /// A life in which nothing went wrong: what each step came to.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ pub(super) async fn check(
             );
             return None;
         };
-        footprint_law(&stage, at, &calls, found);
+        footprint_law(&stage, (at, &name(at)), &calls, found);
         if let Some(why) = stage.difference(at).await {
             note(found, "what was made is there, and as the spec says", format!("{}: {why}", name(at)));
             return None;
@@ -145,7 +145,13 @@ async fn difference_law(stage: &Stage<'_>, at: usize, found: &mut Vec<Violation>
     }
 }
 
-fn footprint_law(stage: &Stage<'_>, at: usize, calls: &[Touched], found: &mut Vec<Violation>) {
+/// That a step, called so, has changed nothing but what the spec of this index declares.
+fn footprint_law(
+    stage: &Stage<'_>,
+    (at, step): (usize, &str),
+    calls: &[Touched],
+    found: &mut Vec<Violation>,
+) {
     let Ok(footprint) = stage.footprint(at) else { return };
     let state_dir = Place::path(&stage.trial.state_dir);
     // What a backend that is no host touches has no path.
@@ -153,15 +159,15 @@ fn footprint_law(stage: &Stage<'_>, at: usize, calls: &[Touched], found: &mut Ve
         let place = Place::path(&call.path);
         let is_within = |outer: &Place| place == *outer || place.lies_within(outer);
         // The missing parents of what is made are made with it.
-        let leads_to = |inner: &Place| call.what == "make_dir" && inner.lies_within(&place);
+        let leads_to = |inner: &Place| call.what == MAKE_DIR && inner.lies_within(&place);
         footprint.more
-            || call.what == "change"
+            || call.what == CHANGE
             || footprint.writes.iter().any(|declared| is_within(declared) || leads_to(declared))
             || is_within(&state_dir)
             || leads_to(&state_dir)
     };
     if let Some(call) = calls.iter().find(|call| call.changes && !is_declared(call)) {
-        let detail = format!("{} does {call}, and says that it writes {}", name(at), places(&footprint));
+        let detail = format!("{step} does {call}, and says that it writes {}", places(&footprint));
         note(found, "what is written is declared", detail);
     }
 }
@@ -239,6 +245,7 @@ async fn removal_laws(
         note(found, GONE, ended.words());
         return None;
     }
+    footprint_law(stage, (last, "the removal"), &calls, found);
     let world = stage.world();
     if matches!(ended, Ended::Removed(Removed::Gone)) {
         match stage.look(last, None).await {
