@@ -41,6 +41,8 @@ pub(in crate::testing) enum Fault {
     Stale(u8),
     /// The manager does nothing any more, until another has long taken over; then it goes on.
     Paused,
+    /// The same, when it has happened and is not told yet.
+    PausedAfter,
     /// The clock of the manager jumps by so many hours.
     Clock(i8),
 }
@@ -58,6 +60,7 @@ impl Display for Fault {
             Self::Doubled => "made twice",
             Self::Stale(changes) => return write!(f, "was told how it was {changes} changes before, by"),
             Self::Paused => "was paused until another had taken over, at",
+            Self::PausedAfter => "was paused until another had taken over, after",
             Self::Clock(hours) => return write!(f, "had its clock moved by {hours} h at"),
         })
     }
@@ -75,7 +78,7 @@ impl Fault {
             (_, Self::CutBefore | Self::CutAfter | Self::AnswerLost | Self::Clock(_)) => true,
             (_, Self::Full) => call.changes,
             // What a call that was on its way does to a host later, nothing can prevent.
-            (what, Self::Paused) => what == COMMIT,
+            (what, Self::Paused | Self::PausedAfter) => what == COMMIT,
             (COMMIT, _) => false,
             // What it does is not known to be the same when it is done twice.
             (RUN | LOOK | CHANGE, Self::Doubled) => false,
@@ -403,6 +406,11 @@ impl Calls {
             Some(Fault::Paused) => {
                 self.pause().await;
                 Ok(call.await)
+            }
+            Some(Fault::PausedAfter) => {
+                let done = call.await;
+                self.pause().await;
+                Ok(done)
             }
             Some(Fault::Unreachable) => Err(CallError::Unreachable),
             Some(Fault::Refused) => Err(CallError::Refused),

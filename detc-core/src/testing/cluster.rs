@@ -309,7 +309,7 @@ async fn check_pairs(
 }
 
 /// What can go wrong once.
-const SINGLE: [Fault; 12] = [
+const SINGLE: [Fault; 13] = [
     Fault::CutBefore,
     Fault::CutAfter,
     Fault::AnswerLost,
@@ -320,6 +320,7 @@ const SINGLE: [Fault; 12] = [
     Fault::Doubled,
     Fault::Stale(1),
     Fault::Paused,
+    Fault::PausedAfter,
     Fault::Clock(24),
     Fault::Clock(-24),
 ];

@@ -63,12 +63,14 @@ impl<F: Fn() + Send + Sync + 'static> Perform for Once<F> {
     }
 }
 
-/// A store that is away for one commit, when it is told to, and counts them.
+/// A store that counts its commits, and is away for one when it is told to; or whose caller is stopped when its next one has been
+/// made, until another one leads.
 #[derive(Debug, Default)]
 struct AwayOnce {
     inner: MemoryStore,
     is_away: AtomicBool,
     commits: AtomicU32,
+    stops_caller: AtomicBool,
 }
 
 #[async_trait]
@@ -83,7 +85,12 @@ impl Store for AwayOnce {
             let (store, what) = ("of the test".to_owned(), "a commit".to_owned());
             return Err(StoreError::Unavailable { store, what, source: "no route".into() });
         }
-        self.inner.transact(transaction).await
+        let done = self.inner.transact(transaction).await;
+        if self.stops_caller.swap(false, Ordering::Relaxed) {
+            is_deposed(self);
+            stop();
+        }
+        done
     }
 
     async fn watch(&self, range: KeyRange, from: Revision) -> Result<Watch, StoreError> {
@@ -165,26 +172,48 @@ async fn while_the_store_can_not_be_asked_nothing_is_tried_and_the_run_goes_on_a
     }
 }
 
-/// The process is stopped between the commit of a start and what was to begin then.
-#[tokio::test]
-async fn what_was_committed_some_time_ago_is_not_begun_before_it_is_asked_who_leads() {
+/// The process is stopped for a while.
+#[allow(clippy::disallowed_methods, reason = "a process that is stopped, which virtual time can not be")]
+fn stop() {
+    std::thread::sleep(SURE);
+}
+
+/// That one who was stopped until another leads, at a moment that this prepares or has a sink for, begins nothing.
+async fn begins_nothing_when_stopped(stopped: impl FnOnce(Arc<AwayOnce>) -> ProgressSink) {
     let store = Arc::new(AwayOnce::default());
     store.transact(Transaction::new().put(LEADER, "process 1")).await.unwrap();
     let work = Arc::new(Once { meanwhile: || {}, is_resumed: true, applied: AtomicU32::new(0) });
-    let seen = store.clone();
-    #[allow(clippy::disallowed_methods, reason = "a process that is stopped, which virtual time can not be")]
-    let sink: ProgressSink = Box::new(move |progress| {
-        if matches!(progress, Progress::Applying { .. }) {
-            is_deposed(&seen);
-            std::thread::sleep(SURE);
-        }
-    });
+    let sink = stopped(store.clone());
     let driver = Driver::new(store, RunNumber(1), work.clone(), DriverOptions::default())
         .with_guard(vec![Compare::Value(LEADER.into(), "process 1".into())])
         .with_sink(sink);
     let error = driver.run(Engine::new(one(), Retry::default())).await.unwrap_err();
     assert!(matches!(&error, StoreError::Held { holder, .. } if holder == "process 2"), "{error}");
     assert_eq!(work.applied.load(Ordering::Relaxed), 0);
+}
+
+/// The process is stopped between the commit of a start and what was to begin then.
+#[tokio::test]
+async fn what_was_committed_some_time_ago_is_not_begun_before_it_is_asked_who_leads() {
+    let stopped = |store: Arc<AwayOnce>| -> ProgressSink {
+        Box::new(move |progress| {
+            if matches!(progress, Progress::Applying { .. }) {
+                is_deposed(&store);
+                stop();
+            }
+        })
+    };
+    begins_nothing_when_stopped(stopped).await;
+}
+
+/// The process is stopped when the store has made the commit of a start, and not told it yet.
+#[tokio::test]
+async fn a_commit_that_is_told_late_is_not_gone_by_before_it_is_asked_who_leads() {
+    let stopped = |store: Arc<AwayOnce>| -> ProgressSink {
+        store.stops_caller.store(true, Ordering::Relaxed);
+        Box::new(|_| {})
+    };
+    begins_nothing_when_stopped(stopped).await;
 }
 
 /// Actions whose looks and tries go so; this is recorded at the end of each.

@@ -65,7 +65,7 @@ impl Reference {
 
 /// Whether what has happened may be done again, or undone, for good reason: two were at it.
 fn may_do_again(met: &[(usize, Fault)]) -> bool {
-    met.iter().any(|(_, fault)| matches!(fault, Fault::Paused))
+    met.iter().any(|(_, fault)| matches!(fault, Fault::Paused | Fault::PausedAfter))
 }
 
 /// What happened, up to each fault.

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::*;
 use crate::action::{CxParts, ErrorClass};
@@ -19,6 +21,9 @@ const DELETES_A_RECREATED_NAME: u8 = 12;
 const RETRIES_AN_UNKNOWN_OUTCOME: u8 = 13;
 
 const BOOK: &str = "/book";
+
+/// For how long after a commit has begun nobody else can lead.
+const SURE: Duration = Duration::from_secs(1);
 
 /// Something that is ordered from a shop that tells nobody what it has sent, and knows an order by its key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -164,8 +169,11 @@ impl<'a> Process<'a> {
     }
 
     async fn commit(&self, writes: Vec<Write>) -> Result<(), String> {
+        let began = Instant::now();
         match self.store.transact(Transaction { compares: vec![self.lead.clone()], writes }).await {
-            Ok(TxnReply::Committed(_)) => Ok(()),
+            Ok(TxnReply::Committed(_)) if began.elapsed() < SURE => Ok(()),
+            // It may have been stopped meanwhile.
+            Ok(TxnReply::Committed(_)) => Box::pin(self.commit(Vec::new())).await,
             Ok(TxnReply::Conflict(_)) => Err("somebody else leads".to_owned()),
             Err(error) => Err(error.to_string()),
         }
@@ -358,7 +366,7 @@ async fn each_defect_of_a_manager_breaks_the_law_that_is_about_it() {
     }
     broken! {
         FORGETS_TO_SYNC => ONCE, "it was cut off after run order order/x/1 x",
-        TRUSTS_A_STALE_VIEW => ONCE, "it was cut off after commit: there is no more ordered x",
+        TRUSTS_A_STALE_VIEW => ONCE, "after commit: there is no more /a",
         DELETES_A_RECREATED_NAME => AGAIN, "it lost the answer of remove /a.index",
         RETRIES_AN_UNKNOWN_OUTCOME => ONCE, "it lost the answer of run order order/x/1 x",
     }
