@@ -277,6 +277,11 @@ impl Calls {
         Self { gate: gate.clone(), ..self.clone() }
     }
 
+    /// Whether these are the calls that `other` has, too.
+    pub(in crate::testing) fn is_handle_on(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.watch, &other.watch)
+    }
+
     /// Nothing goes wrong any more.
     pub(in crate::testing) fn heal(&self) {
         let mut watch = self.lock();

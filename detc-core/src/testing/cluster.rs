@@ -51,6 +51,8 @@ pub struct Scenario {
     hosts: BTreeMap<HostName, MemoryHost>,
     states: Vec<Desired>,
     calls: Calls,
+    /// Whether a backend passes its calls through `calls`.
+    is_called: bool,
     services: Vec<OfProcess>,
     counts: Vec<Count>,
     worlds: Vec<Box<dyn Fn() -> String + Send + Sync>>,
@@ -89,6 +91,7 @@ impl Scenario {
             hosts: BTreeMap::new(),
             states: states.into_iter().collect(),
             calls: Calls::new(),
+            is_called: false,
             services: Vec::new(),
             counts: Vec::new(),
             worlds: Vec::new(),
@@ -108,7 +111,10 @@ impl Scenario {
     }
 
     /// Adds a backend that kinds find by its type, the calls of its test double, and what it holds, as a text in which a
-    /// difference is seen.
+    /// difference is seen. Of several backends all pass their calls through the same `calls`.
+    ///
+    /// # Panics
+    /// When another backend was added with other `calls`: nothing would go wrong with these.
     #[must_use]
     pub fn with_backend<T: Send + Sync + 'static>(
         mut self,
@@ -117,13 +123,16 @@ impl Scenario {
         world: impl Fn() -> String + Send + Sync + 'static,
     ) -> Self {
         self.registry = self.registry.with_backend(backend);
-        self.calls = calls;
+        self.pass_through(calls);
         self.worlds.push(Box::new(world));
         self
     }
 
     /// Adds a backend of which each process has a handle of its own, with its own calls, made by `called_by`: so that one that is
     /// paused does not go on in another of its tasks. The rest is as of [`with_backend`](Self::with_backend).
+    ///
+    /// # Panics
+    /// When another backend was added with other `calls`.
     #[must_use]
     pub fn with_service<T: Send + Sync + 'static>(
         mut self,
@@ -131,7 +140,7 @@ impl Scenario {
         called_by: impl Fn(Calls) -> T + Send + Sync + 'static,
         world: impl Fn() -> String + Send + Sync + 'static,
     ) -> Self {
-        self.calls = calls;
+        self.pass_through(calls);
         let of_process =
             move |registry: Registry, calls: Calls| registry.with_backend(Arc::new(called_by(calls)));
         self.services.push(Box::new(of_process));
@@ -152,6 +161,12 @@ impl Scenario {
     pub fn managed_by(mut self, manager: impl Manages + 'static) -> Self {
         self.manager = Some(Box::new(manager));
         self
+    }
+
+    fn pass_through(&mut self, calls: Calls) {
+        let is_other = self.is_called && !calls.is_handle_on(&self.calls);
+        assert!(!is_other, "all backends of a scenario pass their calls through the same `Calls`");
+        (self.calls, self.is_called) = (calls, true);
     }
 
     /// The kinds, hosts and services, as one process has them.
@@ -190,6 +205,7 @@ const STATE_DIR: &str = "/var/lib/detc";
 
 /// How much is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Faults {
     /// How many lives are lived at most. Of more faults than that some are left out, evenly, and it is said how many.
     pub lives_max: usize,
@@ -199,6 +215,7 @@ pub struct Faults {
 
 /// Whether a second fault follows the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Twice {
     /// One fault in each life.
     No,
@@ -213,6 +230,22 @@ impl Default for Faults {
     /// One fault in each life; two thousand lives, which is a second for a scenario of some ten actions.
     fn default() -> Self {
         Self { lives_max: 2_000, twice: Twice::No }
+    }
+}
+
+impl Faults {
+    /// Sets how many lives are lived at most.
+    #[must_use]
+    pub fn with_lives_max(mut self, lives: usize) -> Self {
+        self.lives_max = lives;
+        self
+    }
+
+    /// Sets whether a second fault follows the first.
+    #[must_use]
+    pub fn with_twice(mut self, twice: Twice) -> Self {
+        self.twice = twice;
+        self
     }
 }
 

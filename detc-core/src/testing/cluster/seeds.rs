@@ -7,6 +7,7 @@ use std::ops::Range;
 use super::life::Life;
 use super::trial::Reference;
 use super::{Checked, Scenario};
+use crate::plan::Random;
 use crate::testing::Violation;
 use crate::testing::calls::{Fault, Script};
 
@@ -29,7 +30,7 @@ pub async fn check_seeds(scenario: impl Fn(u64) -> Scenario, seeds: Range<u64>) 
         checked.calls += reference.calls.len();
         checked.lives += 1;
         checked.lives_possible += 1;
-        let script = Random(seed).script(reference.calls.len());
+        let script = script(&mut Random(seed), reference.calls.len());
         if let Some(found) = reference.try_script(&scenario(seed), script.clone()).await {
             let Violation { law, detail } = shrunk(&reference, &|| scenario(seed), script, found).await;
             checked.note(Some(Violation { law, detail: format!("seed {seed}: {detail}") }));
@@ -45,7 +46,7 @@ pub async fn check_seeds(scenario: impl Fn(u64) -> Scenario, seeds: Range<u64>) 
 /// When a life without faults goes wrong: with what is broken then.
 pub async fn trace(scenario: impl Fn(u64) -> Scenario, seed: u64) -> String {
     let reference = Reference::of(&scenario(seed)).await;
-    let script = Random(seed).script(reference.calls.len());
+    let script = script(&mut Random(seed), reference.calls.len());
     let scenario = scenario(seed);
     let ended = Life::new(&scenario).live(script).await;
     let met: BTreeMap<usize, Fault> = scenario.calls.met().into_iter().collect();
@@ -78,40 +79,28 @@ async fn shrunk(
     found
 }
 
-/// SplitMix64 (G. L. Steele, D. Lea, C. H. Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
-pub(super) struct Random(pub(super) u64);
+/// What goes wrong in a life of so many calls.
+fn script(random: &mut Random, calls: usize) -> Script {
+    // Some hit a successor.
+    let span = calls as u64 * 4 / 3 + 1;
+    let count = 1 + random.below(FAULTS_MAX);
+    let faults: BTreeMap<usize, Fault> =
+        (0..count).map(|_| (random.below(span) as usize, fault(random))).collect();
+    Script { faults, outage: 1 + random.below(OUTAGE_MAX) as usize }
+}
 
-impl Random {
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
-    }
-
-    fn script(&mut self, calls: usize) -> Script {
-        // Some hit a successor.
-        let span = calls as u64 * 4 / 3 + 1;
-        let count = 1 + self.below(FAULTS_MAX);
-        let faults: BTreeMap<usize, Fault> =
-            (0..count).map(|_| (self.below(span) as usize, self.fault())).collect();
-        Script { faults, outage: 1 + self.below(OUTAGE_MAX) as usize }
-    }
-
-    fn fault(&mut self) -> Fault {
-        match self.below(11) {
-            0 => Fault::CutBefore,
-            1 => Fault::CutAfter,
-            2 => Fault::AnswerLost,
-            3 => Fault::Unreachable,
-            4 => Fault::Refused,
-            5 => Fault::Full,
-            6 => Fault::Delayed,
-            7 => Fault::Doubled,
-            8 => Fault::Stale(1 + self.below(8) as u8),
-            9 => Fault::Paused,
-            _ => Fault::Clock(self.below(97) as i8 - 48),
-        }
+fn fault(random: &mut Random) -> Fault {
+    match random.below(11) {
+        0 => Fault::CutBefore,
+        1 => Fault::CutAfter,
+        2 => Fault::AnswerLost,
+        3 => Fault::Unreachable,
+        4 => Fault::Refused,
+        5 => Fault::Full,
+        6 => Fault::Delayed,
+        7 => Fault::Doubled,
+        8 => Fault::Stale(1 + random.below(8) as u8),
+        9 => Fault::Paused,
+        _ => Fault::Clock(random.below(97) as i8 - 48),
     }
 }

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use serde_json::json;
 
-use super::super::seeds::Random;
 use super::*;
 use crate::model::{FieldPath, Reference, ResourceId};
+use crate::plan::Random;
 use crate::testing::services::kinds::{Entry, Run, Vm, on_services};
 
 /// Two or three states of two to five pages on two hosts, some of which come after others.
@@ -95,17 +95,17 @@ fn state_of_services([pages, machines, containers, names]: [u64; 4], random: &mu
 /// `DETC_SEEDS=FROM..TO cargo test --release -p detc-core --all-features --lib random_worlds -- --nocapture` tries others.
 #[test]
 fn it_comes_through_random_worlds_with_all_faults() {
-    come_through(random_world, 0..2_000);
+    come_through(random_world, 0..2_000, "random_worlds_with");
 }
 
 /// The same.
 #[test]
 fn it_comes_through_random_worlds_of_services_with_all_faults() {
-    come_through(random_world_of_services, 0..2_000);
+    come_through(random_world_of_services, 0..2_000, "random_worlds_of_services");
 }
 
-/// Lives one life of each of these worlds, or of those that are asked for.
-fn come_through(world: fn(u64) -> Scenario, seeds: Range<u64>) {
+/// Lives one life of each of these worlds, or of those that are asked for. `test` is what of its name finds the test.
+fn come_through(world: fn(u64) -> Scenario, seeds: Range<u64>, test: &str) {
     /// Of each slice the first failure of each law is told: few enough that one run finds nearly all.
     const SLICE: u64 = 10;
     let given = std::env::var("DETC_SEEDS").ok();
@@ -130,7 +130,8 @@ fn come_through(world: fn(u64) -> Scenario, seeds: Range<u64>) {
         lived.iter().flat_map(|checked| &checked.violations).map(ToString::to_string).collect();
     assert!(
         broken.is_empty(),
-        "{} of {} worlds, or more, end otherwise:\n{}",
+        "{} of {} worlds, or more, end otherwise:\n{}\nOne again: DETC_SEEDS=SEED..SEED+1 cargo test --release \
+         -p detc-core --all-features --lib {test} -- --nocapture",
         broken.len(),
         to - from,
         broken.join("\n")
