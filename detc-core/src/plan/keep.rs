@@ -47,7 +47,7 @@ pub struct Proved {
     /// Whether it is about nothing: no resource, desired or recorded, counts for it, so that holding means little.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub vacuous: bool,
-    /// A smallest way to break it.
+    /// A way to break it, without any latest event of which it would not be broken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counterexample: Option<Counterexample>,
     /// Why no order of the actions keeps it.

@@ -10,7 +10,7 @@
 //! ```text
 //! effects ──sides──▶ harm, relief ──between──▶ events that matter ──closure (collapse, cut)──▶ worst value
 //!                                                                                   │ breaks the bound
-//!                                                                        witness ◀──┘ smallest counter-example
+//!                                                                        witness ◀──┘ counter-example with no event too many
 //! ```
 //!
 //! What an action does to an invariant's value is for the planner to say; here it is two numbers. An effect whose
@@ -80,11 +80,12 @@ pub struct Verdict {
     pub worst: i64,
     /// Whether the bound holds in every reachable state.
     pub holds: bool,
-    /// A smallest way to break the bound; none when it holds, and none after [`WITNESSES_MAX`] in one call.
+    /// A way to break the bound; none when it holds, and none after [`WITNESSES_MAX`] in one call.
     pub witness: Option<Witness>,
 }
 
-/// A reachable state that breaks a bound. Without any one of its latest events it would not.
+/// A reachable state that breaks a bound. Without any one of its latest events it would not; another state with fewer events may
+/// break it, too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Witness {
     /// The actions that have started, ascending.

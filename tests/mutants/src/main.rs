@@ -1,4 +1,4 @@
-//! Mutation testing in an hour.
+//! Mutation testing in one build.
 //!
 //! cargo-mutants builds once for each mutant and then runs all tests. Here the same mutants, as it lists them, are put into one
 //! build, each behind a switch; then each mutant runs against the tests that reach it, the quickest first, until one fails.

@@ -26,7 +26,8 @@ use self::sequence::{Found, sequence};
 pub use self::stuck::{Loosened, Stuck, Wait};
 use super::{Effect, Order, Question, Scale, prove_all};
 
-/// How much proving goes into leaving out edges again, in nodes and edges of the plan looked at: a tenth of a second. A cover along one sequence may order more than is needed; for small plans it is worth to try without.
+/// How much proving goes into leaving out edges again, in nodes and edges of the plan looked at: a tenth of a second. A cover along
+/// one sequence may order more than is needed; for small plans it is worth to try without.
 const TRIALS_MAX: usize = 200_000;
 
 /// An edge that a repair adds.
@@ -92,8 +93,8 @@ pub enum Why {
 /// been proven again.
 ///
 /// Against the best edges by brute force, on random plans of four actions, 99 % as many states remain reachable and
-/// the longest chains are as short. The search for a sequence is exact for small plans and where no action has to be tried out, and bounded otherwise
-/// (finding one is NP-hard: Abdel-Wahab and Kameda, "Scheduling to minimize maximum cumulative cost subject to
+/// the longest chains are as short. The search for a sequence is exact for small plans and where no action has to be tried out, and
+/// bounded otherwise (finding one is NP-hard: Abdel-Wahab and Kameda, "Scheduling to minimize maximum cumulative cost subject to
 /// series-parallel precedence constraints", Operations Research 26, 1978).
 ///
 /// # Errors
