@@ -29,7 +29,7 @@ const MAY_USE: [(Part, &[Part]); 13] = [
     ("execute", &["content", "model", "backend", "store", "action", "resource", "diff", "plan"]),
     ("manage", &["content", "model", "backend", "store", "action", "resource", "diff", "plan", "execute"]),
     ("operate", &["model", "store", "resource", "diff", "plan", "execute", "manage"]),
-    ("testing", &["content", "model", "backend", "store", "action", "resource", "execute", "manage"]),
+    ("testing", &["content", "model", "backend", "store", "action", "resource", "plan", "execute", "manage"]),
 ];
 
 fn part_of(inner: &str) -> Part {
