@@ -165,6 +165,18 @@ async fn what_was_there_before_detc_and_is_back_by_itself_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_there_before_detc_is_left_also_when_it_was_changed_since() {
+    let play = Play::new().await;
+    play.stage.put("/a", theirs());
+    for text in ["first", "second"] {
+        play.runs(&desired([plain("/a", text)])).await;
+        assert_eq!(play.stage.text("/a").as_deref(), Some(text));
+    }
+    play.runs(&desired([])).await;
+    assert_eq!(play.stage.text("/a").as_deref(), Some("second"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_tries_what_an_earlier_run_has_not_ended_well_is_told_so() {
     let play = Play::new().await;
     let ours = desired([plain("/a", "ours")]);

@@ -64,8 +64,6 @@ pub(crate) enum Try {
     /// Says that it went well, and it has come to nothing.
     Nothing,
     Fails(ActionError),
-    /// It is done, and fails all the same.
-    GoesAndFails(ActionError),
     /// A removal leaves it, for this reason.
     Leaves(&'static str),
     Hangs,
@@ -263,10 +261,6 @@ impl<R: Role> Prop<R> {
             Try::Goes => stage.put(&call.place, thing),
             Try::Nothing => {}
             Try::Fails(error) => return Err(error),
-            Try::GoesAndFails(error) => {
-                stage.put(&call.place, thing);
-                return Err(error);
-            }
             Try::Hangs => std::future::pending().await,
             Try::Leaves(_) => unreachable!("nothing is removed"),
         }
@@ -329,16 +323,11 @@ impl<R: Role> Resource for Prop<R> {
 
     async fn delete(&self, cx: &ActionCx<'_>) -> Result<Removed, ActionError> {
         let (stage, call) = (stage(cx), self.call("delete", cx));
-        let is_gone = || drop(stage.things.lock().unwrap().remove(&call.place));
         let tried = (stage.on_try.lock().unwrap())(&call);
         match tried {
-            Try::Goes => is_gone(),
+            Try::Goes => drop(stage.things.lock().unwrap().remove(&call.place)),
             Try::Nothing => {}
             Try::Fails(error) => return Err(error),
-            Try::GoesAndFails(error) => {
-                is_gone();
-                return Err(error);
-            }
             Try::Leaves(why) => return Ok(Removed::Left(why.to_owned())),
             Try::Hangs => std::future::pending().await,
         }
