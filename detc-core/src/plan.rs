@@ -385,6 +385,12 @@ pub enum PlanError {
         /// Which of its outputs.
         output: FieldPath,
     },
+    /// What an invariant sums, or what a change adds to that, is more than can be counted.
+    #[error("what the invariant `{invariant}` sums is beyond 64 bits: nothing can be proven of it")]
+    Beyond {
+        /// The invariant.
+        invariant: String,
+    },
     /// A record can not be read.
     #[error("the record of {resource} can not be read")]
     Record {

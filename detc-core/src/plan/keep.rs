@@ -133,7 +133,7 @@ impl Plan {
     pub(crate) fn proven_in(&self, input: &PlanInput<'_>) -> Result<Self, PlanError> {
         let mut plan = self.clone();
         let invariants: Vec<Invariant> = plan.proofs.iter().map(|proved| proved.invariant.clone()).collect();
-        for (proved, base) in plan.proofs.iter_mut().zip(Sums::of(&invariants, input)?.bases()) {
+        for (proved, base) in plan.proofs.iter_mut().zip(Sums::of(&invariants, input)?.bases(&invariants)?) {
             proved.base = base;
         }
         plan.prove();
@@ -289,7 +289,7 @@ impl Proved {
 /// Adds the invariants of the desired state to a plan, with what the actions do to each.
 pub(super) fn add_proofs(plan: &mut Plan, input: &PlanInput<'_>, sums: &Sums) -> Result<(), PlanError> {
     let effects = Invariants::new(&input.desired.invariants).effects(plan, input)?;
-    let values = sums.bases().into_iter().zip(effects).zip(sums.vacuous(input));
+    let values = sums.bases(&input.desired.invariants)?.into_iter().zip(effects).zip(sums.vacuous(input));
     let proved = |(invariant, ((base, done), vacuous)): (&Invariant, ((i64, Done), bool))| Proved {
         invariant: invariant.clone(),
         base,

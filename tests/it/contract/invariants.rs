@@ -199,3 +199,22 @@ fn destroy_says_which_invariants_it_does_not_keep() {
     let ran = ran.shows("\nNo invariant is kept, as everything is to go: web stays up.\n");
     ran.shows("Done: 0 of 3 actions had an effect, 3 dropped a record. ");
 }
+
+#[test]
+fn what_is_beyond_64_bits_is_refused_and_never_called_proven() {
+    let of = |input: i64| value("a", json!({ "mib": input }));
+    let place = place(&[of(i64::MIN)], available(1));
+    place.apply();
+    // What is added by this is more than a number holds, and so was said to end at -1.
+    desire(&place, &[of(i64::MAX)], total(1_000_000_000_000_000_000));
+    place.fleet(&["plan"]).exits(64).complains("`web stays up` sums is beyond 64 bits").hides("Proven");
+    let large = ["a", "b"].map(|name| value(name, json!({ "mib": i64::MAX })));
+    desire(&place, &large, available(1));
+    place.apply();
+    desire(&place, &large[..1], total(i64::MAX));
+    place.fleet(&["plan"]).exits(64).complains("apply these without the invariant first");
+    desire(&place, &large[..1], available(1));
+    place.apply();
+    desire(&place, &large[..1], total(i64::MAX));
+    place.fleet(&["plan"]).exits(0).shows("at most 9223372036854775807; now 9223372036854775807");
+}

@@ -146,6 +146,9 @@ impl From<PlanError> for Failed {
                      do not refer to what it gives"
                 ))
             }
+            PlanError::Beyond { .. } => Self::new(USAGE, "invalid", message).with_hint(
+                "write smaller numbers, in a larger unit; where such ones are recorded already, apply these without the invariant first",
+            ),
             PlanError::Record { resource, .. } => Self::world(message).of(resource).with_hint(format!(
                 "restore the store's folder from a copy; or drop the record with `apply --forget {resource}`: what it is of \
                  is left as it is, and adopted where it is still desired"

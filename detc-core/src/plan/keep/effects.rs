@@ -98,11 +98,13 @@ impl<'a> Invariants<'a> {
                 };
                 let after = amount(&ends.1, Doubtful::Worse);
                 let before = (amount(&ends.0, Doubtful::Worse), amount(&ends.0, Doubtful::Better));
-                let effect = |before| effect(&self.all[at], (before, after), is_interrupted);
-                of_action.insert(at, effect(before.0));
+                let invariant = &self.all[at];
+                let effect = |before| effect(invariant, (before, after), is_interrupted);
+                of_action.insert(at, effect(before.0)?);
                 if before.0 != before.1 {
-                    let (start, end) = effect(before.1);
-                    if_at_work.insert(at, (before.1.saturating_sub(before.0), start, end));
+                    let (start, end) = effect(before.1)?;
+                    let more = within(invariant, i128::from(before.1) - i128::from(before.0))?;
+                    if_at_work.insert(at, (more, start, end));
                 }
             }
             let alone = of_action.clone();
@@ -111,9 +113,12 @@ impl<'a> Invariants<'a> {
             }
             for (at, (more, start, end)) in if_at_work {
                 // What an action states comes on top of either.
-                let stated = (of_action[&at].0 - alone[&at].0, of_action[&at].1 - alone[&at].1);
-                let of_action = (start.saturating_add(stated.0), end.saturating_add(stated.1));
-                effects[at].if_at_work.push((index as u32, more, of_action.0, of_action.1));
+                let with_stated = |of: i64, stated: i64, alone: i64| {
+                    within(&self.all[at], i128::from(of) + i128::from(stated) - i128::from(alone))
+                };
+                let start = with_stated(start, of_action[&at].0, alone[&at].0)?;
+                let end = with_stated(end, of_action[&at].1, alone[&at].1)?;
+                effects[at].if_at_work.push((index as u32, more, start, end));
             }
             for (at, (start, end)) in of_action.into_iter().filter(|(_, effect)| *effect != (0, 0)) {
                 effects[at].effects.push((index as u32, start, end));
@@ -130,13 +135,15 @@ impl<'a> Invariants<'a> {
         input: &PlanInput<'_>,
         effects: &mut BTreeMap<usize, (i64, i64)>,
     ) -> Result<(), PlanError> {
-        let mut add = |at: usize, amount: i64| {
+        let mut add = |at: usize, amount: i64| -> Result<(), PlanError> {
             let harm = match self.all[at].bound {
                 InvariantBound::AtLeast(_) => amount.min(0),
                 InvariantBound::AtMost(_) => amount.max(0),
             };
             let (start, end) = effects.entry(at).or_default();
-            (*start, *end) = (start.saturating_add(harm), end.saturating_sub(harm));
+            let (more, less) = (i128::from(*start) + i128::from(harm), i128::from(*end) - i128::from(harm));
+            (*start, *end) = (within(&self.all[at], more)?, within(&self.all[at], less)?);
+            Ok(())
         };
         match stated {
             Meanwhile::Takes { field, amount } => {
@@ -146,7 +153,7 @@ impl<'a> Invariants<'a> {
                         of.matches(counted.id, counted.host.as_ref(), &counted.labels)
                     };
                     if summed == field && before.iter().chain(after).any(|counted| is_selected(&counted)) {
-                        add(at, *amount);
+                        add(at, *amount)?;
                     }
                 }
             }
@@ -164,7 +171,7 @@ impl<'a> Invariants<'a> {
                     if matches!(self.all[at].measure, Measure::Available(_))
                         && (recorded.as_ref().is_some_and(counts) || desired.as_ref().is_some_and(counts))
                     {
-                        add(at, -1);
+                        add(at, -1)?;
                     }
                 }
             }
@@ -191,14 +198,24 @@ fn ends<'a>(
 }
 
 /// What an action adds to an invariant's value at its start and at its end.
-fn effect(invariant: &Invariant, (before, after): (i64, i64), is_interrupted: bool) -> (i64, i64) {
+fn effect(
+    invariant: &Invariant,
+    (before, after): (i64, i64),
+    is_interrupted: bool,
+) -> Result<(i64, i64), PlanError> {
     let is_away = is_interrupted && matches!(invariant.measure, Measure::Available(_));
     let between = match invariant.bound {
         InvariantBound::AtLeast(_) if is_away => before.min(after).min(0),
         InvariantBound::AtLeast(_) => before.min(after),
         InvariantBound::AtMost(_) => before.max(after),
     };
-    (between.saturating_sub(before), after.saturating_sub(between))
+    let [before, between, after] = [before, between, after].map(i128::from);
+    Ok((within(invariant, between - before)?, within(invariant, after - between)?))
+}
+
+/// A number that is part of a proof. One that was cut at the end of its range would prove what is not so.
+pub(super) fn within(invariant: &Invariant, value: i128) -> Result<i64, PlanError> {
+    i64::try_from(value).map_err(|_| PlanError::Beyond { invariant: invariant.name.clone() })
 }
 
 /// What an action states of the time while it goes on.

@@ -1,9 +1,9 @@
 //! The value of each invariant before a plan: what is recorded and there, summed up once, and then kept in step.
 //!
 //! A record is read only if some invariant is about its kind. The sums are exact in between, so that what is taken off again
-//! leaves what there was, and end where the numbers of an invariant do.
+//! leaves what there was; one that is beyond the numbers of an invariant is refused when it is asked for.
 
-use super::effects::{Counted, Doubtful, Invariants};
+use super::effects::{Counted, Doubtful, Invariants, within};
 use crate::model::parallel::in_parts;
 use crate::model::{Invariant, Observation, Record, ResourceId};
 use crate::plan::{PlanError, PlanInput};
@@ -90,11 +90,12 @@ impl Sums {
         Ok(())
     }
 
-    /// The value of each invariant.
-    pub(super) fn bases(&self) -> Vec<i64> {
-        let end =
-            |value: &i128| i64::try_from(*value).unwrap_or(if *value < 0 { i64::MIN } else { i64::MAX });
-        self.values.iter().map(end).collect()
+    /// The value of each of these invariants.
+    ///
+    /// # Errors
+    /// When one is beyond what can be proven of.
+    pub(super) fn bases(&self, all: &[Invariant]) -> Result<Vec<i64>, PlanError> {
+        all.iter().zip(&self.values).map(|(invariant, value)| within(invariant, *value)).collect()
     }
 
     /// Whether each is about nothing: no resource, recorded or desired, counts for it. Where nothing recorded does, what is
@@ -118,11 +119,23 @@ impl Sums {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{InvariantBound, Measure, Selector};
 
     #[test]
-    fn sums_end_where_the_numbers_of_an_invariant_do() {
-        let most = i128::from(i64::MAX);
-        let sums = Sums { values: vec![most, most + 1, -most - 1, -most - 2, 0], counted: vec![0; 5] };
-        assert_eq!(sums.bases(), [i64::MAX, i64::MAX, i64::MIN, i64::MIN, 0]);
+    fn what_is_beyond_the_numbers_of_an_invariant_is_refused() {
+        let invariant = |name: &str| Invariant {
+            name: name.to_owned(),
+            measure: Measure::Available(Selector::default()),
+            bound: InvariantBound::AtLeast(1),
+        };
+        let bases = |values: [i128; 2]| {
+            let sums = Sums { values: values.to_vec(), counted: vec![0; 2] };
+            sums.bases(&["a", "b"].map(invariant)).map_err(|error| error.to_string())
+        };
+        let (most, least) = (i128::from(i64::MAX), i128::from(i64::MIN));
+        assert_eq!(bases([most, least]).unwrap(), [i64::MAX, i64::MIN]);
+        let beyond = "what the invariant `b` sums is beyond 64 bits: nothing can be proven of it";
+        assert_eq!(bases([most, most + 1]).unwrap_err(), beyond);
+        assert_eq!(bases([0, least - 1]).unwrap_err(), beyond);
     }
 }

@@ -54,6 +54,7 @@ fn of_plans() -> Vec<(&'static str, Failed)> {
         Text => PlanError::Text { resource: id(), problem: "`name` is not defined".to_owned(), hint: None },
         NoOutput => PlanError::NoOutput { resource: id(), from: id(), output: "stdout".parse().unwrap() },
         TooLarge => PlanError::TooLarge { resource: id(), source: TooLarge },
+        Beyond => PlanError::Beyond { invariant: "memory".to_owned() },
         Record => PlanError::Record { resource: id(), source: RecordError::Format(9) },
         NoMatch => PlanError::NoMatch("web-*".to_owned()),
     });
