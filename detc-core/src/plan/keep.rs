@@ -88,12 +88,16 @@ impl Plan {
         })
     }
 
-    /// A counter-example in words.
+    /// A counter-example in words; where none was looked for, since so many others are broken, what it can come to.
     pub fn story(&self, proved: &Proved) -> String {
-        let Some(found) = &proved.counterexample else { return String::new() };
         let hopeless =
             proved.hopeless.as_ref().map(|why| format!("; no order helps: {why}")).unwrap_or_default();
-        format!("{}, it is {}{hopeless}", self.moment(&found.started, &found.ended), found.value)
+        match &proved.counterexample {
+            Some(found) => {
+                format!("{}, it is {}{hopeless}", self.moment(&found.started, &found.ended), found.value)
+            }
+            None => format!("it can come to {}{hopeless}", proved.broken_worst()),
+        }
     }
 
     /// The same of a predicate.
@@ -270,6 +274,12 @@ impl Proved {
     /// Whether it holds before the plan.
     pub fn held_before(&self) -> bool {
         self.invariant.bound.allows(self.base)
+    }
+
+    /// The worst value, of the two where it is not known what works: the one that its bound does not allow.
+    fn broken_worst(&self) -> i64 {
+        let if_at_work = self.if_at_work.as_ref().map(|if_at_work| if_at_work.worst);
+        if_at_work.filter(|_| self.invariant.bound.allows(self.worst)).unwrap_or(self.worst)
     }
 
     /// Its value when the whole plan is done.

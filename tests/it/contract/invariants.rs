@@ -218,3 +218,24 @@ fn what_is_beyond_64_bits_is_refused_and_never_called_proven() {
     desire(&place, &large[..1], total(i64::MAX));
     place.fleet(&["plan"]).exits(0).shows("at most 9223372036854775807; now 9223372036854775807");
 }
+
+#[test]
+fn of_each_of_very_many_that_are_broken_it_is_told_what_it_can_come_to() {
+    let places: Vec<Value> =
+        (0..102).map(|at| json!({ "kind": "value", "name": format!("v{at}"), "input": 2 })).collect();
+    let invariant = |at: usize| {
+        let of = json!({ "kind": "value" });
+        json!({ "name": format!("few {at}"), "total": { "field": "input", "of": of }, "at_most": at })
+    };
+    let invariants: Vec<Value> = (0..102).map(invariant).collect();
+    let place = Place::new();
+    place.write(
+        "detc.json",
+        json!({ "version": 1, "resources": places, "invariants": invariants }).to_string(),
+    );
+    place
+        .fleet(&["plan"])
+        .exits(3)
+        .shows("BROKEN: few 99: at most 99; now 0, and when create:")
+        .shows("BROKEN: few 101: at most 101; now 0, and it can come to 204.");
+}
