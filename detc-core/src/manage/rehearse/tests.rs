@@ -454,13 +454,16 @@ async fn what_two_write_at_a_place_that_is_known_only_later_is_found_unless_it_i
 
 #[tokio::test]
 async fn there_is_no_way_back_from_what_takes_away_overwrites_or_happens_once() {
-    let from = Desired::new().with(server("gone", 1)).with(server("changed", 1));
+    let from = Desired::new().with(server("gone", 1)).with(server("changed", 1)).with(server("drifted", 1));
     let (manager, servers) = after(&from).await;
+    let drifted = "server/drifted".parse::<ResourceId>().unwrap();
+    servers.0.lock().unwrap().get_mut(&drifted).unwrap().0.version = 7;
     let found =
         servers.0.lock().unwrap().get(&"server/gone".parse::<ResourceId>().unwrap()).cloned().unwrap();
     servers.0.lock().unwrap().insert("server/found".parse().unwrap(), found);
     let to = Desired::new()
         .with(server("changed", 2))
+        .with(server("drifted", 1))
         .with(server("found", 2))
         .with(server("new", 1))
         .with(of_class("once", 1, CrashClass::AtMostOnce));
@@ -468,6 +471,12 @@ async fn there_is_no_way_back_from_what_takes_away_overwrites_or_happens_once() 
     let rehearsal =
         manager.rehearse(&planned, &to, &Selection::all(), RehearsalOptions::default()).await.unwrap();
     assert_eq!(rehearsal.violations, []);
-    assert_eq!(rehearsal.no_return, ["adopt:server/found", "delete:server/gone", "create:server/once"]);
-    assert!(rehearsal.to_string().contains("No way back from here on, in this order: adopt:"), "{rehearsal}");
+    assert_eq!(
+        rehearsal.no_return,
+        ["restart:server/drifted", "adopt:server/found", "delete:server/gone", "create:server/once"]
+    );
+    assert!(
+        rehearsal.to_string().contains("No way back from here on, in this order: restart:"),
+        "{rehearsal}"
+    );
 }
