@@ -5,7 +5,7 @@ use super::stage::{Ended, Stage, Step};
 use super::{Trial, note};
 use crate::action::{CrashClass, ErrorClass};
 use crate::model::Observation;
-use crate::resource::Kind;
+use crate::resource::{Kind, Removed};
 use crate::testing::Violation;
 use crate::testing::calls::Fault;
 
@@ -24,7 +24,7 @@ pub(super) async fn check(
                     stage.take(before.step, None).await;
                 }
                 let case = format!("{}, which {fault} {}", words(lived.step), lived.calls[call]);
-                ending_laws(&mut stage, lived.step, (call, fault, &case), found).await;
+                ending_laws(&mut stage, lived, (call, fault, &case), found).await;
                 // Nobody does once more what must not be done twice.
                 if life.crash != CrashClass::AtMostOnce {
                     again_laws(&mut stage, lived, &case, found).await;
@@ -66,16 +66,17 @@ fn words(step: Step) -> String {
     }
 }
 
-/// That a step in which a call goes wrong comes to an end, and tells what may have happened.
+/// That a step in which a call goes wrong comes to an end, tells what may have happened, and not what did not.
 async fn ending_laws(
     stage: &mut Stage<'_>,
-    step: Step,
+    lived: &Lived,
     (call, fault, case): (usize, Fault, &str),
     found: &mut Vec<Violation>,
 ) {
     const LOST: &str = "what may have happened is told as such";
+    const DONE: &str = "what was not done is not told as done";
     let before = stage.world();
-    match stage.take(step, Some((call, fault))).await {
+    match stage.take(lived.step, Some((call, fault))).await {
         Ended::Hangs => note(found, "every call ends", case),
         Ended::Failed(error)
             if error.class() != ErrorClass::OutcomeUnknown
@@ -88,6 +89,10 @@ async fn ending_laws(
                 error.full_message()
             );
             note(found, LOST, detail);
+        }
+        ended @ (Ended::Made(_) | Ended::Removed(Removed::Gone)) if stage.world() != lived.world => {
+            let how = difference_of(&lived.world, &stage.world());
+            note(found, DONE, format!("{case}: {}, and {how}", ended.words()));
         }
         Ended::Made(_) | Ended::Removed(_) | Ended::Failed(_) | Ended::CutOff => {}
     }
