@@ -25,7 +25,7 @@ pub struct Planned {
     pub plan: Arc<Plan>,
     pub(super) around: Surroundings,
     /// What was seen of everything, where the plan was made of all that.
-    pub(super) seen: Option<Arc<Observed>>,
+    pub(crate) seen: Option<Arc<Observed>>,
 }
 
 impl Planned {

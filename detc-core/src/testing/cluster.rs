@@ -4,7 +4,8 @@
 //! each commit to the store. Then it lives it again for each of these: the process dies before it, or after it; its answer is
 //! lost; from there on the hosts are away. The fault passes, a successor goes on, and what there is in the end has to be what
 //! there is when nothing happens, with nothing left to do: nothing lost, nothing doubled, nothing left behind. A manager that is
-//! not detc's own is tried in the same way: [`Scenario::managed_by`].
+//! not detc's own is tried in the same way ([`Scenario::managed_by`]); what it has left without faults is looked at first, as
+//! nobody else says that it is what was asked for.
 //!
 //! ```
 //! # use detc_core::testing::cluster::{Faults, Scenario, check_cluster};
@@ -34,6 +35,7 @@ use crate::model::{Desired, HostName};
 use crate::resource::Registry;
 use crate::store::Store;
 
+mod left;
 mod life;
 mod seeds;
 #[cfg(test)]

@@ -42,6 +42,12 @@ impl Ended {
     }
 }
 
+/// A state in which the hosts of a scenario are declared.
+pub(super) fn declared(scenario: &Scenario, state: Desired) -> Desired {
+    let spec = || HostSpec { connect: SCHEME.to_owned(), ..HostSpec::local() };
+    scenario.hosts.keys().fold(state, |state, name| state.host(name.as_str(), spec()))
+}
+
 /// A world, and what manages it.
 pub(super) struct Life<'a> {
     scenario: &'a Scenario,
@@ -51,16 +57,9 @@ pub(super) struct Life<'a> {
 
 impl<'a> Life<'a> {
     pub(super) fn new(scenario: &'a Scenario) -> Self {
-        let spec = || HostSpec { connect: SCHEME.to_owned(), ..HostSpec::local() };
-        let declared = |mut state: Desired| {
-            for name in scenario.hosts.keys() {
-                state = state.host(name.as_str(), spec());
-            }
-            state
-        };
         Self {
             store: Arc::new(MemoryStore::new()),
-            states: scenario.states.iter().cloned().map(declared).collect(),
+            states: scenario.states.iter().cloned().map(|state| declared(scenario, state)).collect(),
             scenario,
         }
     }

@@ -10,6 +10,7 @@ use crate::backend::host::{Ownership, Remove};
 use crate::model::{DesiredResource, Observation, Present};
 use crate::resource::{HostNeed, InvalidField, KindTraits, Removed, Resource};
 
+mod idle;
 mod managers;
 mod pairs;
 mod worlds;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Scenario;
+use super::left::Found;
 use super::life::{Ended, Life};
 use crate::testing::Violation;
 use crate::testing::calls::{Fault, Script, Touched};
@@ -19,10 +20,22 @@ impl Reference {
     /// # Panics
     /// When it goes wrong without any fault.
     pub(super) async fn of(scenario: &Scenario) -> Self {
+        Self::try_of(scenario).await.unwrap_or_else(|wrong| panic!("without any fault: {wrong}"))
+    }
+
+    /// The same; an error is what goes wrong without any fault.
+    pub(super) async fn try_of(scenario: &Scenario) -> Result<Self, String> {
+        let found = Found::before(scenario).await;
         let ended = Life::new(scenario).live(Script::default()).await;
-        assert!(matches!(ended, Ended::Well), "without any fault: {}", ended.words());
+        if !matches!(ended, Ended::Well) {
+            return Err(ended.words());
+        }
         let (world, changes, counts) = (scenario.world(), scenario.changes(), scenario.counts());
-        Self { calls: scenario.calls.touched(), world, changes, counts }
+        let calls = scenario.calls.touched();
+        match found.wrong_after(scenario).await {
+            None => Ok(Self { calls, world, changes, counts }),
+            Some(wrong) => Err(wrong),
+        }
     }
 
     /// Lives `scenario`, anew, while all this goes wrong. What is broken then, if anything is.
