@@ -129,7 +129,7 @@ impl<'a> Decider<'a> {
             change.fields = Box::default();
         }
         let known = change.to.as_ref().unwrap_or(&resolved.spec);
-        let differs = *known != desired.spec || sealed != desired.spec;
+        let differs = *known != desired.spec;
         self.decided.note(index, &change, differs.then_some(known));
         if change.kind == ChangeKind::Keep {
             return Ok(());
@@ -150,8 +150,7 @@ impl<'a> Decider<'a> {
         let spec = change.to.clone().expect("invariant: a change that makes something has a spec");
         // What is sensitive is known where it is desired.
         let told = if has_mark(spec.text()) { &desired.spec } else { &spec };
-        let is_late = !desired.references.is_empty() && spec.may_hold_references();
-        let known = if is_late || told.may_hold_references() { Known::SomeLater } else { Known::All };
+        let known = if told.may_hold_references() { Known::SomeLater } else { Known::All };
         let declared = kind.inspect(told, known).map(|footprint| footprint.crash);
         let crash = match declared.unwrap_or(CrashClass::DeterministicName) {
             // Whoever remembers the key of a try does it no second time: nothing has to be seen for that.

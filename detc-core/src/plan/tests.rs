@@ -4,6 +4,7 @@
 
 pub(in crate::plan) mod support;
 
+mod again;
 mod begun;
 mod changes;
 mod counts;

@@ -293,7 +293,7 @@ fn a_planner_checks_those_that_take_a_value_when_it_changes() {
     assert_eq!(error(json!("/d")), Ok(()));
 }
 
-fn amend(world: &mut World, of: &str, amend: impl FnOnce(&mut RecordBody)) {
+pub(super) fn amend(world: &mut World, of: &str, amend: impl FnOnce(&mut RecordBody)) {
     let record = &world.recorded[&id(of)];
     let mut body = record.body().unwrap();
     amend(&mut body);
@@ -302,7 +302,7 @@ fn amend(world: &mut World, of: &str, amend: impl FnOnce(&mut RecordBody)) {
 }
 
 /// A marked value, as a process finds it that was not given it.
-fn marked(value: &Value) -> Value {
+pub(super) fn marked(value: &Value) -> Value {
     let mut value = json!({ "it": value });
     Vault::new().seal(&mut value, &["it".parse().unwrap()], &MarkKey::new([7; 32]));
     value["it"].take()
