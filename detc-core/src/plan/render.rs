@@ -136,7 +136,21 @@ fn fields_of(spec: &crate::model::Doc) -> serde_json::Map<String, Value> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::model::Observation;
+    use crate::plan::tests::support::{World, id, value};
+
+    #[test]
+    fn a_value_comes_from_an_action_or_else_from_its_resource() {
+        let world = World::new().having([value("kept", json!(1))]);
+        let world = world.want(["kept", "new", "unseen"].map(|name| value(name, json!(1))));
+        let plan = world.see("value/unseen", Observation::Unknown("no answer".to_owned())).plan();
+        let lookup = Lookup::new(&plan);
+        let sources = ["value/kept", "value/new", "value/unseen"].map(|of| lookup.source(&id(of)));
+        assert_eq!(sources, ["value/kept", "create:value/new", "value/unseen"]);
+    }
 
     #[test]
     fn numbers_are_grouped_by_three() {

@@ -246,5 +246,7 @@ mod tests {
         assert_eq!(label_of(&["a", "aa", "aaa"]), "value/a*");
         assert_eq!(label_of(&["zoë-x", "zoé-x"]), "value/zo*-x");
         assert_eq!(label_of(&["alpha", "beta"]), "value/*a");
+        // Two letters of which the last bytes are the same.
+        assert_eq!(label_of(&["x-é", "y-ũ"]), "value/*");
     }
 }

@@ -121,6 +121,28 @@ fn a_long_chain_is_folded_by_steps() {
 }
 
 #[test]
+fn the_last_step_of_a_chain_has_its_box() {
+    // Seventy-six boxes of four steps each, of which the last has one.
+    let world = World::new().want((0..301).map(|n| {
+        let resource = value(&format!("v{n:03}"), json!(n));
+        if n == 0 { resource } else { resource.after(&id(&format!("value/v{:03}", n - 1))) }
+    }));
+    let dot = graph(&world.plan(), GraphFormat::Dot);
+    assert_eq!(dot.matches(" -> ").count(), 75);
+    assert!(dot.contains("\"group-74\" -> \"create:value/v300\""), "{dot}");
+}
+
+#[test]
+fn the_formats_are_named() {
+    let read = |text: &str| text.parse::<GraphFormat>();
+    assert_eq!(
+        ["dot", "mermaid", "svg"].map(|text| read(text).unwrap()),
+        [GraphFormat::Dot, GraphFormat::Mermaid, GraphFormat::Svg]
+    );
+    assert_eq!(read("png").unwrap_err(), "`png` is not a graph format: expected dot, mermaid or svg");
+}
+
+#[test]
 fn two_hundred_actions_are_a_box_each() {
     let boxes = |count: usize| {
         let world = World::new().want((0..count).map(|n| value(&format!("v{n}"), json!(n))));
