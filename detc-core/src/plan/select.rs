@@ -256,5 +256,8 @@ mod tests {
         assert!(matches("p*s/w*b-*1", "process/web-1"));
         assert!(!matches("p*s/x*", "process/web-1"));
         assert!(!matches("value/aa*aa", "value/aaa"));
+        // What one part has matched is not there for the next.
+        assert!(!matches("v*bb*b", "value/abb"));
+        assert!(matches("v*bb*b", "value/abbb"));
     }
 }

@@ -266,3 +266,95 @@ fn what_is_seen_where_another_is_removed_first_is_made_and_not_adopted() {
     let elsewhere = world.want([at("a", "/x"), at("b", "/z")]).see("unit/b", seen());
     assert!(changes(&elsewhere.plan()).starts_with("adopt unit/b: "));
 }
+
+#[test]
+fn what_is_seen_only_in_part_where_another_is_removed_first_is_made_too() {
+    let with_mode = unit("b", json!({"path": "/x", "mode": "0644"}));
+    let seen = Present::new().with_field("path", "/x");
+    let world = World::new().having([unit("a", json!({"path": "/x"}))]).want([with_mode]);
+    let plan = world.see("unit/b", Observation::Present(seen)).plan();
+    expect![[r#"
+        delete unit/a: it is no longer in the desired state
+        create unit/b: it takes the place of unit/a, which is no longer desired and is removed first: was `renamed_from: unit/a` meant?
+    "#]]
+    .assert_eq(&changes(&plan));
+    assert_eq!(steps(&plan), "delete:unit/a\ncreate:unit/b <- delete:unit/a\n");
+}
+
+#[test]
+fn what_is_made_anew_is_not_held_back_by_what_can_not_be_seen() {
+    let unknown = || Observation::Unknown("h1 does not answer".to_owned());
+    let base = |path: &str| unit("base", json!({ "path": path }));
+    let world = World::new().having([base("/a"), unit("top", json!({})).after(&id("unit/base"))]);
+    let replaced = "delete:unit/base\ncreate:unit/base <- delete:unit/base\n";
+    let why = "unit/top: it could not be observed: h1 does not answer";
+    for wanted in [vec![base("/b")], vec![base("/b"), unit("top", json!({}))]] {
+        let plan = world.clone().want(wanted).see("unit/top", unknown()).plan();
+        assert_eq!(steps(&plan), format!("{replaced}? {why}\n"));
+    }
+}
+
+#[test]
+fn what_is_not_held_back_keeps_its_actions() {
+    let unknown = Observation::Unknown("h1 does not answer".to_owned());
+    let top = || unit("top", json!({})).after(&id("unit/base"));
+    let pair = |path: &str| unit("pair", json!({ "path": path }));
+    let free = |name: &str| unit(name, json!({}));
+    let world = World::new().having([unit("base", json!({})), top(), free("free"), free("zero"), pair("/a")]);
+    check(
+        &world.want([pair("/b")]).see("unit/top", unknown),
+        expect![[r#"
+            delete:unit/free
+            delete:unit/pair
+            delete:unit/zero
+            create:unit/pair <- delete:unit/pair
+            ? unit/base: it comes after unit/top, of which nothing is known
+            ? unit/top: it could not be observed: h1 does not answer
+        "#]],
+    );
+}
+
+#[test]
+fn who_lets_go_goes_first_beside_one_that_can_not_let_go_before() {
+    // Everything has a new place; `top` still comes after both, and `user` after the first alone.
+    let wanted = |n: u32| {
+        let at = |name: &str| unit(name, json!({ "path": format!("/{name}{n}") }));
+        let (base, two) = (id("unit/base"), id("unit/two"));
+        let user = value("user", json!(n)).after(&base);
+        let user = if n == 1 { user.after(&two) } else { user };
+        [at("base"), at("two"), value("top", json!(n)).after(&base).after(&two), user]
+    };
+    check(
+        &World::new().having(wanted(1)).want(wanted(2)),
+        expect![[r#"
+            delete:unit/base
+            create:unit/base <- delete:unit/base
+            update:value/user <- create:unit/base
+            delete:unit/two <- update:value/user
+            create:unit/two <- delete:unit/two
+            update:value/top <- create:unit/base, create:unit/two
+        "#]],
+    );
+}
+
+#[test]
+fn where_one_can_not_let_go_before_the_others_still_do() {
+    // `user` comes after what takes the place of `old`; nothing is in the way of `other`.
+    let world = World::new().having([
+        unit("old", json!({"path": "/place"})),
+        value("user", json!(1)).after(&id("unit/old")),
+        unit("gone", json!({})),
+        value("other", json!(1)).after(&id("unit/gone")),
+    ]);
+    let new = unit("new", json!({"path": "/place"}));
+    check(
+        &world.want([new, value("user", json!(2)).after(&id("unit/new")), value("other", json!(2))]),
+        expect![[r#"
+            delete:unit/old
+            update:value/other
+            delete:unit/gone <- update:value/other
+            create:unit/new <- delete:unit/old
+            update:value/user <- create:unit/new
+        "#]],
+    );
+}

@@ -6,6 +6,7 @@ use expect_test::{Expect, expect};
 use serde_json::json;
 
 use super::support::{World, call, id, steps, unit, value, without_id};
+use crate::model::{Invariant, InvariantBound, Measure, Observation, Selector};
 use crate::plan::file::{PlanFileError, open, save};
 use crate::plan::render::TextOptions;
 use crate::plan::{Pattern, Plan, Selection};
@@ -200,6 +201,36 @@ fn the_other_half_of_a_replacement_brings_what_it_needs_along_and_goes_without_i
         4 left out
     "#]],
     );
+}
+
+#[test]
+fn what_is_unknown_is_part_of_a_part_that_names_it_and_of_no_other() {
+    let unknown = Observation::Unknown("no answer".to_owned());
+    let world = chain().see("value/d", unknown);
+    let part = |selection: Selection| steps(&world.plan().select(&selection));
+    let said = "? value/d: it could not be observed: no answer\n";
+    assert_eq!(part(Selection::all().only(pattern("value/d"))), said);
+    assert_eq!(part(Selection::all().only(pattern("value/a"))), "create:value/a\n");
+    assert_eq!(part(Selection::all().except(pattern("value/a"))), said);
+    assert_eq!(part(Selection::all().except(pattern("value/*"))), "");
+}
+
+#[test]
+fn of_waits_that_were_added_those_between_what_is_left_are_left() {
+    let units = |mode: &str| {
+        let mode = mode.to_owned();
+        (0..3).map(move |n| unit(&format!("u{n}"), json!({ "mode": mode })))
+    };
+    let mut world = World::new().having(units("a")).want(units("b").chain([call("c")]));
+    let measure = Measure::Available(Selector { kind: Some("unit".to_owned()), ..Selector::default() });
+    let (name, bound) = ("two".to_owned(), InvariantBound::AtLeast(2));
+    world.desired = world.desired.invariant(Invariant { name, measure, bound });
+    let waits = |plan: &Plan| plan.ordered.iter().map(|wait| (wait.0, wait.1)).collect::<Vec<_>>();
+    assert_eq!(waits(&world.plan()), [(1, 2), (2, 3)]);
+    let left = |selection: Selection| waits(&world.plan().select(&selection));
+    assert_eq!(left(Selection::all().except(pattern("call/c"))), [(0, 1), (1, 2)]);
+    assert_eq!(left(Selection::all().except(pattern("unit/u2"))), [(1, 2)]);
+    assert_eq!(left(Selection::all().only(pattern("unit/u0"))), []);
 }
 
 fn saved() -> (tempfile::TempDir, Plan) {

@@ -8,7 +8,7 @@ use expect_test::{Expect, expect};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::support::{World, id, unit, value};
+use super::support::{World, call, id, unit, value};
 use crate::model::{DesiredResource, Observation, Predicate, Selector, Standing, State};
 use crate::plan::{Count, Pattern, Plan, Selection, Verb, render};
 
@@ -248,6 +248,95 @@ fn a_part_of_a_plan_keeps_what_holds_and_the_way_to_break_it_where_that_is_left(
     let other = plan.select(&only("unit/web-1"));
     assert!(!other.examined[0].holds && other.is_intact());
     assert!(roll(true).plan().select(&only("unit/web-1")).broken().is_none());
+}
+
+#[test]
+fn a_way_to_break_it_is_told_by_the_actions_of_the_part_and_looked_for_again_where_it_is_gone() {
+    let only = |pattern: &str| Selection::all().only(pattern.parse::<Pattern>().unwrap());
+    let mut world = roll(false);
+    world.desired = world.desired.with(call("first"));
+    // The first of the actions is left out.
+    let part = world.plan().select(&only("unit/web-0"));
+    let told =
+        "BROKEN: schema first: when restart:unit/web-0 had ended, unit/web-0 is new and the schema is old.";
+    assert_eq!(lines(&part), told);
+    // What the whole plan was broken by is left out, and another way is found.
+    let part = world.try_part(&only("unit/web-1")).unwrap();
+    assert_eq!(lines(&part), told.replace("web-0", "web-1"));
+    assert!(part.is_intact());
+    let part = world.try_part(&only("value/schema")).unwrap();
+    assert_eq!(lines(&part), "Proven: schema first: it holds in all 2 states.");
+}
+
+#[test]
+fn what_nobody_can_look_at_is_there_as_it_was_recorded() {
+    let all_up = |state: &State<'_>| match state.resources().find(|it| it.standing() != Standing::Up) {
+        Some(other) => Err(format!("{} is {:?}", other.id(), other.standing())),
+        None => Ok(()),
+    };
+    let mut world = World::new().having([value("a", json!(1))]);
+    world.registry = world.registry.with_predicate(Predicate::new("all up", all_up));
+    check(&world, expect!["Proven: all up: it holds now, and nothing that it is about changes."]);
+}
+
+#[test]
+fn what_is_restarted_and_is_as_it_was_is_up_again() {
+    let restarting = |conf: i64| [value("conf", json!(conf)), web(0, "v1").restart_on(&id("value/conf"))];
+    let down = |state: &State<'_>| match state.resources().find(|it| it.standing() == Standing::Down) {
+        Some(down) => Err(format!("{} is down", down.id())),
+        None => Ok(()),
+    };
+    let mut world = World::new().having(restarting(1)).want(restarting(2));
+    world.registry = world.registry.with_predicate(Predicate::new("up", down).about(kind("unit")));
+    let plan = world.plan();
+    assert_eq!(
+        lines(&plan),
+        "BROKEN: up: when restart:unit/web-0 had started and update:value/conf had ended, unit/web-0 is down."
+    );
+    assert_eq!(plan.examined[0].after, None);
+}
+
+#[test]
+fn what_is_renamed_is_there_by_its_new_name_alone_if_it_is_still_one_of_those() {
+    let of_app = Selector { labels: BTreeMap::from([("app".to_owned(), "a".to_owned())]), ..kind("value") };
+    let one = |state: &State<'_>| {
+        let names: Vec<&str> = state.resources().map(|it| it.id().as_str()).collect();
+        if names == ["value/old"] { Ok(()) } else { Err(format!("there is {names:?}")) }
+    };
+    let renamed = |app: &str| {
+        let mut new = value("new", json!(1)).label("app", app);
+        new.extra_mut().renamed_from = Some(id("value/old"));
+        let mut world = World::new().having([value("old", json!(1)).label("app", "a")]).want([new]);
+        world.registry = world.registry.with_predicate(Predicate::new("one", one).about(of_app.clone()));
+        lines(&world.plan())
+    };
+    let told = "BROKEN: one: when record:value/new had ended, there is";
+    assert_eq!([renamed("a"), renamed("b")], [format!("{told} [\"value/new\"]."), format!("{told} [].")]);
+}
+
+#[test]
+fn of_few_states_all_are_looked_at_and_more_than_one_way_leads_to_them() {
+    let values = |to: i64| (0..9).map(move |at| value(&format!("v{at}"), json!(to)));
+    let mut world = World::new().having(values(1)).want(values(2));
+    world.registry = world.registry.with_predicate(Predicate::new("any", |_| Ok(())));
+    check(&world, expect!["Proven: any: it holds in all 512 states."]);
+}
+
+#[test]
+fn what_changes_nothing_that_it_is_about_is_no_state_and_is_told_among_what_had_ended() {
+    let down =
+        |state: &State<'_>| match state.get("unit/web-1").is_some_and(|it| it.standing() == Standing::Down) {
+            true => Err("it is down".to_owned()),
+            false => Ok(()),
+        };
+    let mut world = World::new().having([web(0, "v1"), web(1, "v1")]);
+    world.registry = world.registry.with_predicate(Predicate::new("up", down).about(kind("unit")));
+    check(
+        &world.want([call("first"), web(0, "v2"), web(1, "v2").after(&id("unit/web-0"))]),
+        expect![
+            "BROKEN: up: when restart:unit/web-1 had started and restart:unit/web-0 had ended, it is down."
+        ],
+    );
 }
 
 /// What a predicate sees of a state, as a text.

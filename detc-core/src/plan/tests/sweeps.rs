@@ -131,6 +131,14 @@ fn what_is_made_or_changed_within_refuses_the_removal() {
 }
 
 #[test]
+fn where_something_is_to_be_made_is_known_by_the_values_that_it_takes() {
+    let by_value =
+        |path: &str| [value("p", json!(path)), unit("u", json!({ "path": from("value/p", "input") }))];
+    check(&having([room("r", "/r")]).want(by_value("/a")), FINE);
+    check(&having([room("r", "/r")]).want(by_value("/r/a")), STAYS);
+}
+
+#[test]
 fn what_is_gone_by_then_refuses_nothing_and_what_is_only_forgotten_does() {
     let both = || having([room("r", "/r"), at("u", "/r/a")]);
     let gone = || both().see("unit/u", Observation::Absent);
@@ -246,4 +254,12 @@ fn a_reviewer_reads_what_goes_with_all_that_is_in_it() {
         10 actions, none of which waits for another.
     "#]],
     );
+}
+
+#[test]
+fn one_of_many_that_goes_with_all_that_is_in_it_is_counted() {
+    let rooms = || (0..10).map(|n| room(&format!("r{n}"), &format!("/r{n}")));
+    let one = (1..10).fold(having(rooms()), |world, n| begun(world, &format!("room/r{n}")));
+    let text = one.want([]).plan().to_string();
+    assert!(text.contains("- delete 10 room/r* (1 of them with all that is in them) on h1 ("), "{text}");
 }

@@ -129,6 +129,9 @@ fn what_may_hold_something_sensitive_is_not_shown() {
     assert!(is_shown(&world()));
     let now = wanting(world(), [sensitive(letter("hello {to}", json!("you")))], &["dear {to}", "hello {to}"]);
     assert!(!is_shown(&now));
+    // What is said to be sensitive may come to stand there.
+    let none = wanting(world(), [sensitive(letter("hello {to}", json!(null)))], &["dear {to}", "hello {to}"]);
+    assert!(!is_shown(&none));
     // Or was when it was recorded.
     let mut was = world();
     let record = &was.recorded["letter/l"];
