@@ -102,6 +102,9 @@ fn as_many_states_are_looked_at_as_were_asked_for_or_those_of_sixteen_runs() {
     assert_eq!(looked(9, 1_000), (100, 1_000));
     assert_eq!(looked(9, 160), (16, 160));
     assert_eq!(looked(0, 20), (20, 20));
+    // One less than sixteen runs have: about every second state is looked at.
+    let (runs, states) = looked(9, 159);
+    assert!(runs == 16 && (60..=120).contains(&states), "{runs} {states}");
     // Of long runs about one state in six is looked at.
     let (runs, states) = looked(99, 270);
     assert!(runs == 16 && (200..=350).contains(&states), "{runs} {states}");
@@ -176,4 +179,13 @@ fn the_same_runs_are_drawn_each_time() {
         [5, 1, 0, 4, 2, 3]
         [1, 0, 2, 3, 5, 4]"#]]
     .assert_eq(&text.join("\n"));
+}
+
+#[test]
+fn what_others_of_a_set_come_after_is_not_among_its_latest() {
+    let poset = Poset::new(vec![vec![], vec![0], vec![], vec![1]]);
+    let latest = |set: &[u32]| -> Vec<u32> {
+        set.iter().copied().filter(|&event| poset.is_latest(event, set)).collect()
+    };
+    assert_eq!([latest(&[0, 1, 2, 3]), latest(&[0, 1]), latest(&[0, 2])], [vec![2, 3], vec![1], vec![0, 2]]);
 }

@@ -284,3 +284,6 @@ fn number(event: u32) -> u128 {
     let mut random = Random(u64::from(event).wrapping_mul(0xd134_2543_de82_ef95));
     u128::from(random.next()) << 64 | u128::from(random.next())
 }
+
+#[cfg(test)]
+mod tests;

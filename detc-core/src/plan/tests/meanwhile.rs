@@ -12,7 +12,7 @@ use crate::action::{Action, ActionCx, ActionError, Check, CrashClass, Footprint}
 use crate::model::{
     DesiredResource, Invariant, InvariantBound, Measure, Predicate, Record, ResourceId, Selector, Standing,
 };
-use crate::plan::render;
+use crate::plan::{Count, render};
 
 /// Dumps a database: it needs room for a second copy, and what it dumps takes no part.
 #[derive(Debug, Serialize, Deserialize)]
@@ -159,4 +159,59 @@ fn what_an_action_states_comes_on_top_where_it_may_be_at_work() {
         3 [(0, 6, -5)] Some(IfAtWork { effects: [(0, -3, 9, -5)], worst: 9 }) worst 9
         0 [(0, 0, 4)] Some(IfAtWork { effects: [(0, 3, 0, 1)], worst: 3 }) worst 0"#]]
     .assert_eq(&proved.join("\n"));
+}
+
+#[test]
+fn what_an_action_takes_counts_where_that_is_summed_up_and_it_is_selected() {
+    let total = |field: &str, of: Selector| Measure::Total { field: field.parse().unwrap(), of };
+    let labels = BTreeMap::from([("app".to_owned(), "other".to_owned())]);
+    let mut world = world().want([dump("a", 10, None)]);
+    for (name, measure) in [
+        ("taken", total("mib", of_kind("dump"))),
+        ("another field", total("scratch_mib", of_kind("dump"))),
+        ("not selected", total("mib", Selector { labels, ..of_kind("dump") })),
+    ] {
+        world.desired = world.desired.invariant(Invariant { name: name.to_owned(), measure, ..at_most(50) });
+    }
+    let effects: Vec<_> = world.plan().proofs.into_iter().map(|proved| proved.effects).collect();
+    assert_eq!(effects, [vec![(0, 15, -5)], vec![(0, 5, 0)], vec![]]);
+}
+
+#[test]
+fn what_is_there_before_or_after_can_be_kept_from_taking_part() {
+    let effects = |has: bool, wants: bool| {
+        let web = || unit("web", json!({}));
+        let units = |there: bool| there.then(web).into_iter();
+        let mut world = world().having(units(has)).want(units(wants).chain([dump("a", 1, Some("unit/web"))]));
+        world.desired = world.desired.invariant(at_least(0));
+        let plan = world.plan();
+        let at =
+            plan.actions.iter().position(|action| action.spec.to_string().contains("mib")).unwrap() as u32;
+        plan.proofs[0]
+            .effects
+            .iter()
+            .filter(|effect| effect.0 == at)
+            .map(|it| (it.1, it.2))
+            .collect::<Vec<_>>()
+    };
+    let away = vec![(-1, 1)];
+    assert_eq!(
+        [effects(true, true), effects(true, false), effects(false, true)],
+        [away.clone(), away.clone(), away]
+    );
+    assert_eq!(effects(false, false), []);
+}
+
+#[test]
+fn an_action_that_keeps_another_or_itself_from_taking_part_begins_and_ends() {
+    let states = |dump: DesiredResource, about: &str| {
+        let web = || unit("web", json!({}));
+        let mut world = world().having([web()]).want([web(), dump]);
+        world.registry =
+            world.registry.with_predicate(Predicate::new("any", |_| Ok(())).about(of_kind(about)));
+        world.plan().examined[0].states
+    };
+    // Before, meanwhile and after; what is new is not there before.
+    assert_eq!(states(dump("a", 1, Some("unit/web")), "unit"), Count::Exactly(3));
+    assert_eq!(states(dump("a", 1, Some("dump/a")), "dump"), Count::Exactly(2));
 }
