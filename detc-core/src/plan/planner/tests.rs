@@ -325,3 +325,5 @@ fn each_relation_that_changes_by_itself_changes_the_plan() {
         set(&mut twice, resource);
     }
 }
+
+mod steps;
