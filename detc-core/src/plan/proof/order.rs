@@ -239,6 +239,8 @@ mod tests {
         let edges: Vec<(u32, u32)> = (0..20).flat_map(|a| (20..40).map(move |b| (a, b))).collect();
         let order = Order::new(40, &edges).expect("no cycle");
         assert_eq!((order.actions(), order.nodes()), (40, 41));
+        let barriers = (0..41).filter(|rank| order.action(*rank).is_none());
+        assert_eq!(barriers.count(), 1, "what only stands between is no action");
         let edges: usize = (0..41).map(|rank| order.before(rank).len()).sum();
         assert_eq!(edges, 40);
     }
@@ -253,6 +255,9 @@ mod tests {
             order.nodes() - before - after
         };
         assert_eq!([nodes(1, 5), nodes(2, 1), nodes(2, 2), nodes(2, 3), nodes(3, 2)], [0, 0, 0, 1, 1]);
+        // In whatever order they are named.
+        let mixed = [(0, 2), (1, 2), (1, 3), (0, 3), (1, 4), (0, 4)];
+        assert_eq!(Order::new(5, &mixed).expect("no cycle").nodes(), 6);
         // Those that wait for another list have one of their own.
         let two = [(0, 4), (1, 4), (0, 5), (1, 5), (0, 6), (1, 6), (2, 7), (3, 7)];
         assert_eq!(Order::new(8, &two).expect("no cycle").nodes(), 9);

@@ -476,3 +476,5 @@ fn the_same_plans_are_repaired_by_the_same_edges_and_given_up_for_the_same_reaso
         39: 1 before 0, 4 before 0, 4 before 3, 5 before 3
     "#]].assert_eq(&out);
 }
+
+mod search;
