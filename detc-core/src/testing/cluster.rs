@@ -2,10 +2,11 @@
 //!
 //! [`check_cluster`] lives the life of a [`Scenario`] without faults, and takes note of each call that is made of a host and of
 //! each commit to the store. Then it lives it again for each of these: the process dies before it, or after it; its answer is
-//! lost; from there on the hosts are away. The fault passes, a successor goes on, and what there is in the end has to be what
-//! there is when nothing happens, with nothing left to do: nothing lost, nothing doubled, nothing left behind. A manager that is
-//! not detc's own is tried in the same way ([`Scenario::managed_by`]); what it has left without faults is looked at first, as
-//! nobody else says that it is what was asked for.
+//! lost; from there on the hosts are away, or full; it is refused, comes too late, is made twice, or is answered from an earlier
+//! moment; the manager is paused until another has taken over; its clock jumps. The fault passes, a successor goes on, and what
+//! there is in the end has to be what there is when nothing happens, with nothing left to do: nothing lost, nothing doubled,
+//! nothing left behind. A manager that is not detc's own is tried in the same way ([`Scenario::managed_by`]); what it has left
+//! without faults is looked at first, as nobody else says that it is what was asked for.
 //!
 //! ```
 //! # use detc_core::testing::cluster::{Faults, Scenario, check_cluster};
@@ -229,7 +230,7 @@ pub enum Twice {
 }
 
 impl Default for Faults {
-    /// One fault in each life; two thousand lives, which is a second for a scenario of some ten actions.
+    /// One fault in each life; two thousand lives. One of three small states takes some ten milliseconds in a debug build.
     fn default() -> Self {
         Self { lives_max: 2_000, twice: Twice::No }
     }
@@ -276,7 +277,7 @@ impl Display for Checked {
 }
 
 /// Lives `scenario` with every single fault; see the [module](self). The same scenario has the same result: run it on a
-/// runtime of one thread, with its time paused.
+/// runtime of one thread, with its time paused. Where time is not paused each life takes a minute and more.
 ///
 /// Kinds whose outcome only a person can settle are not for this.
 ///
