@@ -1,5 +1,5 @@
-//! The tutorial `docs/extending.md`: its first attempt, with the defect that the suite finds; and that all else that it shows is
-//! the example that compiles and runs.
+//! The tutorial `docs/extending.md`: its first attempt, with the defect that the suite finds; and that all else that it shows are
+//! the examples that compile and run.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -98,11 +98,14 @@ async fn the_suite_finds_the_defect_of_the_first_attempt() {
 }
 
 #[test]
-fn what_the_tutorial_shows_is_the_example_to_the_letter_and_its_first_attempt_stands_here() {
+fn what_the_tutorial_shows_are_the_examples_to_the_letter_and_its_first_attempt_stands_here() {
     let tutorial = text("docs/extending.md");
-    let shown: String = blocks(&tutorial, "```rust\n").concat();
-    let example = text("examples/custom_backend.rs");
-    assert_eq!(plain(&shown), plain(&example), "one after the other, its frames are the file");
+    for (frames, name) in [("", "custom_backend"), (",resource", "custom_resource"), (",action", "custom_action")] {
+        let shown: String = blocks(&tutorial, &format!("```rust{frames}\n")).concat();
+        let example = text(&format!("examples/{name}.rs"));
+        assert_eq!(plain(&shown), plain(&example), "one after the other, its frames are {name}");
+        assert!(example.lines().count() < 150, "{name} is to be read at a glance");
+    }
     let first = blocks(&tutorial, "```rust,first\n");
     assert_eq!(first.len(), 2);
     let here = plain(&text("tests/it/tutorial.rs"));
