@@ -100,7 +100,9 @@ async fn the_suite_finds_the_defect_of_the_first_attempt() {
 #[test]
 fn what_the_tutorial_shows_are_the_examples_to_the_letter_and_its_first_attempt_stands_here() {
     let tutorial = text("docs/extending.md");
-    for (frames, name) in [("", "custom_backend"), (",resource", "custom_resource"), (",action", "custom_action")] {
+    for (frames, name) in
+        [("", "custom_backend"), (",resource", "custom_resource"), (",action", "custom_action")]
+    {
         let shown: String = blocks(&tutorial, &format!("```rust{frames}\n")).concat();
         let example = text(&format!("examples/{name}.rs"));
         assert_eq!(plain(&shown), plain(&example), "one after the other, its frames are {name}");
