@@ -206,6 +206,21 @@ async fn what_was_committed_some_time_ago_is_not_begun_before_it_is_asked_who_le
     begins_nothing_when_stopped(stopped).await;
 }
 
+/// The process is stopped when the store has said that it leads, and it has not been told yet.
+#[tokio::test]
+async fn an_answer_that_it_leads_which_is_told_late_is_asked_for_again() {
+    let stopped = |store: Arc<AwayOnce>| -> ProgressSink {
+        Box::new(move |progress| {
+            if matches!(progress, Progress::Applying { .. }) {
+                // What was committed so long ago is asked for, and that is answered late.
+                stop();
+                store.stops_caller.store(true, Ordering::Relaxed);
+            }
+        })
+    };
+    begins_nothing_when_stopped(stopped).await;
+}
+
 /// The process is stopped when the store has made the commit of a start, and not told it yet.
 #[tokio::test]
 async fn a_commit_that_is_told_late_is_not_gone_by_before_it_is_asked_who_leads() {
