@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 
 use thiserror::Error;
 
-use crate::backend::HostError;
+use crate::backend::{ContainersError, HostError};
 
 /// A failed check or apply.
 #[derive(Debug, Error)]
@@ -107,6 +107,37 @@ impl From<HostError> for ActionError {
         if let HostError::Refused { source, .. } = error {
             mapped.source = Some(Box::new(source));
         }
+        mapped
+    }
+}
+
+impl From<ContainersError> for ActionError {
+    fn from(error: ContainersError) -> Self {
+        if let ContainersError::Host { engine, source } = error {
+            let inner = Self::from(source);
+            return Self {
+                message: format!("{engine} can not be asked through its host: {}", inner.message),
+                ..inner
+            };
+        }
+        let class = match &error {
+            ContainersError::Unreachable { .. } => ErrorClass::Unreachable,
+            ContainersError::AnswerLost { .. } => ErrorClass::OutcomeUnknown,
+            ContainersError::Untrusted { .. }
+            | ContainersError::NotLetIn { .. }
+            | ContainersError::Host { .. }
+            | ContainersError::NotFound { .. }
+            | ContainersError::Taken { .. }
+            | ContainersError::PortTaken { .. }
+            | ContainersError::NotStarted { .. }
+            | ContainersError::NotRunning { .. }
+            | ContainersError::InUse { .. }
+            | ContainersError::Unsupported { .. }
+            | ContainersError::Refused { .. }
+            | ContainersError::Invalid { .. } => ErrorClass::Permanent,
+        };
+        let mut mapped = Self::new(class, error.to_string());
+        mapped.hint = error.hint().map(str::to_owned);
         mapped
     }
 }
