@@ -6,7 +6,7 @@ pub mod limited;
 pub mod memory;
 mod own;
 
-pub use containers::{Containers, ContainersError};
+pub use containers::{Containers, ContainersError, MemoryContainers, SharedContainers};
 pub use host::{Host, HostError};
 pub use limited::LimitedHost;
 pub use memory::MemoryHost;

@@ -38,9 +38,10 @@
 //! | add a kind of resource | [`resource::Resource`], and a [`Registry`] that knows it |
 //! | add a step that is no resource | [`action::Action`] |
 //! | reach another kind of machine | [`backend::Host`] and [`resource::Connector`] |
+//! | reach another engine of containers | [`backend::Containers`]; in memory, [`backend::MemoryContainers`] |
 //! | keep state elsewhere | [`store::Store`]; in memory, in one file (feature `file-store`) |
 //! | read, save and draw plans | [`plan`]: text, JSON, dot, mermaid, SVG; [`plan::proof`] proves invariants |
-//! | test what you have written | `testing`: conformance suites for resources, actions, hosts and stores, and one that lets a whole manager die at each of its calls (feature `testing`) |
+//! | test what you have written | `testing`: conformance suites for resources, actions, hosts, engines of containers and stores, and one that lets a whole manager die at each of its calls (feature `testing`) |
 //!
 //! In between, [`diff`] compares, and [`execute`] has the engine, which does no I/O, the driver, which decides nothing, and
 //! the journal. The actions and hosts that people need are in the crate `detc-actions`.

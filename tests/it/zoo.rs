@@ -22,9 +22,15 @@ fn named<'z>(zoo: &'z str, name: &str) -> &'z str {
 }
 
 /// Where a zoo is, how it says that a defect breaks a law, with `IDENT` for the defect, and where what it says begins.
-const ZOOS: [(&str, &str, &str, &str); 4] = [
+const ZOOS: [(&str, &str, &str, &str); 5] = [
     ("resource, action", "detc-core/src/testing/resource/tests.rs", "IDENT => \"", "broken! {"),
     ("host", "detc-core/src/testing/host/tests.rs", "caught(Defect::IDENT, \"", "fn a_write_in_parts"),
+    (
+        "containers",
+        "detc-core/src/testing/containers/tests.rs",
+        "caught(Defect::IDENT, \"",
+        "fn defects_of_names",
+    ),
     ("store", "detc-core/tests/it/broken_stores.rs", "check(IDENT, \"", "use Fault::*;"),
     ("manager", "detc-core/src/testing/cluster/tests/managers.rs", "IDENT => ", "broken! {"),
 ];

@@ -88,19 +88,24 @@ impl ActionError {
     }
 }
 
+/// What is done next about an error of a host.
+fn class_of_host(error: &HostError) -> ErrorClass {
+    match error {
+        HostError::Unreachable { .. } => ErrorClass::Unreachable,
+        HostError::TimedOut { .. } | HostError::AnswerLost { .. } => ErrorClass::OutcomeUnknown,
+        HostError::Untrusted { .. }
+        | HostError::NotLetIn { .. }
+        | HostError::NotFound { .. }
+        | HostError::NotEmpty { .. }
+        | HostError::TooLarge { .. }
+        | HostError::Refused { .. }
+        | HostError::Invalid { .. } => ErrorClass::Permanent,
+    }
+}
+
 impl From<HostError> for ActionError {
     fn from(error: HostError) -> Self {
-        let class = match &error {
-            HostError::Unreachable { .. } => ErrorClass::Unreachable,
-            HostError::TimedOut { .. } | HostError::AnswerLost { .. } => ErrorClass::OutcomeUnknown,
-            HostError::Untrusted { .. }
-            | HostError::NotLetIn { .. }
-            | HostError::NotFound { .. }
-            | HostError::NotEmpty { .. }
-            | HostError::TooLarge { .. }
-            | HostError::Refused { .. }
-            | HostError::Invalid { .. } => ErrorClass::Permanent,
-        };
+        let class = class_of_host(&error);
         let message = error.to_string();
         let mut mapped = Self::new(class, message);
         mapped.hint = error.hint().map(str::to_owned);
@@ -113,19 +118,12 @@ impl From<HostError> for ActionError {
 
 impl From<ContainersError> for ActionError {
     fn from(error: ContainersError) -> Self {
-        if let ContainersError::Host { engine, source } = error {
-            let inner = Self::from(source);
-            return Self {
-                message: format!("{engine} can not be asked through its host: {}", inner.message),
-                ..inner
-            };
-        }
         let class = match &error {
             ContainersError::Unreachable { .. } => ErrorClass::Unreachable,
             ContainersError::AnswerLost { .. } => ErrorClass::OutcomeUnknown,
+            ContainersError::Host { source, .. } => class_of_host(source),
             ContainersError::Untrusted { .. }
             | ContainersError::NotLetIn { .. }
-            | ContainersError::Host { .. }
             | ContainersError::NotFound { .. }
             | ContainersError::Taken { .. }
             | ContainersError::PortTaken { .. }
@@ -138,6 +136,26 @@ impl From<ContainersError> for ActionError {
         };
         let mut mapped = Self::new(class, error.to_string());
         mapped.hint = error.hint().map(str::to_owned);
+        if let ContainersError::Host { source, .. } = error {
+            mapped.source = Some(Box::new(source));
+        }
         mapped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn an_engine_that_is_asked_through_a_host_fails_as_the_host_does() {
+        let lost = HostError::AnswerLost { host: "h1".into(), what: "run docker".into() };
+        let error = ActionError::from(ContainersError::Host { engine: "e1".into(), source: Arc::new(lost) });
+        assert_eq!(error.class(), ErrorClass::OutcomeUnknown);
+        assert_eq!(error.hint(), Some("see whether it was done before it is done again"));
+        let said = "e1 can not be asked through its host: the answer of h1 to run docker was lost";
+        assert_eq!(error.full_message(), said);
     }
 }

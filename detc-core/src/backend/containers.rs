@@ -11,13 +11,16 @@ use async_trait::async_trait;
 use super::host::Host;
 
 mod change;
+mod check;
 mod container;
 mod error;
 mod image;
 mod mark;
+pub mod memory;
 mod network;
 mod object;
 mod run;
+mod shared;
 mod watch;
 
 pub use change::{Change, FileInside, New, RemoveHow};
@@ -27,12 +30,14 @@ pub use container::{
 pub use error::ContainersError;
 pub use image::{Build, ImageDefaults, ImageFrom, Pull, RegistryLogin};
 pub use mark::Mark;
+pub use memory::MemoryContainers;
 pub use network::{NetworkSpec, Subnet, VolumeSpec};
 pub use object::{
     Container, Image, Listed, Listing, LogLine, LogQuery, Network, Object, ObjectKind, ObjectRef, Phase,
     Query, Readiness, Status, Stream, Volume,
 };
 pub use run::{Capabilities, HealthCheck, Logging, Probe, Restart, Swap, Test};
+pub use shared::SharedContainers;
 pub use watch::{Again, Notifier, Watch};
 
 /// An engine of containers.
@@ -49,7 +54,8 @@ pub use watch::{Again, Notifier, Watch};
 /// - **Changes are idempotent**: a container that runs is started, one that does not is stopped, one that is connected as asked is
 ///   connected.
 /// - **Made, then started.** A container that was made does not run before it is [started](Change::Start). One that is found
-///   [`Phase::Created`] may be one whose making was cut off, before all its [files](New::Container) were in it: whoever did not get
+///   [`Phase::Created`] may be one whose making was cut off, before all its [files](New::Container) were in it, or it in all
+///   its networks: whoever did not get
 ///   its id from `create` removes it and makes another.
 /// - **Looking again.** After [`watch`](Containers::watch) has returned, whatever changes is told, or merged with something that is
 ///   told later; a stream that broke is mended by the backend and told as [`Again::Everything`].
@@ -72,8 +78,9 @@ pub trait Containers: Debug + Display + Send + Sync + 'static {
     /// Makes an object, and tells its id.
     ///
     /// # Errors
-    /// [`ContainersError::Taken`] as the contract says, [`ContainersError::NotFound`] when the image, network or volume that it
-    /// needs does not exist, [`ContainersError::Invalid`] when it can not be as written.
+    /// [`ContainersError::Taken`] as the contract says, [`ContainersError::NotFound`] when the image or volume that it needs does
+    /// not exist (of a network it may be said only at the start), [`ContainersError::Invalid`] when it can not be as
+    /// [written](New::validate).
     async fn create(&self, new: &New) -> Result<String, ContainersError>;
 
     /// Changes or removes an object. Returns when that has happened: a stopped container has ended, a started one has been started,

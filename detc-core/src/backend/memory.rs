@@ -19,7 +19,7 @@ mod fault;
 mod files;
 mod programs;
 
-use fault::Faults;
+pub(super) use fault::Faults;
 pub use fault::HostFault;
 pub use files::Files;
 
@@ -91,6 +91,18 @@ impl MemoryHost {
         let program = Arc::new(move |command: &Command, files: &mut Files| program(command, files).into());
         self.programs.insert(name.to_owned(), program);
         self
+    }
+
+    /// Another host with the same programs, and nothing else of it.
+    pub(super) fn like(&self, name: &str) -> Self {
+        Self { programs: self.programs.clone(), ..Self::new(name) }
+    }
+
+    /// Begins a command: what it prints until it ends, or where it goes on; and whether it goes on.
+    pub(super) fn begin(&self, command: &Command) -> Result<(Output, bool), HostError> {
+        let mut state = self.lock();
+        let Ran { output, takes } = self.ran(command, &mut state.files)?;
+        Ok((output, !takes.is_zero()))
     }
 
     /// Limits the bytes in all files together.
@@ -213,7 +225,7 @@ impl MemoryHost {
         self.call(&what, |files| effect(files).map_err(|error| HostError::of_io(self, path, &what, error)))
     }
 
-    fn execute(&self, command: &Command, files: &mut Files) -> Result<Output, HostError> {
+    fn ran(&self, command: &Command, files: &mut Files) -> Result<Ran, HostError> {
         let missing = |path: &str| HostError::NotFound { host: self.to_string(), path: path.to_owned() };
         if let Some(dir) = &command.dir
             && files.list(dir).is_empty()
@@ -222,7 +234,11 @@ impl MemoryHost {
             return Err(missing(dir));
         }
         let program = self.programs.get(command.program()).ok_or_else(|| missing(command.program()))?;
-        let Ran { mut output, takes } = program(command, files);
+        Ok(program(command, files))
+    }
+
+    fn execute(&self, command: &Command, files: &mut Files) -> Result<Output, HostError> {
+        let Ran { mut output, takes } = self.ran(command, files)?;
         if takes > command.timeout {
             return Err(HostError::TimedOut {
                 host: self.to_string(),

@@ -1,12 +1,15 @@
 //! Why an engine did not do as asked.
 
+use std::sync::Arc;
+
 use thiserror::Error;
 
 use super::ObjectRef;
 use crate::backend::HostError;
 
 /// Why an engine did not do as asked. Variants differ by what the caller does next.
-#[derive(Debug, Error)]
+/// Cheap to clone: one answer may be told to many.
+#[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum ContainersError {
     /// The engine could not be reached: nothing is known of it, and nothing was done.
@@ -44,7 +47,7 @@ pub enum ContainersError {
         engine: String,
         /// What the host said.
         #[source]
-        source: HostError,
+        source: Arc<HostError>,
     },
     /// There is no such object.
     #[error("{object} does not exist on {engine}")]

@@ -384,3 +384,17 @@ impl LogQuery {
         Self { lines_max, bytes_max: 64 << 10 }
     }
 }
+
+impl LogQuery {
+    /// The lines of `log`, oldest first, that are asked for.
+    pub fn of(&self, log: impl DoubleEndedIterator<Item = LogLine>) -> Vec<LogLine> {
+        let mut bytes = 0;
+        let fits = |line: &LogLine| {
+            bytes += line.text.len();
+            bytes <= self.bytes_max
+        };
+        let mut lines: Vec<_> = log.rev().take(self.lines_max).take_while(fits).collect();
+        lines.reverse();
+        lines
+    }
+}

@@ -112,7 +112,7 @@ pub enum Remove {
 ///
 /// # Errors
 /// What is wrong with it, in words.
-pub(super) fn check_path(path: &str) -> Result<(), String> {
+pub(in crate::backend) fn check_path(path: &str) -> Result<(), String> {
     if !path.starts_with('/') {
         return Err(format!("the path {path:?} is not absolute"));
     }

@@ -17,30 +17,30 @@ pub enum HostFault {
 
 /// Which calls go wrong.
 #[derive(Debug, Default)]
-pub(super) struct Faults {
+pub(in crate::backend) struct Faults {
     calls: u64,
     all: Option<HostFault>,
     planned: BTreeMap<u64, HostFault>,
 }
 
 impl Faults {
-    pub(super) fn fail_call(&mut self, nth: u64, fault: HostFault) {
+    pub(in crate::backend) fn fail_call(&mut self, nth: u64, fault: HostFault) {
         self.planned.insert(self.calls + nth, fault);
     }
 
-    pub(super) fn fail_all(&mut self, fault: Option<HostFault>) {
+    pub(in crate::backend) fn fail_all(&mut self, fault: Option<HostFault>) {
         self.all = fault;
         if fault.is_none() {
             self.planned.clear();
         }
     }
 
-    pub(super) fn calls(&self) -> u64 {
+    pub(in crate::backend) fn calls(&self) -> u64 {
         self.calls
     }
 
     /// Counts a call, and tells its fate. A fault that was planned for this very call goes before a general one.
-    pub(super) fn next(&mut self) -> Option<HostFault> {
+    pub(in crate::backend) fn next(&mut self) -> Option<HostFault> {
         let fault = self.planned.remove(&self.calls).or(self.all);
         self.calls += 1;
         fault

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 pub(super) fn install(host: MemoryHost) -> MemoryHost {
     host.with_program("printf", printf)
-        .with_program("cat", |command: &Command, _: &mut Files| said(command.stdin.clone()))
+        .with_program("cat", cat)
         .with_program("pwd", |command: &Command, _: &mut Files| {
             said(format!("{}\n", command.dir.as_deref().unwrap_or("/")))
         })
@@ -29,6 +29,21 @@ fn printf(command: &Command, _: &mut Files) -> Output {
     let [_, format, arguments @ ..] = &command.argv[..] else { return failed("no format") };
     let format = format.replace("\\n", "\n");
     said(arguments.iter().map(|argument| format.replacen("%s", argument, 1)).collect::<String>())
+}
+
+/// `cat PATH…`, or what it reads.
+fn cat(command: &Command, files: &mut Files) -> Output {
+    if command.argv.len() < 2 {
+        return said(command.stdin.clone());
+    }
+    let mut all = Vec::new();
+    for path in &command.argv[1..] {
+        match files.read(path) {
+            Ok(content) => all.extend_from_slice(content),
+            Err(error) => return failed(&format!("cat: {path}: {error}\n")),
+        }
+    }
+    said(all)
 }
 
 fn printenv(command: &Command, _: &mut Files) -> Output {
