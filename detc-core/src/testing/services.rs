@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::resource::{CallError, Calls};
 
-mod containers;
+mod engine;
 #[cfg(test)]
 pub(crate) mod kinds;
 mod machines;
@@ -34,7 +34,7 @@ mod names;
 #[cfg(test)]
 mod tests;
 
-pub use containers::{Container, ContainerError, Containers};
+pub use engine::Engine;
 pub use machines::{Machine, MachineState, Machines};
 pub use names::Names;
 

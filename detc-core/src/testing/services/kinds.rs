@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::*;
 use crate::action::{ActionCx, ActionError, CrashClass, Footprint, Place};
+use crate::backend::containers::{
+    Change, ContainerSpec, Containers, ContainersError, ImageDefaults, New, ObjectRef,
+};
 use crate::model::{Observation, Present};
 use crate::resource::{InvalidField, KindTraits, Removed, Resource};
 use crate::testing::cluster::Scenario;
@@ -129,17 +132,23 @@ pub(crate) struct Run<const DEFECT: u8> {
 
 impl<const DEFECT: u8> Run<DEFECT> {
     async fn run(&self, cx: &ActionCx<'_>) -> Result<(), ActionError> {
-        let engine = cx.backend::<Containers>()?;
-        let is_other = engine.inspect(&self.container).await?.is_some_and(|it| it.image != self.image);
+        let engine: &dyn Containers = &*cx.backend::<Engine>()?;
+        let is_other = engine.container(&self.container).await?.is_some_and(|it| it.spec.image != self.image);
         if is_other {
-            engine.stop(&self.container).await?;
-            engine.remove(&self.container).await?;
+            engine.change(&Change::stop(&self.container)).await?;
+            engine.change(&self.removal()).await?;
         }
-        match engine.create(&self.container, &self.image, &BTreeMap::new()).await {
-            Ok(()) | Err(ContainerError::Taken(_)) => {}
+        let mut spec = ContainerSpec::new(&self.image);
+        spec.command = Some(vec!["sleep".to_owned(), "600".to_owned()]);
+        match engine.create(&New::container(&self.container, spec)).await {
+            Ok(_) | Err(ContainersError::Taken { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        Ok(engine.start(&self.container).await?)
+        Ok(engine.change(&Change::start(&self.container)).await?)
+    }
+
+    fn removal(&self) -> Change {
+        Change::remove(ObjectRef::container(&self.container))
     }
 }
 
@@ -158,11 +167,12 @@ impl<const DEFECT: u8> Resource for Run<DEFECT> {
     }
 
     async fn observe(&self, cx: &ActionCx<'_>) -> Result<Observation, ActionError> {
-        let found = cx.backend::<Containers>()?.inspect(&self.container).await?;
+        let engine: &dyn Containers = &*cx.backend::<Engine>()?;
+        let found = engine.container(&self.container).await?;
         Ok(match found {
             None => Observation::Absent,
-            Some(found) if found.is_running || DEFECT == SEES_STOPPED_AS_RUNNING => {
-                Observation::Present(Present::new().with_field("image", found.image))
+            Some(found) if found.status.is_ready() || DEFECT == SEES_STOPPED_AS_RUNNING => {
+                Observation::Present(Present::new().with_field("image", found.spec.image))
             }
             Some(_) => Observation::Present(Present::new().with_field("image", "stopped")),
         })
@@ -177,12 +187,12 @@ impl<const DEFECT: u8> Resource for Run<DEFECT> {
     }
 
     async fn delete(&self, cx: &ActionCx<'_>) -> Result<Removed, ActionError> {
-        let engine = cx.backend::<Containers>()?;
-        match engine.stop(&self.container).await {
-            Ok(()) | Err(ContainerError::Missing(_)) => {}
+        let engine = cx.backend::<Engine>()?;
+        match engine.change(&Change::stop(&self.container)).await {
+            Ok(()) | Err(ContainersError::NotFound { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        engine.remove(&self.container).await?;
+        engine.change(&self.removal()).await?;
         Ok(Removed::Gone)
     }
 }
@@ -239,11 +249,20 @@ impl Resource for Entry {
     }
 }
 
+/// An engine with the images that are used here.
+pub(crate) fn engine(calls: Calls) -> Engine {
+    let engine = Engine::new(calls);
+    for image in ["v1", "v2", "v3"] {
+        engine.memory().add_image(image, ImageDefaults::default());
+    }
+    engine
+}
+
 /// Adds a cloud whose machines take 100 s to boot, an engine and a registry of names.
 pub(crate) fn on_services(scenario: Scenario) -> Scenario {
     let calls = Calls::new();
     let machines = Arc::new(Machines::new(calls.clone()).booting_for(Duration::from_secs(100)));
-    let (containers, names) = (Arc::new(Containers::new(calls.clone())), Arc::new(Names::new(calls.clone())));
+    let (containers, names) = (Arc::new(engine(calls.clone())), Arc::new(Names::new(calls.clone())));
     let (m, c, n) = (machines.clone(), containers.clone(), names.clone());
     // Which address a machine has differs from life to life; whose it is does not.
     let addresses = {

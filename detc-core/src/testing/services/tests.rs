@@ -1,15 +1,17 @@
 //! Kinds that live on services, sound and not, in a cluster whose every call goes wrong once.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::kinds::*;
 use super::*;
+use crate::backend::containers::{Change, Containers};
 use crate::model::{Desired, DesiredResource, FieldPath, Reference};
 use crate::resource::Registry;
+use crate::testing::calls::Fault;
 use crate::testing::cluster::{Checked, Faults, Scenario, check_cluster, check_seeds};
+use crate::testing::containers::check_containers;
 
 /// A machine, a container and a name of it; the machine grows, the container has a new version, the name another address; then
 /// all but the container is gone, and another machine is there.
@@ -58,7 +60,7 @@ async fn defects_of_kinds_are_found_in_what_services_hold() {
     }
     for (found, what) in [
         (found::<SEES_BOOTING_AS_ABSENT>().await, "2 × machine db small"),
-        (found::<SEES_STOPPED_AS_RUNNING>().await, "does not run"),
+        (found::<SEES_STOPPED_AS_RUNNING>().await, "created, never started"),
     ] {
         assert!(found.contains(what), "{what}: {found}");
     }
@@ -83,21 +85,25 @@ async fn a_cloud_boots_its_machines_and_may_lose_them() {
     assert!(states().await.is_empty() && cloud.dump().is_empty());
 }
 
-#[tokio::test]
-async fn an_engine_keeps_its_rules() {
-    let engine = Containers::new(Calls::new());
-    let labels = BTreeMap::from([("app".to_owned(), "web".to_owned())]);
-    engine.create("web", "v1", &labels).await.unwrap();
-    let taken = engine.create("web", "v2", &labels).await.unwrap_err();
-    assert_eq!(taken.to_string(), "there is a container `web` already");
-    engine.start("web").await.unwrap();
-    assert_eq!(engine.remove("web").await, Err(ContainerError::Running("web".to_owned())));
-    engine.exit("web", 3);
-    let ended = engine.inspect("web").await.unwrap().unwrap();
-    assert_eq!((ended.is_running, ended.exit_code, ended.labels), (false, Some(3), labels));
-    engine.remove("web").await.unwrap();
-    engine.remove("web").await.unwrap();
-    assert_eq!(engine.stop("web").await, Err(ContainerError::Missing("web".to_owned())));
+#[tokio::test(start_paused = true)]
+async fn an_engine_whose_calls_are_watched_conforms_and_goes_wrong() {
+    let calls = Calls::new();
+    let engine = engine(calls.clone());
+    let found = check_containers(&engine, "v1", "suite").await;
+    assert!(found.is_empty(), "{found:?}");
+    for (fault, said) in [
+        (Fault::AnswerLost, "the answer of the engine to tag image `v1` as `v3:1` was lost"),
+        (Fault::Unreachable, "the engine can not be reached: there was no way to it"),
+        (Fault::Full, "the engine refused to tag image `v1` as `v3:1`: there was no room"),
+    ] {
+        calls.begin(Some((0, fault)));
+        let tag = Change::Tag { image: "v1".into(), tag: "v3:1".into() };
+        assert_eq!(engine.change(&tag).await.unwrap_err().to_string(), said);
+    }
+    calls.begin(Some((0, Fault::Stale(1))));
+    let seen: &dyn Containers = &engine;
+    assert_eq!(seen.image("v3:1").await.unwrap(), None, "before it was tagged");
+    assert!(seen.image("v3:1").await.unwrap().is_some());
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,8 +5,8 @@ use serde_json::json;
 use super::*;
 use crate::model::{FieldPath, Reference};
 use crate::testing::resource::Calls;
-use crate::testing::services::kinds::{Entry, Run, Vm, count};
-use crate::testing::services::{Containers, Machines, Names};
+use crate::testing::services::kinds::{Entry, Run, Vm, count, engine};
+use crate::testing::services::{Machines, Names};
 
 /// Two machines with a container and a name each; they are of this size, and the containers of this image.
 fn fleet(size: &str, image: &str, count: usize) -> Desired {
@@ -28,7 +28,7 @@ fn fleet(size: &str, image: &str, count: usize) -> Desired {
 async fn what_lives_on_services_is_rehearsed_from_what_is_there_and_no_service_is_called_for_it() {
     let calls = Calls::new();
     let machines = Arc::new(Machines::new(calls.clone()));
-    let containers = Arc::new(Containers::new(calls.clone()));
+    let containers = Arc::new(engine(calls.clone()));
     let names = Arc::new(Names::new(calls.clone()));
     let dump = || [machines.dump(), containers.dump(), names.dump()].concat();
     let registry = Registry::new()
