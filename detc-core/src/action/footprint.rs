@@ -53,6 +53,9 @@ pub enum Meanwhile {
         /// How much more.
         amount: i64,
     },
+    /// What is there stays until what takes its place works: for a while both are there, and both count. It is about changes that
+    /// restart, of a kind whose changes do: they take nothing away then. What is made anew or changed in place is not affected.
+    Overlaps,
     /// This resource takes no part: a drain, a migration under a lock. Its own id: that is taken away and given back.
     Suspends(ResourceId),
 }
@@ -104,6 +107,13 @@ impl Footprint {
     #[must_use]
     pub fn taking(mut self, field: FieldPath, amount: i64) -> Self {
         self.meanwhile.push(Meanwhile::Takes { field, amount });
+        self
+    }
+
+    /// Says that what is there stays until what takes its place works.
+    #[must_use]
+    pub fn overlapping(mut self) -> Self {
+        self.meanwhile.push(Meanwhile::Overlaps);
         self
     }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::point::{Moment, Point};
 use super::thing::{Counted, Part, Thing};
 use super::world::World;
-use crate::action::{ActionCx, ActionError, CrashClass, Footprint};
+use crate::action::{ActionCx, ActionError, CrashClass, Footprint, Meanwhile};
 use crate::backend::{Host, HostError, MemoryHost};
 use crate::model::{Desired, Doc, HostName, HostSpec, Observation, Present, ResourceId};
 use crate::resource::{ChangeEffect, Connector, Kind, KindFacts, Known, LATER, Removed, Unhealthy};
@@ -100,7 +100,11 @@ impl StandIn {
         let names = spec.as_object().into_iter().flatten().map(|(name, _)| name.as_str());
         let mut restarting = names.filter(|name| !traits.in_place.contains(name));
         let differs = |name| counted.is_some_and(|before| field(&before.spec, name) != field(spec, name));
-        if triggers_differ || restarting.any(differs) { Part::Away } else { Part::Takes }
+        let overlaps = || {
+            let footprint = self.kind.inspect(&Doc::new(spec), Known::SomeLater);
+            footprint.is_ok_and(|footprint| footprint.meanwhile.contains(&Meanwhile::Overlaps))
+        };
+        if (triggers_differ || restarting.any(differs)) && !overlaps() { Part::Away } else { Part::Takes }
     }
 
     /// Takes note of what is touched from here on. Returns how it is found out what came of it.

@@ -89,7 +89,7 @@ impl<'a> Invariants<'a> {
                 continue;
             }
             let ends = ends(action, plan, input)?;
-            let is_interrupted = is_interrupted(plan, action, &meanwhile, input.registry);
+            let between = Between::of(plan, action, &meanwhile, input.registry);
             let mut of_action: BTreeMap<usize, (i64, i64)> = BTreeMap::new();
             let mut if_at_work: BTreeMap<usize, (i64, i64, i64)> = BTreeMap::new();
             for at in self.about(id.kind()) {
@@ -99,7 +99,7 @@ impl<'a> Invariants<'a> {
                 let after = amount(&ends.1, Doubtful::Worse);
                 let before = (amount(&ends.0, Doubtful::Worse), amount(&ends.0, Doubtful::Better));
                 let invariant = &self.all[at];
-                let effect = |before| effect(invariant, (before, after), is_interrupted);
+                let effect = |before| effect(invariant, (before, after), between);
                 of_action.insert(at, effect(before.0)?);
                 if before.0 != before.1 {
                     let (start, end) = effect(before.1)?;
@@ -158,6 +158,7 @@ impl<'a> Invariants<'a> {
                 }
             }
             // What an action does to its own resource is part of its effect.
+            Meanwhile::Overlaps => {}
             Meanwhile::Suspends(other) if other == id => {}
             Meanwhile::Suspends(other) => {
                 let recorded = input.recorded.get(other);
@@ -201,16 +202,17 @@ fn ends<'a>(
 fn effect(
     invariant: &Invariant,
     (before, after): (i64, i64),
-    is_interrupted: bool,
+    between: Between,
 ) -> Result<(i64, i64), PlanError> {
-    let is_away = is_interrupted && matches!(invariant.measure, Measure::Available(_));
-    let between = match invariant.bound {
+    let is_away = between == Between::Nothing && matches!(invariant.measure, Measure::Available(_));
+    let [before, after] = [before, after].map(i128::from);
+    let meanwhile = match invariant.bound {
         InvariantBound::AtLeast(_) if is_away => before.min(after).min(0),
         InvariantBound::AtLeast(_) => before.min(after),
+        InvariantBound::AtMost(_) if between == Between::Both => before.max(before + after),
         InvariantBound::AtMost(_) => before.max(after),
     };
-    let [before, between, after] = [before, between, after].map(i128::from);
-    Ok((within(invariant, between - before)?, within(invariant, after - between)?))
+    Ok((within(invariant, meanwhile - before)?, within(invariant, after - meanwhile)?))
 }
 
 /// A number that is part of a proof. One that was cut at the end of its range would prove what is not so.
@@ -228,21 +230,42 @@ pub(super) fn meanwhile(action: &PlannedAction, id: &ResourceId, registry: &Regi
     footprint.map(|footprint| footprint.meanwhile).unwrap_or_default()
 }
 
-/// Whether what there is takes no part while the action goes on.
-pub(super) fn is_interrupted(
-    plan: &Plan,
-    action: &PlannedAction,
-    meanwhile: &[Meanwhile],
-    registry: &Registry,
-) -> bool {
-    let Change { resource: id, reason, .. } = plan.change_of(action);
-    let effect = registry.kind(id.kind()).map(|kind| kind.facts().traits.change).unwrap_or_default();
-    let is_restart = match action.verb {
-        Verb::Restart => effect == ChangeEffect::Restart,
-        Verb::Adopt => matches!(reason, Reason::Restarts(_)),
-        Verb::Create | Verb::Update | Verb::Record | Verb::Delete | Verb::Forget => false,
-    };
-    is_restart || meanwhile.iter().any(|stated| matches!(stated, Meanwhile::Suspends(other) if other == id))
+/// What takes part, of what there was and what there will be, while an action goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Between {
+    /// One of both.
+    Either,
+    /// Both.
+    Both,
+    /// Neither.
+    Nothing,
+}
+
+impl Between {
+    pub(super) fn of(
+        plan: &Plan,
+        action: &PlannedAction,
+        meanwhile: &[Meanwhile],
+        registry: &Registry,
+    ) -> Self {
+        let Change { resource: id, reason, .. } = plan.change_of(action);
+        let effect = registry.kind(id.kind()).map(|kind| kind.facts().traits.change).unwrap_or_default();
+        let is_restart = match action.verb {
+            Verb::Restart => effect == ChangeEffect::Restart,
+            Verb::Adopt => matches!(reason, Reason::Restarts(_)),
+            Verb::Create | Verb::Update | Verb::Record | Verb::Delete | Verb::Forget => false,
+        };
+        let is_itself = |stated: &Meanwhile| matches!(stated, Meanwhile::Suspends(other) if other == id);
+        if meanwhile.iter().any(is_itself) {
+            Self::Nothing
+        } else if !is_restart {
+            Self::Either
+        } else if meanwhile.contains(&Meanwhile::Overlaps) {
+            Self::Both
+        } else {
+            Self::Nothing
+        }
+    }
 }
 
 impl<'a> Counted<'a> {

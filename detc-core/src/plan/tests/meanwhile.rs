@@ -10,9 +10,11 @@ use serde_json::{Value, json};
 use super::support::{World, steps, unit};
 use crate::action::{Action, ActionCx, ActionError, Check, CrashClass, Footprint};
 use crate::model::{
-    DesiredResource, Invariant, InvariantBound, Measure, Predicate, Record, ResourceId, Selector, Standing,
+    DesiredResource, Invariant, InvariantBound, Measure, Observation, Predicate, Record, ResourceId,
+    Selector, Standing,
 };
 use crate::plan::{Count, render};
+use crate::resource::{ChangeEffect, InvalidField, KindTraits, Removed, Resource};
 
 /// Dumps a database: it needs room for a second copy, and what it dumps takes no part.
 #[derive(Debug, Serialize, Deserialize)]
@@ -214,4 +216,75 @@ fn an_action_that_keeps_another_or_itself_from_taking_part_begins_and_ends() {
     // Before, meanwhile and after; what is new is not there before.
     assert_eq!(states(dump("a", 1, Some("unit/web")), "unit"), Count::Exactly(3));
     assert_eq!(states(dump("a", 1, Some("dump/a")), "dump"), Count::Exactly(2));
+}
+
+/// Runs beside what it takes the place of, or instead of it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Server {
+    version: u32,
+    mib: i64,
+    is_first_started: bool,
+}
+
+#[async_trait]
+impl Resource for Server {
+    const KIND: &'static str = "server";
+    type Output = ();
+
+    fn traits() -> KindTraits {
+        KindTraits { change: ChangeEffect::Restart, in_place: &["mib"], ..KindTraits::default() }
+    }
+
+    fn inspect(&self) -> Result<Footprint, InvalidField> {
+        let footprint = Footprint::new(CrashClass::FindableByTag);
+        Ok(if self.is_first_started { footprint.overlapping() } else { footprint })
+    }
+
+    async fn observe(&self, _: &ActionCx<'_>) -> Result<Observation, ActionError> {
+        unreachable!("plans are pure")
+    }
+
+    async fn create(&self, _: &ActionCx<'_>) -> Result<(), ActionError> {
+        unreachable!("plans are pure")
+    }
+
+    async fn update(&self, _: &ActionCx<'_>) -> Result<(), ActionError> {
+        unreachable!("plans are pure")
+    }
+
+    async fn delete(&self, _: &ActionCx<'_>) -> Result<Removed, ActionError> {
+        unreachable!("plans are pure")
+    }
+}
+
+#[test]
+fn what_stays_until_another_takes_its_place_is_available_and_both_count() {
+    let measures = || {
+        let of = || of_kind("server");
+        let mib = Measure::Total { field: "mib".parse().unwrap(), of: of() };
+        [
+            Invariant { name: "served".to_owned(), measure: Measure::Available(of()), ..at_least(9) },
+            Invariant { measure: Measure::Available(of()), ..at_most(0) },
+            Invariant { measure: mib, ..at_most(0) },
+        ]
+    };
+    let server = |(version, mib), is_first_started| {
+        DesiredResource::new("a", &Server { version, mib, is_first_started })
+    };
+    // How few serve, how many do, and how much they take, at worst.
+    let worst = |before: Option<(u32, i64)>, after, is_first_started| {
+        let mut world = world();
+        world.registry = world.registry.with_resource::<Server>();
+        let mut world = world.having(before.map(|it| server(it, is_first_started)));
+        world = world.want([server(after, is_first_started)]);
+        for (at, invariant) in measures().into_iter().enumerate() {
+            let invariant = Invariant { name: format!("{at}"), ..invariant };
+            world.desired = world.desired.invariant(invariant);
+        }
+        world.plan().proofs.iter().map(|proof| proof.worst).collect::<Vec<_>>()
+    };
+    assert_eq!(worst(Some((1, 10)), (2, 7), false), [0, 1, 10], "first the one goes, then the other comes");
+    assert_eq!(worst(Some((1, 10)), (2, 7), true), [1, 2, 17]);
+    assert_eq!(worst(Some((1, 10)), (1, 7), true), [1, 1, 10], "it is changed in place");
+    assert_eq!(worst(None, (1, 7), true), [0, 1, 7], "there is nothing beside what is made anew");
 }

@@ -58,7 +58,12 @@ fn stays(stage: &Stage<'_>, at: usize) -> bool {
     };
     at > 0
         && !stated(stage, at).iter().any(is_itself)
-        && (traits.change != ChangeEffect::Restart || is_in_place())
+        && (traits.change != ChangeEffect::Restart || is_in_place() || overlaps(stage, at))
+}
+
+/// Whether the spec of this index states that what was there stays until what takes its place works.
+fn overlaps(stage: &Stage<'_>, at: usize) -> bool {
+    stated(stage, at).contains(&Meanwhile::Overlaps)
 }
 
 async fn is_healthy(stage: &Stage<'_>, at: usize) -> bool {
@@ -94,8 +99,9 @@ fn sum_laws(stage: &Stage<'_>, (at, when): (usize, &str), found: &mut Vec<Violat
             _ => 0,
         };
         let before = if at == 0 { 0 } else { number(stage.spec(at - 1), field) };
-        let most =
-            before.max(number(stage.spec(at), field)) + stated(stage, at).into_iter().map(takes).sum::<i64>();
+        let after = number(stage.spec(at), field);
+        let most = if overlaps(stage, at) { before + after } else { before.max(after) };
+        let most = most + stated(stage, at).into_iter().map(takes).sum::<i64>();
         let now = in_use();
         if now > most {
             let detail =

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use super::super::super::explore::Does;
 use super::super::super::{Plan, PlanError, PlanInput, PlannedAction, Verb};
-use super::super::effects::{is_interrupted, meanwhile};
+use super::super::effects::{Between, meanwhile};
 use crate::action::Meanwhile;
 use crate::model::state::{NOTHING, Slot, Standing, Version};
 use crate::model::{Health, Observation, Record, ResourceId, Selector};
@@ -80,7 +80,7 @@ impl Events {
             let id = plan.resource_of(index as u32);
             let meanwhile = meanwhile(action, id, input.registry);
             let of_action = if is_kind(id) || action.renamed_from().is_some_and(is_kind) {
-                let is_restarted = is_interrupted(plan, action, &meanwhile, input.registry);
+                let is_restarted = Between::of(plan, action, &meanwhile, input.registry) == Between::Nothing;
                 steps_of(action, id, is_restarted, about, (&mut slots, &mut now))
             } else {
                 Vec::new()
