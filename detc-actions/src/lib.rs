@@ -18,5 +18,8 @@ pub mod backends;
 pub mod resources;
 
 #[cfg(test)]
+#[cfg(feature = "containers")]
+mod test_engine;
+#[cfg(test)]
 #[cfg(feature = "local")]
 mod test_util;

@@ -10,12 +10,18 @@ pub mod command;
 pub(crate) mod common;
 #[cfg(test)]
 mod conformance;
+#[cfg(feature = "containers")]
+pub mod container;
 pub mod directory;
+#[cfg(feature = "containers")]
+pub mod engines;
 pub mod facts;
 pub mod file;
 pub mod group;
 pub mod http;
 pub mod line;
+#[cfg(feature = "containers")]
+pub mod network;
 pub mod package;
 pub mod process;
 pub mod script;
@@ -23,20 +29,30 @@ pub mod service;
 mod template;
 mod turn;
 pub mod user;
+#[cfg(feature = "containers")]
+pub mod volume;
 
 pub use archive::ArchiveSpec;
 pub use command::CommandSpec;
+#[cfg(feature = "containers")]
+pub use container::{ContainerOutput, ContainerSpec};
 pub use directory::DirectorySpec;
+#[cfg(feature = "containers")]
+pub use engines::{EngineConnector, Engines};
 pub use facts::{DiskFacts, FactsOutput, FactsSpec, OsFacts};
 pub use file::FileSpec;
 pub use group::{GroupOutput, GroupSpec};
 pub use http::{CallSpec, HttpOutput, HttpSpec, ProbeSpec};
 pub use line::LineSpec;
+#[cfg(feature = "containers")]
+pub use network::{NetworkOutput, NetworkSpec};
 pub use package::{PackageOutput, PackageSpec};
 pub use process::{HealthSpec, ProcessOutput, ProcessSpec, StopSpec};
 pub use script::{ScriptOutput, ScriptSpec};
 pub use service::ServiceSpec;
 pub use user::{UserOutput, UserSpec};
+#[cfg(feature = "containers")]
+pub use volume::{VolumeOutput, VolumeSpec};
 
 /// `registry` with all kinds of this crate.
 ///
@@ -44,6 +60,11 @@ pub use user::{UserOutput, UserSpec};
 /// When one of them is registered already.
 #[must_use]
 pub fn register(registry: Registry) -> Registry {
+    #[cfg(feature = "containers")]
+    let registry = registry
+        .with_resource::<ContainerSpec>()
+        .with_resource::<NetworkSpec>()
+        .with_resource::<VolumeSpec>();
     registry
         .with_resource::<ArchiveSpec>()
         .with_resource::<CommandSpec>()

@@ -127,6 +127,13 @@ impl Trial {
         Self::new(Arc::new(host), specs, move || seen.with_files(|files| files.dump("/var/lib/detc-trial")))
     }
 
+    /// Lets a resource whose backend is no host live on `host` all the same: it finds its backend by that.
+    #[must_use]
+    pub fn on_host(mut self, host: Arc<dyn Host>) -> Self {
+        self.host = Some(host);
+        self
+    }
+
     /// Adds a backend that the resource finds by its type.
     #[must_use]
     pub fn with_backend<T: Send + Sync + 'static>(mut self, backend: Arc<T>) -> Self {

@@ -1,0 +1,244 @@
+//! Brings a container to be as its spec says: one of it, whatever was there before.
+//!
+//! ```text
+//!   look ─▶ one fits, or does once it is changed in place ─┐
+//!      └──▶ none does ─▶ make another ─▶ (stop the old) ────┴▶ start ─▶ works ─▶ takes the name ─▶ the rest goes
+//!                                                                └─▶ does not: it goes; (the old is started)
+//! ```
+
+use std::sync::Arc;
+
+use detc_core::action::{ActionCx, ActionError};
+use detc_core::backend::ContainersError;
+use detc_core::backend::containers::{
+    Change, Container, Containers, Limits, Listed, Networking, New, ObjectKind, ObjectRef, Phase, RemoveHow,
+    Restart,
+};
+
+use super::look::{is_image, is_up, output, phase, wrong_secrets};
+use super::made::{self, MADE, TRIGGERS, Told};
+use super::ready::{ended, wait};
+use super::seen::{Seen, is_attached};
+use super::{ContainerOutput, ContainerSpec, Order};
+use crate::resources::engines::{engine, foreign, ours};
+
+/// Keeps one container.
+pub(super) struct Keeper<'a> {
+    spec: &'a ContainerSpec,
+    cx: &'a ActionCx<'a>,
+    engine: Arc<dyn Containers>,
+    told: Told,
+}
+
+/// What there is, and what is to be done with it.
+struct Found {
+    /// One that is as wanted, or is once these changes are made.
+    fits: Option<(Listed, Vec<Change>)>,
+    /// What is not: it goes when that works.
+    rest: Vec<Listed>,
+}
+
+impl<'a> Keeper<'a> {
+    pub(super) async fn new(spec: &'a ContainerSpec, cx: &'a ActionCx<'_>) -> Result<Self, ActionError> {
+        let told = Told::of(spec);
+        Ok(Self { spec, cx, engine: engine(cx).await?, told })
+    }
+
+    /// The container, as the spec says, and working.
+    pub(super) async fn ensure(&self) -> Result<ContainerOutput, ActionError> {
+        if self.cx.is_sensitive("env") {
+            let message =
+                format!("{} has a sensitive variable, which its engine would tell", self.cx.resource());
+            return Err(ActionError::permanent(message).with_hint(
+                "give it under `secrets`: `secrets.NAME` becomes a file, and the variable NAME_FILE says where it is",
+            ));
+        }
+        let found = self.find().await?;
+        let (id, is_new) = match &found.fits {
+            Some((one, changes)) => {
+                self.change(one, changes).await?;
+                (one.id.clone(), false)
+            }
+            None => (self.make(&found.rest).await?, true),
+        };
+        let runs = found.fits.as_ref().is_some_and(|(one, _)| phase(one) == Phase::Running);
+        let container =
+            if runs { self.wait(&id).await? } else { self.start(&id, is_new, &found.rest).await? };
+        self.take_over(&container, &found.rest).await?;
+        Ok(output(self.spec, &container))
+    }
+
+    /// Ends and removes all that there is of it.
+    pub(super) async fn clear(&self) -> Result<(), ActionError> {
+        for one in ours(&*self.engine, ObjectKind::Container, self.cx).await? {
+            self.remove(&one).await?;
+        }
+        Ok(())
+    }
+
+    async fn wait(&self, id: &str) -> Result<Container, ActionError> {
+        wait(self.spec, &*self.engine, (self.cx.resource(), id)).await
+    }
+
+    /// Looks at what there is. What was not made whole is removed.
+    async fn find(&self) -> Result<Found, ActionError> {
+        let mut found = Found { fits: None, rest: Vec::new() };
+        for one in ours(&*self.engine, ObjectKind::Container, self.cx).await? {
+            if matches!(phase(&one), Phase::Created | Phase::Removing) {
+                self.remove(&one).await?;
+                continue;
+            }
+            let fit = self.fit(&one).await?;
+            match (fit, &found.fits) {
+                // One that runs is taken before one that has ended.
+                (Some(changes), Some((known, _))) if is_up(&one) && !is_up(known) => {
+                    let known = found.fits.replace((one, changes));
+                    found.rest.extend(known.map(|(known, _)| known));
+                }
+                (Some(changes), None) => found.fits = Some((one, changes)),
+                (_, _) => found.rest.push(one),
+            }
+        }
+        Ok(found)
+    }
+
+    /// By which changes in place one is as wanted; `None`: by none.
+    async fn fit(&self, one: &Listed) -> Result<Option<Vec<Change>>, ActionError> {
+        let recorded = self.cx.recorded().and_then(|body| body.output["id"].as_str());
+        let is_to_heal = self.cx.heals() && recorded == Some(&one.id);
+        let triggers = one.labels.get(TRIGGERS).map(String::as_str);
+        if is_to_heal || one.labels.get(MADE) != Some(&self.told.made) || triggers != self.cx.triggers() {
+            return Ok(None);
+        }
+        let Some(container) = self.engine.container(&one.id).await? else { return Ok(None) };
+        let image = self.engine.image(&container.image).await?;
+        if !is_image(self.spec, &*self.engine, &container, image.as_ref()).await?
+            || !wrong_secrets(self.spec, &*self.engine, &one.id).await?.is_empty()
+        {
+            return Ok(None);
+        }
+        let seen = Seen::new(self.spec, &container, image.as_ref());
+        let mut changes = Vec::new();
+        let id = || one.id.clone();
+        if !seen.is_as_wanted("limits") || !seen.is_as_wanted("restart") {
+            let limits = self.spec.limits.as_ref().map_or_else(Limits::default, made::limits);
+            let restart = self.spec.restart.map_or(Restart::Never, made::restart);
+            changes.push(Change::Update { container: id(), limits, restart });
+        }
+        if seen.is_as_wanted("networks") {
+            return Ok(Some(changes));
+        }
+        let (Networking::Networks(wanted), Networking::Networks(there)) =
+            (made::networking(self.spec), seen.networking())
+        else {
+            return Ok(None);
+        };
+        for (network, attachment) in &wanted {
+            if !there.get(network).is_some_and(|there| is_attached(attachment, there)) {
+                let (network, attachment) = (network.clone(), attachment.clone());
+                changes.push(Change::Connect { container: id(), network, attachment });
+            }
+        }
+        for network in there.keys().filter(|network| !wanted.contains_key(*network)) {
+            changes.push(Change::Disconnect { container: id(), network: network.clone() });
+        }
+        Ok(Some(changes))
+    }
+
+    async fn change(&self, one: &Listed, changes: &[Change]) -> Result<(), ActionError> {
+        for change in changes {
+            self.engine.change(change).await.map_err(|error| match error {
+                ContainersError::Unsupported { .. } => ActionError::from(error).with_hint(format!(
+                    "remove container `{}` by hand, so that another is made with these limits",
+                    one.name()
+                )),
+                other => other.into(),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Makes another one, under its own name where that is free.
+    async fn make(&self, rest: &[Listed]) -> Result<String, ActionError> {
+        let wanted = &self.spec.container;
+        let is_free = |name: &str| rest.iter().all(|one| one.name() != name);
+        let name = if is_free(wanted) {
+            wanted.clone()
+        } else {
+            let mut beside = (1..).map(|at: u32| format!("{wanted}-next-{at}"));
+            beside.find(|name| is_free(name)).expect("invariant: there are more numbers than containers")
+        };
+        let new = New::Container {
+            name,
+            spec: Box::new(made::made(self.spec, self.cx)),
+            files: made::files(self.spec),
+        };
+        self.engine.create(&new).await.map_err(|error| match error {
+            ContainersError::NotFound { .. } => ActionError::from(error).with_hint(
+                "manage it with an `image`, `network` or `volume`, which comes before, or make it",
+            ),
+            other => foreign(self.cx, other),
+        })
+    }
+
+    /// Starts one, and waits until it works. What is in its place stops for it, and is given that back if it does not.
+    async fn start(&self, id: &str, is_new: bool, rest: &[Listed]) -> Result<Container, ActionError> {
+        let mut stopped = Vec::new();
+        if self.spec.order() == Order::StopFirst {
+            for one in rest {
+                // One that was recorded, and has ended, a try like this may have stopped.
+                let recorded = self.cx.recorded().and_then(|body| body.output["id"].as_str());
+                if is_up(one) {
+                    self.engine.change(&Change::stop(&one.id)).await?;
+                }
+                if is_up(one) || recorded == Some(&one.id) {
+                    stopped.push(one);
+                }
+            }
+        }
+        let started = match self.engine.change(&Change::start(id)).await {
+            Ok(()) => self.wait(id).await,
+            Err(error) => Err(error.into()),
+        };
+        let Err(mut error) = started else { return started };
+        let undo = if is_new { remove_running(id) } else { Change::stop(id) };
+        error = ended(&*self.engine, &undo, error).await;
+        for one in stopped {
+            error = ended(&*self.engine, &Change::start(&one.id), error).await;
+        }
+        Err(error)
+    }
+
+    /// Gives one its name, and removes all others.
+    async fn take_over(&self, container: &Container, rest: &[Listed]) -> Result<(), ActionError> {
+        let wanted = &self.spec.container;
+        if container.name != *wanted {
+            if let Some(old) = rest.iter().find(|one| one.name() == wanted) {
+                let to = format!("{wanted}-gone-{}", old.id.get(..12).unwrap_or(&old.id));
+                self.engine.change(&Change::Rename { container: old.id.clone(), to }).await?;
+            }
+            let rename = Change::Rename { container: container.id.clone(), to: wanted.clone() };
+            self.engine.change(&rename).await.map_err(|error| foreign(self.cx, error))?;
+        }
+        for one in rest {
+            self.remove(one).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends one with the grace that it has, and removes it.
+    async fn remove(&self, one: &Listed) -> Result<(), ActionError> {
+        if !matches!(phase(one), Phase::Created | Phase::Exited(_) | Phase::Removing) {
+            match self.engine.change(&Change::stop(&one.id)).await {
+                Ok(()) | Err(ContainersError::NotFound { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(self.engine.change(&Change::remove(ObjectRef::container(&one.id))).await?)
+    }
+}
+
+/// Ends and removes one at once: it never worked.
+fn remove_running(id: &str) -> Change {
+    Change::Remove { object: ObjectRef::container(id), how: RemoveHow::Running }
+}

@@ -1,0 +1,119 @@
+//! Waits until a container works, or tells what became of it.
+
+use std::time::Duration;
+
+use detc_core::action::{ActionError, ErrorClass};
+use detc_core::backend::containers::{Change, Container, Containers, LogQuery, Phase, Readiness};
+use detc_core::model::ResourceId;
+use tokio::time::Instant;
+
+use super::ContainerSpec;
+use crate::resources::common::tail;
+
+/// How long one without a health check must have run to count as started: most programs that can not start say so within a
+/// fraction of this.
+const SETTLE: Duration = Duration::from_millis(300);
+
+/// First wait between two looks; it doubles up to [`LOOK_MAX`].
+const LOOK_FIRST: Duration = Duration::from_millis(20);
+
+/// Longest wait between two looks: what is ready is used at most so much later.
+const LOOK_MAX: Duration = Duration::from_millis(500);
+
+/// How many of its last lines are told of one that does not work.
+const LINES: usize = 20;
+
+/// What a look at one that was started says.
+enum Look {
+    Ready,
+    NotYet(String),
+    /// It will not work by itself.
+    Failed(String),
+}
+
+/// Waits until the container of this id works.
+pub(super) async fn wait(
+    spec: &ContainerSpec,
+    engine: &dyn Containers,
+    (resource, id): (&ResourceId, &str),
+) -> Result<Container, ActionError> {
+    let begun = Instant::now();
+    let patience = spec.patience();
+    let mut wait = LOOK_FIRST;
+    let mut restarts = None;
+    loop {
+        let Some(container) = engine.container(id).await? else {
+            let message = format!("{resource} was removed by somebody while it started");
+            return Err(ActionError::permanent(message));
+        };
+        let first = *restarts.get_or_insert(container.restarts);
+        let why = match look(&container, begun.elapsed(), container.restarts - first.min(container.restarts))
+        {
+            Look::Ready => return Ok(container),
+            Look::Failed(why) => return Err(failed(engine, (resource, &container), &why).await),
+            Look::NotYet(why) => why,
+        };
+        if begun.elapsed() >= patience.max(SETTLE) {
+            let why = format!("does not work after {} ms: {why}", patience.as_millis());
+            return Err(failed(engine, (resource, &container), &why)
+                .await
+                .with_hint("give it more time with `ready_timeout_ms`"));
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(LOOK_MAX);
+    }
+}
+
+fn look(container: &Container, since: Duration, restarts: u32) -> Look {
+    let ended = |how: String| Look::Failed(format!("{how} while it started"));
+    match (container.status.phase, container.status.readiness) {
+        (Phase::Exited(code), _) => ended(format!("ended with exit code {code}")),
+        (Phase::Restarting, _) => ended("ended, and is started again and again,".to_owned()),
+        (Phase::Running, _) if restarts > 0 => ended("ended, and was started again,".to_owned()),
+        (Phase::Running, Readiness::Healthy) => Look::Ready,
+        (Phase::Running, Readiness::Unchecked) if since >= SETTLE => Look::Ready,
+        (Phase::Running, Readiness::Unchecked) => Look::NotYet("it has only just started".to_owned()),
+        (Phase::Running, Readiness::Starting) => {
+            Look::NotYet("its health check has not passed yet".to_owned())
+        }
+        (Phase::Running, Readiness::Unhealthy) => {
+            let last = container.health_log.last().map(|said| said.trim()).filter(|said| !said.is_empty());
+            let said =
+                last.map(|said| format!(", and said: {}", tail(said.as_bytes(), 5))).unwrap_or_default();
+            Look::Failed(format!("is not healthy: its health check failed{said}"))
+        }
+        (phase @ (Phase::Created | Phase::Paused | Phase::Removing), _) => {
+            Look::NotYet(format!("it is {phase}"))
+        }
+    }
+}
+
+/// That it does not work, with what the engine and it itself have said last.
+async fn failed(
+    engine: &dyn Containers,
+    (resource, container): (&ResourceId, &Container),
+    why: &str,
+) -> ActionError {
+    let mut message = format!("{resource} {why}");
+    if !container.said.is_empty() {
+        message.push_str(": ");
+        message.push_str(&container.said);
+    }
+    // The failure itself is told also where its log can not be read.
+    let lines = engine.logs(&container.id, &LogQuery::last(LINES)).await.unwrap_or_default();
+    let text = lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join("\n");
+    if !text.is_empty() {
+        message.push_str("; it said:\n");
+        message.push_str(&tail(text.as_bytes(), LINES));
+    }
+    ActionError::permanent(message)
+}
+
+/// `error`, after what was started was ended again, or could not be.
+pub(super) async fn ended(engine: &dyn Containers, change: &Change, error: ActionError) -> ActionError {
+    match engine.change(change).await {
+        Ok(()) => error,
+        Err(cleanup) => ActionError::new(ErrorClass::OutcomeUnknown, error.full_message())
+            .with_source(ActionError::from(cleanup)),
+    }
+}
