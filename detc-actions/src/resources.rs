@@ -19,6 +19,8 @@ pub mod facts;
 pub mod file;
 pub mod group;
 pub mod http;
+#[cfg(feature = "containers")]
+pub mod image;
 pub mod line;
 #[cfg(feature = "containers")]
 pub mod network;
@@ -43,6 +45,8 @@ pub use facts::{DiskFacts, FactsOutput, FactsSpec, OsFacts};
 pub use file::FileSpec;
 pub use group::{GroupOutput, GroupSpec};
 pub use http::{CallSpec, HttpOutput, HttpSpec, ProbeSpec};
+#[cfg(feature = "containers")]
+pub use image::{ImageOutput, ImageSpec};
 pub use line::LineSpec;
 #[cfg(feature = "containers")]
 pub use network::{NetworkOutput, NetworkSpec};
@@ -63,6 +67,7 @@ pub fn register(registry: Registry) -> Registry {
     #[cfg(feature = "containers")]
     let registry = registry
         .with_resource::<ContainerSpec>()
+        .with_resource::<ImageSpec>()
         .with_resource::<NetworkSpec>()
         .with_resource::<VolumeSpec>();
     registry

@@ -6,6 +6,7 @@
 //!                                                                └─▶ does not: it goes; (the old is started)
 //! ```
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use detc_core::action::{ActionCx, ActionError};
@@ -128,10 +129,13 @@ impl<'a> Keeper<'a> {
         if seen.is_as_wanted("networks") {
             return Ok(Some(changes));
         }
-        let (Networking::Networks(wanted), Networking::Networks(there)) =
-            (made::networking(self.spec), seen.networking())
-        else {
-            return Ok(None);
+        let Networking::Networks(wanted) = made::networking(self.spec) else { return Ok(None) };
+        let nowhere = BTreeMap::new();
+        let there = match seen.networking() {
+            Networking::Networks(there) => there,
+            // It was made with networks, and somebody has taken it out of all of them.
+            Networking::None => &nowhere,
+            _ => return Ok(None),
         };
         for (network, attachment) in &wanted {
             if !there.get(network).is_some_and(|there| is_attached(attachment, there)) {

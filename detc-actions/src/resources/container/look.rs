@@ -17,6 +17,9 @@ use crate::resources::engines::{engine, ours};
 /// How much of a secret is read to compare it: a longer one is another one.
 const SECRET_LEN_MAX: u64 = 16 << 20;
 
+/// Fields that a listing tells nothing of, also by labels: they are compared with what is recorded.
+const BY_RECORD: [&str; 3] = ["secrets", "order", "ready_timeout_ms"];
+
 /// Looks at it: by the listing where that tells all.
 pub(super) async fn observe(spec: &ContainerSpec, cx: &ActionCx<'_>) -> Result<Observation, ActionError> {
     let engine = engine(cx).await?;
@@ -102,7 +105,8 @@ async fn told_by_listing(
         return Ok(None);
     }
     let written = serde_json::to_value(spec).expect("invariant: a spec is JSON");
-    let fields = written.as_object().into_iter().flatten().filter(|(name, _)| *name != "secrets");
+    let fields =
+        written.as_object().into_iter().flatten().filter(|(name, _)| !BY_RECORD.contains(&name.as_str()));
     let mut present = Present::new();
     present.fields = fields.map(|(name, value)| (name.clone(), value.clone())).collect();
     Ok(Some(present.with_output(&ContainerOutput { id: one.id.clone(), image, published: [].into() })))
@@ -150,13 +154,6 @@ async fn told_by_engine(
             (true, _) => spec.image.clone(),
         },
     );
-    // Both are no part of what is there.
-    for field in ["order", "ready_timeout_ms"] {
-        let written = serde_json::to_value(spec).expect("invariant: a spec is JSON");
-        if !written[field].is_null() {
-            present = present.with_field(field, written[field].clone());
-        }
-    }
     if !spec.secrets.is_empty() {
         let wrong = wrong_secrets(spec, engine, &container.id).await?;
         let told = spec.secrets.iter().map(|(name, value)| {

@@ -10,9 +10,9 @@ use crate::test_engine::{engine, trial};
 async fn a_network_keeps_the_contract() {
     let specs = || {
         [
-            json!({ "network": "back" }),
-            json!({ "network": "back", "internal": true, "subnets": [{ "subnet": "10.9.0.0/16" }] }),
-            json!({ "network": "back", "driver": "macvlan", "engine_labels": { "a": "b" } }),
+            json!({ "network": "own" }),
+            json!({ "network": "own", "internal": true, "subnets": [{ "subnet": "10.9.0.0/16" }] }),
+            json!({ "network": "own", "driver": "macvlan", "engine_labels": { "a": "b" } }),
         ]
     };
     assert_eq!(check_resource::<NetworkSpec>(|| trial(&engine(), specs())).await, []);

@@ -9,8 +9,8 @@ use crate::test_engine::{engine, trial};
 #[tokio::test(start_paused = true)]
 async fn a_volume_keeps_the_contract() {
     for specs in [
-        json!({ "volume": "data" }),
-        json!({ "volume": "data", "removable": "data", "options": { "type": "tmpfs" } }),
+        json!({ "volume": "own" }),
+        json!({ "volume": "own", "removable": "own", "options": { "type": "tmpfs" } }),
     ] {
         assert_eq!(check_resource::<VolumeSpec>(|| trial(&engine(), [specs.clone()])).await, []);
     }

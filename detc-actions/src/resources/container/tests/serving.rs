@@ -1,0 +1,126 @@
+//! What serves while a container is changed, and when that fails.
+
+use detc_core::backend::containers::{Change, Containers, New, Phase};
+use serde_json::json;
+
+use super::*;
+use crate::test_engine::{Bench, now, world};
+
+/// The images of the containers that run, by name.
+fn running(bench: &Bench) -> Vec<String> {
+    let lines = bench.engine.dump();
+    let runs = lines.lines().filter(|line| line.starts_with("container ") && line.contains(" running "));
+    runs.map(|line| line.split(" running ").next().unwrap().to_owned()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_ends_at_once_is_told_with_its_last_words_and_the_old_one_serves() {
+    let mut bench = Bench::new("container/web", engine());
+    let crash = spec(json!({ "command": ["crash"] }));
+    let error = bench.tried(&crash).await.unwrap_err().full_message();
+    let ended = "container/web ended with exit code 3 while it started; it said:\nbegan\nno config";
+    assert_eq!((error.as_str(), running(&bench).len()), (ended, 0));
+    assert!(bench.container("web").await.is_none(), "what never worked is removed");
+
+    let old = bench.apply(&spec(json!({}))).await;
+    let error = bench.tried(&crash).await.unwrap_err().full_message();
+    assert_eq!(error, ended);
+    let serves = bench.container("web").await.unwrap();
+    assert_eq!((serves.id, serves.status.phase), (old.id.clone(), Phase::Running));
+
+    // Where both can not be there at once, the old one is given its place back.
+    let alone = json!({ "order": "stop_first", "command": ["crash"] });
+    assert_eq!(bench.tried(&spec(alone)).await.unwrap_err().full_message(), ended);
+    let serves = bench.container("web").await.unwrap();
+    assert_eq!((serves.id, serves.status.phase), (old.id, Phase::Running));
+    assert_eq!(running(&bench), ["container web of web:1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_whose_health_check_fails_is_told_and_the_old_one_serves() {
+    let mut bench = Bench::new("container/web", engine());
+    bench.apply(&spec(json!({}))).await;
+    let ill = spec(json!({ "health": { "command": ["false"], "retries": 2 } }));
+    let error = bench.tried(&ill).await.unwrap_err().full_message();
+    assert_eq!(error, "container/web is not healthy: its health check failed");
+    assert_eq!(running(&bench), ["container web of web:1"]);
+    let slow = json!({ "health": { "command": ["false"], "retries": 99 }, "ready_timeout_ms": 700 });
+    let error = bench.tried(&spec(slow)).await.unwrap_err();
+    let why = "container/web does not work after 700 ms: its health check has not passed yet";
+    assert_eq!(
+        (error.full_message().as_str(), error.hint()),
+        (why, Some("give it more time with `ready_timeout_ms`"))
+    );
+    assert_eq!(running(&bench), ["container web of web:1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_started_again_and_again_does_not_work() {
+    let bench = Bench::new("container/web", engine());
+    let loops = spec(json!({ "command": ["crash"], "restart": "always" }));
+    let error = bench.tried(&loops).await.unwrap_err().full_message();
+    assert!(
+        error.starts_with("container/web ended, and is started again and again, while it started"),
+        "{error}"
+    );
+    assert_eq!(running(&bench), [] as [&str; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_foreign_is_never_touched() {
+    let bench = Bench::new("container/web", engine());
+    let of_others = detc_core::backend::containers::ContainerSpec::new("web:2");
+    let id = now(bench.engine.create(&New::container("web", of_others))).unwrap();
+    now(bench.engine.change(&Change::start(&id))).unwrap();
+    let before = world(&bench.engine);
+    let wanted = spec(json!({}));
+    assert_eq!(wanted.observe(&bench.cx()).await.unwrap(), Observation::Absent);
+    let error = bench.tried(&wanted).await.unwrap_err();
+    let why = "container/web can not have its name: there is a container `web` on m that is not its own";
+    assert_eq!(error.full_message(), why);
+    wanted.delete(&bench.cx()).await.unwrap();
+    assert_eq!(world(&bench.engine), before);
+    // One of another cluster is foreign, too, and so is one of another resource.
+    let mut other = Bench::new("container/other", bench.engine.clone());
+    other.apply(&spec(json!({ "container": "other" }))).await;
+    wanted.delete(&bench.cx()).await.unwrap();
+    assert!(bench.container("other").await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_is_not_there_is_told_before_anything_stops() {
+    let mut bench = Bench::new("container/web", engine());
+    bench.apply(&spec(json!({ "order": "stop_first" }))).await;
+    let before = bench.engine.changes();
+    let error = bench.tried(&spec(json!({ "order": "stop_first", "image": "none:1" }))).await.unwrap_err();
+    assert_eq!(error.full_message(), "image `none:1` does not exist on m");
+    assert_eq!(bench.engine.changes(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_restarts_or_is_healed_is_another_one() {
+    let mut bench = Bench::new("container/web", engine());
+    let wanted = spec(json!({}));
+    let first = bench.apply(&wanted).await;
+    bench.triggers = Some("t1".to_owned());
+    let second = bench.apply(&wanted).await;
+    assert_ne!(first, second);
+    assert_eq!(bench.seen(&wanted).await.triggers.as_deref(), Some("t1"));
+    assert_eq!(bench.apply(&wanted).await, second, "it has restarted for this");
+    bench.heals = true;
+    let third = bench.apply(&wanted).await;
+    assert_ne!(second, third);
+    assert_eq!(running(&bench), ["container web of web:1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_has_ended_is_started_again() {
+    let mut bench = Bench::new("container/web", engine());
+    let wanted = spec(json!({}));
+    let first = bench.apply(&wanted).await;
+    bench.engine.exit("web", 7);
+    let seen = bench.seen(&wanted).await;
+    assert_eq!(seen.detail.as_deref(), Some("nothing of it runs: web (ended with exit code 7)"));
+    assert_eq!(bench.apply(&wanted).await, first);
+    assert_eq!(running(&bench), ["container web of web:1"]);
+}
