@@ -331,22 +331,24 @@ impl Resource for ContainerSpec {
 
     fn inspect(&self) -> Result<Footprint, InvalidField> {
         self.check()?;
-        let mut footprint = Footprint::new(CrashClass::FindableByTag)
-            .owning(Place::name("container", &self.container))
-            .reading(Place::name("image", &self.image));
-        for network in self.networks.keys() {
-            footprint = footprint.reading(Place::name("network", network));
+        let mut footprint =
+            Footprint::new(CrashClass::FindableByTag).owning(Place::name("container", &self.container));
+        let image = std::iter::once(("image", self.image.as_str()));
+        let networks = self.networks.keys().map(|name| ("network", name.as_str()));
+        let volumes = self.mounts.values().filter_map(|it| Some(("volume", it.volume.as_deref()?)));
+        let other = self.network_mode.iter().filter_map(|mode| match mode {
+            NetworkMode::Container(other) => Some(("container", other.as_str())),
+            NetworkMode::None | NetworkMode::Host => None,
+        });
+        for (space, name) in
+            image.chain(networks).chain(volumes).chain(other).filter(|(_, name)| !is_later(name))
+        {
+            footprint = footprint.reading(Place::name(space, name));
         }
-        if let Some(NetworkMode::Container(other)) = &self.network_mode {
-            footprint = footprint.reading(Place::name("container", other));
-        }
-        for mount in self.mounts.values() {
-            if let Some(volume) = &mount.volume {
-                footprint = footprint.reading(Place::name("volume", volume));
-            }
-            if let Some(path) = &mount.bind {
-                footprint = footprint.reading(Place::path(path));
-            }
+        for path in
+            self.mounts.values().filter_map(|mount| mount.bind.as_deref()).filter(|path| !is_later(path))
+        {
+            footprint = footprint.reading(Place::path(path));
         }
         for port in &self.ports {
             let Some(published) = port.publish.and_then(|publish| publish.port) else { continue };

@@ -4,7 +4,7 @@ use detc_core::testing::resource::check_resource;
 use serde_json::json;
 
 use super::*;
-use crate::test_engine::{engine, trial};
+use crate::test_engine::{Bench, engine, trial};
 
 #[tokio::test(start_paused = true)]
 async fn a_volume_keeps_the_contract() {
@@ -14,4 +14,27 @@ async fn a_volume_keeps_the_contract() {
     ] {
         assert_eq!(check_resource::<VolumeSpec>(|| trial(&engine(), [specs.clone()])).await, []);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_is_kept_with_all_that_is_in_it_unless_it_is_named_once_more() {
+    let mut bench = Bench::new("volume/own", engine());
+    let kept = VolumeSpec::new("own");
+    bench.apply(&kept).await;
+    let why = "volume `own` and what is in it are kept: it is removed only with `removable: own`";
+    assert_eq!(kept.delete(&bench.cx()).await.unwrap(), Removed::Left(why.to_owned()));
+    assert!(bench.engine.dump().contains("volume own"));
+    // Another driver would be another volume.
+    let other = VolumeSpec { driver: Some("nfs".to_owned()), ..VolumeSpec::new("own") };
+    assert_eq!(bench.seen(&other).await.fields["driver"], json!("local"));
+    let error = bench.tried(&other).await.unwrap_err().full_message();
+    let why =
+        "volume/own is there with another driver, other options or labels, and can not be changed to these";
+    assert_eq!(error, why);
+    let wrong = VolumeSpec { removable: Some("other".to_owned()), ..VolumeSpec::new("own") };
+    let error = wrong.inspect().unwrap_err().to_string();
+    assert_eq!(error, "`removable` must be the name of the volume, `own`, not `other`");
+    let removable = VolumeSpec { removable: Some("own".to_owned()), ..VolumeSpec::new("own") };
+    assert_eq!(removable.delete(&bench.cx()).await.unwrap(), Removed::Gone);
+    assert!(!bench.engine.dump().contains("volume own"));
 }
