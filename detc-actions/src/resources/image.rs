@@ -160,7 +160,7 @@ impl ImageSpec {
         let there = engine.image(&self.image).await?;
         let there = there.filter(|image| self.is_it(cx, image) == Some(true));
         let recorded = cx.recorded().and_then(|body| body.output["id"].as_str());
-        if there.is_none() || there.as_ref().map(|image| image.id.as_str()) != recorded {
+        if there.as_ref().map(|image| image.id.as_str()) != recorded {
             Versions::look(&*engine, cx).await?.keep_recorded(cx, &*engine).await?;
         }
         let id = match there {

@@ -124,3 +124,23 @@ async fn one_that_has_ended_is_started_again() {
     assert_eq!(bench.apply(&wanted).await, first);
     assert_eq!(running(&bench), ["container web of web:1"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_whose_making_was_cut_off_is_removed_and_one_that_is_not_whole_marked_is_foreign() {
+    let bench = Bench::new("container/web", engine());
+    let wanted = spec(json!({ "secrets": { "KEY": "s3cret" } }));
+    // It has not got its files.
+    let begun = made::made(&wanted, &bench.cx());
+    let left = now(bench.engine.create(&New::container("web", begun.clone()))).unwrap();
+    let output = bench.tried(&wanted).await.unwrap();
+    assert_ne!(output.id, left);
+    assert_eq!(bench.engine.host("web").read("/run/secrets/KEY", 100).await.unwrap(), b"s3cret");
+    wanted.delete(&bench.cx()).await.unwrap();
+
+    let mut less = begun;
+    less.labels.remove("detc.spec");
+    now(bench.engine.create(&New::container("theirs", less))).unwrap();
+    assert_eq!(wanted.observe(&bench.cx()).await.unwrap(), Observation::Absent);
+    wanted.delete(&bench.cx()).await.unwrap();
+    assert!(bench.container("theirs").await.is_some());
+}
