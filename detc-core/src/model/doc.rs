@@ -245,6 +245,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_text_of_nothing_but_what_is_escaped_is_escaped() {
+        for text in ["\n", "\u{1f}\n", "\"", "\"\"", "\\", " ", ""] {
+            let doc = Doc::new(&json!({ "a": text }));
+            assert_eq!(serde_json::from_str::<Value>(doc.text()).unwrap(), json!({ "a": text }), "{text:?}");
+        }
+    }
+
+    #[test]
     fn equal_content_has_equal_text_whatever_its_order() {
         let a: Doc =
             serde_json::from_str(r#" { "b": [1, 2.50, null], "a": {"y": "\u0041\n", "x": true} } "#).unwrap();

@@ -228,6 +228,21 @@ mod tests {
     }
 
     #[test]
+    fn a_kind_has_letters_digits_and_marks_and_an_id_a_greatest_length() {
+        let id = ResourceId::new("my-kind_2.x", "a").unwrap();
+        assert_eq!(id.kind(), "my-kind_2.x");
+        let longest = ResourceId::LEN_MAX - "file/".len();
+        assert!(ResourceId::new("file", &"x".repeat(longest)).is_ok());
+        assert!(ResourceId::new("file", &"x".repeat(longest + 1)).is_err());
+    }
+
+    #[test]
+    fn hosts_are_found_by_the_text_of_their_names() {
+        let hosts = std::collections::BTreeMap::from([(HostName::new("a"), 1), (HostName::new("b"), 2)]);
+        assert_eq!((hosts.get("b"), hosts.get("c")), (Some(&2), None));
+    }
+
+    #[test]
     fn what_is_wrong_with_an_id_is_said() {
         let message = |text: &str| text.parse::<ResourceId>().unwrap_err().to_string();
         assert_eq!(message("web"), "`web` is not a resource id: expected `kind/name`");

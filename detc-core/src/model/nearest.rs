@@ -38,5 +38,10 @@ mod tests {
     fn a_slip_of_the_pen_finds_what_was_meant() {
         assert_eq!(nearest("contnet", ["path", "content"]), Some("content"));
         assert_eq!(nearest("mode", ["path", "content"]), None);
+        assert_eq!(
+            (nearest("bacd", ["abcd"]), nearest("badc", ["abcd"])),
+            (Some("abcd"), None),
+            "each swap is a slip"
+        );
     }
 }

@@ -31,6 +31,8 @@ struct Door {
     limits: Option<Limits>,
     #[serde(default)]
     code: Option<String>,
+    #[serde(default)]
+    is_only_read: bool,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -57,7 +59,8 @@ impl Resource for Door {
         if self.code.as_deref().is_some_and(|code| code.len() < 4) {
             return Err(InvalidField::new("code", format!("is too short: {:?}", self.code)));
         }
-        let footprint = Footprint::new(CrashClass::DeterministicName).owning(Place::path(&self.path));
+        let footprint = Footprint::new(CrashClass::DeterministicName);
+        let footprint = if self.is_only_read { footprint } else { footprint.owning(Place::path(&self.path)) };
         Ok(match &self.reads {
             Some(path) => footprint.reading(Place::path(path)),
             None => footprint,
@@ -117,10 +120,11 @@ fn door(name: &str, fields: &str) -> String {
 
 /// What is said of each of these doors beside a value.
 fn said<'a>(fields: impl IntoIterator<Item = &'a str>) -> String {
-    let value = r#"{"kind":"value","name":"v","input":{"n":7,"list":[1,2],"t":"text","later":{"from":"value/w","output":"input"}}}"#;
+    let value = r#"{"kind":"value","name":"v","input":{"n":7,"b":true,"list":[1,2],"t":"text","later":{"from":"value/w","output":"input"}}}"#;
     let other = r#"{"kind":"value","name":"w","input":"a"}"#;
     let said = |fields: &str| {
-        let checked = desired(&[value, other, &door("d", fields)], "")
+        let beside = door("other", r#""path":"/other""#);
+        let checked = desired(&[value, other, &door("d", fields), &beside], "")
             .and_then(|desired| desired.check(&registry()).map(drop));
         checked.map_or_else(|error| error.to_string(), |()| "nothing".to_owned())
     };
@@ -160,12 +164,12 @@ fn all_that_is_wrong_with_fields_is_told_at_once() {
         f:4: door/d: `limits.cpu` must be a whole number, 0 or more, not the text "x"
         f:4: door/d: `limits.memory` must be a whole number, 0 or more, not the text "y"
         f:4: door/d: `limits`: `cpu` is missing
-        f:4: door/d: unknown field `a`: door has path, reads, width, open, keys, limits, code
-        f:4: door/d: unknown field `b`: door has path, reads, width, open, keys, limits, code
-        f:4: door/d: unknown field `c`: door has path, reads, width, open, keys, limits, code
+        f:4: door/d: unknown field `a`: door has path, reads, width, open, keys, limits, code, is_only_read
+        f:4: door/d: unknown field `b`: door has path, reads, width, open, keys, limits, code, is_only_read
+        f:4: door/d: unknown field `c`: door has path, reads, width, open, keys, limits, code, is_only_read
         f:4: door/d: `code` must be text, not the number (sensitive): write "(sensitive)", with quotes
-        f:4: door/d: unknown field `e`: door has path, reads, width, open, keys, limits, code
-        f:4: door/d: unknown field `f`: door has path, reads, width, open, keys, limits, code
+        f:4: door/d: unknown field `e`: door has path, reads, width, open, keys, limits, code, is_only_read
+        f:4: door/d: unknown field `f`: door has path, reads, width, open, keys, limits, code, is_only_read
         f:4: door/d: `keys` must be a list, not the number 5
         f:4: door/d: `limits` must be an object, not the number 6
         f:4: door/d: `open` must be true or false, not the number 4
@@ -194,7 +198,7 @@ fn what_is_sensitive_is_not_told_and_has_to_be_there() {
         f:4: door/d: `sensitive` names `limits.cup`, and there is no `cup` (did you mean `cpu`?)
         nothing
         nothing
-        f:4: door/d: `limit` names no field or output: door has path, reads, width, open, keys, limits, code (did you mean `limits`?)
+        f:4: door/d: `limit` names no field or output: door has path, reads, width, open, keys, limits, code, is_only_read (did you mean `limits`?)
         nothing"#]].assert_eq(&said(fields));
 }
 
@@ -205,7 +209,9 @@ fn what_is_taken_from_others_has_to_be_there_and_to_fit() {
         r#""path":"/d","code":{"from":"value/v","output":"input.t"}"#,
         r#""path":"/d","width":{"from":"value/v","output":"input.n"}"#,
         r#""path":"/d","width":{"from":"value/v","output":"input.t"}"#,
+        r#""path":"/d","width":{"from":"value/v","output":"input.b"}"#,
         r#""path":"/d","width":{"from":"value/v","output":"input.none"}"#,
+        r#""path":"/d","code":{"from":"door/other","output":"reads"}"#,
         r#""path":"/d","width":{"from":"value/v","output":"input.n.m"}"#,
         r#""path":"/d","width":{"from":"value/v","output":"input.list.2"}"#,
         r#""path":"/d","width":{"from":"value/v","output":"input.list.1"}"#,
@@ -220,7 +226,9 @@ fn what_is_taken_from_others_has_to_be_there_and_to_fit() {
         nothing
         nothing
         f:4: door/d: `width` must be a whole number, 0 or more, not the text "text" (correct `input.t` of value/v, which stands there)
+        f:4: door/d: `width` must be a whole number, 0 or more, not true (correct `input.b` of value/v, which stands there)
         f:4: door/d: value/v has no `input.none`: its `input` has no `none`
+        f:4: door/d: door/other has no `reads`: it is not given
         f:4: door/d: value/v has no `input.n.m`: its `input.n` has no parts
         f:4: door/d: value/v has no `input.list.2`: its `input.list` has 2 items
         nothing
@@ -314,8 +322,8 @@ fn what_invariants_sum_is_a_number_known_before() {
         f:3: door/d: `sensitive` names `limits.memory`, and there is no `memory` (correct it, or remove it)
         f:3: door/d: `width` is known only later, and the invariant `sum` sums it (write the number itself)
         f:3: door/d: `path` is no whole number, and the invariant `sum` sums it (write a whole number of at most 64 bits)
-        f:1: invariant `sum`: `widht` names no field: door has code, keys, limits, open, path, reads, width (did you mean `width`?)
-        f:1: invariant `sum`: `kinds` names no field: door has code, keys, limits, open, path, reads, width"#]].assert_eq(&all.join("\n"));
+        f:1: invariant `sum`: `widht` names no field: door has code, is_only_read, keys, limits, open, path, reads, width (did you mean `width`?)
+        f:1: invariant `sum`: `kinds` names no field: door has code, is_only_read, keys, limits, open, path, reads, width"#]].assert_eq(&all.join("\n"));
     let any = r#"{"name":"sum","total":{"field":"cpu","of":{}},"at_most":9}"#;
     let checked = desired(&[&door("d", r#""path":"/d""#), value], any).unwrap().check(&registry());
     expect!["f:1: invariant `sum`: `cpu` names no field of any kind"]
@@ -340,6 +348,8 @@ fn order_follows_from_places() {
     let (itself, twice) =
         (door("itself", r#""path":"/s","reads":"/s""#), door("twice", r#""path":"/a/c","reads":"/a""#));
     assert_eq!(edges(&[&itself, &above, &twice]), ["twice after above"]);
+    let only_reads = door("only-reads", r#""path":"/x","reads":"/a","is_only_read":true"#);
+    assert_eq!(edges(&[&above, &only_reads]), ["only-reads after above"]);
     // Where it lives is known only later: nothing follows from a made-up path.
     let later = r#"{"from":"value/w","output":"input"}"#;
     let value = r#"{"kind":"value","name":"w","input":{"from":"value/x","output":"input"}}"#;
@@ -350,4 +360,10 @@ fn order_follows_from_places() {
         edges(&[first, value, &placed, &beside, &above]),
         ["beside after placed", "beside after above"]
     );
+    // Of a secret it is never known: two that are at such a place are not at the same one.
+    let secret = r#"{"kind":"value","name":"s","input":"/a","sensitive":["input"]}"#;
+    let hidden = |name: &str| door(name, r#""path":{"from":"value/s","output":"input"}"#);
+    assert_eq!(edges(&[secret, &hidden("a"), &hidden("b"), &reader]), [""; 0]);
+    let both = desired(&[secret, &hidden("a"), &hidden("b")], "").unwrap();
+    assert_eq!(both.check(&registry()).map(drop).map_err(|error| error.to_string()), Ok(()));
 }

@@ -98,6 +98,7 @@ mod tests {
             ("a: 0100\n", "1: the number 0100 begins with 0"),
             ("a:\n- 1\n- -08\n", "3: the number -08 begins with 0"),
             ("{a: [{b: 1, c: 00}]}", "1: the number 00 begins with 0"),
+            ("a: !<env> HOME\n", "1: the tag `"),
         ] {
             let said = said(text).unwrap_or_default();
             assert!(said.contains(says), "{text:?}: {said}");
@@ -105,6 +106,8 @@ mod tests {
         for text in [
             "a: \"0100\"\nb: !!str 0100\nc: '!env'\nd: 0\ne: 0.5\nf: 0o17\ng: 1!\n",
             "08: a\n0100: {09: b}\n",
+            "a: [[1], {b: c}]\n08: b\n",
+            "a: &x 1\nb: *x\n08: c\n",
             "a: &x [1]\nb: *x\nc: 2026-01-08\nd: ! 08\n",
             "a: |\n  0100 !x\n",
             "[",

@@ -119,16 +119,11 @@ fn yaml_in_words(message: &str) -> String {
         "alias references unknown anchor" => {
             "an alias (`*name`) names what no anchor (`&name`) has named before"
         }
-        "invalid boolean (strict mode expects true/false)" => "must be true or false",
         _ if message.starts_with("multiple YAML documents") => {
             "holds several YAML documents: write each in a file of its own"
         }
         _ if message.starts_with("recursive references") => "an alias stands for what it is itself a part of",
-        _ => match message.strip_prefix("invalid ") {
-            Some("u64" | "i64" | "u128" | "i128") => "must be a whole number",
-            Some("f64" | "f32") => "must be a number",
-            _ => message,
-        },
+        _ => message,
     };
     plain.to_owned()
 }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::support::{World, call, id, unit, value};
-use crate::model::{DesiredResource, Observation, Predicate, Selector, Standing, State};
+use crate::model::{DesiredResource, Member, Observation, Predicate, Selector, Standing, State};
 use crate::plan::{Count, Pattern, Plan, Selection, Verb, render};
 
 fn kind(kind: &str) -> Selector {
@@ -444,4 +444,24 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_predicate_is_told_host_and_labels() {
+    let web = unit("web", json!({})).label("zone", "north");
+    let mut world = World::new().want([web, value("v", json!(1))]);
+    world.registry = world.registry.with_predicate(Predicate::new("told", |state| {
+        let told = |it: Member<'_>| {
+            let host = it.host().map(ToString::to_string);
+            format!("{}: {host:?}, {:?}, {:?}", it.id(), it.label("zone"), it.label("none"))
+        };
+        let all: Vec<String> = state.resources().map(told).collect();
+        if all.len() < 2 { Ok(()) } else { Err(all.join("; ")) }
+    }));
+    check(
+        &world,
+        expect![[
+            r#"BROKEN: told: when create:unit/web, create:value/v had ended, unit/web: Some("h1"), Some("north"), None; value/v: None, None, None."#
+        ]],
+    );
 }

@@ -139,6 +139,23 @@ fn the_line_of_a_name_is_where_it_stands_by_itself() {
 }
 
 #[test]
+#[cfg(feature = "yaml")]
+fn a_long_number_that_is_no_value_is_none_of_yaml_either() {
+    for input in ["1", "1.5", "a 18446744073709551616 b"] {
+        let text = format!("# 18446744073709551616\n{}", value(input));
+        assert_eq!(said([text.as_str()], Format::Yaml), "nothing");
+    }
+}
+
+#[test]
+fn what_is_sensitive_in_a_resource_that_can_not_be_read_is_not_told() {
+    let text = r#"{"version":1,"resources":[{"kind":"value","name":"a","input":"s3cret",
+        "protect":"s3cret","sensitive":["input"]}]}"#;
+    expect![[r#"fleet:2: value/a: `protect` must be true or false, not the text "(sensitive)""#]]
+        .assert_eq(&said([text], Format::Json));
+}
+
+#[test]
 fn numbers_are_looked_at_outside_of_texts_only() {
     let of = |input: &str| {
         let text = format!(
@@ -169,6 +186,8 @@ fn numbers_are_looked_at_outside_of_texts_only() {
         "-0.5",
         "true",
         "\"a\\u0062\"",
+        "[18446744073709551616, \"x\"]",
+        "[1e19, \"é\", 2]",
     ];
     expect![[r#"
         {"input":18446744073709551615}
@@ -188,6 +207,8 @@ fn numbers_are_looked_at_outside_of_texts_only() {
         {"input":0}
         {"input":-0.5}
         {"input":true}
-        {"input":"ab"}"#]]
+        {"input":"ab"}
+        fleet:1: value/a: `input`: the number 18446744073709551616 takes more than 64 bits: write it as text
+        {"input":[1e+19,"é",2]}"#]]
     .assert_eq(&inputs.map(of).join("\n"));
 }
