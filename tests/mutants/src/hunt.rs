@@ -67,6 +67,8 @@ pub fn hunt(mutants: &[Mutant], tests: &[Test], build: &Build, options: &Options
     Ok(())
 }
 
+/// What is set where no mutant is switched on.
+const NO_MUTANT: &str = "none";
 /// How many that were found of a file are remembered.
 const KILLERS_MAX: usize = 8;
 
@@ -126,16 +128,29 @@ fn outcome(
         let names: Vec<&str> = together.iter().map(|&test| tests[test].name.as_str()).collect();
         // Ten times its time, and three seconds: what still runs then does not come to an end.
         let cpu_s = (takes_s * 10.0) as u64 + 3;
-        let variable = ("DETC_MUTANT", mutant.to_string());
-        match run(program, &build.package, &names, cpu_s, (variable.0, &variable.1))?.0 {
+        let with = mutant.to_string();
+        let run = |names: &[&str], mutant: &str| -> Result<End> {
+            Ok(run(program, &build.package, names, cpu_s, ("DETC_MUTANT", mutant))?.0)
+        };
+        // What is found is found twice, and not without the mutant: else it is the test that is unsteady, or the machine.
+        match run(&names, &with)? {
             End::Passed => {}
             End::Failed(name) => {
-                if let Some(&killer) = together.iter().find(|&&test| tests[test].name == name) {
-                    killers.add(file, killer);
+                let again = run(&[&name], &with)?;
+                if again != End::Passed && run(&[&name], NO_MUTANT)? == End::Passed {
+                    if let Some(&killer) = together.iter().find(|&&test| tests[test].name == name) {
+                        killers.add(file, killer);
+                    }
+                    return Ok(("caught", name));
                 }
-                return Ok(("caught", name));
+                eprintln!("not counted, as it does not fail again, or fails without the mutant: {name}");
             }
-            End::Endless => return Ok(("timeout", names[0].to_owned())),
+            End::Endless => {
+                if run(&names, &with)? == End::Endless && run(&names, NO_MUTANT)? == End::Passed {
+                    return Ok(("timeout", names[0].to_owned()));
+                }
+                eprintln!("not counted, as it comes to an end, or does not without the mutant: {}", names[0]);
+            }
         }
     }
     Ok((if processes.is_empty() { "unreached" } else { "missed" }, String::new()))
