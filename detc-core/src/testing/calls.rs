@@ -137,6 +137,44 @@ struct Watch {
     met_before: usize,
     /// By how many hours the clock is wrong.
     clock: i64,
+    asks: Option<Asks>,
+}
+
+impl Watch {
+    /// Writes down the call of this index: what goes wrong with it.
+    fn fault(&mut self, index: usize, call: Touched) -> Option<Fault> {
+        let due = self.script.faults.range(..=index).find(|(_, fault)| fault.can_hit(&call));
+        let due = due.map(|(at, fault)| (*at, *fault));
+        let lasting = self.outage.filter(|(until, fault)| index < *until && fault.can_hit(&call));
+        self.touched.push(call);
+        let Some((at, fault)) = due else { return lasting.map(|(_, fault)| fault) };
+        self.script.faults.remove(&at);
+        self.met.push((index, fault));
+        if fault.lasts() {
+            self.outage = Some((index.saturating_add(self.script.outage), fault));
+        }
+        if let Fault::Clock(hours) = fault {
+            self.clock += i64::from(hours);
+        }
+        Some(fault)
+    }
+}
+
+/// A call as it was taken note of: the index of it, and what goes wrong with it.
+#[derive(Clone, Copy, Debug)]
+struct Noted {
+    at: usize,
+    fault: Option<Fault>,
+}
+
+/// Looks at the world when the call of this index has happened.
+#[derive(Clone)]
+struct Asks(Arc<dyn Fn(usize) + Send + Sync>);
+
+impl fmt::Debug for Asks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asks").finish_non_exhaustive()
+    }
 }
 
 /// Why a caller is not driven any further.
@@ -239,12 +277,12 @@ impl Calls {
         view: impl FnOnce(usize) -> T + Send,
     ) -> Result<T, CallError> {
         self.pass().await;
-        let fault = self.note(Touched { what: SEE, path: what.to_owned(), changes: false });
-        let changes = match fault {
+        let noted = self.note(Touched { what: SEE, path: what.to_owned(), changes: false });
+        let changes = match noted.fault {
             Some(Fault::Stale(changes)) => usize::from(changes),
             Some(_) | None => 0,
         };
-        self.call_with(fault, async { view(changes) }).await
+        self.call_with(noted, async { view(changes) }).await
     }
 
     /// Makes a call that changes something, or may, called `what`: `put /flags/a`.
@@ -275,6 +313,12 @@ impl Calls {
         watch.outage = None;
         watch.met_before = watch.met.len();
         Self { gate: gate.clone(), ..self.clone() }
+    }
+
+    /// Has this asked of the world whenever a call has happened, with the index of the call, until it begins anew or `None` is given.
+    /// What is under way at once takes turns then, call by call, so that each moment in between comes about.
+    pub(in crate::testing) fn ask(&self, asks: Option<Arc<dyn Fn(usize) + Send + Sync>>) {
+        self.lock().asks = asks.map(Asks);
     }
 
     /// Whether these are the calls that `other` has, too.
@@ -348,23 +392,10 @@ impl Calls {
         self.until_stopped(pin!(caller)).await.ok()
     }
 
-    fn note(&self, call: Touched) -> Option<Fault> {
+    fn note(&self, call: Touched) -> Noted {
         let mut watch = self.lock();
-        let index = watch.touched.len();
-        let due = watch.script.faults.range(..=index).find(|(_, fault)| fault.can_hit(&call));
-        let due = due.map(|(at, fault)| (*at, *fault));
-        let lasting = watch.outage.filter(|(until, fault)| index < *until && fault.can_hit(&call));
-        watch.touched.push(call);
-        let Some((at, fault)) = due else { return lasting.map(|(_, fault)| fault) };
-        watch.script.faults.remove(&at);
-        watch.met.push((index, fault));
-        if fault.lasts() {
-            watch.outage = Some((index.saturating_add(watch.script.outage), fault));
-        }
-        if let Fault::Clock(hours) = fault {
-            watch.clock += i64::from(hours);
-        }
-        Some(fault)
+        let at = watch.touched.len();
+        Noted { at, fault: watch.fault(at, call) }
     }
 
     async fn cut(&self) {
@@ -380,15 +411,29 @@ impl Calls {
 
     async fn call<T>(&self, touched: Touched, call: impl Future<Output = T> + Send) -> Result<T, CallError> {
         self.pass().await;
-        let fault = self.note(touched);
-        self.call_with(fault, call).await
+        let noted = self.note(touched);
+        self.call_with(noted, call).await
+    }
+
+    /// It has happened: what is to be asked of the world then is asked.
+    async fn has_happened(&self, at: usize) {
+        let asks = self.lock().asks.clone();
+        if let Some(Asks(asks)) = asks {
+            asks(at);
+            tokio::task::yield_now().await;
+        }
     }
 
     async fn call_with<T>(
         &self,
-        fault: Option<Fault>,
+        Noted { at, fault }: Noted,
         call: impl Future<Output = T> + Send,
     ) -> Result<T, CallError> {
+        let call = async {
+            let done = call.await;
+            self.has_happened(at).await;
+            done
+        };
         match fault {
             None | Some(Fault::Doubled | Fault::Stale(_) | Fault::Clock(_)) => Ok(call.await),
             Some(Fault::CutBefore) => {

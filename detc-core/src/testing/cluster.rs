@@ -8,6 +8,14 @@
 //! nothing left behind. A manager that is not detc's own is tried in the same way ([`Scenario::managed_by`]); what it has left
 //! without faults is looked at first, as nobody else says that it is what was asked for.
 //!
+//! What is to be kept meanwhile is asked of the world whenever a call has happened: the invariants of the states, and what
+//! [`Scenario::keeping`] says.
+//!
+//! What is detc's own policy is tried as it is set: how much is done at once, and how often it is tried again, by
+//! [`Scenario::with_options`]; what is protected, and which invariants bound the order, in the states. A policy that makes desired
+//! states from what it sees is no part of detc's manager, but of the program around it: that is tried as a manager of its own, by
+//! [`Scenario::managed_by`], with detc's in it or without.
+//!
 //! ```
 //! # use detc_core::testing::cluster::{Faults, Scenario, check_cluster};
 //! # use detc_core::resource::value::ValueSpec;
@@ -32,10 +40,12 @@ use async_trait::async_trait;
 use super::Violation;
 use super::calls::{Calls, Fault, Script, Touched};
 use crate::backend::MemoryHost;
-use crate::model::{Desired, HostName};
+use crate::manage::ManagerOptions;
+use crate::model::{Desired, DesiredResource, HostName, Present};
 use crate::resource::Registry;
 use crate::store::Store;
 
+mod kept;
 mod left;
 mod life;
 mod seeds;
@@ -44,6 +54,7 @@ mod tests;
 mod trial;
 mod watched;
 
+use kept::Kept;
 pub use seeds::{check_seeds, trace};
 use trial::Reference;
 use watched::ToHosts;
@@ -60,6 +71,8 @@ pub struct Scenario {
     counts: Vec<Count>,
     worlds: Vec<Box<dyn Fn() -> String + Send + Sync>>,
     manager: Option<Box<dyn Manages>>,
+    options: ManagerOptions,
+    kept: Kept,
 }
 
 /// Adds a handle on a service, with the calls of one process.
@@ -99,6 +112,8 @@ impl Scenario {
             counts: Vec::new(),
             worlds: Vec::new(),
             manager: None,
+            options: ManagerOptions::default(),
+            kept: Kept::default(),
         }
     }
 
@@ -156,6 +171,57 @@ impl Scenario {
     #[must_use]
     pub fn counting(mut self, count: impl Fn() -> BTreeMap<String, usize> + Send + Sync + 'static) -> Self {
         self.counts.push(Box::new(count));
+        self
+    }
+
+    /// Adds what is to be kept at every moment, called `name`: `holds` is asked whenever a call has happened, with the state that is
+    /// being brought about, and says why not in words that follow "is not kept:". What is at work at once takes turns then, call by call,
+    /// so that no moment in between is passed over.
+    ///
+    /// It is to be kept in each state at whose begin it holds: that two of three are up is nothing to ask before they are made.
+    ///
+    /// ```
+    /// # use detc_core::backend::MemoryHost;
+    /// # use detc_core::testing::cluster::Scenario;
+    /// # use detc_core::{Desired, Registry};
+    /// let host = MemoryHost::new("a");
+    /// let seen = host.clone();
+    /// let scenario = Scenario::new(Registry::new(), [Desired::new()]).with_host("a", host);
+    /// let scenario = scenario.keeping("a page is there", move |_| {
+    ///     let is_there = seen.with_files(|files| files.read("/page").is_ok());
+    ///     if is_there { Ok(()) } else { Err("nobody finds one".to_owned()) }
+    /// });
+    /// ```
+    #[must_use]
+    pub fn keeping(
+        mut self,
+        name: &str,
+        holds: impl Fn(&Desired) -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        self.kept.promise(name.to_owned(), holds);
+        self
+    }
+
+    /// Says how to see in the world what is there of a resource of this kind, as a state has it: whether it works, and the fields
+    /// that invariants sum, where they change. The states' invariants are kept by what is seen so, as plans promise: each in every
+    /// state at whose begin it holds, and no worse than then where it does not.
+    ///
+    /// It is asked of the resource as the state before has it, too, which may be at another place; what is there by either counts once.
+    #[must_use]
+    pub fn measuring(
+        mut self,
+        kind: &str,
+        measures: impl Fn(&DesiredResource) -> Option<Present> + Send + Sync + 'static,
+    ) -> Self {
+        self.kept.measure(kind.to_owned(), measures);
+        self
+    }
+
+    /// Has detc's own manager work so. Its clock and its folder are those of the scenario all the same, and another manager than detc's
+    /// own has options of its own.
+    #[must_use]
+    pub fn with_options(mut self, options: ManagerOptions) -> Self {
+        self.options = options;
         self
     }
 
@@ -282,16 +348,19 @@ impl Display for Checked {
 /// Kinds whose outcome only a person can settle are not for this.
 ///
 /// # Panics
-/// When a life without faults goes wrong: with what is broken then.
+/// When a life without faults does not reach its states: with why not. When something [is to be kept](Scenario::keeping) that holds
+/// at the begin of no state, so that it never is; or an invariant is about a kind that nothing [measures](Scenario::measuring).
 pub async fn check_cluster(scenario: impl Fn() -> Scenario, faults: Faults) -> Checked {
     let reference = Reference::of(&scenario()).await;
+    let never = reference.never_held.join("`, `");
+    assert!(never.is_empty(), "`{never}` holds at the begin of no state: nothing is kept");
     let calls = &reference.calls;
     let cases: Vec<(usize, Fault)> = cases(calls).collect();
     if faults.twice == Twice::All {
         return check_pairs(&scenario, &reference, cases, faults.lives_max).await;
     }
     let step = cases.len().div_ceil(faults.lives_max.max(1)).max(1);
-    let mut checked = Checked::of(calls.len(), cases.len());
+    let mut checked = Checked::of(&reference, cases.len());
     for (at, fault) in cases.iter().step_by(step).copied() {
         checked.lives += 1;
         let second = match faults.twice {
@@ -325,7 +394,7 @@ async fn check_pairs(
     first: Vec<(usize, Fault)>,
     lives_max: usize,
 ) -> Checked {
-    let mut checked = Checked::of(reference.calls.len(), first.len());
+    let mut checked = Checked::of(reference, first.len());
     let mut pairs: Vec<[(usize, Fault); 2]> = Vec::new();
     for case in first {
         checked.lives += 1;
@@ -362,8 +431,10 @@ const SINGLE: [Fault; 13] = [
 ];
 
 impl Checked {
-    fn of(calls: usize, lives_possible: usize) -> Self {
-        Self { calls, lives: 0, lives_possible, violations: Vec::new() }
+    /// What a life without faults has shown.
+    fn of(reference: &Reference, lives_possible: usize) -> Self {
+        let violations = reference.broken.iter().cloned().collect();
+        Self { calls: reference.calls.len(), lives: 0, lives_possible, violations }
     }
 
     /// The first case of each law is kept.

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::{
-    Again, Change, Containers, ContainersError, ImageDefaults, ImageFrom, Listed, Listing, LogLine, LogQuery,
-    Networking, New, Notifier, Object, ObjectKind, ObjectRef, Query, Watch,
+    Again, Change, Container, Containers, ContainersError, ImageDefaults, ImageFrom, Listed, Listing,
+    LogLine, LogQuery, Networking, New, Notifier, Object, ObjectKind, ObjectRef, Query, Watch,
 };
 use crate::backend::MemoryHost;
 use crate::backend::host::{Command, Host};
@@ -152,6 +152,14 @@ impl MemoryContainers {
     /// How often which call, in the words of [`New`] and [`Change`], has changed it.
     pub fn changes(&self) -> BTreeMap<String, usize> {
         self.lock().changes.clone()
+    }
+
+    /// A container, by its name or id, as it is now, whatever goes wrong with calls. None of its health checks is made for that.
+    pub fn container_now(&self, name: &str) -> Option<Container> {
+        match self.lock().state.inspect(&ObjectRef::container(name))? {
+            Object::Container(container) => Some(*container),
+            Object::Image(_) | Object::Network(_) | Object::Volume(_) => None,
+        }
     }
 
     /// All that is there, a line each, without ids: these differ from life to life.

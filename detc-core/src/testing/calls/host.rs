@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::io::AsyncWriteExt;
 
-use super::{CallError, Calls, Fault, MAKE_DIR, READ, RUN, STAT, Touched};
+use super::{CallError, Calls, Fault, MAKE_DIR, Noted, READ, RUN, STAT, Touched};
 use crate::backend::MemoryHost;
 use crate::backend::host::{Command, Host, HostError, Output, Ownership, Remove, Sink, Stat};
 use crate::content::Content;
@@ -35,28 +35,28 @@ impl Watched {
     async fn met(&self, call: Touched) -> Met {
         self.calls.pass().await;
         let words = call.to_string();
-        let fault = self.calls.note(call);
-        let host = match (fault, &self.memory) {
+        let noted = self.calls.note(call);
+        let host = match (noted.fault, &self.memory) {
             (Some(Fault::Stale(changes)), Some(memory)) => Arc::new(memory.before(usize::from(changes))),
             (_, _) => self.inner.clone(),
         };
-        Met { fault, host, words }
+        Met { noted, host, words }
     }
 
     async fn call<T: Send, F: Future<Output = Result<T, HostError>> + Send>(
         &self,
-        Met { fault, words: what, .. }: &Met,
+        Met { noted, words: what, .. }: &Met,
         call: impl Fn() -> F + Send + Sync,
     ) -> Result<T, HostError> {
         let called = async {
             let done = call().await;
-            if *fault == Some(Fault::Doubled) {
+            if noted.fault == Some(Fault::Doubled) {
                 let _again = call().await;
             }
             done
         };
         let (host, what) = (self.to_string(), what.clone());
-        match self.calls.call_with(*fault, called).await {
+        match self.calls.call_with(*noted, called).await {
             Ok(done) => done,
             Err(CallError::AnswerLost) => Err(HostError::AnswerLost { host, what }),
             Err(CallError::Unreachable) => Err(HostError::Unreachable { host, what: "no answer".to_owned() }),
@@ -72,7 +72,7 @@ impl Watched {
 
 /// A call that was taken note of.
 struct Met {
-    fault: Option<Fault>,
+    noted: Noted,
     host: Arc<dyn Host>,
     words: String,
 }

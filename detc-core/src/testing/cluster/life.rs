@@ -4,18 +4,19 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::kept::Ledger;
 use super::watched::{Mortal, SCHEME, WrongClock};
 use super::{STATE_DIR, Scenario};
 use crate::execute::{Outcome, StopHandle, unseen};
-use crate::manage::{ManageError, Manager, ManagerOptions, Resumed};
+use crate::manage::{ManageError, Manager, Resumed};
 use crate::model::{Desired, HostSpec};
 use crate::resource::Registry;
 use crate::store::Store;
 use crate::store::memory::MemoryStore;
 use crate::testing::calls::{Calls, Gate, Script, Stopped};
 
-/// After this the lease of a manager that died has run out.
-const SUCCESSION: Duration = Duration::from_secs(60);
+/// After so many times its length the lease of a manager that died has surely run out.
+const LEASES: u32 = 4;
 
 /// How often it is tried to reach a state once the faults have passed: what was held back, or looked at too early, is
 /// planned anew.
@@ -53,21 +54,34 @@ pub(super) struct Life<'a> {
     scenario: &'a Scenario,
     store: Arc<dyn Store>,
     states: Vec<Desired>,
+    /// What is to be kept, if anything is.
+    pub(super) ledger: Option<Arc<Ledger>>,
 }
 
 impl<'a> Life<'a> {
     pub(super) fn new(scenario: &'a Scenario) -> Self {
-        Self {
-            store: Arc::new(MemoryStore::new()),
-            states: scenario.states.iter().cloned().map(|state| declared(scenario, state)).collect(),
-            scenario,
-        }
+        let states: Vec<Desired> =
+            scenario.states.iter().cloned().map(|state| declared(scenario, state)).collect();
+        let ledger = Ledger::of(&scenario.kept, &states);
+        Self { store: Arc::new(MemoryStore::new()), states, scenario, ledger }
     }
 
     /// Lives it, while all this goes wrong: when a process dies, or has failed, another goes on.
     pub(super) async fn live(&self, script: Script) -> Ended {
         let calls = &self.scenario.calls;
         calls.play(script);
+        let look =
+            |ledger: Arc<Ledger>| -> Arc<dyn Fn(usize) + Send + Sync> { Arc::new(move |at| ledger.look(at)) };
+        calls.ask(self.ledger.clone().map(look));
+        let ended = self.live_on().await;
+        // What is asked may have a handle on these very calls.
+        calls.ask(None);
+        ended
+    }
+
+    async fn live_on(&self) -> Ended {
+        let calls = &self.scenario.calls;
+        let succession = self.scenario.options.lease * LEASES;
         let at = Cell::new(0);
         let mut paused = Vec::new();
         loop {
@@ -80,7 +94,7 @@ impl<'a> Life<'a> {
                 Ok(_) | Err(Stopped::Cut) => drop(process),
                 Err(Stopped::Paused) => paused.push((process, gate)),
             }
-            tokio::time::sleep(SUCCESSION).await;
+            tokio::time::sleep(succession).await;
         }
         if paused.is_empty() {
             return Ended::Well;
@@ -91,7 +105,7 @@ impl<'a> Life<'a> {
             gate.open();
             process.await;
         }
-        tokio::time::sleep(SUCCESSION).await;
+        tokio::time::sleep(succession).await;
         at.set(self.states.len().saturating_sub(1));
         self.process(calls.of_process(&Arc::default()), &at).await
     }
@@ -102,6 +116,9 @@ impl<'a> Life<'a> {
         let store: Arc<dyn Store> = Arc::new(Mortal { inner: self.store.clone(), calls: calls.clone() });
         while at.get() < self.states.len() {
             let now = at.get();
+            if let Some(ledger) = &self.ledger {
+                ledger.begin(now);
+            }
             if let Err(why) = self.reach(&store, &registry, &calls, &self.states[now]).await {
                 return Ended::Short(now, why);
             }
@@ -124,8 +141,8 @@ impl<'a> Life<'a> {
                 .unwrap_or_else(|_| Err("it takes for ever".to_owned()));
         }
         let reaching = async {
-            let mut options = ManagerOptions::default().with_state_dir(STATE_DIR);
-            options.clock = Arc::new(WrongClock(calls.clone()));
+            let options = self.scenario.options.clone();
+            let options = options.with_state_dir(STATE_DIR).with_clock(WrongClock(calls.clone()));
             let manager = Manager::open(store.clone(), registry.clone(), options).await?;
             let mut why = String::new();
             for _ in 0..TRIES_MAX {

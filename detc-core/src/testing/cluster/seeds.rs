@@ -24,16 +24,17 @@ const OUTAGE_MAX: u64 = 40;
 /// # Panics
 /// When a life without faults goes wrong: with what is broken then.
 pub async fn check_seeds(scenario: impl Fn(u64) -> Scenario, seeds: Range<u64>) -> Checked {
-    let mut checked = Checked::of(0, 0);
+    let mut checked = Checked { calls: 0, lives: 0, lives_possible: 0, violations: Vec::new() };
     for seed in seeds {
         let reference = Reference::of(&scenario(seed)).await;
+        let of_seed = |Violation { law, detail }| Violation { law, detail: format!("seed {seed}: {detail}") };
+        checked.note(reference.broken.clone().map(of_seed));
         checked.calls += reference.calls.len();
         checked.lives += 1;
         checked.lives_possible += 1;
         let script = script(&mut Random(seed), reference.calls.len());
         if let Some(found) = reference.try_script(&scenario(seed), script.clone()).await {
-            let Violation { law, detail } = shrunk(&reference, &|| scenario(seed), script, found).await;
-            checked.note(Some(Violation { law, detail: format!("seed {seed}: {detail}") }));
+            checked.note(Some(of_seed(shrunk(&reference, &|| scenario(seed), script, found).await)));
         }
     }
     checked

@@ -11,6 +11,7 @@ use crate::model::{DesiredResource, Observation, Present};
 use crate::resource::{HostNeed, InvalidField, KindTraits, Removed, Resource};
 
 mod idle;
+mod kept;
 mod managers;
 mod pairs;
 mod worlds;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Scenario;
+use super::kept::Broken;
 use super::left::Found;
 use super::life::{Ended, Life};
 use crate::testing::Violation;
@@ -14,11 +15,15 @@ pub(super) struct Reference {
     world: String,
     changes: BTreeMap<String, usize>,
     counts: BTreeMap<String, usize>,
+    /// What was not kept in it.
+    pub(super) broken: Option<Violation>,
+    /// What was never to be kept, since it held at the begin of no state.
+    pub(super) never_held: Vec<String>,
 }
 
 impl Reference {
     /// # Panics
-    /// When it goes wrong without any fault.
+    /// When a state is not reached without any fault.
     pub(super) async fn of(scenario: &Scenario) -> Self {
         Self::try_of(scenario).await.unwrap_or_else(|wrong| panic!("without any fault: {wrong}"))
     }
@@ -26,21 +31,28 @@ impl Reference {
     /// The same; an error is what goes wrong without any fault.
     pub(super) async fn try_of(scenario: &Scenario) -> Result<Self, String> {
         let found = Found::before(scenario).await;
-        let ended = Life::new(scenario).live(Script::default()).await;
+        let life = Life::new(scenario);
+        let ended = life.live(Script::default()).await;
         if !matches!(ended, Ended::Well) {
             return Err(ended.words());
         }
         let (world, changes, counts) = (scenario.world(), scenario.changes(), scenario.counts());
-        let calls = scenario.calls.touched();
+        let never_held = life.ledger.as_ref().map(|ledger| ledger.never_held()).unwrap_or_default();
+        let (calls, broken) = (scenario.calls.touched(), not_kept(&life, scenario));
         match found.wrong_after(scenario).await {
-            None => Ok(Self { calls, world, changes, counts }),
+            None => Ok(Self { calls, world, changes, counts, broken, never_held }),
             Some(wrong) => Err(wrong),
         }
     }
 
     /// Lives `scenario`, anew, while all this goes wrong. What is broken then, if anything is.
     pub(super) async fn try_script(&self, scenario: &Scenario, script: Script) -> Option<Violation> {
-        let ended = Life::new(scenario).live(script).await;
+        let life = Life::new(scenario);
+        let ended = life.live(script).await;
+        // It comes first in the story, and what it ends in may follow from it.
+        if let Some(broken) = not_kept(&life, scenario) {
+            return Some(broken);
+        }
         let (world, met) = (scenario.world(), scenario.calls.met());
         let law = match &ended {
             Ended::Well if world != self.world => {
@@ -76,6 +88,21 @@ impl Reference {
     }
 }
 
+/// What was not kept in this life, told up to there.
+fn not_kept(life: &Life<'_>, scenario: &Scenario) -> Option<Violation> {
+    const LAW: &str = "whatever goes wrong, what is to be kept at every moment is kept";
+    let Broken { at, words } = life.ledger.as_ref()?.broken()?;
+    let (calls, mut met) = (scenario.calls.touched(), scenario.calls.met());
+    met.retain(|(met, _)| *met <= at);
+    let told = match met.is_empty() {
+        true => "without any fault".to_owned(),
+        false => story(&calls, &met),
+    };
+    let before = before(&calls, at, met.last().map_or(0, |(met, _)| met + 1));
+    let detail = format!("{told}; call {}{before}: {}, and {words}", at + 1, calls[at]);
+    Some(Violation { law: LAW, detail })
+}
+
 /// Whether what has happened may be done again, or undone, for good reason: two were at it.
 fn may_do_again(met: &[(usize, Fault)]) -> bool {
     met.iter().any(|(_, fault)| matches!(fault, Fault::Paused | Fault::PausedAfter))
@@ -83,16 +110,21 @@ fn may_do_again(met: &[(usize, Fault)]) -> bool {
 
 /// What happened, up to each fault.
 fn story(calls: &[Touched], met: &[(usize, Fault)]) -> String {
-    const BEFORE_MAX: usize = 4;
     let mut told = 0;
     let parts = met.iter().map(|&(at, fault)| {
-        let before: Vec<String> =
-            calls[at.saturating_sub(BEFORE_MAX).max(told)..at].iter().map(ToString::to_string).collect();
+        let before = before(calls, at, told);
         told = at + 1;
-        let after = if before.is_empty() { String::new() } else { format!(" (after {})", before.join(", ")) };
-        format!("call {}{after}: it {fault} {}", at + 1, calls[at])
+        format!("call {}{before}: it {fault} {}", at + 1, calls[at])
     });
     parts.collect::<Vec<_>>().join("; ")
+}
+
+/// The last calls before this one, of those that are not told yet.
+fn before(calls: &[Touched], at: usize, told: usize) -> String {
+    const BEFORE_MAX: usize = 4;
+    let from = at.saturating_sub(BEFORE_MAX).max(told).min(at);
+    let before: Vec<String> = calls[from..at].iter().map(ToString::to_string).collect();
+    if before.is_empty() { String::new() } else { format!(" (after {})", before.join(", ")) }
 }
 
 /// What was done otherwise often.

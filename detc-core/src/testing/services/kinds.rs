@@ -12,12 +12,14 @@ use crate::backend::containers::{
     Change, ContainerSpec, Containers, ContainersError, ImageDefaults, New, ObjectRef,
 };
 use crate::model::{Observation, Present};
-use crate::resource::{InvalidField, KindTraits, Removed, Resource};
+use crate::resource::{ChangeEffect, InvalidField, KindTraits, Removed, Resource};
 use crate::testing::cluster::Scenario;
 
 pub(crate) const SOUND: u8 = 0;
 pub(crate) const SEES_BOOTING_AS_ABSENT: u8 = 1;
 pub(crate) const SEES_STOPPED_AS_RUNNING: u8 = 2;
+pub(crate) const TAKES_AWAY_BEFORE_IT_GIVES: u8 = 3;
+pub(crate) const EMPTIES_A_NAME: u8 = 4;
 
 /// A machine of a cloud, found by its tag.
 #[derive(Debug, Serialize, Deserialize)]
@@ -126,29 +128,36 @@ impl<const DEFECT: u8> Resource for Vm<DEFECT> {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Run<const DEFECT: u8> {
-    container: String,
-    image: String,
+    pub(crate) container: String,
+    pub(crate) image: String,
 }
 
 impl<const DEFECT: u8> Run<DEFECT> {
     async fn run(&self, cx: &ActionCx<'_>) -> Result<(), ActionError> {
-        let engine: &dyn Containers = &*cx.backend::<Engine>()?;
-        let is_other = engine.container(&self.container).await?.is_some_and(|it| it.spec.image != self.image);
-        if is_other {
-            engine.change(&Change::stop(&self.container)).await?;
-            engine.change(&self.removal()).await?;
+        let engine = cx.backend::<Engine>()?;
+        let there = (&*engine as &dyn Containers).container(&self.container).await?;
+        if there.is_some_and(|it| it.spec.image != self.image) {
+            self.take_down(&engine).await?;
         }
+        Ok(self.make(&engine).await?)
+    }
+
+    pub(crate) async fn make(&self, engine: &Engine) -> Result<(), ContainersError> {
         let mut spec = ContainerSpec::new(&self.image);
         spec.command = Some(vec!["sleep".to_owned(), "600".to_owned()]);
         match engine.create(&New::container(&self.container, spec)).await {
             Ok(_) | Err(ContainersError::Taken { .. }) => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         }
-        Ok(engine.change(&Change::start(&self.container)).await?)
+        engine.change(&Change::start(&self.container)).await
     }
 
-    fn removal(&self) -> Change {
-        Change::remove(ObjectRef::container(&self.container))
+    pub(crate) async fn take_down(&self, engine: &Engine) -> Result<(), ContainersError> {
+        match engine.change(&Change::stop(&self.container)).await {
+            Ok(()) | Err(ContainersError::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        engine.change(&Change::remove(ObjectRef::container(&self.container))).await
     }
 }
 
@@ -158,7 +167,12 @@ impl<const DEFECT: u8> Resource for Run<DEFECT> {
     type Output = ();
 
     fn traits() -> KindTraits {
-        KindTraits { replace_on: &["container"], ..KindTraits::default() }
+        // What a container is made from can not be changed: it is taken away, and another one given.
+        let change = match DEFECT {
+            TAKES_AWAY_BEFORE_IT_GIVES => ChangeEffect::InPlace,
+            _ => ChangeEffect::Restart,
+        };
+        KindTraits { replace_on: &["container"], change, ..KindTraits::default() }
     }
 
     fn inspect(&self) -> Result<Footprint, InvalidField> {
@@ -187,12 +201,7 @@ impl<const DEFECT: u8> Resource for Run<DEFECT> {
     }
 
     async fn delete(&self, cx: &ActionCx<'_>) -> Result<Removed, ActionError> {
-        let engine = cx.backend::<Engine>()?;
-        match engine.change(&Change::stop(&self.container)).await {
-            Ok(()) | Err(ContainersError::NotFound { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-        engine.change(&self.removal()).await?;
+        self.take_down(&*cx.backend::<Engine>()?).await?;
         Ok(Removed::Gone)
     }
 }
@@ -200,13 +209,13 @@ impl<const DEFECT: u8> Resource for Run<DEFECT> {
 /// A name with one address.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Entry {
+pub(crate) struct Entry<const DEFECT: u8> {
     entry: String,
     address: String,
 }
 
 #[async_trait]
-impl Resource for Entry {
+impl<const DEFECT: u8> Resource for Entry<DEFECT> {
     const KIND: &'static str = "entry";
     type Output = ();
 
@@ -233,11 +242,13 @@ impl Resource for Entry {
 
     async fn update(&self, cx: &ActionCx<'_>) -> Result<(), ActionError> {
         let names = cx.backend::<Names>()?;
-        self.create(cx).await?;
+        if DEFECT != EMPTIES_A_NAME {
+            self.create(cx).await?;
+        }
         for other in names.resolve(&self.entry).await?.iter().filter(|it| **it != self.address) {
             names.deregister(&self.entry, other).await?;
         }
-        Ok(())
+        if DEFECT == EMPTIES_A_NAME { self.create(cx).await } else { Ok(()) }
     }
 
     async fn delete(&self, cx: &ActionCx<'_>) -> Result<Removed, ActionError> {

@@ -98,12 +98,7 @@ impl Machines {
     /// # Errors
     /// When the call is to go wrong.
     pub async fn tagged(&self, tag: &str) -> Result<Vec<Machine>, CallError> {
-        let view = |state: &State| {
-            let mut tagged: Vec<_> = state.machines.iter().filter(|(_, made)| made.tag == tag).collect();
-            tagged.sort_by_key(|(_, made)| made.at);
-            tagged.into_iter().map(|(id, made)| self.as_told(id, made)).collect()
-        };
-        self.past.look(format!("machines for {tag}"), view).await
+        self.past.look(format!("machines for {tag}"), |state| self.of_tag(state, tag)).await
     }
 
     /// Ends a machine; one that is not there is ended.
@@ -126,6 +121,11 @@ impl Machines {
         self.past.now().machines.get(id).map(|made| made.tag.clone())
     }
 
+    /// The machines with this tag now, the earliest first, whatever goes wrong with calls.
+    pub fn now(&self, tag: &str) -> Vec<Machine> {
+        self.of_tag(&self.past.now(), tag)
+    }
+
     /// How often which call, by its name, has changed something.
     pub fn changes(&self) -> BTreeMap<String, usize> {
         self.past.changes()
@@ -141,6 +141,12 @@ impl Machines {
             let _ = writeln!(text, "{count} × machine {tag} {size}");
             text
         })
+    }
+
+    fn of_tag(&self, state: &State, tag: &str) -> Vec<Machine> {
+        let mut tagged: Vec<_> = state.machines.iter().filter(|(_, made)| made.tag == tag).collect();
+        tagged.sort_by_key(|(_, made)| made.at);
+        tagged.into_iter().map(|(id, made)| self.as_told(id, made)).collect()
     }
 
     fn as_told(&self, id: &str, made: &Made) -> Machine {

@@ -64,6 +64,11 @@ impl Names {
         self.past.look(format!("resolve {name}"), |all| living(all, name)).await
     }
 
+    /// The addresses behind a name now, whatever goes wrong with calls.
+    pub fn now(&self, name: &str) -> Vec<String> {
+        living(&self.past.now(), name)
+    }
+
     /// How often which call, by its name, has changed something.
     pub fn changes(&self) -> BTreeMap<String, usize> {
         self.past.changes()

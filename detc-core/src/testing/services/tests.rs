@@ -33,8 +33,10 @@ fn scenario<const DEFECT: u8>() -> Scenario {
     let last =
         Desired::new().with(resource("run", "web", json!({ "container": "web", "image": "v2" }))).with(db);
     let states = [all("small", "v1", "10.0.0.1".into()), all("large", "v2", "10.0.0.2".into()), last];
-    let registry =
-        Registry::new().with_resource::<Vm<DEFECT>>().with_resource::<Run<DEFECT>>().with_resource::<Entry>();
+    let registry = Registry::new()
+        .with_resource::<Vm<DEFECT>>()
+        .with_resource::<Run<DEFECT>>()
+        .with_resource::<Entry<SOUND>>();
     on_services(Scenario::new(registry, states))
 }
 

@@ -34,7 +34,7 @@ async fn what_lives_on_services_is_rehearsed_from_what_is_there_and_no_service_i
     let registry = Registry::new()
         .with_resource::<Vm<0>>()
         .with_resource::<Run<0>>()
-        .with_resource::<Entry>()
+        .with_resource::<Entry<0>>()
         .with_backend(machines.clone())
         .with_backend(containers.clone())
         .with_backend(names.clone());

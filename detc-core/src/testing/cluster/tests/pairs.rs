@@ -31,8 +31,10 @@ fn services() -> Scenario {
         let entry = resource("entry", json!({ "entry": "web", "address": null })).bind(&address, of_vm);
         Desired::new().with(vm).with(run).with(entry.unwrap())
     };
-    let registry =
-        Registry::new().with_resource::<Vm<SOUND>>().with_resource::<Run<SOUND>>().with_resource::<Entry>();
+    let registry = Registry::new()
+        .with_resource::<Vm<SOUND>>()
+        .with_resource::<Run<SOUND>>()
+        .with_resource::<Entry<SOUND>>();
     on_services(Scenario::new(registry, [all("small", "web"), all("large", "other")]))
 }
 

@@ -46,7 +46,7 @@ fn random_world_of_services(seed: u64) -> Scenario {
         .with_resource::<Page<SOUND>>()
         .with_resource::<Vm<SOUND>>()
         .with_resource::<Run<SOUND>>()
-        .with_resource::<Entry>();
+        .with_resource::<Entry<SOUND>>();
     on_services(Scenario::new(registry, states).with_host("m", MemoryHost::new("m")))
 }
 
