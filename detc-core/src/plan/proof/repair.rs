@@ -24,7 +24,7 @@ use thiserror::Error;
 use self::cover::cover;
 use self::sequence::{Found, sequence};
 pub use self::stuck::{Loosened, Stuck, Wait};
-use super::{Effect, Order, Question, Scale, prove_all};
+use super::{Effect, Order, Question, Scale, all_hold, verdicts};
 
 /// How much proving goes into leaving out edges again, in nodes and edges of the plan looked at: a tenth of a second. A cover along
 /// one sequence may order more than is needed; for small plans it is worth to try without.
@@ -104,7 +104,7 @@ pub enum Why {
 /// When an effect names an action that the plan does not have.
 pub fn repair(order: &Order, questions: &[Question<'_>]) -> Result<Vec<AddedEdge>, Hopeless> {
     let broken: Vec<usize> = (0..)
-        .zip(prove_all(order, questions))
+        .zip(verdicts(order, questions, 0))
         .filter(|(_, verdict)| !verdict.holds)
         .map(|(q, _)| q)
         .collect();
@@ -125,7 +125,7 @@ pub fn repair(order: &Order, questions: &[Question<'_>]) -> Result<Vec<AddedEdge
     thin(order, &all, &mut added);
     let holds = order
         .with(added.iter().map(|edge| (edge.before, edge.after)))
-        .is_ok_and(|order| prove_all(&order, questions).iter().all(|verdict| verdict.holds));
+        .is_ok_and(|order| all_hold(&order, questions));
     assert!(holds, "invariant: harm that is covered along an order keeps the bound");
     for edge in &mut added {
         edge.question = broken[edge.question];
@@ -168,7 +168,7 @@ fn thin(order: &Order, questions: &[Question<'_>], added: &mut Vec<AddedEdge>) {
         trials -= 1;
         let rest = added.iter().enumerate().filter(|&(at, _)| at != place);
         let without = order.with(rest.map(|(_, edge)| (edge.before, edge.after)));
-        if without.is_ok_and(|order| prove_all(&order, questions).iter().all(|verdict| verdict.holds)) {
+        if without.is_ok_and(|order| all_hold(&order, questions)) {
             added.remove(place);
         }
     }

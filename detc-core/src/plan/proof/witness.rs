@@ -14,7 +14,7 @@ use super::order::Order;
 ///
 /// Latest events are given up first, cheapest first, as long as what remains still breaks the bound: no single event
 /// that nothing waits for can be left out of the result. Linear in events, but for a heap of the harmful ones.
-pub(super) fn smallest(
+pub(super) fn smaller(
     order: &Order,
     sides: &Sides,
     wanted: Vec<Event>,
