@@ -1,6 +1,7 @@
 //! The library of resources, reusable actions and real backends for detc.
 //!
 //! - [`backends`]: hosts that are real, one feature each.
+//! - `compose` (feature `compose`): Compose files as desired state.
 //! - [`resources`]: the kinds that people need on a host.
 //!
 //! ```
@@ -15,6 +16,8 @@
 
 mod artifact;
 pub mod backends;
+#[cfg(feature = "compose")]
+pub mod compose;
 pub mod resources;
 
 #[cfg(test)]
