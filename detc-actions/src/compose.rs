@@ -43,6 +43,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use detc_core::model::load::StateReader;
 use detc_core::model::{
     Desired, DesiredResource, HostName, HostSpec, InvalidState, Invariant, InvariantBound, Measure, Origin,
     Reference, ResourceId, Selector,
@@ -102,6 +103,44 @@ impl ComposeOptions {
             profiles: BTreeSet::new(),
             vars: BTreeMap::new(),
         }
+    }
+}
+
+/// Reads Compose files wherever a program takes desired state files: those that are called `compose.yaml` or `docker-compose.yaml`,
+/// or end in `.yml`.
+///
+/// ```
+/// # #[cfg(feature = "local")] {
+/// use detc_actions::{backends::LocalConnector, compose::{ComposeOptions, ComposeReader}, resources};
+/// use detc_core::resource::Registry;
+///
+/// let mut options = ComposeOptions::new();
+/// options.vars = std::env::vars().collect();
+/// let registry = resources::register(Registry::new())
+///     .with_connector(LocalConnector)
+///     .with_reader(ComposeReader::new(options));
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct ComposeReader {
+    options: ComposeOptions,
+}
+
+impl ComposeReader {
+    /// Reads them so.
+    pub fn new(options: ComposeOptions) -> Self {
+        Self { options }
+    }
+}
+
+impl StateReader for ComposeReader {
+    fn reads(&self, path: &Path) -> bool {
+        let names = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
+        path.file_name().and_then(|name| name.to_str()).is_some_and(|name| names.contains(&name))
+    }
+
+    fn read(&self, path: &Path) -> Result<Desired, InvalidState> {
+        read(path, &self.options)
     }
 }
 

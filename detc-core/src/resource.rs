@@ -30,6 +30,8 @@ pub use crate::model::nearest;
 pub(crate) use erased::COMMON;
 pub use erased::{Kind, KindFacts, Known};
 pub(crate) use left_out::of_spec;
+#[cfg(test)]
+pub(crate) use registry::tests::Nowhere;
 pub use registry::{Connector, Registry};
 pub use source::Source;
 

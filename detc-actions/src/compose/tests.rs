@@ -308,3 +308,22 @@ fn files_of_variables_are_read_line_by_line() {
         ]
     );
 }
+
+#[test]
+fn a_program_takes_compose_files_beside_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("compose.yaml"), "name: shop\nservices: { db: { image: db } }\n").unwrap();
+    fs::write(
+        dir.path().join("more.json"),
+        r#"{ "version": 1, "hosts": { "local": { "connect": "ssh://far" } } }"#,
+    )
+    .unwrap();
+    let registry = detc_core::Registry::new().with_reader(ComposeReader::new(ComposeOptions::new()));
+    let paths = ["compose.yaml", "more.json"].map(|name| dir.path().join(name));
+    let error = detc_core::model::load::load(&paths, &registry).unwrap_err().to_string();
+    // It is read as one of its own: the host of the other file is there, and its scheme is checked.
+    assert!(error.contains("no connector for `ssh://far`"), "{error}");
+    let desired = detc_core::model::load::load(&paths[..1], &registry).unwrap();
+    assert_eq!(desired.hosts[&HostName::new("local")], HostSpec::local());
+    assert!(desired.resources.contains_key("container/shop-db-1"));
+}

@@ -15,6 +15,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+pub use self::others::StateReader;
+use self::others::append;
 use super::check::{check_host, hidden};
 use super::parallel::in_parts;
 use super::words::in_words;
@@ -25,6 +27,7 @@ use crate::resource::{Registry, Source, nearest};
 mod beyond;
 mod convert;
 mod numbers;
+mod others;
 mod resource;
 
 /// How a desired state file is written.
@@ -70,8 +73,19 @@ const VERSION: u64 = 1;
 /// is given twice.
 pub fn load(paths: &[impl AsRef<Path>], registry: &Registry) -> Result<Desired, InvalidState> {
     let mut desired = Desired::new();
-    let read = paths.iter().map(|path| merge_file(&mut desired, path.as_ref(), registry));
-    let errors: Vec<InvalidState> = read.filter_map(Result::err).flat_map(InvalidState::each).collect();
+    let reader = |path: &Path| registry.readers().find(|reader| reader.reads(path));
+    // What others read comes last: how a host is reached is for the desired state to say.
+    let (others, own): (Vec<&Path>, Vec<&Path>) =
+        paths.iter().map(AsRef::as_ref).partition(|path| reader(path).is_some());
+    let own = own.into_iter().map(|path| merge_file(&mut desired, path, registry));
+    let mut errors: Vec<InvalidState> = own.filter_map(Result::err).flat_map(InvalidState::each).collect();
+    for path in others {
+        let read = reader(path).map_or_else(|| Ok(Desired::new()), |reader| reader.read(path));
+        match read.and_then(|read| append(&mut desired, read)) {
+            Ok(()) => {}
+            Err(error) => errors.extend(error.each()),
+        }
+    }
     match InvalidState::all(errors) {
         None => Ok(desired),
         Some(error) => Err(error),

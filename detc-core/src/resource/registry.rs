@@ -10,6 +10,7 @@ use super::erased::Typed;
 use super::value::ValueKind;
 use super::{Kind, ObservedBy, Resource};
 use crate::backend::{Backends, Host, HostError};
+use crate::model::load::StateReader;
 use crate::model::{HostName, HostSpec, PROPERTIES, Predicate};
 
 /// Makes hosts of one sort from their specs.
@@ -58,6 +59,7 @@ pub struct Registry {
     connectors: BTreeMap<&'static str, Arc<dyn Connector>>,
     backends: Backends,
     predicates: Vec<Predicate>,
+    readers: Vec<Arc<dyn StateReader>>,
 }
 
 impl Registry {
@@ -114,6 +116,18 @@ impl Registry {
     pub fn with_backend<T: Send + Sync + 'static>(mut self, backend: Arc<T>) -> Self {
         self.backends = self.backends.with(backend);
         self
+    }
+
+    /// Adds what reads desired state from files of another kind.
+    #[must_use]
+    pub fn with_reader(mut self, reader: impl StateReader) -> Self {
+        self.readers.push(Arc::new(reader));
+        self
+    }
+
+    /// What reads desired state from files of another kind, the one that was added first before others.
+    pub(crate) fn readers(&self) -> impl Iterator<Item = &dyn StateReader> {
+        self.readers.iter().map(|reader| &**reader)
     }
 
     /// Adds what must hold of every state of every plan, beside the invariants of the desired state.
@@ -184,9 +198,10 @@ impl Debug for Registry {
             .field("connectors", &self.connectors.keys())
             .field("backends", &self.backends)
             .field("predicates", &self.predicates)
+            .field("readers", &self.readers)
             .finish()
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,7 +1,6 @@
 //! What is wrong with a desired state, told where it is and with what to write instead.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use expect_test::expect;
@@ -9,10 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::*;
 use crate::action::{ActionCx, ActionError, CrashClass, Footprint, Place};
-use crate::backend::{Host, HostError};
 use crate::model::load::{Format, merge};
 use crate::model::{Edge, Observation};
-use crate::resource::{Connector, InvalidField, KindTraits, Removed, Resource};
+use crate::resource::{InvalidField, KindTraits, Nowhere, Removed, Resource};
 
 /// Lives on a host at a path, and has fields of every sort.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -77,22 +75,6 @@ impl Resource for Door {
         unreachable!("checks are pure")
     }
     async fn delete(&self, _: &ActionCx<'_>) -> Result<Removed, ActionError> {
-        unreachable!("checks are pure")
-    }
-}
-
-#[derive(Debug)]
-struct Nowhere;
-
-#[async_trait]
-impl Connector for Nowhere {
-    fn scheme(&self) -> &'static str {
-        "local"
-    }
-    fn check(&self, _: &HostSpec) -> Result<(), String> {
-        Ok(())
-    }
-    async fn connect(&self, _: &HostName, _: &HostSpec) -> Result<Arc<dyn Host>, HostError> {
         unreachable!("checks are pure")
     }
 }

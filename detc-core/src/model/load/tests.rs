@@ -1,12 +1,10 @@
 use std::path::Path;
-use std::sync::Arc;
 
 use expect_test::{Expect, expect};
 
 use super::{Format, merge, read_within};
-use crate::backend::{Host, HostError};
-use crate::model::{Desired, HostName, HostSpec, InvalidState};
-use crate::resource::{Connector, Registry};
+use crate::model::{Desired, HostSpec, InvalidState};
+use crate::resource::{Nowhere, Registry};
 
 fn read(text: &str, format: Format) -> Result<Desired, InvalidState> {
     let mut desired = Desired::new();
@@ -263,30 +261,11 @@ fn a_number_that_would_be_rounded_is_refused_wherever_it_is() {
     }
 }
 
-/// Connects to nothing, and accepts every host that is called local.
-#[derive(Debug)]
-struct Anywhere;
-
-#[async_trait::async_trait]
-impl Connector for Anywhere {
-    fn scheme(&self) -> &'static str {
-        "local"
-    }
-
-    fn check(&self, _: &HostSpec) -> Result<(), String> {
-        Ok(())
-    }
-
-    async fn connect(&self, _: &HostName, _: &HostSpec) -> Result<Arc<dyn Host>, HostError> {
-        unreachable!("nothing is done here")
-    }
-}
-
 #[test]
 fn a_host_in_two_files_is_told_with_both() {
     let text = r#"{"version":1,
  "hosts":{"h":{"connect":"local"}}}"#;
-    let registry = Registry::new().with_connector(Anywhere);
+    let registry = Registry::new().with_connector(Nowhere);
     let mut desired = Desired::new();
     let mut read = |name| merge(&mut desired, name, text, Format::Json, Path::new("."), &registry);
     read("a.json").unwrap();
@@ -295,7 +274,7 @@ fn a_host_in_two_files_is_told_with_both() {
 
 #[test]
 fn a_host_is_called_by_what_can_be_the_name_of_a_folder() {
-    let registry = Registry::new().with_connector(Anywhere);
+    let registry = Registry::new().with_connector(Nowhere);
     let refused = |name: &str| {
         let document = serde_json::json!({ "version": 1, "hosts": { name: { "connect": "local" } } });
         let mut desired = Desired::new();

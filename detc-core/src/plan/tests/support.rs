@@ -5,17 +5,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::action::{ActionCx, ActionError, CrashClass, Footprint, Place};
-use crate::backend::{Host, HostError};
 use crate::diff::{Cause, trigger_token};
 use crate::model::secret::{MarkKey, Vault};
 use crate::model::{
-    Desired, DesiredResource, Digest, HostName, HostSpec, InvalidState, Observation, Present, Record,
-    RecordBody, Recorded, ResourceId, Set, substitute,
+    Desired, DesiredResource, Digest, HostSpec, InvalidState, Observation, Present, Record, RecordBody,
+    Recorded, ResourceId, Set, substitute,
 };
 use crate::plan::{Observed, Plan, PlanError, PlanInput, Selection, Verb, build_part};
 use crate::resource::value::ValueSpec;
 use crate::resource::{
-    ChangeEffect, Connector, HostNeed, InvalidField, KindTraits, Registry, Removal, Resource,
+    ChangeEffect, HostNeed, InvalidField, KindTraits, Nowhere, Registry, Removal, Resource,
 };
 
 /// Lives on a host at a path, restarts, has a secret and outputs.
@@ -110,22 +109,6 @@ impl Resource for Call {
         unreachable!("plans are pure")
     }
     async fn delete(&self, _: &ActionCx<'_>) -> Result<crate::resource::Removed, ActionError> {
-        unreachable!("plans are pure")
-    }
-}
-
-#[derive(Debug)]
-struct Nowhere;
-
-#[async_trait]
-impl Connector for Nowhere {
-    fn scheme(&self) -> &'static str {
-        "local"
-    }
-    fn check(&self, _: &HostSpec) -> Result<(), String> {
-        Ok(())
-    }
-    async fn connect(&self, _: &HostName, _: &HostSpec) -> Result<std::sync::Arc<dyn Host>, HostError> {
         unreachable!("plans are pure")
     }
 }

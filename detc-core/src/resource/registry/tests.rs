@@ -1,11 +1,14 @@
-//! What can not be registered.
+//! What can not be registered, and a connector for the tests of others.
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::Registry;
+use super::{Connector, Registry};
 use crate::action::{ActionCx, ActionError, CrashClass, Footprint};
-use crate::model::Observation;
+use crate::backend::{Host, HostError};
+use crate::model::{HostName, HostSpec, Observation};
 use crate::resource::{InvalidField, KindTraits, Removed, Resource};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -51,4 +54,23 @@ impl Resource for Lease {
 )]
 fn a_field_is_not_called_as_what_every_resource_has() {
     drop(Registry::new().with_resource::<Lease>());
+}
+
+/// A connector for what never connects: hosts that are called `local` are fine by it.
+#[derive(Debug)]
+pub(crate) struct Nowhere;
+
+#[async_trait]
+impl Connector for Nowhere {
+    fn scheme(&self) -> &'static str {
+        "local"
+    }
+
+    fn check(&self, _: &HostSpec) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn connect(&self, _: &HostName, _: &HostSpec) -> Result<Arc<dyn Host>, HostError> {
+        unreachable!("nothing is done here")
+    }
 }
