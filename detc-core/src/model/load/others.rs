@@ -93,7 +93,7 @@ mod tests {
                 .insert(HostName::new("h"), HostSpec { connect: "list".to_owned(), ..HostSpec::local() });
             for (line, value) in (1..).zip(text.lines()) {
                 let mut resource = ValueSpec::resource(value, &1.into())
-                    .map_err(|error| InvalidState::new(error.clone()).at(&name, line))?;
+                    .map_err(|error| InvalidState::new(error).at(&name, line))?;
                 resource.origin = Origin { file: 0, line };
                 read.resources.insert(resource.id.clone(), resource);
             }

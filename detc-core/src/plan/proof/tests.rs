@@ -221,6 +221,16 @@ fn the_smallest_counter_example_is_found_among_those_without_an_event_too_many()
 }
 
 #[test]
+fn what_stands_for_a_wave_that_another_waits_for_is_no_event_of_a_counter_example() {
+    // Three after three others, all of them each; beside these eight that do as much together as the first of the three.
+    let edges: Vec<(u32, u32)> = (0..3).flat_map(|before| (3..6).map(move |after| (before, after))).collect();
+    let harm = |action, start| Effect { action, start, end: 0 };
+    let effects: Vec<Effect> = (6..14).map(|action| harm(action, 1)).chain([harm(3, 8)]).collect();
+    let question = Question { base: 0, effects: &effects, bound: InvariantBound::AtMost(7) };
+    says(14, &edges, &question, "worst 16, after end 0, end 1, end 2, start 3");
+}
+
+#[test]
 fn where_the_smallest_counter_example_takes_for_ever_to_find_one_without_an_event_too_many_is_told() {
     // Chains of one to seven actions, the last of which takes something: which of them are the fewest is a knapsack.
     let mut edges = Vec::new();
@@ -240,6 +250,9 @@ fn where_the_smallest_counter_example_takes_for_ever_to_find_one_without_an_even
     let taken: Vec<i64> =
         effects.iter().filter(|it| has(&witness.started, &it.action)).map(|it| it.start).collect();
     assert_eq!(witness.value, taken.iter().sum::<i64>());
+    // Nothing is begun that leads to none of them.
+    let begun = |(before, after): &(u32, u32)| !has(&witness.started, before) || has(&witness.started, after);
+    assert!(edges.iter().all(begun));
     assert!(witness.value > most && taken.iter().all(|amount| witness.value - amount <= most));
 }
 

@@ -401,6 +401,31 @@ fn a_swap_in_a_circle_is_told_with_its_members_and_with_what_would_help() {
     );
 }
 
+#[test]
+fn by_how_much_a_bound_has_to_give_way_is_told_exactly() {
+    for by in 1..=17 {
+        // Each takes as much of the other's place as there is.
+        let takes = |action, place| Effect {
+            action,
+            start: if place == action { 0 } else { by },
+            end: if place == action { -by } else { 0 },
+        };
+        let asked: Vec<(i64, InvariantBound, Vec<Effect>)> = [0, 1]
+            .map(|place| (by, InvariantBound::AtMost(by), vec![takes(0, place), takes(1, place)]))
+            .into();
+        let order = Order::new(2, &[]).unwrap();
+        let Err(Hopeless { why: Why::Conflict { stuck, .. }, .. }) = repair(&order, &ask(&asked)) else {
+            panic!("no order can do that");
+        };
+        let said = stuck.to_string();
+        let room = 2 * by;
+        assert!(
+            said.ends_with(&format!("with at most {room} in invariant 0, or at most {room} in invariant 1")),
+            "{said}"
+        );
+    }
+}
+
 /// A plan of eight actions, drawn: with three questions that hold before and when all is done, and mostly not on the way.
 fn drawn(seed: u64) -> Plan {
     let mut random = crate::plan::Random(seed);
