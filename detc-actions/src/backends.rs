@@ -1,10 +1,16 @@
 //! Real backends for the seams of [`detc_core::backend`], one feature each.
 
+#[cfg(feature = "docker")]
+pub mod docker;
+
 #[cfg(feature = "local")]
 pub mod local;
 
 #[cfg(feature = "ssh")]
 pub mod ssh;
+
+#[cfg(feature = "docker")]
+pub use docker::{DockerEngine, DockerSpec};
 
 #[cfg(feature = "local")]
 pub use local::{LocalConnector, LocalHost};

@@ -1,0 +1,174 @@
+//! Engines of containers that speak the Docker Engine API.
+//!
+//! ```text
+//! DockerEngine ─ words of detc ⇄ words of the API ─ client ─ wire (connections that are kept) ─┬─ Unix socket
+//!                                                                                              ├─ TCP, mutual TLS
+//!                                                                                              └─ any stream: see Dial
+//! ```
+//!
+//! The words are those of [bollard](https://docs.rs/bollard); how they are carried is ours, so that an engine behind another
+//! machine is one like any other. The version of the API is the oldest that has all that is needed (1.41, Docker 20.10), or the
+//! oldest that a newer engine still speaks.
+
+use std::fmt::{self, Debug, Display};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::BollardRequest;
+use bollard::errors::Error;
+use detc_core::backend::containers::{
+    Change, Listing, LogLine, LogQuery, New, Object, ObjectKind, ObjectRef, Query, Watch,
+};
+use detc_core::backend::{Containers, ContainersError, Host};
+use hyper::Response;
+use hyper::body::Incoming;
+use tokio::task::JoinSet;
+
+mod change;
+mod container;
+mod create;
+mod dial;
+mod files;
+mod image;
+mod list;
+mod logs;
+mod look;
+mod network;
+mod spec;
+mod watch;
+mod wire;
+mod words;
+
+pub use dial::{Dial, DialError, Duplex};
+pub use spec::{DockerSpec, TlsSpec};
+
+use wire::Wire;
+use words::Words;
+
+/// How long an engine has to begin its answer: one that starts fifty containers at once takes seconds for each.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// An engine that speaks the Docker Engine API.
+///
+/// See [`Containers`] for the contract. Besides:
+///
+/// - Nothing is asked before the first call, and connections are made anew when they are lost.
+/// - A look whose answer was lost is made once more; anything else is then [`ContainersError::AnswerLost`].
+/// - Names that are the beginning of some other object's id, which engines take for it, mean that object to nobody here.
+#[derive(Clone)]
+pub struct DockerEngine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    name: String,
+    client: bollard::Docker,
+    wire: Wire,
+    /// What listens to the engine's events.
+    tasks: Mutex<JoinSet<()>>,
+}
+
+impl DockerEngine {
+    /// The engine called `name`, which is reached as `spec` says.
+    ///
+    /// # Errors
+    /// [`ContainersError::Invalid`] when `spec` says something that is not done.
+    pub fn new(name: impl Into<String>, spec: &DockerSpec) -> Result<Self, ContainersError> {
+        let name = name.into();
+        match spec.dial() {
+            Ok(dial) => Ok(Self::over(name, dial)),
+            Err(what) => Err(ContainersError::Invalid { engine: name, what }),
+        }
+    }
+
+    /// The engine called `name`, which `dial` leads to.
+    pub fn over(name: impl Into<String>, dial: Arc<dyn Dial>) -> Self {
+        let wire = Wire::new(dial);
+        let client = wire::client(wire.clone(), ANSWER_TIMEOUT);
+        Self { inner: Arc::new(Inner { name: name.into(), client, wire, tasks: Mutex::default() }) }
+    }
+
+    fn client(&self) -> &bollard::Docker {
+        &self.inner.client
+    }
+
+    /// A client that waits longer for an answer.
+    fn patient(&self, longer: Duration) -> bollard::Docker {
+        self.inner.client.clone().with_timeout(ANSWER_TIMEOUT + longer)
+    }
+
+    /// Sends a request that the client has no good words for.
+    async fn raw(&self, request: BollardRequest) -> Result<Response<Incoming>, Error> {
+        let sent = tokio::time::timeout(ANSWER_TIMEOUT, self.inner.wire.send(request));
+        sent.await.unwrap_or(Err(Error::RequestTimeoutError))
+    }
+
+    fn words<'a>(&'a self, what: &'a str) -> Words<'a> {
+        Words { engine: &self.inner.name, what }
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task);
+    }
+}
+
+#[async_trait]
+impl Containers for DockerEngine {
+    async fn list(&self, query: &Query) -> Result<Listing, ContainersError> {
+        list::list(self, query).await
+    }
+
+    async fn inspect(&self, object: &ObjectRef) -> Result<Option<Object>, ContainersError> {
+        Ok(match object.kind {
+            ObjectKind::Container => {
+                look::container(self, &object.name).await?.map(|it| Object::Container(Box::new(it)))
+            }
+            ObjectKind::Image => look::image(self, &object.name).await?.map(|it| Object::Image(Box::new(it))),
+            ObjectKind::Network => look::network(self, &object.name).await?.map(Object::Network),
+            ObjectKind::Volume => look::volume(self, &object.name).await?.map(Object::Volume),
+        })
+    }
+
+    async fn create(&self, new: &New) -> Result<String, ContainersError> {
+        match new {
+            New::Image(from) => image::make(self, from, &new.to_string()).await,
+            New::Container { name, spec, files } => create::container(self, name, spec, files).await,
+            New::Network { name, spec } => network::make(self, name, spec).await,
+            New::Volume { name, spec } => create::volume(self, name, spec).await,
+        }
+    }
+
+    async fn change(&self, change: &Change) -> Result<(), ContainersError> {
+        change::change(self, change).await
+    }
+
+    async fn logs(&self, container: &str, query: &LogQuery) -> Result<Vec<LogLine>, ContainersError> {
+        logs::logs(self, container, query).await
+    }
+
+    async fn watch(&self) -> Result<Watch, ContainersError> {
+        watch::watch(self).await
+    }
+
+    fn host(&self, _container: &str) -> Arc<dyn Host> {
+        unreachable!("not there yet")
+    }
+}
+
+impl Display for DockerEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.inner.name)
+    }
+}
+
+impl Debug for DockerEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DockerEngine")
+            .field("name", &self.inner.name)
+            .field("wire", &self.inner.wire)
+            .finish_non_exhaustive()
+    }
+}
