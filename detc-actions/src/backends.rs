@@ -6,6 +6,9 @@ pub mod docker;
 #[cfg(feature = "local")]
 pub mod local;
 
+#[cfg(any(feature = "docker", feature = "ssh"))]
+mod shell;
+
 #[cfg(feature = "ssh")]
 pub mod ssh;
 

@@ -30,6 +30,7 @@ mod container;
 mod create;
 mod dial;
 mod files;
+mod host;
 mod image;
 mod list;
 mod logs;
@@ -43,6 +44,7 @@ mod words;
 pub use dial::{Dial, DialError, Duplex};
 pub use spec::{DockerSpec, TlsSpec};
 
+use host::ContainerHost;
 use wire::Wire;
 use words::Words;
 
@@ -55,6 +57,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 ///
 /// - Nothing is asked before the first call, and connections are made anew when they are lost.
 /// - A look whose answer was lost is made once more; anything else is then [`ContainersError::AnswerLost`].
+/// - A container that has another's network is told to have it by that one's name, also where its id was asked for.
 /// - Names that are the beginning of some other object's id, which engines take for it, mean that object to nobody here.
 #[derive(Clone)]
 pub struct DockerEngine {
@@ -80,6 +83,13 @@ impl DockerEngine {
             Ok(dial) => Ok(Self::over(name, dial)),
             Err(what) => Err(ContainersError::Invalid { engine: name, what }),
         }
+    }
+
+    /// The engine called `name` on a machine that is reached by SSH, by its socket there, which is often `/var/run/docker.sock`. It is
+    /// used as the user that logs in.
+    #[cfg(feature = "ssh")]
+    pub fn through(name: impl Into<String>, host: &crate::backends::SshHost, socket: &str) -> Self {
+        Self::over(name, Arc::new(dial::Through { host: host.clone(), socket: socket.to_owned() }))
     }
 
     /// The engine called `name`, which `dial` leads to.
@@ -133,6 +143,7 @@ impl Containers for DockerEngine {
     }
 
     async fn create(&self, new: &New) -> Result<String, ContainersError> {
+        new.validate().map_err(|what| self.words("").invalid(&what))?;
         match new {
             New::Image(from) => image::make(self, from, &new.to_string()).await,
             New::Container { name, spec, files } => create::container(self, name, spec, files).await,
@@ -153,8 +164,8 @@ impl Containers for DockerEngine {
         watch::watch(self).await
     }
 
-    fn host(&self, _container: &str) -> Arc<dyn Host> {
-        unreachable!("not there yet")
+    fn host(&self, container: &str) -> Arc<dyn Host> {
+        Arc::new(ContainerHost::new(self.clone(), container))
     }
 }
 

@@ -47,6 +47,8 @@ use link::Link;
 use run::RunError;
 use settings::Settings;
 
+use super::shell::script::check_env;
+
 /// How often the connection may break under a call that goes on where it was: of a line that breaks every second, a quarter of an hour.
 const CUTS_MAX: usize = 1000;
 
@@ -234,6 +236,34 @@ impl SshHost {
         Ok(Answer::Done)
     }
 
+    /// Connects to a socket there, as the user that has logged in.
+    #[cfg(feature = "docker")]
+    pub(in crate::backends) async fn socket(
+        &self,
+        path: &str,
+    ) -> Result<russh::ChannelStream<russh::client::Msg>, HostError> {
+        let mut is_second_try = false;
+        loop {
+            let link = self.link().await?;
+            match link.socket(path).await {
+                Ok(stream) => return Ok(stream),
+                Err(russh::Error::ChannelOpenFailure(reason)) => {
+                    let source = io::Error::other(format!("{reason:?}"));
+                    let what = format!("lead to the socket {path}");
+                    return Err(HostError::Refused { host: self.to_string(), what, source });
+                }
+                Err(error) => {
+                    self.drop_link(&link).await;
+                    if is_second_try {
+                        let what = error.to_string();
+                        return Err(HostError::Unreachable { host: self.to_string(), what });
+                    }
+                    is_second_try = true;
+                }
+            }
+        }
+    }
+
     async fn remove_tree(&self, path: &str) -> Result<(), FileError> {
         let output =
             self.run(&Command::new(["rm", "-rf", "--", path])).await.map_err(|error| match error {
@@ -308,7 +338,7 @@ impl Turns {
 impl Host for SshHost {
     async fn run(&self, command: &Command) -> Result<Output, HostError> {
         HostError::check_command(self, command)?;
-        run::check_env(command).map_err(|what| HostError::Invalid { host: self.to_string(), what })?;
+        check_env(command).map_err(|what| HostError::Invalid { host: self.to_string(), what })?;
         if asked::is_asked_together(command)
             && let Some(answer) = self.inner.asked.ask(self, command).await
         {

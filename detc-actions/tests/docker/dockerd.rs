@@ -1,9 +1,10 @@
 //! A throw-away dockerd: with data, sockets, a bridge and addresses of its own, in a folder of its own. Nothing of the system's
 //! configuration is read or changed.
 
-#![allow(dead_code, reason = "more tests are to come that use it")]
-
+use std::collections::BTreeSet;
 use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -11,6 +12,9 @@ use std::time::{Duration, Instant};
 
 use detc_actions::backends::{DockerEngine, DockerSpec};
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
+
+use crate::support;
 
 /// How long it may take to begin, on a machine that is busy with other tests, and to end.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -21,6 +25,7 @@ pub(crate) struct Dockerd {
     child: Option<Child>,
     net: Net,
     more: Vec<String>,
+    image: OnceCell<String>,
 }
 
 /// Addresses and a bridge that nobody else here has.
@@ -28,6 +33,7 @@ struct Net {
     /// `10.x.`, what all its addresses begin with.
     prefix: String,
     bridge: String,
+    bridges: BTreeSet<String>,
 }
 
 impl Dockerd {
@@ -54,7 +60,7 @@ impl Dockerd {
         let dir = tempfile::Builder::new().prefix("detc-dockerd-").tempdir().unwrap();
         let net = Net::make();
         let more = more.iter().map(|word| (*word).to_owned()).collect();
-        let mut dockerd = Self { dir, child: None, net, more };
+        let mut dockerd = Self { dir, child: None, net, more, image: OnceCell::new() };
         dockerd.run();
         dockerd
     }
@@ -89,16 +95,31 @@ impl Dockerd {
     }
 
     fn answers(&self) -> bool {
-        use std::io::{Read, Write};
-        let Ok(mut stream) = std::os::unix::net::UnixStream::connect(self.path("sock")) else { return false };
+        self.get("/_ping").is_some_and(|answer| answer == "OK")
+    }
+
+    fn get(&self, path: &str) -> Option<String> {
+        let mut stream = UnixStream::connect(self.path("sock")).ok()?;
+        stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).ok()?;
         let mut answer = String::new();
-        stream.write_all(b"GET /_ping HTTP/1.0\r\n\r\n").is_ok()
-            && stream.read_to_string(&mut answer).is_ok()
-            && answer.ends_with("OK")
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer.split_once("\r\n\r\n")?.1.to_owned())
+    }
+
+    /// Takes note of the bridges of its networks, which stay when it has ended.
+    fn note_bridges(&mut self) {
+        let networks: serde_json::Value =
+            serde_json::from_str(&self.get("/networks").unwrap_or_default()).unwrap_or_default();
+        for network in networks.as_array().into_iter().flatten() {
+            if let Some(id) = network["Id"].as_str().and_then(|id| id.get(..12)) {
+                self.net.bridges.insert(format!("br-{id}"));
+            }
+        }
     }
 
     /// Ends it, and its containers.
     pub(crate) fn stop(&mut self) {
+        self.note_bridges();
         let Some(mut child) = self.child.take() else { return };
         signal(child.id(), "TERM");
         let began = Instant::now();
@@ -114,6 +135,7 @@ impl Dockerd {
 
     /// Ends it as a crash would; its containers go on, and end with what drops this.
     pub(crate) fn kill(&mut self) {
+        self.note_bridges();
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
             child.wait().unwrap();
@@ -135,6 +157,11 @@ impl Dockerd {
     /// A client of it, with connections of its own.
     pub(crate) fn engine(&self) -> DockerEngine {
         DockerEngine::new("dockerd", &self.spec()).unwrap()
+    }
+
+    /// The image of all tests, which is made when it is first asked for; its id.
+    pub(crate) async fn image(&self) -> &str {
+        self.image.get_or_init(|| async { support::image(&self.engine()).await }).await
     }
 
     /// A subnet of its own that it gives to nobody by itself: `10.x.200.0/24` and such.
@@ -170,7 +197,7 @@ impl Net {
                 continue;
             }
             if quietly(Command::new("ip").args(["link", "add", &bridge, "type", "bridge"])) {
-                let net = Self { prefix, bridge };
+                let net = Self { prefix, bridge, bridges: BTreeSet::new() };
                 let address = format!("{}255.1/24", net.prefix);
                 let given = quietly(Command::new("ip").args(["addr", "add", &address, "dev", &net.bridge]));
                 let is_up = quietly(Command::new("ip").args(["link", "set", &net.bridge, "up"]));
@@ -184,10 +211,7 @@ impl Net {
 
 impl Drop for Net {
     fn drop(&mut self) {
-        // Bridges of networks stay when their dockerd has ended.
-        let all = text_of(Command::new("ip").args(["-o", "-4", "addr"]));
-        let ours = all.lines().filter(|line| line.contains(&format!(" {}", self.prefix)));
-        for bridge in ours.filter_map(|line| line.split_whitespace().nth(1)) {
+        for bridge in self.bridges.iter().chain([&self.bridge]) {
             quietly(Command::new("ip").args(["link", "del", bridge]));
         }
     }

@@ -2,6 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests, too")]
 
+mod conformance;
 mod dockerd;
+mod failures;
+mod host;
 mod life;
+mod reach;
+#[cfg(feature = "ssh")]
+#[path = "../ssh/sshd.rs"]
+mod sshd;
 mod support;
+mod watching;
+mod ways;

@@ -1,7 +1,5 @@
 //! What these tests share.
 
-#![allow(dead_code, reason = "more tests are to come that use it")]
-
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -16,7 +14,7 @@ pub(crate) const IMAGE: &str = "detc-test:1";
 
 /// What containers of the tests need of busybox.
 const PROGRAMS: &str = "sh cat chmod chown cp cut dd echo env false head hostname httpd id ip kill ln ls mkdir mkfifo mktemp mv \
-    nc nslookup printenv printf ps pwd readlink rm rmdir sed seq setsid sleep stat sync tail test touch tr true tty wc wget";
+    nc nslookup printf ps pwd readlink rm rmdir sed seq setsid sleep stat sync tail test touch tr true tty wc wget";
 
 /// The context of an image of busybox, with further lines of its recipe.
 pub(crate) fn context(lines: &str) -> Content {
@@ -30,9 +28,16 @@ pub(crate) fn context(lines: &str) -> Content {
     };
     let recipe = format!("FROM scratch\nCOPY root /\nENV PATH=/bin\n{lines}");
     file("Dockerfile", 0o644, recipe.as_bytes());
+    file(
+        "Dockerfile.bare",
+        0o644,
+        b"FROM scratch\nCOPY root/bin/busybox /sleep\nCMD [\"/sleep\", \"600\"]\nSTOPSIGNAL SIGKILL\n",
+    );
     file("root/bin/busybox", 0o755, &busybox);
     file("root/etc/passwd", 0o644, b"root:x:0:0:root:/:/bin/sh\nweb:x:1000:1000:web:/:/bin/sh\n");
     file("root/etc/group", 0o644, b"root:x:0:\nweb:x:1000:\n");
+    // Debian's busybox has none.
+    file("root/bin/printenv", 0o755, b"#!/bin/sh\neval \"printf '%s\\n' \\\"\\$$1\\\"\"\n");
     for (path, mode) in [("root/tmp", 0o1777), ("root/run", 0o755), ("root/srv", 0o755)] {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(tar::EntryType::Directory);
@@ -50,7 +55,7 @@ pub(crate) fn context(lines: &str) -> Content {
     Content::from(archive.into_inner().unwrap())
 }
 
-/// Makes the image of all tests, and tells its id.
+/// Makes the image of all tests, and tells its id. Two who make it at once make two.
 pub(crate) async fn image(engine: &dyn Containers) -> String {
     let mut build = Build::new(context("CMD [\"sleep\", \"600\"]\n"));
     build.tags.insert(IMAGE.to_owned());

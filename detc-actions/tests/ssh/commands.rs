@@ -46,6 +46,21 @@ async fn a_signal_is_told_from_a_status() {
     }
 }
 
+/// Shells read their script in pieces of their own choice; what they have read too much of would be missing.
+#[tokio::test]
+async fn an_input_is_whole_however_long_the_command_before_it_is() {
+    for shell in SHELLS {
+        let sshd = Sshd::with_config(shell);
+        let host = connect(&sshd.spec()).await.unwrap();
+        for len in [0, 1000, 20_000] {
+            let comment = "#".repeat(len);
+            let input = vec![b'x'; 100_000];
+            let output = host.run(&sh(&format!("cat {comment}")).with_stdin(input.clone())).await.unwrap();
+            assert!(output.stdout == input, "{shell:?}, {len}: {} bytes", output.stdout.len());
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_a_start_up_file_prints_is_no_output() {
     let sshd = Sshd::with_config(&[

@@ -99,9 +99,7 @@ async fn start(engine: &DockerEngine, container: &str, words: Words<'_>) -> Resu
     let id = exact(engine, container, words).await?;
     match engine.client().start_container(&id, None::<StartContainerOptions>).await.map_err(Fault::from) {
         // An exec that finds no program is answered with 404 by some engines, and with 400 by others.
-        Err(Fault::Said(said)) if said.code != 404 || !said.has(&["No such container"]) => {
-            Err(words.not_started(container, &said))
-        }
+        Err(Fault::Said(said)) if !said.names_what_is_missing() => Err(words.not_started(container, &said)),
         done => of_container(done, container, words),
     }
 }

@@ -3,16 +3,18 @@
 use bollard::models::{ContainerCreateBody, VolumeCreateRequest};
 use bollard::query_parameters::{CreateContainerOptions, RemoveContainerOptions, UploadToContainerOptions};
 use detc_core::backend::ContainersError;
-use detc_core::backend::containers::{
-    ContainerSpec, FileInside, Networking, ObjectKind, ObjectRef, Source, VolumeSpec,
-};
+use detc_core::backend::containers::{ContainerSpec, FileInside, Networking, ObjectRef, Source, VolumeSpec};
 use futures_util::future::try_join_all;
 use futures_util::stream;
 
 use super::container::{asked, endpoint};
-use super::look::can_be_called;
 use super::words::{Fault, Words};
-use super::{DockerEngine, change, files, look};
+use super::{DockerEngine, change, look};
+
+mod carry;
+mod placed;
+
+use placed::Placed;
 
 /// Makes a container with all that it is to have, or none.
 pub(super) async fn container(
@@ -23,27 +25,51 @@ pub(super) async fn container(
 ) -> Result<String, ContainersError> {
     let what = format!("create container `{name}`");
     let words = engine.words(&what);
-    check_name(ObjectKind::Container, name, words)?;
-    let body = asked(spec).map_err(|what| words.invalid(&what))?;
-    let placed = place(spec, files).map_err(|what| words.invalid(&what))?;
+    let mut body = asked(spec).map_err(|what| words.invalid(&what))?;
+    let placed = Placed::of(spec, files).map_err(|what| words.invalid(&what))?;
     tokio::try_join!(volumes_exist(engine, spec, words), networks_exist(engine, spec, words))?;
-    let id = make(engine, name, body, words).await?;
-    let finished = async {
-        connect_further(engine, &id, spec).await?;
-        for (root, archive) in placed {
-            upload(engine, &id, &root, archive, words).await?;
-        }
-        Ok(())
+    let carrier = match &placed.carried {
+        Some(carried) => Some(carry::make(engine, name, &mut body, carried, words).await?),
+        None => None,
     };
-    match finished.await {
-        Ok(()) => Ok(id),
-        Err(error) => {
-            // What is only half of what was asked for is of no use. Where it stays, whoever finds it removes it.
-            let all = RemoveContainerOptions { force: true, v: true, link: false };
-            let _stays = engine.client().remove_container(&id, Some(all)).await;
-            Err(error)
+    let made = async {
+        let id = make(engine, name, body, words).await?;
+        let finished = async {
+            connect_further(engine, &id, spec).await?;
+            for (root, archive) in placed.inside {
+                upload(engine, &id, &root, archive, words).await?;
+            }
+            Ok(())
+        };
+        match finished.await {
+            Ok(()) => Ok(id),
+            Err(error) => {
+                // What is only half of what was asked for is of no use. Where it stays, whoever finds it removes it.
+                discard(engine, &id, Volumes::Go).await;
+                Err(error)
+            }
         }
+    };
+    let made = made.await;
+    if let Some(carrier) = carrier {
+        // An engine counts only the users of a volume that have run.
+        let volumes = if made.is_ok() { Volumes::Stay } else { Volumes::Go };
+        discard(engine, &carrier, volumes).await;
     }
+    made
+}
+
+/// What becomes of the volumes without a name of a container that is removed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Volumes {
+    Go,
+    Stay,
+}
+
+/// Removes a container that is of no use any more, where that can be done.
+async fn discard(engine: &DockerEngine, id: &str, volumes: Volumes) {
+    let all = RemoveContainerOptions { force: true, v: volumes == Volumes::Go, link: false };
+    let _stays = engine.client().remove_container(id, Some(all)).await;
 }
 
 async fn make(
@@ -69,16 +95,6 @@ async fn make(
         Err(Fault::Said(said)) => Err(words.said(&said, None)),
         Err(fault) => Err(words.no_answer(fault)),
     }
-}
-
-fn check_name(kind: ObjectKind, name: &str, words: Words<'_>) -> Result<(), ContainersError> {
-    let begins_well = name.bytes().next().is_some_and(|letter| letter.is_ascii_alphanumeric());
-    if name.len() >= 2 && begins_well && can_be_called(kind, name) {
-        return Ok(());
-    }
-    Err(words.invalid(&format!(
-        "a {kind} can not be called `{name}`: two letters at least, of letters, digits, `_`, `.` and `-`, the first a letter or digit"
-    )))
 }
 
 /// An engine would make volumes by the way.
@@ -126,17 +142,6 @@ async fn connect_further(
     Ok(())
 }
 
-/// An archive, and where it is unpacked.
-type Placed = Vec<(String, bytes::Bytes)>;
-
-fn place(_spec: &ContainerSpec, files: &[FileInside]) -> Result<Placed, String> {
-    if files.is_empty() {
-        return Ok(Vec::new());
-    }
-    let all: Vec<_> = files.iter().collect();
-    Ok(vec![("/".to_owned(), files::archive(&all, "/")?)])
-}
-
 async fn upload(
     engine: &DockerEngine,
     id: &str,
@@ -159,7 +164,6 @@ pub(super) async fn volume(
     let object = ObjectRef::volume(name);
     let what = format!("create {object}");
     let words = engine.words(&what);
-    check_name(ObjectKind::Volume, name, words)?;
     // To an engine it is no error that one is there.
     if look::volume(engine, name).await?.is_some() {
         return Err(words.taken(&object));

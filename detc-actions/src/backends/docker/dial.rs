@@ -6,8 +6,13 @@ use std::fmt::{self, Debug, Display};
 use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+#[cfg(feature = "ssh")]
+mod ssh;
 mod tcp;
 mod unix;
+
+#[cfg(feature = "ssh")]
+pub(super) use ssh::Through;
 
 pub(super) use tcp::{Tcp, Tls, of_tls};
 pub(super) use unix::Unix;

@@ -5,7 +5,7 @@ use bollard::models::{IpamConfig, NetworkInspect};
 use bollard::query_parameters::{InspectContainerOptions, InspectNetworkOptions};
 use detc_core::backend::ContainersError;
 use detc_core::backend::containers::{
-    Container, Image, Network, NetworkSpec, ObjectKind, ObjectRef, Subnet, Volume, VolumeSpec,
+    Container, Image, Network, NetworkSpec, Networking, ObjectKind, ObjectRef, Subnet, Volume, VolumeSpec,
 };
 
 use super::container::{given, told};
@@ -60,7 +60,22 @@ pub(super) async fn container(
     let object = ObjectRef::container(name);
     let call = || engine.client().inspect_container(name, None::<InspectContainerOptions>);
     let found = look(engine, &object, call).await?.map(told);
-    Ok(found.filter(|found| found.name == name || found.id == name))
+    let Some(mut found) = found.filter(|found| found.name == name || found.id == name) else {
+        return Ok(None);
+    };
+    if let Networking::Container(other) = &found.spec.networking
+        && let Some(other) = name_of(engine, other).await?
+    {
+        found.spec.networking = Networking::Container(other);
+    }
+    Ok(Some(found))
+}
+
+/// What the container of this id is called now. An engine tells the id of one whose network another has; that it is gone, or has given
+/// its name to another, is to be seen.
+async fn name_of(engine: &DockerEngine, id: &str) -> Result<Option<String>, ContainersError> {
+    let call = || engine.client().inspect_container(id, None::<InspectContainerOptions>);
+    Ok(look(engine, &ObjectRef::container(id), call).await?.map(|found| told(found).name))
 }
 
 pub(super) async fn image(engine: &DockerEngine, name: &str) -> Result<Option<Image>, ContainersError> {

@@ -7,14 +7,13 @@ use bollard::errors::Error;
 use bollard::models::{Ipam, IpamConfig};
 use bytes::Bytes;
 use detc_core::backend::ContainersError;
-use detc_core::backend::containers::{NetworkSpec, ObjectKind, ObjectRef, Subnet};
+use detc_core::backend::containers::{NetworkSpec, ObjectRef, Subnet};
 use http_body_util::{BodyExt, Limited};
 use hyper::Request;
 use hyper::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
 
 use super::DockerEngine;
-use super::look::can_be_called;
 use super::words::Fault;
 
 /// What is asked for. The client's own words for it lack `CheckDuplicate`, without which older engines make a second network of the
@@ -56,11 +55,6 @@ pub(super) async fn make(
     let object = ObjectRef::network(name);
     let what = format!("create {object}");
     let words = engine.words(&what);
-    if name.is_empty() || !can_be_called(ObjectKind::Network, name) {
-        return Err(words.invalid(&format!(
-            "a network can not be called `{name}`: letters, digits, `_`, `.` and `-` can be in its name"
-        )));
-    }
     let config: Vec<_> = spec.subnets.iter().map(subnet).collect();
     let asked = Asked {
         name,

@@ -31,6 +31,11 @@ impl Said {
     pub(super) fn has(&self, words: &[&str]) -> bool {
         words.iter().all(|word| self.message.contains(word))
     }
+
+    /// Whether it says which object is not there.
+    pub(super) fn names_what_is_missing(&self) -> bool {
+        self.code == 404 && missing(self).is_some()
+    }
 }
 
 impl From<Error> for Fault {

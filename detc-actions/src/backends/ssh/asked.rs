@@ -18,7 +18,7 @@ use detc_core::backend::host::{Command, End, ExitStatus, Output, Purpose};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::SshHost;
-use super::run::{CODE_MAX, Mark, script_of_several};
+use crate::backends::shell::script::{CODE_MAX, Mark, script_of_several};
 
 /// In how many sessions is asked at once: as many as a connection has.
 const SESSIONS_MAX: usize = super::link::SESSIONS_MAX;

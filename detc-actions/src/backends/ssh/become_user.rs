@@ -14,7 +14,7 @@ use std::sync::Arc;
 use russh::client::Msg;
 use russh::{Channel, ChannelMsg};
 
-use super::run::Mark;
+use crate::backends::shell::script::Mark;
 
 /// Gives the password of a host, by its name.
 type Ask = dyn Fn(&str) -> Option<String> + Send + Sync;

@@ -64,6 +64,26 @@ impl SshConnector {
     }
 }
 
+impl SshConnector {
+    /// The host called `name`, connected as `spec` says.
+    ///
+    /// # Errors
+    /// See [`Connector::connect`].
+    pub async fn host(&self, name: &HostName, spec: &HostSpec) -> Result<SshHost, HostError> {
+        let settings =
+            Settings::read(spec).map_err(|what| HostError::Invalid { host: name.to_string(), what })?;
+        let dialer = Dialer {
+            settings,
+            passphrases: self.passphrases.clone(),
+            passwords: self.passwords.clone(),
+            shared: Arc::clone(&self.shared),
+        };
+        let host = SshHost::new(name.as_str(), dialer);
+        host.link().await?;
+        Ok(host)
+    }
+}
+
 #[async_trait]
 impl Connector for SshConnector {
     fn scheme(&self) -> &'static str {
@@ -76,17 +96,7 @@ impl Connector for SshConnector {
 
     /// Connects at once, so that a host that can not be reached is known before anything is planned for it.
     async fn connect(&self, name: &HostName, spec: &HostSpec) -> Result<Arc<dyn Host>, HostError> {
-        let settings =
-            Settings::read(spec).map_err(|what| HostError::Invalid { host: name.to_string(), what })?;
-        let dialer = Dialer {
-            settings,
-            passphrases: self.passphrases.clone(),
-            passwords: self.passwords.clone(),
-            shared: Arc::clone(&self.shared),
-        };
-        let host = SshHost::new(name.as_str(), dialer);
-        host.link().await?;
-        Ok(Arc::new(host))
+        Ok(Arc::new(self.host(name, spec).await?))
     }
 }
 

@@ -184,6 +184,12 @@ impl Link {
         }
     }
 
+    /// A connection to a socket there, as the user that has logged in.
+    #[cfg(feature = "docker")]
+    pub(super) async fn socket(&self, path: &str) -> Result<russh::ChannelStream<Msg>, russh::Error> {
+        Ok(self.handle.channel_open_direct_streamlocal(path).await?.into_stream())
+    }
+
     /// A shell that waits for a script on its standard input, as the user that commands are run as.
     pub(super) async fn shell(&self) -> Result<Channel<Msg>, ShellError> {
         let mut channel = self.session().await?;

@@ -19,12 +19,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::become_user::ShellError;
 use super::link::Link;
-
-mod kept;
-mod script;
-
-use kept::Marked;
-pub(super) use script::{CODE_MAX, Mark, check_env, script_of_several};
+use crate::backends::shell::kept::Marked;
+use crate::backends::shell::script::{self, Mark};
 
 /// How long a command has, after its deadline, to clean up and go by itself: as on the local host.
 const GRACE: Duration = Duration::from_secs(2);

@@ -1,7 +1,6 @@
 //! What an engine is asked for.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use bollard::models::{
     ContainerCreateBody, ContainerUpdateBody, HostConfig, HostConfigLogConfig, NetworkingConfig,
@@ -35,13 +34,13 @@ pub(in super::super) fn asked(spec: &ContainerSpec) -> Result<ContainerCreateBod
         exposed_ports: Some(exposed),
         env: Some(env.collect()),
         cmd: spec.command.clone(),
-        healthcheck: spec.health.as_ref().map(health::asked).transpose()?,
+        healthcheck: spec.health.as_ref().map(health::asked),
         image: Some(spec.image.clone()),
         working_dir: spec.dir.clone(),
         entrypoint,
         labels: Some(spec.labels.clone().into_iter().collect()),
         stop_signal: spec.stop_signal.clone(),
-        stop_timeout: spec.stop_grace.map(seconds),
+        stop_timeout: spec.stop_grace.map(|grace| i64::try_from(grace.as_secs()).unwrap_or(i64::MAX)),
         host_config: Some(host_config(spec, mode, bindings)?),
         networking_config,
         ..ContainerCreateBody::default()
@@ -109,10 +108,4 @@ pub(in super::super) fn restart_policy(restart: Restart) -> RestartPolicy {
         Restart::OnFailure { retries_max } => (RestartPolicyNameEnum::ON_FAILURE, retries_max),
     };
     RestartPolicy { name: Some(name), maximum_retry_count: retries.map(i64::from) }
-}
-
-/// Whole seconds, and none that is begun is taken away.
-fn seconds(duration: Duration) -> i64 {
-    let begun = u64::from(duration.subsec_nanos() > 0);
-    i64::try_from(duration.as_secs().saturating_add(begun)).unwrap_or(i64::MAX)
 }

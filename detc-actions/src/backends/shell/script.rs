@@ -11,13 +11,13 @@ use detc_core::backend::host::{Command, End};
 
 /// What begins each line that is ours, so that it is not taken for what start-up files print.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in super::super) struct Mark(String);
+pub(in crate::backends) struct Mark(String);
 
 impl Mark {
     const LEN: usize = 16;
 
     /// One that nobody can guess.
-    pub(in super::super) fn new() -> Self {
+    pub(in crate::backends) fn new() -> Self {
         let mut bytes = [0; Self::LEN];
         getrandom::fill(&mut bytes).expect("invariant: the system has random bytes");
         let mut text = "detc-".to_owned();
@@ -27,13 +27,13 @@ impl Mark {
         Self(text)
     }
 
-    pub(in super::super) fn as_str(&self) -> &str {
+    pub(in crate::backends) fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 /// A text as the shell reads it back, byte for byte.
-pub(super) fn quote(text: &str) -> String {
+pub(in crate::backends) fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
@@ -66,7 +66,7 @@ const OWN_VARIABLES: [&str; 24] = [
 ];
 
 /// Whether a shell can pass all variables on: what is wrong, in words.
-pub(in super::super) fn check_env(command: &Command) -> Result<(), String> {
+pub(in crate::backends) fn check_env(command: &Command) -> Result<(), String> {
     for name in command.env.keys() {
         let mut letters = name.bytes();
         let is_name = letters.next().is_some_and(|first| first == b'_' || first.is_ascii_alphabetic())
@@ -85,10 +85,13 @@ pub(in super::super) fn check_env(command: &Command) -> Result<(), String> {
 
 /// The script of one command.
 ///
+/// It is one compound command, so that a shell has read all of it before it prints anything: what comes after that on its input is
+/// the command's, and some shells read more than they need at once.
+///
 /// It prints `MARK ok GROUP` and becomes the command, or prints `MARK no WHY`; each on a line of its own. When becoming
 /// the command fails, `MARK` ends the standard error.
-pub(super) fn script(command: &Command, mark: &Mark) -> String {
-    let mut script = format!("__detc_m={}\n", mark.as_str());
+pub(in crate::backends) fn script(command: &Command, mark: &Mark) -> String {
+    let mut script = format!("{{\n__detc_m={}\n", mark.as_str());
     script.push_str(GIVE_UP);
     script.push_str(FIND);
     if let Some(dir) = &command.dir {
@@ -108,7 +111,7 @@ pub(super) fn script(command: &Command, mark: &Mark) -> String {
     }
     script.push_str(IF_EXEC_FAILS);
     become_it(&mut script, command);
-    script.push_str("__detc_failed\nexit 126\n");
+    script.push_str("__detc_failed\nexit 126\n}\n");
     script
 }
 
@@ -130,15 +133,18 @@ fn become_it(script: &mut String, command: &Command) {
 }
 
 /// The exit code of one of several that is to be run by itself, where it is told why it can not be.
+#[cfg(feature = "ssh")]
 const BY_ITSELF: i32 = 200;
 
 /// The greatest code that says no more than that the command ended with it: shells have those above for what they could not
 /// become, and for signals.
-pub(in super::super) const CODE_MAX: i32 = 125;
+#[cfg(feature = "ssh")]
+pub(in crate::backends) const CODE_MAX: i32 = 125;
 
 /// The script of several commands that only ask, one after the other. After each it prints `MARK CODE`, and `MARK` on standard
 /// error.
-pub(in super::super) fn script_of_several<'a>(
+#[cfg(feature = "ssh")]
+pub(in crate::backends) fn script_of_several<'a>(
     commands: impl IntoIterator<Item = &'a Command>,
     mark: &Mark,
 ) -> String {

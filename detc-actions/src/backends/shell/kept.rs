@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 
 /// The beginning of a stream.
 #[derive(Debug)]
-pub(super) struct Kept {
-    pub(super) bytes: Vec<u8>,
+pub(in crate::backends) struct Kept {
+    pub(in crate::backends) bytes: Vec<u8>,
     max: usize,
     /// Whether there was more.
-    pub(super) more: bool,
+    pub(in crate::backends) more: bool,
 }
 
 impl Kept {
@@ -25,7 +25,7 @@ impl Kept {
 
 /// A stream that belongs to the command from a line on that begins with a mark.
 #[derive(Debug)]
-pub(super) struct Marked {
+pub(in crate::backends) struct Marked {
     mark: String,
     /// What came before the mark: what start-up files print. Of more than [`Self::BEFORE_MAX`] the end is kept.
     before: Vec<u8>,
@@ -38,16 +38,16 @@ pub(super) struct Marked {
 
 /// A stream at its end.
 #[derive(Debug)]
-pub(super) struct Finished {
-    pub(super) kept: Kept,
+pub(in crate::backends) struct Finished {
+    pub(in crate::backends) kept: Kept,
     /// What the shell said when it could not become the command.
-    pub(super) failed_to_become: Option<String>,
+    pub(in crate::backends) failed_to_become: Option<String>,
 }
 
 impl Marked {
     const BEFORE_MAX: usize = 64 << 10;
 
-    pub(super) fn new(mark: &str, max: usize) -> Self {
+    pub(in crate::backends) fn new(mark: &str, max: usize) -> Self {
         Self {
             mark: mark.to_owned(),
             before: Vec::new(),
@@ -58,16 +58,16 @@ impl Marked {
     }
 
     /// What follows the mark on its line, once it was seen.
-    pub(super) fn head(&self) -> Option<String> {
+    pub(in crate::backends) fn head(&self) -> Option<String> {
         self.head.clone()
     }
 
     /// What came before the mark.
-    pub(super) fn before(&self) -> String {
+    pub(in crate::backends) fn before(&self) -> String {
         String::from_utf8_lossy(&self.before).into_owned()
     }
 
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    pub(in crate::backends) fn push(&mut self, bytes: &[u8]) {
         if self.head.is_some() {
             return self.keep(bytes);
         }
@@ -85,6 +85,12 @@ impl Marked {
         self.keep(&rest);
     }
 
+    /// What is kept so far, which is then kept no more.
+    #[cfg(feature = "docker")]
+    pub(in crate::backends) fn take_kept(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.kept.bytes)
+    }
+
     fn keep(&mut self, bytes: &[u8]) {
         self.kept.push(bytes);
         let len = self.mark.len() + 1;
@@ -93,7 +99,7 @@ impl Marked {
         self.tail.drain(..spare);
     }
 
-    pub(super) fn finish(mut self) -> Finished {
+    pub(in crate::backends) fn finish(mut self) -> Finished {
         let is_marked = self.tail.make_contiguous() == format!("{}\n", self.mark).as_bytes();
         let said = || String::from_utf8_lossy(&self.kept.bytes).replace(&self.mark, "").trim().to_owned();
         let failed_to_become = is_marked.then(said);
