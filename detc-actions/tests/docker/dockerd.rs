@@ -133,13 +133,22 @@ impl Dockerd {
         }
     }
 
-    /// Ends it as a crash would; its containers go on, and end with what drops this.
+    /// Ends it as a crash would, with the containerd that it has started; its containers go on, and end with what drops this.
     pub(crate) fn kill(&mut self) {
         self.note_bridges();
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
             child.wait().unwrap();
         }
+        let is_left = |pid: &u32| name_of(*pid) == "containerd";
+        let began = Instant::now();
+        while let Some(pid) = of_folder(self.dir.path()).into_iter().find(is_left) {
+            assert!(began.elapsed() < PATIENCE, "containerd does not end");
+            signal(pid, "KILL");
+            pause();
+        }
+        // Where nobody waits for the dead, the number is not free yet, and would be taken for one that lives.
+        let _none = fs::remove_file(self.path("exec/containerd/containerd.pid"));
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -247,6 +256,10 @@ fn of_folder(folder: &Path) -> Vec<u32> {
         }
     }
     found
+}
+
+fn name_of(pid: u32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned()
 }
 
 fn children_of(pid: u32) -> Vec<u32> {

@@ -22,14 +22,15 @@ async fn an_engine_that_is_started_anew_is_looked_at_as_a_whole() {
     let containers: &dyn Containers = &engine;
     dockerd.image().await;
     let mut watch = containers.watch().await.unwrap();
-    let before = containers.create(&New::container(name("before"), idle())).await.unwrap();
-    told(&mut watch, &Again::One(ObjectRef::container(&before))).await;
-
-    dockerd.stop();
-    dockerd.run();
-    told(&mut watch, &Again::Everything).await;
-    // It is what it was, and the connections that were lost are made anew.
-    assert!(containers.container(&before).await.unwrap().is_some());
+    for end in [Dockerd::stop, Dockerd::kill] {
+        let before = containers.create(&New::container(name("before"), idle())).await.unwrap();
+        told(&mut watch, &Again::One(ObjectRef::container(&before))).await;
+        end(&mut dockerd);
+        dockerd.run();
+        told(&mut watch, &Again::Everything).await;
+        // It is what it was, and the connections that were lost are made anew.
+        assert!(containers.container(&before).await.unwrap().is_some());
+    }
     let after = containers.create(&New::container(name("after"), idle())).await.unwrap();
     told(&mut watch, &Again::One(ObjectRef::container(&after))).await;
 }
