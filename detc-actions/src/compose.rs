@@ -288,7 +288,10 @@ impl Reader<'_> {
     /// The images of the services that are there, by their references.
     fn images(&mut self, services: &[Service]) -> BTreeMap<String, ResourceId> {
         let mut images: BTreeMap<String, (ResourceId, ImageSpec)> = BTreeMap::new();
-        for service in services.iter().filter(|service| service.is_enabled) {
+        let is_there = services.iter().filter(|service| service.is_enabled);
+        // Those that only name an image have that which another one builds under the name.
+        let (builders, others): (Vec<_>, Vec<_>) = is_there.partition(|service| service.built.is_some());
+        for service in builders.into_iter().chain(others) {
             let spec = match &service.built {
                 None => ImageSpec { platform: service.platform.clone(), ..ImageSpec::new(&service.image) },
                 Some(Built { source, content, build }) => {
@@ -301,7 +304,8 @@ impl Reader<'_> {
                 }
             };
             if let Some((id, first)) = images.get(&service.image) {
-                if *first != spec {
+                let is_named = spec == ImageSpec::new(&service.image);
+                if *first != spec && !is_named {
                     let message = format!(
                         "`{id}` is made in another way by a service before it: give it another `image`"
                     );
@@ -337,6 +341,10 @@ impl Reader<'_> {
                 }
             },
         };
+        // Who waits for its end says that it ends.
+        let mut waiting =
+            services.values().filter(|other| other.is_enabled).flat_map(|other| &other.depends_on);
+        let completes = waiting.any(|it| it.completes && it.service == service.name).then_some(true);
         let image = images.get(&service.image)?;
         // What only one can have is told already.
         let replicas =
@@ -344,6 +352,7 @@ impl Reader<'_> {
         for number in 1..=replicas {
             let mut spec = service.spec.clone();
             spec.network_mode.clone_from(&mode);
+            spec.completes = completes;
             spec.container = self.container_name(service, number);
             let fields = serde_json::to_value(&spec).expect("invariant: a spec is JSON");
             let bound =

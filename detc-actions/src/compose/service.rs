@@ -94,6 +94,8 @@ pub(super) struct Built {
 pub(super) struct Dependency {
     pub(super) service: String,
     pub(super) line: u32,
+    /// Whether it has to be done by then, and not to serve.
+    pub(super) completes: bool,
     /// Whether who depends is restarted with it.
     pub(super) restart: bool,
     pub(super) is_required: bool,
@@ -356,7 +358,13 @@ fn capabilities(fields: &mut Fields, errors: &mut Errors) -> Option<Capabilities
 fn depends_on(fields: &mut Fields, errors: &mut Errors) -> Vec<Dependency> {
     let path = fields.path("depends_on");
     let Some(node) = fields.take("depends_on") else { return Vec::new() };
-    let plain = |service: String, line| Dependency { service, line, restart: false, is_required: true };
+    let plain = |service: String, line| Dependency {
+        service,
+        line,
+        completes: false,
+        restart: false,
+        is_required: true,
+    };
     if let Raw::List(items) = &node.value {
         let each = |item: &Node| Some(plain(item.text(&path, errors)?, item.line));
         return items.iter().filter_map(each).collect();
@@ -366,24 +374,18 @@ fn depends_on(fields: &mut Fields, errors: &mut Errors) -> Vec<Dependency> {
         let path = format!("{path}.{}", entry.name);
         let mut given = entry.node.fields(&path, errors)?;
         let line = given.line_of("condition");
-        match given.text("condition", errors).as_deref() {
-            None | Some("service_started" | "service_healthy") => {}
-            Some("service_completed_successfully") => {
-                let message = format!(
-                    "`{path}.condition` is `service_completed_successfully`: containers that end when they are done are not supported"
-                );
-                let () = errors
-                    .hint(line, message, "do it by a `command` or `script` resource, or in the entrypoint")
-                    .unwrap_or_default();
-            }
+        let completes = match given.text("condition", errors).as_deref() {
+            None | Some("service_started" | "service_healthy") => false,
+            Some("service_completed_successfully") => true,
             Some(other) => {
                 let message = format!(
-                    "`{path}.condition` is `{other}`: expected `service_started` or `service_healthy`"
+                    "`{path}.condition` is `{other}`: expected `service_started`, `service_healthy` or `service_completed_successfully`"
                 );
-                let () = errors.wrong(line, message).unwrap_or_default();
+                errors.wrong(line, message).unwrap_or(false)
             }
-        }
+        };
         let dependency = Dependency {
+            completes,
             restart: given.flag("restart", errors).unwrap_or(false),
             is_required: given.flag("required", errors).unwrap_or(true),
             ..plain(entry.name.clone(), entry.line)

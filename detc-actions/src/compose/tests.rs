@@ -145,6 +145,8 @@ services:
       restart_policy: { condition: on-failure, max_attempts: 4 }
       resources: { limits: { cpus: '1.5', memory: 1g, pids: 50 }, reservations: { memory: 256m } }
   db: { image: db, container_name: the-db }
+  migrate: { image: shop-web, depends_on: [db], command: [migrate] }
+  worker: { image: shop-web, depends_on: { migrate: { condition: service_completed_successfully } } }
   trace: { image: db, profiles: [debug], network_mode: 'service:db' }
   tools: { image: tools, profiles: [never], build: not-even-there }
 ",
@@ -156,7 +158,9 @@ services:
             3: container/shop-web-2 after container/the-db restarts on container/the-db {"container":"shop-web-2","image":{"from":"image/shop-web","output":"id"},"limits":{"cpu_millis":1500,"memory_mib":1024,"memory_reserved_mib":256,"pids_max":50},"networks":{"shop_default":{"aliases":["web"]}},"order":"start_first","restart":{"on_failure":{"retries_max":4}}}
             3: container/shop-web-3 after container/the-db restarts on container/the-db {"container":"shop-web-3","image":{"from":"image/shop-web","output":"id"},"limits":{"cpu_millis":1500,"memory_mib":1024,"memory_reserved_mib":256,"pids_max":50},"networks":{"shop_default":{"aliases":["web"]}},"order":"start_first","restart":{"on_failure":{"retries_max":4}}}
             11: container/the-db {"container":"the-db","image":{"from":"image/db","output":"id"},"networks":{"shop_default":{"aliases":["db"]}}}
-            12: container/shop-trace-1 {"container":"shop-trace-1","image":{"from":"image/db","output":"id"},"network_mode":{"container":"the-db"}}
+            12: container/shop-migrate-1 after container/the-db {"command":["migrate"],"completes":true,"container":"shop-migrate-1","image":{"from":"image/shop-web","output":"id"},"networks":{"shop_default":{"aliases":["migrate"]}}}
+            13: container/shop-worker-1 after container/shop-migrate-1 {"container":"shop-worker-1","image":{"from":"image/shop-web","output":"id"},"networks":{"shop_default":{"aliases":["worker"]}}}
+            14: container/shop-trace-1 {"container":"shop-trace-1","image":{"from":"image/db","output":"id"},"network_mode":{"container":"the-db"}}
             2 of web serve at every moment {"at_least":2,"available":{"kind":"container","labels":{"compose.project":"shop","compose.service":"web"}},"name":"2 of web serve at every moment"}
         "#]],
     );
@@ -174,7 +178,7 @@ services:
     privileged: true
     devices: [/dev/sda]
     depends_on:
-      gone: { condition: service_completed_successfully }
+      gone: { condition: service_is_fine }
     healthcheck: { interval: 1s }
     restart: sometimes
     volumes: ['named:/data', 'a:b:c:d', './x:/x:z', { type: bind, target: /y }]
@@ -190,7 +194,8 @@ services:
   none: {}
   lost: { image: y, network_mode: 'service:gone' }
   scaled: { image: x, container_name: one, scale: 2, ports: ['80:80'] }
-  other: { image: x, build: app }
+  other: { image: y, build: app }
+  another: { image: y, build: { context: app, target: t } }
 netwroks: {}
 ",
         &expect![[r#"
@@ -200,7 +205,7 @@ netwroks: {}
             compose.yaml:6: `services.web.ports`: it has no `target`: expected the port inside
             compose.yaml:7: `services.web.privileged` is not supported
             compose.yaml:8: `services.web.devices` is not supported
-            compose.yaml:10: `services.web.depends_on.gone.condition` is `service_completed_successfully`: containers that end when they are done are not supported (do it by a `command` or `script` resource, or in the entrypoint)
+            compose.yaml:10: `services.web.depends_on.gone.condition` is `service_is_fine`: expected `service_started`, `service_healthy` or `service_completed_successfully`
             compose.yaml:10: `web` depends on `gone`, which is no service
             compose.yaml:11: `services.web.healthcheck` has no `test`: what the image says can not be changed in part
             compose.yaml:12: `services.web.restart` is `sometimes`: expected `no`, `always`, `unless-stopped`, `on-failure` or `on-failure:COUNT`
@@ -222,8 +227,8 @@ netwroks: {}
             compose.yaml:24: `lost` is in the networks of `gone`, which is no service that is there
             compose.yaml:25: `services.scaled` has a `container_name`, which only one of 2 can have
             compose.yaml:25: `services.scaled` publishes port 80, which only one of 2 can have (leave out the port of the machine)
-            compose.yaml:26: `image/x` is made in another way by a service before it: give it another `image`
-            compose.yaml:27: `netwroks` is not supported: did you mean `networks`?
+            compose.yaml:27: `image/y` is made in another way by a service before it: give it another `image`
+            compose.yaml:28: `netwroks` is not supported: did you mean `networks`?
         "#]],
     );
 }

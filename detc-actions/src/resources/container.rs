@@ -116,11 +116,16 @@ pub struct ContainerSpec {
     /// Whether a process before its own hands on signals and buries what nobody waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<bool>,
+    /// Whether it ends by itself when it is done, as a migration does: it works once it has ended with exit code 0, and stays as it is then.
+    /// One that somebody has removed runs again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completes: Option<bool>,
     /// In which order another takes its place. Where it is not given: the new one first where both can be there at once, which
     /// they can not with a port or an address of their own, the machine's network, or what both write to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
-    /// How long it has to work after its start; where it is not given, as long as its health check may take to fail.
+    /// How long it has to work after its start; where it is not given, as long as its health check may take to fail, and an hour for one
+    /// that completes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_timeout_ms: Option<u64>,
 }
@@ -164,6 +169,7 @@ impl ContainerSpec {
             stop: None,
             logging: None,
             init: None,
+            completes: None,
             order: None,
             ready_timeout_ms: None,
         }
@@ -195,8 +201,18 @@ impl ContainerSpec {
         self.order.unwrap_or_else(|| if is_alone() { Order::StopFirst } else { Order::StartFirst })
     }
 
+    /// Whether it works once it has ended.
+    fn completes(&self) -> bool {
+        self.completes == Some(true)
+    }
+
     /// How long it has to work after its start.
     fn patience(&self) -> Duration {
+        /// What is done once, such as a migration, may take its time.
+        const COMPLETES_WITHIN: Duration = Duration::from_secs(3600);
+        if self.completes() {
+            return self.ready_timeout_ms.map_or(COMPLETES_WITHIN, Duration::from_millis);
+        }
         let probe = match self.health.as_ref().map(made::health) {
             Some(HealthCheck::Probe(probe)) => probe,
             // That of the image is not known here: it has the engine's times, where it says nothing.
@@ -236,6 +252,7 @@ impl ContainerSpec {
         self.check_mounts()?;
         self.check_network()?;
         self.check_health()?;
+        self.check_completes()?;
         if let (Some(Order::StartFirst), Some(why)) = (self.order, self.alone()) {
             return Err(InvalidField::new("order", format!("can not be `start_first`: {why}")));
         }
@@ -283,6 +300,22 @@ impl ContainerSpec {
         let is_published = |port: &PortSpec| port.publish.is_some();
         if self.ports.iter().any(is_published) {
             return Err(InvalidField::new("ports", "can not be published without networks of its own"));
+        }
+        Ok(())
+    }
+
+    fn check_completes(&self) -> Result<(), InvalidField> {
+        if !self.completes() {
+            return Ok(());
+        }
+        if matches!(self.restart, Some(RestartSpec::Always | RestartSpec::UnlessStopped)) {
+            let problem =
+                "must be `never` or `on_failure` where `completes` is true: it would begin anew without end";
+            return Err(InvalidField::new("restart", problem));
+        }
+        if self.health.as_ref().is_some_and(|health| health.off != Some(true)) {
+            let problem = "can not be checked where `completes` is true: it works when it has ended";
+            return Err(InvalidField::new("health", problem));
         }
         Ok(())
     }

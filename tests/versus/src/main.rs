@@ -6,6 +6,7 @@
 //! cargo run --release --manifest-path tests/versus/Cargo.toml -- ssh 10 50 100
 //! ```
 
+mod containers;
 mod cost;
 mod engine;
 mod graph;
@@ -71,6 +72,24 @@ enum Command {
         #[arg(long, default_value = "1000")]
         times: usize,
     },
+    /// Services of containers from a Compose file: made, looked at again, one changed, taken down; beside `docker-compose` and a bare
+    /// loop of the same calls. Needs an engine of its own at `DOCKER_HOST`, a socket, and Docker's client.
+    Containers {
+        /// How many services.
+        #[arg(long, default_value = "10")]
+        services: usize,
+        /// How many containers each.
+        #[arg(long, default_value = "5")]
+        replicas: usize,
+        #[arg(long, default_value = "3")]
+        times: usize,
+        /// Only detc is measured.
+        #[arg(long)]
+        alone: bool,
+    },
+    /// Makes containers with nothing but the calls that it takes.
+    #[command(hide = true)]
+    BareContainers { what: String, services: usize, replicas: usize },
     /// Connects to each host of `hosts.json`, and runs `true` there.
     #[command(hide = true)]
     OneClient { client: ssh::clients::Client },
@@ -96,6 +115,10 @@ fn main() -> ExitCode {
         }
         Command::SshClients { count, times } => ssh::clients::compare(count, times),
         Command::KeyExchange { times } => ssh::exchange::compare(times),
+        Command::Containers { services, replicas, times, alone } => {
+            containers::compare(&containers::Options { services, replicas, times, peers: !alone })
+        }
+        Command::BareContainers { what, services, replicas } => containers::bare(&what, services, replicas),
         Command::OneClient { client } => ssh::clients::one(client),
         Command::OneSaga { stages, width } => engine::one_saga(stages, width),
         Command::Cost { command } => cost::pass_on(&command),

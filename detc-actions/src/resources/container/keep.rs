@@ -16,7 +16,7 @@ use detc_core::backend::containers::{
     Restart,
 };
 
-use super::look::{is_image, is_up, output, phase, wrong_secrets};
+use super::look::{is_image, is_there, is_up, output, phase, wrong_secrets};
 use super::made::{self, MADE, TRIGGERS, Told};
 use super::ready::{ended, wait};
 use super::seen::{Seen, is_attached};
@@ -62,7 +62,10 @@ impl<'a> Keeper<'a> {
             }
             None => (self.make(&found.rest).await?, true),
         };
-        let runs = found.fits.as_ref().is_some_and(|(one, _)| phase(one) == Phase::Running);
+        let runs = found.fits.as_ref().is_some_and(|(one, _)| match phase(one) {
+            Phase::Running => true,
+            _ => !is_up(one) && is_there(self.spec, one),
+        });
         let container =
             if runs { self.wait(&id).await? } else { self.start(&id, is_new, &found.rest).await? };
         self.take_over(&container, &found.rest).await?;
@@ -92,7 +95,9 @@ impl<'a> Keeper<'a> {
             let fit = self.fit(&one).await?;
             match (fit, &found.fits) {
                 // One that runs is taken before one that has ended.
-                (Some(changes), Some((known, _))) if is_up(&one) && !is_up(known) => {
+                (Some(changes), Some((known, _)))
+                    if is_there(self.spec, &one) && !is_there(self.spec, known) =>
+                {
                     let known = found.fits.replace((one, changes));
                     found.rest.extend(known.map(|(known, _)| known));
                 }

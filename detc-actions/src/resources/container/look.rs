@@ -18,7 +18,7 @@ use crate::resources::engines::{engine, ours};
 const SECRET_LEN_MAX: u64 = 16 << 20;
 
 /// Fields that a listing tells nothing of, also by labels: they are compared with what is recorded.
-const BY_RECORD: [&str; 3] = ["secrets", "order", "ready_timeout_ms"];
+const BY_RECORD: [&str; 4] = ["secrets", "completes", "order", "ready_timeout_ms"];
 
 /// Looks at it: by the listing where that tells all.
 pub(super) async fn observe(spec: &ContainerSpec, cx: &ActionCx<'_>) -> Result<Observation, ActionError> {
@@ -27,7 +27,7 @@ pub(super) async fn observe(spec: &ContainerSpec, cx: &ActionCx<'_>) -> Result<O
     if all.is_empty() {
         return Ok(Observation::Absent);
     }
-    let Some(one) = best(&all, cx) else { return Ok(Observation::Present(left(&all))) };
+    let Some(one) = best(spec, &all, cx) else { return Ok(Observation::Present(left(&all))) };
     let status = one.status.clone().unwrap_or_else(|| Status::new(Phase::Running));
     let present = match told_by_listing(spec, cx, &*engine, one).await? {
         Some(present) => present,
@@ -40,7 +40,7 @@ pub(super) async fn observe(spec: &ContainerSpec, cx: &ActionCx<'_>) -> Result<O
     let names: Vec<&str> = all.iter().map(Listed::name).collect();
     let present =
         present.with_field("container", names.join(", ")).with_triggers(one.labels.get(TRIGGERS).cloned());
-    Ok(Observation::Present(healthy(present, &status)))
+    Ok(Observation::Present(healthy(spec, present, &status)))
 }
 
 /// What is left of it, of which nothing runs. It is there all the same: it has the name, and is to be removed.
@@ -56,19 +56,27 @@ pub(super) fn is_up(one: &Listed) -> bool {
     matches!(phase(one), Phase::Running | Phase::Paused | Phase::Restarting)
 }
 
+/// Whether it is there: it is up, or has done what it was to do.
+pub(super) fn is_there(spec: &ContainerSpec, one: &Listed) -> bool {
+    is_up(one) || (spec.completes() && phase(one) == Phase::Exited(0))
+}
+
 /// How far it is in its life.
 pub(super) fn phase(one: &Listed) -> Phase {
     one.status.as_ref().map_or(Phase::Running, |status| status.phase)
 }
 
 /// Which of several that run is it: one that works before one that does not, the recorded one before another.
-fn best<'a>(all: &'a [Listed], cx: &ActionCx<'_>) -> Option<&'a Listed> {
+fn best<'a>(spec: &ContainerSpec, all: &'a [Listed], cx: &ActionCx<'_>) -> Option<&'a Listed> {
     let recorded = cx.recorded().and_then(|body| body.output["id"].as_str());
     let rank = |one: &&Listed| {
-        let is_ready = one.status.as_ref().is_some_and(Status::is_ready);
+        let is_ready = match spec.completes() {
+            true => phase(one) == Phase::Exited(0),
+            false => one.status.as_ref().is_some_and(Status::is_ready),
+        };
         (is_ready, recorded == Some(&one.id))
     };
-    all.iter().filter(|one| is_up(one)).max_by_key(rank)
+    all.iter().filter(|one| is_there(spec, one)).max_by_key(rank)
 }
 
 /// What is told of it, where its labels tell all: it was made from what is wanted now, that is what is recorded of this very one,
@@ -219,9 +227,13 @@ pub(super) fn output(spec: &ContainerSpec, container: &Container) -> ContainerOu
     ContainerOutput { id: container.id.clone(), image: container.image.clone(), published }
 }
 
-/// Whether it works, as its health check says.
-fn healthy(present: Present, status: &Status) -> Present {
+/// Whether it works, as its health check says, or whether it has ended well.
+fn healthy(spec: &ContainerSpec, present: Present, status: &Status) -> Present {
     match (status.phase, status.readiness) {
+        (Phase::Exited(0), _) if spec.completes() => present,
+        (Phase::Running, _) if spec.completes() => {
+            present.with_health(Health::Unknown).with_detail("it has not ended yet")
+        }
         (Phase::Running, Readiness::Healthy) => present.with_health(Health::Healthy),
         (Phase::Running, Readiness::Unchecked) => present,
         (Phase::Running, Readiness::Starting) => {

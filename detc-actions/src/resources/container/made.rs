@@ -65,6 +65,9 @@ impl Told {
         fields.retain(|name, _| !UNTOLD.contains(&name.as_str()));
         let names: Vec<Value> = spec.secrets.keys().map(|name| name.as_str().into()).collect();
         fields.insert("secrets".to_owned(), names.into());
+        if spec.completes() {
+            fields.insert("completes".to_owned(), true.into());
+        }
         let all = Doc::new(&Value::Object(fields.clone())).digest();
         fields.retain(|name, _| !IN_PLACE.contains(&name.as_str()));
         // What can only be made so, and not changed to it.

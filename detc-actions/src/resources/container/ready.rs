@@ -47,8 +47,13 @@ pub(super) async fn wait(
             return Err(ActionError::permanent(message));
         };
         let first = *restarts.get_or_insert(container.restarts);
-        let why = match look(&container, begun.elapsed(), container.restarts - first.min(container.restarts))
-        {
+        let again = container.restarts - first.min(container.restarts);
+        let looked = if spec.completes() {
+            look_for_end(&container)
+        } else {
+            look(&container, begun.elapsed(), again)
+        };
+        let why = match looked {
             Look::Ready => return Ok(container),
             Look::Failed(why) => return Err(failed(engine, (resource, &container), &why).await),
             Look::NotYet(why) => why,
@@ -61,6 +66,16 @@ pub(super) async fn wait(
         }
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(LOOK_MAX);
+    }
+}
+
+/// The same of one that works when it has ended. Where it is started again after a failure, that is no end.
+fn look_for_end(container: &Container) -> Look {
+    match container.status.phase {
+        Phase::Exited(0) => Look::Ready,
+        Phase::Exited(code) => Look::Failed(format!("ended with exit code {code}")),
+        Phase::Running | Phase::Restarting => Look::NotYet("it has not ended".to_owned()),
+        phase @ (Phase::Created | Phase::Paused | Phase::Removing) => Look::NotYet(format!("it is {phase}")),
     }
 }
 
