@@ -8,6 +8,7 @@ use std::fmt::{self, Display};
 
 mod calls;
 pub mod cluster;
+pub mod connector;
 pub mod containers;
 pub mod host;
 pub mod resource;

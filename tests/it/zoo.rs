@@ -1,12 +1,13 @@
 //! `docs/zoo.md` lists what the zoos hold: each defect with the law that a test asserts to catch it, and none is missing.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 /// A source with its white space made one.
 fn source(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name);
-    fs::read_to_string(path).unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+    fs::read_to_string(path).unwrap().split_whitespace().collect::<Vec<_>>().join(" ").replace("( ", "(")
 }
 
 /// `writes in two parts` as the name of a constant, and of a variant.
@@ -22,7 +23,7 @@ fn named<'z>(zoo: &'z str, name: &str) -> &'z str {
 }
 
 /// Where a zoo is, how it says that a defect breaks a law, with `IDENT` for the defect, and where what it says begins.
-const ZOOS: [(&str, &str, &str, &str); 6] = [
+const ZOOS: [(&str, &str, &str, &str); 7] = [
     ("resource, action", "detc-core/src/testing/resource/tests.rs", "IDENT => \"", "broken! {"),
     ("host", "detc-core/src/testing/host/tests.rs", "caught(Defect::IDENT, \"", "fn a_write_in_parts"),
     (
@@ -30,6 +31,12 @@ const ZOOS: [(&str, &str, &str, &str); 6] = [
         "detc-core/src/testing/containers/tests.rs",
         "caught(Defect::IDENT, \"",
         "fn defects_of_names",
+    ),
+    (
+        "connector",
+        "detc-core/src/testing/connector/tests.rs",
+        "caught(Defect::IDENT, \"",
+        "fn each_defect_of_a_connector",
     ),
     ("store", "detc-core/tests/it/broken_stores.rs", "check(IDENT, \"", "use Fault::*;"),
     ("manager", "detc-core/src/testing/cluster/tests/managers.rs", "IDENT => ", "broken! {"),
@@ -89,6 +96,68 @@ fn every_defect_of_the_zoos_is_listed_with_its_law_and_no_other() {
         row[0].starts_with("manager, of its kinds") || ZOOS.iter().any(|(suite, ..)| row[0] == *suite)
     };
     assert_eq!(rows.iter().find(|row| !is_known(row)), None, "is compared with nothing");
+    // One that breaks two laws is one defect.
+    let defects: BTreeSet<(&str, &str)> = rows.iter().map(|row| (row[0], row[1])).collect();
+    let count = format!("[the zoo](zoo.md) has {} of them", defects.len());
+    assert!(source("docs/reliability.md").contains(&count), "{count}");
     assert!(page.contains("forgets to sync") && page.contains("trusts a stale view"));
     assert!(page.contains("deletes a recreated name") && page.contains("retries an unknown outcome"));
+}
+
+/// What a source has in quotes after this.
+fn quoted<'s>(source: &'s str, before: &str) -> Vec<&'s str> {
+    source.split(before).skip(1).map(|rest| rest.split('"').next().unwrap()).collect()
+}
+
+/// Laws of containers that no defect shows yet.
+const NOT_SHOWN: [&str; 14] = [
+    "a command in a container that does not run is refused",
+    "a container has another name when it was renamed, and never one that is taken",
+    "a container runs",
+    "a container whose program does not exist is NotStarted",
+    "a directory is made in a container",
+    "a network and a volume are told as they were asked for",
+    "a port is given to one at a time",
+    "a signal reaches what runs, and is NotRunning otherwise",
+    "an image loses a tag, and stays for what else calls it",
+    "an image that a container was made of is not removed",
+    "files are written and read while a container does not run",
+    "what a container uses is not removed",
+    "what can not be as it is written is Invalid",
+    "what is done in a container that is not there is NotFound",
+];
+
+#[test]
+fn every_law_of_a_suite_is_broken_by_a_defect() {
+    let of = |folder: &str, names: &[&str]| {
+        let sources = names.iter().map(|name| source(&format!("detc-core/src/testing/{folder}/{name}.rs")));
+        sources.collect::<Vec<_>>().concat()
+    };
+    let resource = of("resource", &["access", "faults", "laws", "meanwhile"]);
+    let host = of("host", &["files", "large", "removal", "running", "writing"]);
+    let containers = of("containers", &["fields", "files", "life", "names", "use_of", "watching"]);
+    let connector = source("detc-core/src/testing/connector.rs");
+    let store = source("detc-core/src/testing/store.rs");
+    let (_, store) = store.split_once("laws![ ").unwrap();
+    let store = store.split_once(" ] }").unwrap().0;
+    let laws = [
+        ("resource, action", [quoted(&resource, "found, \""), quoted(&resource, ": &str = \"")].concat()),
+        ("host", quoted(&host, "found.note(\"")),
+        ("connector", quoted(&connector, " note(\"")),
+        ("containers", quoted(&containers, "found.note(\"")),
+        ("store", store.split('"').skip(1).step_by(2).collect()),
+    ];
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/zoo.md")).unwrap();
+    for (suite, laws) in laws {
+        assert!(laws.len() > 7, "{suite}: {laws:?}");
+        let has_defect = |law: &&str| {
+            page.lines().any(|line| {
+                line.starts_with(&format!("| {suite} |")) && line.ends_with(&format!("| {law} |"))
+            })
+        };
+        let mut without: Vec<&str> = laws.into_iter().filter(|law| !has_defect(law)).collect();
+        without.sort_unstable();
+        let known: &[&str] = if suite == "containers" { &NOT_SHOWN } else { &[] };
+        assert_eq!(without, known, "{suite}: no defect shows that it can fail");
+    }
 }

@@ -80,7 +80,8 @@ impl Resource for GroupSpec {
     fn inspect(&self) -> Result<Footprint, InvalidField> {
         check_name("group", &self.group)?;
         check_id("gid", self.gid)?;
-        Ok(Footprint::new(CrashClass::DeterministicName).owning(Place::name("group", &self.group)))
+        let own = Place::name("group", &self.group);
+        Ok(Footprint::new(CrashClass::DeterministicName).reading(Place::path(GROUPS)).owning(own))
     }
 
     async fn observe(&self, cx: &ActionCx<'_>) -> Result<Observation, ActionError> {

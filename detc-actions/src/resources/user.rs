@@ -182,8 +182,10 @@ impl Resource for UserSpec {
     fn inspect(&self) -> Result<Footprint, InvalidField> {
         check_name("user", &self.user)?;
         check_id("uid", self.uid)?;
-        let mut footprint =
-            Footprint::new(CrashClass::DeterministicName).owning(Place::name("user", &self.user));
+        let mut footprint = Footprint::new(CrashClass::DeterministicName)
+            .reading(Place::path(USERS))
+            .reading(Place::path(GROUPS))
+            .owning(Place::name("user", &self.user));
         let groups = self.groups.iter().flatten().map(|group| ("groups", group));
         for (field, group) in self.group.iter().map(|group| ("group", group)).chain(groups) {
             check_name(field, group)?;

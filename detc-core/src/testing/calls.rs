@@ -91,13 +91,14 @@ impl Fault {
 /// What calls do, where that makes a difference to what can go wrong with them.
 pub(in crate::testing) const COMMIT: &str = "commit";
 const RUN: &str = "run";
-const STAT: &str = "stat";
-const READ: &str = "read";
+pub(in crate::testing) const STAT: &str = "stat";
+pub(in crate::testing) const READ: &str = "read";
 const LOOK: &str = "look";
 /// A look at what remembers how it was.
 const SEE: &str = "see";
-pub(in crate::testing) const CHANGE: &str = "change";
+const CHANGE: &str = "change";
 pub(in crate::testing) const MAKE_DIR: &str = "make_dir";
+pub(in crate::testing) const REMOVE: &str = "remove";
 
 /// What goes wrong, by the index of the call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -115,6 +116,13 @@ pub(in crate::testing) struct Touched {
     pub(in crate::testing) path: String,
     /// Whether it can only be made to change something.
     pub(in crate::testing) changes: bool,
+}
+
+impl Touched {
+    /// Whether its path is one of a host's files.
+    pub(in crate::testing) fn is_of_file(&self) -> bool {
+        !matches!(self.what, COMMIT | RUN | LOOK | SEE | CHANGE)
+    }
 }
 
 impl Display for Touched {

@@ -4,7 +4,8 @@
 //! before and after each call of its host; loses each answer; takes the host away from each look; and lets somebody else
 //! change it behind its back. Whatever happens, what is there in the end has to be what is there when nothing happens. After
 //! each call of a change it looks whether what the kind states of invariants is so: what is changed in place stays there, and no
-//! more is taken than was said.
+//! more is taken than was said. What it reads and writes of a host by calls has to be declared in its [footprint](crate::action::Footprint);
+//! what its commands touch is not seen.
 //!
 //! ```
 //! # use detc_core::testing::resource::{Trial, check_action};
@@ -54,6 +55,7 @@ use crate::content::Content;
 use crate::model::{Digest, FieldPath, ResourceId};
 use crate::resource::{Kind, Registry, Resource};
 
+mod access;
 mod faults;
 mod laws;
 mod meanwhile;

@@ -1,13 +1,13 @@
 //! The conformance suite finds what it is for: each fault is reported as the law that it breaks.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use detc_core::store::memory::MemoryStore;
 use detc_core::store::{
-    KeyRange, LeaseId, RangeOptions, RangeReply, Revision, Store, StoreError, Transaction, TxnReply, Watch,
-    Write,
+    KeyRange, LeaseId, RangeOptions, RangeReply, Revision, Store, StoreError, StoreEvent, Transaction,
+    TxnReply, Watch, Write,
 };
 use detc_core::testing::store::store_conformance;
 use tokio::sync::mpsc;
@@ -31,6 +31,15 @@ enum Fault {
     IgnoresLeases,
     ExpiresEarly,
     ForgetsToKeepAlive,
+    ReadsAhead,
+    CountsWhatWritesNothing,
+    MissesTheFirstNewEvent,
+    WatchesEverything,
+    HidesDeletions,
+    KeepsWhatIsRevoked,
+    RevokesTwice,
+    KeepsTheFirstLease,
+    GrantsOneIdForEver,
 }
 
 #[derive(Debug)]
@@ -38,6 +47,16 @@ struct Broken {
     below: MemoryStore,
     fault: Fault,
     tasks: Mutex<JoinSet<()>>,
+    granted: OnceLock<LeaseId>,
+}
+
+impl Broken {
+    /// The lease that a key is under.
+    async fn lease(&self, key: &[u8]) -> Result<Option<LeaseId>, StoreError> {
+        let range = KeyRange::key(key.to_vec());
+        let reply = self.below.range(range, RangeOptions::default()).await?;
+        Ok(reply.entries.first().and_then(|entry| entry.lease))
+    }
 }
 
 #[async_trait]
@@ -52,6 +71,10 @@ impl Store for Broken {
             }
             Fault::IncludesTheEnd => {
                 range.end = range.end.map(|end| [&end[..], b"\0"].concat().into());
+            }
+            Fault::ReadsAhead => {
+                let head = self.below.range(KeyRange::key("none"), RangeOptions::default()).await?.revision;
+                options.at = options.at.map(|at| at.min(head));
             }
             _ => {}
         }
@@ -104,6 +127,16 @@ impl Store for Broken {
                     _ => true,
                 });
             }
+            Fault::CountsWhatWritesNothing if writes.is_empty() => {
+                writes.extend(Transaction::new().put("nothing", "").writes);
+            }
+            Fault::KeepsTheFirstLease => {
+                for write in writes {
+                    if let Write::Put { key, lease, .. } = write {
+                        *lease = self.lease(key).await?.or(*lease);
+                    }
+                }
+            }
             Fault::IgnoresLeases => {
                 for write in writes {
                     if let Write::Put { lease, .. } = write {
@@ -125,6 +158,8 @@ impl Store for Broken {
             Fault::BeginsAWatchTooLate => Revision(from.0.max(1) + 1),
             _ => from,
         };
+        let range = if self.fault == Fault::WatchesEverything { KeyRange::all() } else { range };
+        let head = self.below.range(KeyRange::key("none"), RangeOptions::default()).await?.revision;
         let mut below = self.below.watch(range, from).await?;
         let (sender, receiver) = mpsc::channel(Watch::BACKLOG_MAX);
         let fault = self.fault;
@@ -135,6 +170,8 @@ impl Store for Broken {
                 let mut out = vec![event];
                 match fault {
                     Fault::DeliversTwice if turn == 3 => out.push(out[0].clone()),
+                    Fault::MissesTheFirstNewEvent if out[0].revision().0 == head.0 + 1 => out.clear(),
+                    Fault::HidesDeletions if matches!(out[0], StoreEvent::Deleted { .. }) => out.clear(),
                     Fault::DeliversOutOfOrder if turn == 3 && held.is_none() => held = out.pop(),
                     _ => {}
                 }
@@ -151,7 +188,9 @@ impl Store for Broken {
 
     async fn grant(&self, ttl: Duration) -> Result<LeaseId, StoreError> {
         let ttl = if self.fault == Fault::ExpiresEarly { ttl / 2 } else { ttl };
-        self.below.grant(ttl).await
+        let lease = self.below.grant(ttl).await?;
+        let first = *self.granted.get_or_init(|| lease);
+        Ok(if self.fault == Fault::GrantsOneIdForEver { first } else { lease })
     }
 
     async fn keep_alive(&self, lease: LeaseId) -> Result<Duration, StoreError> {
@@ -162,14 +201,22 @@ impl Store for Broken {
     }
 
     async fn revoke(&self, lease: LeaseId) -> Result<(), StoreError> {
-        self.below.revoke(lease).await
+        match self.fault {
+            Fault::KeepsWhatIsRevoked => Ok(()),
+            Fault::RevokesTwice => match self.below.revoke(lease).await {
+                Err(StoreError::LeaseNotFound(_)) => Ok(()),
+                other => other,
+            },
+            _ => self.below.revoke(lease).await,
+        }
     }
 }
 
 async fn check(fault: Fault, law: &str) {
     let make = async || {
         let tasks = Mutex::new(JoinSet::new());
-        Arc::new(Broken { below: MemoryStore::new(), fault, tasks }) as Arc<dyn Store>
+        Arc::new(Broken { below: MemoryStore::new(), fault, tasks, granted: OnceLock::new() })
+            as Arc<dyn Store>
     };
     let violations = store_conformance(make).await.expect_err("a broken store was not found out");
     let found = violations.iter().any(|violation| violation.law.starts_with(law));
@@ -198,4 +245,22 @@ async fn each_fault_is_reported_as_the_law_that_it_breaks() {
     check(IgnoresLeases, "leases: what was put under a lease is deleted").await;
     check(ExpiresEarly, "leases: a lease does not expire early").await;
     check(ForgetsToKeepAlive, "leases: a lease that is kept alive").await;
+    check(ReadsAhead, "revisions: a revision ahead of the store is invalid").await;
+    check(CountsWhatWritesNothing, "revisions: a transaction that is refused, or writes nothing, takes none")
+        .await;
+    check(CommitsWritesOneByOne, "cancellation: a dropped transaction has happened as a whole or not at all")
+        .await;
+    check(
+        MissesTheFirstNewEvent,
+        "watch: each event of the range is delivered once, in revision order, while writers go on",
+    )
+    .await;
+    check(WatchesEverything, "watch: only events of the range and from the revision asked for are delivered")
+        .await;
+    check(HidesDeletions, "watch: deleted keys are delivered as deleted").await;
+    check(KeepsWhatIsRevoked, "leases: revoking deletes what was put under the lease, in one transaction")
+        .await;
+    check(RevokesTwice, "leases: a lease that has ended is not found").await;
+    check(KeepsTheFirstLease, "leases: an entry follows the lease that it was last put under").await;
+    check(GrantsOneIdForEver, "leases: an id is unique for ever").await;
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use detc_core::backend::host::ExitStatus;
+use detc_core::testing::connector::{Specs, check_connector};
 use detc_core::testing::host::check_host;
 use tempfile::TempDir;
 
@@ -232,4 +233,19 @@ async fn what_is_missing_where_something_is_written_is_the_directory() {
     let (host, dir) = bench();
     let error = host.write_from(&path(&dir, "etc/s"), &b"".into(), &Ownership::default()).await.unwrap_err();
     assert_eq!(error.to_string(), format!("{} does not exist on here", path(&dir, "etc")));
+}
+
+#[tokio::test]
+async fn the_connector_keeps_the_contract() {
+    let with = |name: &str, value: &str| {
+        let mut spec = HostSpec::local();
+        spec.options.insert(name.to_owned(), value.into());
+        spec
+    };
+    let far = HostSpec { connect: "local://elsewhere".to_owned(), ..HostSpec::local() };
+    let specs = Specs::new(with("state_dir", "/var/lib/detc"))
+        .refusing(with("port", "22"))
+        .refusing(with("state_dir", "relative"))
+        .refusing(far);
+    assert_eq!(check_connector(&LocalConnector, &specs).await, []);
 }

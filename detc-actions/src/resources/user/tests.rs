@@ -118,5 +118,5 @@ fn a_bad_field_is_named_and_groups_come_first() {
     assert_eq!(error(json!({ "user": "a", "purge": true })), said);
     let footprint = of(json!({ "user": "a", "group": "b", "groups": ["c"] })).unwrap();
     let reads: Vec<String> = footprint.reads.iter().map(ToString::to_string).collect();
-    assert_eq!(reads, ["group b", "group c"]);
+    assert_eq!(reads, ["/etc/passwd", "/etc/group", "group b", "group c"]);
 }

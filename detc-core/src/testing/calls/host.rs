@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::io::AsyncWriteExt;
 
-use super::{CallError, Calls, Fault, MAKE_DIR, Noted, READ, RUN, STAT, Touched};
+use super::{CallError, Calls, Fault, MAKE_DIR, Noted, READ, REMOVE, RUN, STAT, Touched};
 use crate::backend::MemoryHost;
 use crate::backend::host::{Command, Host, HostError, Output, Ownership, Remove, Sink, Stat};
 use crate::content::Content;
@@ -132,7 +132,7 @@ impl Host for Watched {
     }
 
     async fn remove(&self, path: &str, how: Remove) -> Result<(), HostError> {
-        let met = self.met(changing("remove", path)).await;
+        let met = self.met(changing(REMOVE, path)).await;
         self.call(&met, || met.host.remove(path, how)).await
     }
 }

@@ -3,13 +3,13 @@
 use serde_json::{Value, json};
 
 use super::stage::{Ended, Stage, Step};
-use super::{Trial, note};
-use crate::action::{CrashClass, Footprint, Place};
+use super::{Trial, access, note};
+use crate::action::CrashClass;
 use crate::execute::{Checked, Phase};
 use crate::model::{Doc, Observation};
 use crate::resource::{Kind, Known, Removal, Removed};
 use crate::testing::Violation;
-use crate::testing::calls::{CHANGE, MAKE_DIR, Touched};
+use crate::testing::calls::Touched;
 
 /// A life in which nothing went wrong: what each step came to.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ pub(super) async fn check(
             );
             return None;
         };
-        footprint_law(&stage, (at, &name(at)), &calls, found);
+        access::check(&stage, (at, &name(at)), &calls, found);
         if let Some(why) = stage.difference(at).await {
             note(found, "what was made is there, and as the spec says", format!("{}: {why}", name(at)));
             return None;
@@ -70,7 +70,7 @@ pub(super) async fn check(
     let world = stage.world();
     stage.look(last, None).await;
     let look_calls = stage.calls.touched().len();
-    looked(&stage, &world, found);
+    looked(&stage, last, &world, found);
     if kind.facts().traits.removal == Removal::Delete {
         steps.push(removal_laws(&mut stage, last, &empty, found).await?);
     }
@@ -122,13 +122,16 @@ async fn look_laws(stage: &Stage<'_>, empty: &str, found: &mut Vec<Violation>) {
         }
         None => note(found, LAW, "looking does not end in an empty world"),
     }
-    looked(stage, empty, found);
+    looked(stage, 0, empty, found);
 }
 
-/// That the look that was just made has changed nothing.
-fn looked(stage: &Stage<'_>, before: &str, found: &mut Vec<Violation>) {
+/// That the look that was just made, by the spec of this index, has changed nothing, and has read what is declared.
+fn looked(stage: &Stage<'_>, at: usize, before: &str, found: &mut Vec<Violation>) {
     const LAW: &str = "looking changes nothing";
-    if let Some(changing) = stage.calls.touched().into_iter().find(|call| call.changes) {
+    let calls = stage.calls.touched();
+    let looks: Vec<Touched> = calls.iter().filter(|call| !call.changes).cloned().collect();
+    access::check(stage, (at, "a look"), &looks, found);
+    if let Some(changing) = calls.iter().find(|call| call.changes) {
         note(found, LAW, format!("it does {changing}"));
     } else if stage.world() != before {
         note(found, LAW, difference_of(before, &stage.world()));
@@ -143,38 +146,6 @@ async fn difference_law(stage: &Stage<'_>, at: usize, found: &mut Vec<Violation>
             format!("before {} it is seen to be as that says: what is seen is read off the spec", name(at));
         note(found, "what is seen is what is there, not what is wanted", detail);
     }
-}
-
-/// That a step, called so, has changed nothing but what the spec of this index declares.
-fn footprint_law(
-    stage: &Stage<'_>,
-    (at, step): (usize, &str),
-    calls: &[Touched],
-    found: &mut Vec<Violation>,
-) {
-    let Ok(footprint) = stage.footprint(at) else { return };
-    let state_dir = Place::path(&stage.trial.state_dir);
-    // What a backend that is no host touches has no path.
-    let is_declared = |call: &Touched| {
-        let place = Place::path(&call.path);
-        let is_within = |outer: &Place| place == *outer || place.lies_within(outer);
-        // The missing parents of what is made are made with it.
-        let leads_to = |inner: &Place| call.what == MAKE_DIR && inner.lies_within(&place);
-        footprint.more
-            || call.what == CHANGE
-            || footprint.writes.iter().any(|declared| is_within(declared) || leads_to(declared))
-            || is_within(&state_dir)
-            || leads_to(&state_dir)
-    };
-    if let Some(call) = calls.iter().find(|call| call.changes && !is_declared(call)) {
-        let detail = format!("{step} does {call}, and says that it writes {}", places(&footprint));
-        note(found, "what is written is declared", detail);
-    }
-}
-
-fn places(footprint: &Footprint) -> String {
-    let places: Vec<String> = footprint.writes.iter().map(ToString::to_string).collect();
-    if places.is_empty() { "nothing".to_owned() } else { places.join(", ") }
 }
 
 async fn output_law(stage: &Stage<'_>, at: usize, output: &Value, found: &mut Vec<Violation>) {
@@ -245,7 +216,7 @@ async fn removal_laws(
         note(found, GONE, ended.words());
         return None;
     }
-    footprint_law(stage, (last, "the removal"), &calls, found);
+    access::check(stage, (last, "the removal"), &calls, found);
     let world = stage.world();
     if matches!(ended, Ended::Removed(Removed::Gone)) {
         match stage.look(last, None).await {

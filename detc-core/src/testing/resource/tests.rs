@@ -42,6 +42,8 @@ const REFUSES_WHAT_WAS_TAMPERED_WITH: u8 = 27;
 /// No defect: it happens at most once.
 const SOUND_ONCE: u8 = 28;
 const SAYS_DONE_ON_ERROR: u8 = 29;
+const READS_ELSEWHERE: u8 = 31;
+const LOOKS_ELSEWHERE: u8 = 30;
 
 /// Of another resource, which takes part as long as this is there.
 const SERVED: &str = "/served";
@@ -136,6 +138,9 @@ impl<const DEFECT: u8> Resource for Note<DEFECT> {
         if DEFECT == IS_THERE_AT_ONCE {
             return Ok(Observation::Present(Present::new()));
         }
+        if DEFECT == LOOKS_ELSEWHERE {
+            cx.host()?.stat(SERVED).await?;
+        }
         let text = self.text(cx, &self.path).await?;
         let index = match DEFECT {
             SEES_HALF_AS_WHOLE => text.clone(),
@@ -175,6 +180,7 @@ impl<const DEFECT: u8> Resource for Note<DEFECT> {
                 host.make_dir(&format!("{}.index", lock), &Ownership::default()).await?;
             }
             NEVER_SUCCEEDS => return Err(ActionError::transient("not today")),
+            READS_ELSEWHERE => drop(self.text(cx, SERVED).await?),
             // A second copy, while the first is written.
             TAKES_MORE_MEANWHILE => self.write(cx, &self.copy(), &self.text).await?,
             STOPS_ANOTHER_MEANWHILE | KEEPS_ANOTHER_STOPPED => host.remove(SERVED, Remove::File).await?,
@@ -296,6 +302,8 @@ async fn each_defect_breaks_the_law_that_is_about_it() {
         STOPS_ANOTHER_MEANWHILE => "what is kept from taking part is stated",
         KEEPS_ANOTHER_STOPPED => "what was taken meanwhile is given back",
         TELLS_ONCE_AS_NOT_DONE => "what may have happened is told as such",
+        READS_ELSEWHERE => "what is read is declared",
+        LOOKS_ELSEWHERE => "what is read is declared",
         REMOVES_ELSEWHERE => "what is written is declared",
         REFUSES_WHAT_WAS_TAMPERED_WITH => "what somebody else changed is brought back",
         SAYS_DONE_ON_ERROR => "what was not done is not told as done",
