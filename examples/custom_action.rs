@@ -65,11 +65,11 @@ impl Action for Migrate {
 /// A service of its own for each trial, and two layouts.
 fn migration() -> Trial {
     let tables = Arc::new(Tables::default());
-    let seen = tables.clone();
-    Trial::of_backend(tables.calls.clone(), [json!({ "to": 1 }), json!({ "to": 2 })], move || {
-        format!("{:?}", seen.layout)
-    })
-    .with_backend(tables)
+    let (seen, restored) = (tables.clone(), tables.clone());
+    let specs = [json!({ "to": 1 }), json!({ "to": 2 })];
+    Trial::of_backend(tables.calls.clone(), specs, move || format!("{:?}", seen.layout))
+        .with_backend(tables)
+        .tampered("an old backup is restored", move || restored.layout.store(0, Ordering::SeqCst))
 }
 
 #[tokio::main]

@@ -141,7 +141,12 @@ pub(crate) fn world(engine: &MemoryContainers) -> String {
 
 /// Somebody removes a container.
 pub(crate) fn remove(engine: &MemoryContainers, name: &str) {
-    let change = Change::Remove { object: ObjectRef::container(name), how: RemoveHow::Running };
+    remove_object(engine, ObjectRef::container(name));
+}
+
+/// Somebody removes something that nothing uses, or a container.
+pub(crate) fn remove_object(engine: &MemoryContainers, object: ObjectRef) {
+    let change = Change::Remove { object, how: RemoveHow::Running };
     now(engine.change(&change)).expect("an engine in memory answers");
 }
 

@@ -86,10 +86,12 @@ impl Resource for Flag {
 async fn the_suite_finds_the_defect_of_the_first_attempt() {
     let broken = check_resource::<Flag>(|| {
         let flags = Arc::new(Flags::default());
-        let seen = flags.clone();
+        let (seen, turned) = (flags.clone(), flags.clone());
         let specs = [json!({ "flag": "dark", "percent": 10 }), json!({ "flag": "dark", "percent": 50 })];
         let world = move || format!("{:?}", seen.table());
-        Trial::of_backend(flags.calls.clone(), specs, world).with_backend(flags)
+        Trial::of_backend(flags.calls.clone(), specs, world)
+            .with_backend(flags)
+            .tampered("somebody turns it", move || _ = turned.table().insert("dark".to_owned(), 99))
     })
     .await;
     let told: Vec<String> = broken.iter().map(ToString::to_string).collect();

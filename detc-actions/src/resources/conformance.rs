@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use detc_core::backend::MemoryHost;
-use detc_core::backend::host::Ownership;
+use detc_core::backend::host::{Ownership, Remove};
 use detc_core::testing::resource::{Trial, check_resource};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -38,10 +38,11 @@ fn listing(path: &Path) -> String {
     text
 }
 
-/// A trial on this machine, in a folder of its own: `specs` of that folder.
-fn here<const N: usize>(specs: impl Fn(&str) -> [Value; N]) -> Trial {
+/// A trial on this machine, in a folder of its own: `specs` of that folder, in which somebody removes what was made, called `name`.
+fn here<const N: usize>(name: &str, specs: impl Fn(&str) -> [Value; N]) -> Trial {
     let (dir, state) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let specs = specs(dir.path().to_str().unwrap());
+    let made = dir.path().join(name);
     let host = Arc::new(LocalHost::new("here"));
     let state_dir = state.path().to_str().unwrap().to_owned();
     let world = move || {
@@ -49,7 +50,9 @@ fn here<const N: usize>(specs: impl Fn(&str) -> [Value; N]) -> Trial {
         // Each run of the program names its folder anew.
         listing(dir.path()).replace(dir.path().to_str().unwrap(), "")
     };
-    Trial::new(host, specs, world).with_state_dir(state_dir)
+    Trial::new(host, specs, world).with_state_dir(state_dir).tampered("somebody removes it", move || {
+        if made.is_dir() { fs::remove_dir_all(&made) } else { fs::remove_file(&made) }.unwrap();
+    })
 }
 
 #[tokio::test(start_paused = true)]
@@ -70,9 +73,7 @@ async fn a_file_keeps_the_contract() {
                 written.with_files(|files| files.write("/srv/f", b"x", &own)).unwrap();
             })
             .tampered("somebody removes it", move || {
-                removed
-                    .with_files(|files| files.remove("/srv/f", detc_core::backend::host::Remove::File))
-                    .unwrap();
+                removed.with_files(|files| files.remove("/srv/f", Remove::File)).unwrap();
             })
             .tampered("somebody opens it to all", move || {
                 let all = Ownership::new(Some(0o666), None, None);
@@ -84,8 +85,20 @@ async fn a_file_keeps_the_contract() {
 
 #[tokio::test(start_paused = true)]
 async fn a_directory_keeps_the_contract() {
-    let specs = || [json!({ "path": "/srv/b" }), json!({ "path": "/srv/b", "mode": "0700" })];
-    assert_eq!(check_resource::<DirectorySpec>(|| in_memory(specs()).1).await, []);
+    let specs = || [json!({ "path": "/srv/b", "mode": "0750" }), json!({ "path": "/srv/b", "mode": "0700" })];
+    let trial = || {
+        let (host, trial) = in_memory(specs());
+        let (removed, opened) = (host.clone(), host);
+        trial
+            .tampered("somebody removes it", move || {
+                removed.with_files(|files| files.remove("/srv/b", Remove::Tree)).unwrap();
+            })
+            .tampered("somebody opens it to all", move || {
+                let all = Ownership::new(Some(0o777), None, None);
+                opened.with_files(|files| files.set_ownership("/srv/b", &all)).unwrap();
+            })
+    };
+    assert_eq!(check_resource::<DirectorySpec>(trial).await, []);
 }
 
 #[tokio::test]
@@ -94,14 +107,14 @@ async fn files_directories_and_guarded_commands_keep_it_on_this_machine() {
         let path = format!("{dir}/f");
         [json!({ "path": path, "content": "one" }), json!({ "path": path, "content": "two", "mode": "0600" })]
     };
-    assert_eq!(check_resource::<FileSpec>(|| here(file)).await, []);
+    assert_eq!(check_resource::<FileSpec>(|| here("f", file)).await, []);
     let directory = |dir: &str| {
         let path = format!("{dir}/d");
         [json!({ "path": path }), json!({ "path": path, "mode": "0700" })]
     };
-    assert_eq!(check_resource::<DirectorySpec>(|| here(directory)).await, []);
+    assert_eq!(check_resource::<DirectorySpec>(|| here("d", directory)).await, []);
     let command = |dir: &str| {
         [json!({ "run": ["/bin/cp", "/etc/hostname", "made"], "creates": format!("{dir}/made"), "dir": dir })]
     };
-    assert_eq!(check_resource::<CommandSpec>(|| here(command)).await, []);
+    assert_eq!(check_resource::<CommandSpec>(|| here("made", command)).await, []);
 }

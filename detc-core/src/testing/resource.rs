@@ -4,13 +4,15 @@
 //! before and after each call of its host; loses each answer; takes the host away from each look; and lets somebody else
 //! change it behind its back. Whatever happens, what is there in the end has to be what is there when nothing happens. After
 //! each call of a change it looks whether what the kind states of invariants is so: what is changed in place stays there, and no
-//! more is taken than was said. What it reads and writes of a host by calls has to be declared in its [footprint](crate::action::Footprint);
-//! what its commands touch is not seen.
+//! more is taken than was said. What it reads and writes of a host by calls has to be declared in its
+//! [footprint](crate::action::Footprint); what its commands touch is not seen. What somebody else may do it can not guess: that is
+//! given ([`tampered`](Trial::tampered)), or it is said why it is not ([`untampered`](Trial::untampered)); a trial that says neither
+//! does not pass, and tells what was not tried.
 //!
 //! ```
 //! # use detc_core::testing::resource::{Trial, check_action};
 //! # use detc_core::action::*;
-//! # use detc_core::backend::{MemoryHost, host::Ownership};
+//! # use detc_core::backend::{MemoryHost, host::{Ownership, Remove}};
 //! # use serde::{Deserialize, Serialize};
 //! /// Writes a flag.
 //! #[derive(Debug, Serialize, Deserialize)]
@@ -36,7 +38,11 @@
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 //! let broken = check_action::<Raise>(|| {
-//!     Trial::in_memory(MemoryHost::new("m"), [serde_json::json!({ "path": "/flag" })])
+//!     let host = MemoryHost::new("m");
+//!     let lowered = host.clone();
+//!     Trial::in_memory(host, [serde_json::json!({ "path": "/flag" })]).tampered("somebody lowers it", move || {
+//!         lowered.with_files(|files| files.remove("/flag", Remove::File)).unwrap();
+//!     })
 //! }).await;
 //! assert!(broken.is_empty(), "{broken:?}");
 //! # });
@@ -84,6 +90,7 @@ pub struct Trial {
     state_dir: String,
     blobs: BTreeMap<Digest, Content>,
     tampers: Vec<Tamper>,
+    untampered: Option<&'static str>,
     sums: Vec<Sum>,
     others: Vec<Other>,
 }
@@ -118,6 +125,7 @@ impl Trial {
             state_dir: "/var/lib/detc-trial".to_owned(),
             blobs: BTreeMap::new(),
             tampers: Vec::new(),
+            untampered: None,
             sums: Vec::new(),
             others: Vec::new(),
         }
@@ -166,6 +174,14 @@ impl Trial {
         self
     }
 
+    /// Says why nothing is done by somebody else in this trial: `nothing of it is outside of the record`, or that another trial of the
+    /// kind has it. Whoever reads the trial reads then what a pass of it does not show.
+    #[must_use]
+    pub fn untampered(mut self, why: &'static str) -> Self {
+        self.untampered = Some(why);
+        self
+    }
+
     /// Measures how much of `field`, which invariants sum, is in use in the world. It has to be what the specs say, and while
     /// something is made or changed no more than [is stated](crate::action::Footprint::taking).
     #[must_use]
@@ -189,12 +205,14 @@ impl Trial {
 
 impl fmt::Debug for Trial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Trial").field("host", &self.host).field("specs", &self.specs).finish_non_exhaustive()
+        let mut all = f.debug_struct("Trial");
+        all.field("host", &self.host).field("specs", &self.specs).field("untampered", &self.untampered);
+        all.finish_non_exhaustive()
     }
 }
 
 /// Tries every law of [`Resource`] on a kind, each time in a new world. Returns the laws that were broken; none: the kind
-/// conforms.
+/// conforms, but for what its trial [says](Trial::untampered) that it does not try.
 ///
 /// It takes a few calls of the host for each call that the resource makes, squared; on a memory host that is milliseconds.
 /// A runtime with time is needed.
@@ -224,6 +242,8 @@ async fn check_kind(kind: &dyn Kind, trial: &dyn Fn() -> Trial) -> Vec<Violation
         meanwhile::check(kind, trial, &life, &mut found).await;
         faults::check(kind, trial, &life, &mut found).await;
     }
+    // The last, as it is about the trial and holds up nothing.
+    laws::all_is_tried(&trial(), &mut found);
     found
 }
 

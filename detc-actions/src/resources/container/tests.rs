@@ -60,7 +60,14 @@ async fn a_container_keeps_the_contract_when_the_old_one_is_stopped_first() {
             at(8081, json!({ "container": "web", "image": "web:2", "restart": "always" })),
         ]
     };
-    assert_eq!(check_resource::<ContainerSpec>(|| trial(&engine(), specs())).await, []);
+    let trial = || {
+        let engine = engine();
+        let (ended, removed) = (engine.clone(), engine.clone());
+        trial(&engine, specs())
+            .tampered("it ends", move || ended.exit("web", 1))
+            .tampered("it is removed", move || crate::test_engine::remove(&removed, "web"))
+    };
+    assert_eq!(check_resource::<ContainerSpec>(trial).await, []);
 }
 
 /// Each field that a container has beside its name and its image, twice.
@@ -134,8 +141,10 @@ async fn each_field_is_given_changed_and_left_out_and_then_there_is_nothing_more
         if is_default(&other) || other.get("completes").is_some() {
             specs.pop();
         }
-        let broken = check_resource::<ContainerSpec>(|| trial(&engine(), specs.clone())).await;
-        assert_eq!(broken, [], "{one} {other}");
+        let trial = || {
+            trial(&engine(), specs.clone()).untampered("it ends and is removed in the trials of each order")
+        };
+        assert_eq!(check_resource::<ContainerSpec>(trial).await, [], "{one} {other}");
     }
 }
 

@@ -85,7 +85,7 @@ async fn facts_keep_the_contract() {
     let trial = || {
         let host = MemoryHost::new(&crate::test_util::host_name())
             .with_program("sh", |_, _| Output { stdout: PRINTED.into(), ..Output::default() });
-        Trial::in_memory(host, [json!({})])
+        Trial::in_memory(host, [json!({})]).untampered("what changes in the world is what is to be seen")
     };
     assert_eq!(check_resource::<FactsSpec>(trial).await, []);
 }

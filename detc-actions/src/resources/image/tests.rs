@@ -1,12 +1,12 @@
 //! Images of an engine in memory.
 
-use detc_core::backend::containers::{ContainerSpec, Containers, ImageDefaults, MemoryContainers};
+use detc_core::backend::containers::{ContainerSpec, Containers, ImageDefaults, MemoryContainers, ObjectRef};
 use detc_core::model::Digest;
 use detc_core::testing::resource::{Trial, check_resource};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::test_engine::{Bench, engine, now, trial};
+use crate::test_engine::{Bench, engine, now, remove_object, trial};
 
 fn registry() -> MemoryContainers {
     let engine = engine();
@@ -38,8 +38,13 @@ async fn an_image_keeps_the_contract_wherever_it_comes_from() {
     ];
     let of = [&pulled[..], &loaded, &built];
     for specs in of {
-        let broken = check_resource::<ImageSpec>(|| with_blobs(trial(&registry(), specs.to_vec()))).await;
-        assert_eq!(broken, [], "{specs:?}");
+        let trial = || {
+            let engine = registry();
+            let (removed, name) = (engine.clone(), specs[0]["image"].as_str().unwrap().to_owned());
+            with_blobs(trial(&engine, specs.to_vec()))
+                .tampered("it is removed", move || remove_object(&removed, ObjectRef::image(&name)))
+        };
+        assert_eq!(check_resource::<ImageSpec>(trial).await, [], "{specs:?}");
     }
 }
 

@@ -56,8 +56,16 @@ async fn a_block_keeps_the_contract_and_so_does_one_that_makes_its_file() {
                 |block| json!({ "path": path, "block": block, "marker": "# {mark} x", "create": path == "/new" }),
             )
         };
-        let broken = check_resource::<LineSpec>(|| Trial::in_memory(host(b"mine"), specs())).await;
-        assert_eq!(broken, [], "{path}");
+        let trial = || {
+            let host = host(b"mine");
+            let (changed, own) = (host.clone(), Ownership::default());
+            Trial::in_memory(host, specs()).tampered("somebody writes within it", move || {
+                let text = changed.with_files(|files| String::from_utf8(files.read(path).unwrap().to_vec()));
+                let text = text.unwrap().replacen("b\n", "c\n", 1);
+                changed.with_files(|files| files.write(path, text.as_bytes(), &own)).unwrap();
+            })
+        };
+        assert_eq!(check_resource::<LineSpec>(trial).await, [], "{path}");
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::*;
 use crate::resources::ContainerSpec;
-use crate::test_engine::{Bench, engine, now, trial};
+use crate::test_engine::{Bench, engine, now, remove_object, trial};
 use detc_core::backend::containers as api;
 
 #[tokio::test(start_paused = true)]
@@ -17,7 +17,13 @@ async fn a_network_keeps_the_contract() {
             json!({ "network": "own", "driver": "macvlan", "engine_labels": { "a": "b" } }),
         ]
     };
-    assert_eq!(check_resource::<NetworkSpec>(|| trial(&engine(), specs())).await, []);
+    let trial = || {
+        let engine = engine();
+        let removed = engine.clone();
+        trial(&engine, specs())
+            .tampered("it is removed", move || remove_object(&removed, api::ObjectRef::network("own")))
+    };
+    assert_eq!(check_resource::<NetworkSpec>(trial).await, []);
 }
 
 /// Which networks a container is in, and by which aliases.

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use detc_core::backend::memory::Files;
 use detc_core::backend::{Host, MemoryHost};
 use detc_core::testing::resource::{Trial, check_resource};
 use serde_json::{Value, json};
@@ -28,18 +29,18 @@ async fn a_user_keeps_the_contract() {
                     put(files, "/etc/group", &groups);
                 });
             })
-            .tampered("somebody removes it", move || {
-                removed.with_files(|files| {
-                    for path in ["/etc/passwd", "/etc/group"] {
-                        let mut lines = lines(files, path);
-                        lines.retain(|line| !line.starts_with("web:"));
-                        let lines: Vec<String> = lines.iter().map(|it| it.replace(":web", ":")).collect();
-                        put(files, path, &lines);
-                    }
-                });
-            })
+            .tampered("somebody removes it", move || removed.with_files(remove_web))
     };
     assert_eq!(check_resource::<UserSpec>(trial).await, []);
+}
+
+fn remove_web(files: &mut Files) {
+    for path in ["/etc/passwd", "/etc/group"] {
+        let mut lines = lines(files, path);
+        lines.retain(|line| !line.starts_with("web:"));
+        let lines: Vec<String> = lines.iter().map(|it| it.replace(":web", ":")).collect();
+        put(files, path, &lines);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -48,7 +49,13 @@ async fn one_whose_home_goes_with_it_keeps_the_contract() {
     let trial = || {
         let host = host();
         host.with_files(|files| files.make_dir("/home", &Default::default())).unwrap();
-        Trial::in_memory(host, specs())
+        let removed = host.clone();
+        Trial::in_memory(host, specs()).tampered("somebody removes it with its home", move || {
+            removed.with_files(|files| {
+                remove_web(files);
+                files.remove("/home/web", Remove::Tree).unwrap();
+            });
+        })
     };
     assert_eq!(check_resource::<UserSpec>(trial).await, []);
 }

@@ -1,10 +1,11 @@
 //! Volumes on an engine in memory.
 
+use detc_core::backend::containers::ObjectRef;
 use detc_core::testing::resource::check_resource;
 use serde_json::json;
 
 use super::*;
-use crate::test_engine::{Bench, engine, trial};
+use crate::test_engine::{Bench, engine, remove_object, trial};
 
 #[tokio::test(start_paused = true)]
 async fn a_volume_keeps_the_contract() {
@@ -12,7 +13,13 @@ async fn a_volume_keeps_the_contract() {
         json!({ "volume": "own" }),
         json!({ "volume": "own", "removable": "own", "options": { "type": "tmpfs" } }),
     ] {
-        assert_eq!(check_resource::<VolumeSpec>(|| trial(&engine(), [specs.clone()])).await, []);
+        let trial = || {
+            let engine = engine();
+            let removed = engine.clone();
+            trial(&engine, [specs.clone()])
+                .tampered("it is removed", move || remove_object(&removed, ObjectRef::volume("own")))
+        };
+        assert_eq!(check_resource::<VolumeSpec>(trial).await, []);
     }
 }
 

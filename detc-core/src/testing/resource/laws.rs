@@ -203,6 +203,16 @@ async fn tamper_laws(kind: &dyn Kind, trial: &dyn Fn() -> Trial, made: &str, fou
     }
 }
 
+/// That a foreign state which is not tried is not passed over in silence.
+pub(super) fn all_is_tried(trial: &Trial, found: &mut Vec<Violation>) {
+    const LAW: &str = "what somebody else may do is tried, or it is said why not";
+    if trial.tampers.is_empty() && trial.untampered.is_none() {
+        let detail = "not tried: that what somebody else changes or removes is seen, and brought back. Add to the trial what \
+                      that may be, with `tampered`; where there is nothing, say why with `untampered`";
+        note(found, LAW, detail);
+    }
+}
+
 async fn removal_laws(
     stage: &mut Stage<'_>,
     last: usize,

@@ -42,8 +42,9 @@ const REFUSES_WHAT_WAS_TAMPERED_WITH: u8 = 27;
 /// No defect: it happens at most once.
 const SOUND_ONCE: u8 = 28;
 const SAYS_DONE_ON_ERROR: u8 = 29;
-const READS_ELSEWHERE: u8 = 31;
 const LOOKS_ELSEWHERE: u8 = 30;
+const READS_ELSEWHERE: u8 = 31;
+const IS_TRIED_ALONE: u8 = 32;
 
 /// Of another resource, which takes part as long as this is there.
 const SERVED: &str = "/served";
@@ -237,15 +238,25 @@ impl<const DEFECT: u8> Resource for Note<DEFECT> {
     }
 }
 
-fn trial() -> Trial {
+fn host() -> MemoryHost {
     let host = MemoryHost::new("m");
     host.with_files(|files| files.write(SERVED, b"", &Ownership::default())).unwrap();
-    let (tampered, measured, watched) = (host.clone(), host.clone(), host.clone());
+    host
+}
+
+fn trial() -> Trial {
+    let host = host();
+    let tampered = host.clone();
+    alone(host).tampered("somebody writes to it", move || {
+        tampered.with_files(|files| files.write("/note", b"scribbled", &Ownership::default())).unwrap();
+    })
+}
+
+/// A trial that does not say what somebody else does.
+fn alone(host: MemoryHost) -> Trial {
+    let (measured, watched) = (host.clone(), host.clone());
     let specs = ["one", "another"].map(|text| json!({ "path": "/note", "text": text }));
     Trial::in_memory(host, specs)
-        .tampered("somebody writes to it", move || {
-            tampered.with_files(|files| files.write("/note", b"scribbled", &Ownership::default())).unwrap();
-        })
         .measuring("copies".parse().unwrap(), move || {
             measured.with_files(|files| i64::from(files.stat("/note.copy").is_ok()))
         })
@@ -255,7 +266,8 @@ fn trial() -> Trial {
 }
 
 async fn laws_broken_by<const DEFECT: u8>() -> Vec<String> {
-    let broken = check_resource::<Note<DEFECT>>(trial).await;
+    let of_defect = || if DEFECT == IS_TRIED_ALONE { alone(host()) } else { trial() };
+    let broken = check_resource::<Note<DEFECT>>(of_defect).await;
     broken.into_iter().map(|violation| violation.law.to_owned()).collect()
 }
 
@@ -263,6 +275,16 @@ async fn laws_broken_by<const DEFECT: u8>() -> Vec<String> {
 async fn a_sound_kind_breaks_no_law() {
     assert_eq!(check_resource::<Note<SOUND>>(trial).await, []);
     assert_eq!(check_resource::<Note<SOUND_ONCE>>(trial).await, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreign_state_that_is_not_tried_is_told_unless_it_is_said_why() {
+    let broken = check_resource::<Note<SOUND>>(|| alone(host())).await;
+    let [untried] = &broken[..] else { panic!("{broken:?}") };
+    assert!(untried.detail.starts_with("not tried: that what somebody else changes"), "{untried}");
+    let said = || alone(host()).untampered("another trial of it does");
+    assert_eq!(check_resource::<Note<SOUND>>(said).await, []);
+    assert!(format!("{:?}", said()).contains("another trial of it does"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -307,6 +329,7 @@ async fn each_defect_breaks_the_law_that_is_about_it() {
         REMOVES_ELSEWHERE => "what is written is declared",
         REFUSES_WHAT_WAS_TAMPERED_WITH => "what somebody else changed is brought back",
         SAYS_DONE_ON_ERROR => "what was not done is not told as done",
+        IS_TRIED_ALONE => "what somebody else may do is tried, or it is said why not",
     }
     assert_eq!(missed, [""; 0]);
 }
