@@ -245,5 +245,7 @@ impl Resource for ProcessSpec {
 }
 
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 #[cfg(feature = "local")]
 mod tests;

@@ -9,7 +9,7 @@ use crate::resources::common::tail;
 
 /// Prints the boot, the record, how the last process ended, and each process that the record names or that carries the marker: number, state and
 /// the rest of its `stat`, then its variables of ours. `$1`: marker, `$2`: path of the record.
-const SCRIPT: &str = r#"
+pub(super) const SCRIPT: &str = r#"
 for tool in cat grep tr; do command -v "$tool" >/dev/null || { echo "there is no $tool" >&2; exit 1; }; done
 read -r boot </proc/sys/kernel/random/boot_id || exit 1
 printf 'boot %s\n' "$boot"

@@ -60,7 +60,7 @@ pub(super) enum Target {
 /// Asks, waits, kills. `$1`: process number, `$2`: its start time, `$3`: what `kill` is given, `$4`: signal, `$5`: how
 /// often to look, every 50 ms, whether it has gone. The start time is looked at each time, so that another that is given
 /// the number is left alone.
-const SCRIPT: &str = r#"
+pub(super) const SCRIPT: &str = r#"
 pid=$1 start=$2 target=$3 signal=$4 tries=$5
 runs() {
   stat=$(cat "/proc/$pid/stat" 2>/dev/null) || return 1

@@ -29,7 +29,7 @@ const LOG_MAX: u64 = 64 << 20;
 /// longest log, `$7`: `PATH` of the process or nothing; then its command. All else is in the environment.
 ///
 /// A shell's background jobs ignore SIGINT for ever, so `setsid` itself is asked to go to the background, where it can.
-const SCRIPT: &str = r#"
+pub(super) const SCRIPT: &str = r#"
 wait=$1 become=$2 record=$3 permit=$4 log=$5 max=$6
 shift 6
 command -v setsid >/dev/null || { echo "there is no setsid" >&2; exit 1; }

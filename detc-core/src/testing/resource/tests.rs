@@ -288,6 +288,17 @@ async fn a_foreign_state_that_is_not_tried_is_told_unless_it_is_said_why() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_value_keeps_the_contract() {
+    let registry = Registry::new();
+    let trial = || {
+        let specs = [json!({ "input": 1 }), json!({ "input": { "a": [null, "b"] } })];
+        let trial = Trial::of_backend(Calls::new(), specs, String::new);
+        trial.untampered("it is in the record alone, and a look says so")
+    };
+    assert_eq!(check_kind(&**registry.kind("value").unwrap(), &trial).await, []);
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_defect_breaks_the_law_that_is_about_it() {
     let mut missed = Vec::new();
     macro_rules! broken {
