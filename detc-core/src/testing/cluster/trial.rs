@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::Scenario;
 use super::kept::Broken;
 use super::left::Found;
 use super::life::{Ended, Life};
+use super::Scenario;
 use crate::testing::Violation;
 use crate::testing::calls::{Fault, Script, Touched};
 
@@ -41,7 +41,10 @@ impl Reference {
         let (calls, broken) = (scenario.calls.touched(), not_kept(&life, scenario));
         match found.wrong_after(scenario).await {
             None => Ok(Self { calls, world, changes, counts, broken, never_held }),
-            Some(wrong) => Err(wrong),
+            Some(detail) => {
+                let law = "what is there in the end is what was asked for";
+                Err(Violation { law, detail }.to_string())
+            }
         }
     }
 

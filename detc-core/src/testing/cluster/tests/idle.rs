@@ -56,8 +56,8 @@ impl<const DEFECT: u8> Writes<DEFECT> {
     }
 }
 
-/// What is told of a life without faults, to a state that has a changed page and one less.
-async fn told<const DEFECT: u8>() -> String {
+/// A life to a state that has a changed page and one less.
+fn scenario<const DEFECT: u8>() -> Scenario {
     let page = |path: &str, text: &str| {
         let page = Page::<SOUND> { path: path.to_owned(), text: text.to_owned() };
         DesiredResource::new(&path[1..], &page).on("m")
@@ -66,20 +66,36 @@ async fn told<const DEFECT: u8>() -> String {
     let states = [all, Desired::new().with(page("/a", "ONE")).with(page("/b", "two"))];
     let registry = Registry::new().with_resource::<Page<SOUND>>();
     let scenario = Scenario::new(registry, states).with_host("m", MemoryHost::new("m"));
-    let scenario = scenario.managed_by(Writes::<DEFECT>);
-    Reference::try_of(&scenario).await.err().unwrap_or_default()
+    scenario.managed_by(Writes::<DEFECT>)
+}
+
+/// What is told of it without faults.
+async fn told<const DEFECT: u8>() -> String {
+    Reference::try_of(&scenario::<DEFECT>()).await.err().unwrap_or_default()
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_a_manager_leaves_without_faults_is_what_was_asked_for_or_it_is_told() {
+    const LEFT: &str = "what is there in the end is what was asked for";
     assert_eq!(told::<SOUND>().await, "");
-    let first = "page/a, which the last state asks for, is not there";
-    assert_eq!(told::<DOES_NOTHING>().await, first);
-    let second = "page/b, which the last state asks for, is not there";
-    assert_eq!(told::<LEAVES_ONE_OUT>().await, second);
-    assert_eq!(told::<NEVER_CHANGES>().await, "page/a is not as the last state says");
-    assert_eq!(
-        told::<NEVER_REMOVES>().await,
-        "page/c of state 1 is still there, and the last state does not ask for it"
-    );
+    macro_rules! broken {
+        ($($defect:ident => $law:expr, $how:expr),+ $(,)?) => {$(
+            let how = format!("the law {:?} was broken: {}", $law, $how);
+            assert_eq!(told::<$defect>().await, how, "{}", stringify!($defect));
+        )+};
+    }
+    broken! {
+        DOES_NOTHING => LEFT, "page/a, which the last state asks for, is not there",
+        LEAVES_ONE_OUT => LEFT, "page/b, which the last state asks for, is not there",
+        NEVER_CHANGES => LEFT, "page/a is not as the last state says",
+        NEVER_REMOVES => LEFT, "page/c of state 1 is still there, and the last state does not ask for it",
+    }
+}
+
+/// It commits nothing, so that it is never paused: what a call that is on its way does to a host later, nothing can prevent.
+#[tokio::test(start_paused = true)]
+async fn a_manager_that_commits_nothing_is_not_found_to_have_no_fence() {
+    let pairs = Faults::default().with_twice(Twice::All);
+    let checked = check_cluster(scenario::<SOUND>, pairs).await;
+    assert!(checked.violations.is_empty() && checked.lives > 1_000, "{checked}");
 }
