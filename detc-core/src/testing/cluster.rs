@@ -45,6 +45,7 @@ use crate::model::{Desired, DesiredResource, HostName, Present};
 use crate::resource::Registry;
 use crate::store::Store;
 
+mod clock;
 mod kept;
 mod left;
 mod life;
@@ -343,12 +344,12 @@ impl Display for Checked {
 }
 
 /// Lives `scenario` with every single fault; see the [module](self). The same scenario has the same result: run it on a
-/// runtime of one thread, with its time paused. Where time is not paused each life takes a minute and more.
+/// runtime of one thread, with its time paused.
 ///
 /// Kinds whose outcome only a person can settle are not for this.
 ///
 /// # Panics
-/// When a life without faults does not reach its states: with why not. When something [is to be kept](Scenario::keeping) that holds
+/// When time is not paused: each life would take a minute and more. When a life without faults does not reach its states: with why not. When something [is to be kept](Scenario::keeping) that holds
 /// at the begin of no state, so that it never is; or an invariant is about a kind that nothing [measures](Scenario::measuring).
 pub async fn check_cluster(scenario: impl Fn() -> Scenario, faults: Faults) -> Checked {
     let reference = Reference::of(&scenario()).await;

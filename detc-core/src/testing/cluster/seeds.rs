@@ -22,7 +22,7 @@ const OUTAGE_MAX: u64 = 40;
 /// a runtime of one thread, with its time paused.
 ///
 /// # Panics
-/// When a life without faults goes wrong: with what is broken then.
+/// When time is not paused. When a life without faults goes wrong: with what is broken then.
 pub async fn check_seeds(scenario: impl Fn(u64) -> Scenario, seeds: Range<u64>) -> Checked {
     let mut checked = Checked { calls: 0, lives: 0, lives_possible: 0, violations: Vec::new() };
     for seed in seeds {
@@ -44,7 +44,7 @@ pub async fn check_seeds(scenario: impl Fn(u64) -> Scenario, seeds: Range<u64>) 
 /// bytes for the same scenario and seed, on a runtime of one thread with its time paused.
 ///
 /// # Panics
-/// When a life without faults goes wrong: with what is broken then.
+/// When time is not paused. When a life without faults goes wrong: with what is broken then.
 pub async fn trace(scenario: impl Fn(u64) -> Scenario, seed: u64) -> String {
     let reference = Reference::of(&scenario(seed)).await;
     let script = script(&mut Random(seed), reference.calls.len());

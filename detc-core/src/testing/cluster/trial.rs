@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::kept::Broken;
 use super::left::Found;
 use super::life::{Ended, Life};
-use super::Scenario;
+use super::{Scenario, clock};
 use crate::testing::Violation;
 use crate::testing::calls::{Fault, Script, Touched};
 
@@ -23,8 +23,9 @@ pub(super) struct Reference {
 
 impl Reference {
     /// # Panics
-    /// When a state is not reached without any fault.
+    /// When time is not paused, or a state is not reached without any fault.
     pub(super) async fn of(scenario: &Scenario) -> Self {
+        clock::expect_paused();
         Self::try_of(scenario).await.unwrap_or_else(|wrong| panic!("without any fault: {wrong}"))
     }
 
