@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod connector;
 pub mod containers;
 pub mod host;
+pub mod reader;
 pub mod resource;
 pub mod services;
 pub mod store;

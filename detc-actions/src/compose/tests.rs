@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 
+use detc_core::testing::reader::{Files, check_reader};
 use expect_test::{Expect, expect};
 
 use super::*;
@@ -331,4 +332,26 @@ fn a_program_takes_compose_files_beside_its_own() {
     let desired = detc_core::model::load::load(&paths[..1], &registry).unwrap();
     assert_eq!(desired.hosts[&HostName::new("local")], HostSpec::local());
     assert!(desired.resources.contains_key("container/shop-db-1"));
+}
+
+#[test]
+fn the_reader_of_compose_files_keeps_the_contract() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |folder: &str, text: &str| {
+        let path = dir.path().join(folder).join("compose.yaml");
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let right =
+        "services: { web: { image: web, deploy: { replicas: 3, update_config: { parallelism: 1 } } } }\n";
+    let files = Files::new(path("right", right))
+        .refusing(path("field", "services:\n  web: { imagee: x }\n"))
+        .refusing(path("variable", "services: { web: { image: $NONE } }\n"))
+        .refusing(path("empty", ""))
+        .refusing(path("list", "- a\n"))
+        .refusing(path("syntax", "services: {\n"));
+    let registry = crate::resources::register(detc_core::Registry::new());
+    let registry = registry.with_connector(crate::backends::LocalConnector);
+    assert_eq!(check_reader(&ComposeReader::new(ComposeOptions::new()), &files, &registry), []);
 }

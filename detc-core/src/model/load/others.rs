@@ -8,7 +8,7 @@ use crate::model::{Desired, InvalidState, Origin};
 /// Reads desired state from files of another kind than detc's own.
 ///
 /// A program has those that it gives its registry ([`Registry::with_reader`](crate::resource::Registry::with_reader)): a file that one of them reads may be given wherever a desired
-/// state file may.
+/// state file may. `testing::reader::check_reader` tries one.
 pub trait StateReader: Debug + Send + Sync + 'static {
     /// Whether it reads this file. It is asked by the name; the file may not be there.
     fn reads(&self, path: &Path) -> bool;
