@@ -8,7 +8,8 @@ use crate::backend::containers::{
     Access, Again, Limits, LogLine, LogQuery, MemoryContainers, Networking, Notifier, Object, Phase,
     Readiness, Restart, Source, VolumeSpec, Watch,
 };
-use crate::backend::{Host, SharedContainers};
+use crate::backend::memory::HostFault;
+use crate::backend::{Host, MemoryHost, SharedContainers};
 
 /// An engine with a defect.
 #[derive(Debug)]
@@ -46,6 +47,19 @@ enum Defect {
     IsSilentByItself,
     RunsWhatIsStopped,
     FailsOnSecondStart,
+    RenamesNothing,
+    RefusesToStart,
+    RefusesUnknownPrograms,
+    ForgetsOptions,
+    PublishesTwice,
+    SignalsNothing,
+    IsTheMachine,
+    LosesColdFiles,
+    HasNoRoom,
+    KeepsTags,
+    SaysImagesRemoved,
+    SaysOthersRemoved,
+    RefusesWhatIsInvalid,
 }
 
 fn engine() -> MemoryContainers {
@@ -67,6 +81,11 @@ impl Broken {
     /// Whether it tells of changes by itself.
     fn tells(&self) -> bool {
         matches!(self.defect, Defect::TellsOneOfTwo | Defect::IsSilentOnRemoval | Defect::IsSilentByItself)
+    }
+
+    fn refused(&self, what: &str) -> ContainersError {
+        let (engine, what, said) = (self.to_string(), what.to_owned(), "no".to_owned());
+        ContainersError::Refused { engine, what, said }
     }
 
     fn tell(&self) {
@@ -98,7 +117,14 @@ impl Containers for Broken {
     }
 
     async fn inspect(&self, object: &ObjectRef) -> Result<Option<Object>, ContainersError> {
-        let found = self.inner.inspect(object).await?;
+        let mut found = self.inner.inspect(object).await?;
+        match &mut found {
+            Some(Object::Network(network)) if self.has(Defect::ForgetsOptions) => {
+                network.spec.options.clear();
+            }
+            Some(Object::Volume(volume)) if self.has(Defect::ForgetsOptions) => volume.spec.options.clear(),
+            _ => {}
+        }
         let Some(Object::Container(mut container)) = found else { return Ok(found) };
         if self.has(Defect::FindsNoIds) && object.name == container.id {
             return Ok(None);
@@ -150,6 +176,9 @@ impl Containers for Broken {
                 self.inner.change(&Change::start(&id)).await?;
                 Ok(id)
             }
+            (Err(ContainersError::Invalid { .. }), _) if self.has(Defect::RefusesWhatIsInvalid) => {
+                Err(self.refused(&new.to_string()))
+            }
             (Err(ContainersError::Taken { object, .. }), _) if self.has(Defect::TakesOver) => Ok(object.name),
             (made, _) => made,
         }
@@ -160,11 +189,22 @@ impl Containers for Broken {
             Change::Start { container } if self.has(Defect::FailsOnSecondStart) => {
                 let found = self.engine().container(container).await?;
                 if found.is_some_and(|it| it.status.phase == Phase::Running) {
-                    let (engine, what, said) = (self.to_string(), change.to_string(), "it runs".to_owned());
-                    return Err(ContainersError::Refused { engine, what, said });
+                    return Err(self.refused(&change.to_string()));
                 }
             }
             Change::Update { .. } if self.has(Defect::UpdatesNothing) => return Ok(()),
+            Change::Rename { .. } if self.has(Defect::RenamesNothing) => return Ok(()),
+            Change::Start { .. } if self.has(Defect::RefusesToStart) => {
+                return Err(self.refused(&change.to_string()));
+            }
+            Change::Signal { .. } if self.has(Defect::SignalsNothing) => return Ok(()),
+            Change::Remove { object, .. }
+                if object.kind == ObjectKind::Image
+                    && object.name.contains(':')
+                    && self.has(Defect::KeepsTags) =>
+            {
+                return Ok(());
+            }
             Change::Stop { .. } if self.has(Defect::StopsNothing) => return Ok(()),
             Change::Stop { container, .. } if self.has(Defect::RunsWhatIsStopped) => {
                 let found = self.engine().container(container).await?;
@@ -199,7 +239,21 @@ impl Containers for Broken {
             }
             _ => {}
         }
-        let done = self.inner.change(change).await;
+        let mut done = self.inner.change(change).await;
+        let is_of_image = matches!(change, Change::Remove { object, .. } if object.kind == ObjectKind::Image);
+        match &done {
+            Err(ContainersError::NotStarted { .. }) if self.has(Defect::RefusesUnknownPrograms) => {
+                done = Err(self.refused(&change.to_string()));
+            }
+            Err(ContainersError::PortTaken { .. }) if self.has(Defect::PublishesTwice) => done = Ok(()),
+            Err(ContainersError::InUse { .. }) if self.has(Defect::SaysImagesRemoved) && is_of_image => {
+                done = Ok(());
+            }
+            Err(ContainersError::InUse { .. }) if self.has(Defect::SaysOthersRemoved) && !is_of_image => {
+                done = Ok(());
+            }
+            _ => {}
+        }
         if !(self.has(Defect::IsSilentOnRemoval) && matches!(change, Change::Remove { .. })) {
             self.tell();
         }
@@ -229,7 +283,20 @@ impl Containers for Broken {
     }
 
     fn host(&self, container: &str) -> Arc<dyn Host> {
-        self.inner.host(container)
+        let runs = || {
+            let found = self.inner.container_now(container);
+            found.is_some_and(|it| it.status.phase == Phase::Running)
+        };
+        let other = MemoryHost::new("other");
+        match self.defect {
+            Defect::IsTheMachine => Arc::new(other),
+            Defect::LosesColdFiles if !runs() => Arc::new(other),
+            Defect::HasNoRoom => {
+                other.fail_all(Some(HostFault::Refused(std::io::ErrorKind::StorageFull)));
+                Arc::new(other)
+            }
+            _ => self.inner.host(container),
+        }
     }
 }
 
@@ -276,6 +343,8 @@ fn defects_of_names_and_listings_are_caught() {
     caught(Defect::ListsOnlyWhatRuns, "a listing tells how a container is");
     caught(Defect::MixesUpNames, "a listing has all that carry the labels");
     caught(Defect::MakesVolumesByTheWay, "what needs something that is not there");
+    caught(Defect::RefusesWhatIsInvalid, "what can not be as it is written is Invalid");
+    caught(Defect::RenamesNothing, "a container has another name when it was renamed");
 }
 
 #[test]
@@ -284,6 +353,7 @@ fn defects_of_fields_are_caught() {
     caught(Defect::TellsDefaultLimits, "a container is told as it was asked for");
     caught(Defect::ForgetsAliases, "a container is in the networks");
     caught(Defect::UpdatesNothing, "an update of limits and restarts");
+    caught(Defect::ForgetsOptions, "a network and a volume are told");
 }
 
 #[test]
@@ -295,18 +365,29 @@ fn defects_of_life_are_caught() {
     caught(Defect::TellsFirstLines, "the last lines of a log");
     caught(Defect::RunsWhatIsStopped, "one that is stopped is not started again");
     caught(Defect::RunningIsReady, "what a health check comes to");
+    caught(Defect::RefusesToStart, "a container runs");
+    caught(Defect::RefusesUnknownPrograms, "a container whose program does not exist");
+    caught(Defect::SignalsNothing, "a signal reaches what runs");
 }
 
 #[test]
 fn defects_of_removing_are_caught() {
     caught(Defect::KillsOnRemove, "what runs is removed only when");
     caught(Defect::RemovesVolumes, "a volume outlives its containers");
+    caught(Defect::SaysOthersRemoved, "what a container uses is not removed");
+    caught(Defect::SaysImagesRemoved, "an image that a container was made of");
+    caught(Defect::KeepsTags, "an image loses a tag");
+    caught(Defect::PublishesTwice, "a port is given to one at a time");
 }
 
 #[test]
 fn defects_of_files_are_caught() {
     caught(Defect::ForgetsFiles, "a container begins with its files");
     caught(Defect::TellsFiles, "a container begins with its files");
+    caught(Defect::LosesColdFiles, "files are written and read while a container does not run");
+    caught(Defect::IsTheMachine, "a command in a container that does not run is refused");
+    caught(Defect::IsTheMachine, "what is done in a container that is not there is NotFound");
+    caught(Defect::HasNoRoom, "a directory is made in a container");
 }
 
 #[test]
