@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use detc_actions::backends::{LocalConnector, SshConnector};
+use detc_actions::backends::{DockerHosts, LocalConnector, SshConnector};
 use detc_actions::resources;
 use detc_core::operate::cli::App;
 use detc_core::resource::Registry;
@@ -15,8 +15,10 @@ use mimalloc::MiMalloc;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
+    let docker = DockerHosts::new();
     let registry = resources::register(Registry::new())
-        .with_connector(LocalConnector)
-        .with_connector(SshConnector::default());
+        .with_connector(docker.local(LocalConnector))
+        .with_connector(docker.ssh(SshConnector::default()));
+    let registry = docker.register(registry);
     App::new("fleet", registry).about("Brings machines to a desired state: plan, review, apply.").main()
 }

@@ -13,7 +13,7 @@ mod shell;
 pub mod ssh;
 
 #[cfg(feature = "docker")]
-pub use docker::{DockerEngine, DockerSpec};
+pub use docker::{DockerEngine, DockerHosts, DockerSpec};
 
 #[cfg(feature = "local")]
 pub use local::{LocalConnector, LocalHost};

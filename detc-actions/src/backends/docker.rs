@@ -31,6 +31,7 @@ mod create;
 mod dial;
 mod files;
 mod host;
+mod hosts;
 mod image;
 mod list;
 mod logs;
@@ -42,6 +43,7 @@ mod wire;
 mod words;
 
 pub use dial::{Dial, DialError, Duplex};
+pub use hosts::DockerHosts;
 pub use spec::{DockerSpec, TlsSpec};
 
 use host::ContainerHost;

@@ -14,7 +14,7 @@ use detc_actions::backends::{DockerEngine, DockerSpec};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-use crate::support;
+use super::support;
 
 /// How long it may take to begin, on a machine that is busy with other tests, and to end.
 const PATIENCE: Duration = Duration::from_secs(90);

@@ -6,7 +6,9 @@ mod conformance;
 mod dockerd;
 mod failures;
 mod host;
+mod hosts;
 mod life;
+mod raw;
 mod reach;
 #[cfg(feature = "ssh")]
 #[path = "../ssh/sshd.rs"]

@@ -54,6 +54,27 @@ impl DockerSpec {
         self
     }
 
+    /// The engine that the environment names, as it does for Docker's own client: `DOCKER_HOST`, with the certificates in
+    /// `DOCKER_CERT_PATH` where `DOCKER_TLS_VERIFY` is set; the [usual socket](Self::SOCKET) where it names none.
+    pub fn from_env() -> Self {
+        Self::of_variables(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    }
+
+    fn of_variables(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let Some(connect) = variable("DOCKER_HOST") else { return Self::new(Self::SOCKET) };
+        let spec = Self::new(connect);
+        if variable("DOCKER_TLS_VERIFY").is_some() {
+            let dir = variable("DOCKER_CERT_PATH").map(PathBuf::from);
+            let dir = dir.unwrap_or_else(|| {
+                PathBuf::from(variable("HOME").unwrap_or_else(|| "/".to_owned())).join(".docker")
+            });
+            let [ca, cert, key] = ["ca.pem", "cert.pem", "key.pem"].map(|file| dir.join(file));
+            return spec.with_tls(TlsSpec::Mutual { ca, cert, key });
+        }
+        // Whoever sets the one variable without the other has said so.
+        if spec.connect.starts_with("tcp://") { spec.with_tls(TlsSpec::Off) } else { spec }
+    }
+
     pub(super) fn dial(&self) -> Result<Arc<dyn Dial>, String> {
         if let Some(path) = self.connect.strip_prefix("unix://") {
             if !path.starts_with('/') {
@@ -134,5 +155,23 @@ mod tests {
             Some("`ssh://h1` begins neither with `unix://` nor with `tcp://`"),
         );
         assert!(serde_json::from_str::<DockerSpec>(r#"{ "connect": "", "insecure": true }"#).is_err());
+    }
+
+    #[test]
+    fn the_environment_names_an_engine_as_it_does_for_docker_s_own_client() {
+        let of = |variables: &[(&str, &str)]| {
+            let find = |name: &str| variables.iter().find(|it| it.0 == name).map(|it| it.1.to_owned());
+            serde_json::to_string(&DockerSpec::of_variables(find)).unwrap()
+        };
+        assert_eq!(of(&[]), r#"{"connect":"unix:///var/run/docker.sock"}"#);
+        assert_eq!(of(&[("DOCKER_HOST", "unix:///run/d")]), r#"{"connect":"unix:///run/d"}"#);
+        let at_loopback = ("DOCKER_HOST", "tcp://127.0.0.1:2375");
+        assert_eq!(of(&[at_loopback]), r#"{"connect":"tcp://127.0.0.1:2375","tls":"off"}"#);
+        let (far, verify) = (("DOCKER_HOST", "tcp://h1:2376"), ("DOCKER_TLS_VERIFY", "1"));
+        assert_eq!(
+            of(&[far, verify, ("DOCKER_CERT_PATH", "/c")]),
+            r#"{"connect":"tcp://h1:2376","tls":{"mutual":{"ca":"/c/ca.pem","cert":"/c/cert.pem","key":"/c/key.pem"}}}"#
+        );
+        assert!(of(&[far, verify, ("HOME", "/root")]).contains("/root/.docker/key.pem"));
     }
 }
