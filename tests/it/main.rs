@@ -6,6 +6,7 @@
 mod breaking;
 mod contract;
 mod crash;
+mod docker;
 mod embedding;
 mod golden_store;
 mod modules;

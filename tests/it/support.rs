@@ -5,7 +5,7 @@ mod place;
 mod random;
 mod running;
 
-pub(crate) use binary::{fleet, guarded, quickstart};
+pub(crate) use binary::{docker_service, fleet, guarded, quickstart};
 pub(crate) use place::{Place, Ran};
 pub(crate) use random::{Random, seed};
 pub(crate) use running::{Running, until};

@@ -25,6 +25,12 @@ pub(crate) fn quickstart() -> &'static Path {
     QUICKSTART.get_or_init(|| example("quickstart"))
 }
 
+/// The path of `docker_service`, which tells a story of containers.
+pub(crate) fn docker_service() -> &'static Path {
+    static DOCKER_SERVICE: OnceLock<PathBuf> = OnceLock::new();
+    DOCKER_SERVICE.get_or_init(|| example("docker_service"))
+}
+
 fn example(name: &str) -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let profile = tests.parent().and_then(Path::parent).unwrap();
