@@ -39,6 +39,7 @@ pub struct Engines {
     given: BTreeMap<String, Arc<dyn Containers>>,
     connector: Option<Arc<dyn EngineConnector>>,
     connected: Mutex<BTreeMap<String, Connected>>,
+    looks_in_full: bool,
 }
 
 /// The engine that was found for a host, as long as that is the same one.
@@ -65,6 +66,19 @@ impl Engines {
     pub fn with_connector(mut self, connector: impl EngineConnector) -> Self {
         self.connector = Some(Arc::new(connector));
         self
+    }
+
+    /// Looks at each container by itself also where one listing would tell, so that what somebody has changed in its limits, its
+    /// restart policy or its aliases is found: a call for each container, and one more for each of its secrets.
+    #[must_use]
+    pub fn looking_in_full(mut self) -> Self {
+        self.looks_in_full = true;
+        self
+    }
+
+    /// Whether each container is looked at by itself.
+    pub(super) fn looks_in_full(&self) -> bool {
+        self.looks_in_full
     }
 
     /// The engine of a host.
@@ -100,6 +114,7 @@ impl Debug for Engines {
         f.debug_struct("Engines")
             .field("given", &self.given.keys())
             .field("connector", &self.connector)
+            .field("looks_in_full", &self.looks_in_full)
             .finish_non_exhaustive()
     }
 }

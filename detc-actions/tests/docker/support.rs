@@ -18,6 +18,11 @@ const PROGRAMS: &str = "sh cat chmod chown cp cut dd echo env false head hostnam
 
 /// The context of an image of busybox, with further lines of its recipe.
 pub(crate) fn context(lines: &str) -> Content {
+    context_with(&[], lines)
+}
+
+/// The same, with more files.
+pub(crate) fn context_with(files: &[(&str, &str)], lines: &str) -> Content {
     let busybox = std::fs::read("/bin/busybox").expect("busybox is installed by .ci/test (busybox-static)");
     let mut archive = tar::Builder::new(Vec::new());
     let mut file = |path: &str, mode: u32, content: &[u8]| {
@@ -28,6 +33,9 @@ pub(crate) fn context(lines: &str) -> Content {
     };
     let recipe = format!("FROM scratch\nCOPY root /\nENV PATH=/bin\n{lines}");
     file("Dockerfile", 0o644, recipe.as_bytes());
+    for (path, content) in files {
+        file(path, 0o644, content.as_bytes());
+    }
     file(
         "Dockerfile.bare",
         0o644,

@@ -12,7 +12,7 @@ use detc_core::model::{Health, Observation, Present};
 use super::made::{MADE, TRIGGERS, Told, networking, secret_path};
 use super::seen::Seen;
 use super::{ContainerOutput, ContainerSpec};
-use crate::resources::engines::{engine, ours};
+use crate::resources::engines::{Engines, engine, ours};
 
 /// How much of a secret is read to compare it: a longer one is another one.
 const SECRET_LEN_MAX: u64 = 16 << 20;
@@ -29,7 +29,11 @@ pub(super) async fn observe(spec: &ContainerSpec, cx: &ActionCx<'_>) -> Result<O
     }
     let Some(one) = best(spec, &all, cx) else { return Ok(Observation::Present(left(&all))) };
     let status = one.status.clone().unwrap_or_else(|| Status::new(Phase::Running));
-    let present = match told_by_listing(spec, cx, &*engine, one).await? {
+    let by_listing = match cx.backend::<Engines>()?.looks_in_full() {
+        true => None,
+        false => told_by_listing(spec, cx, &*engine, one).await?,
+    };
+    let present = match by_listing {
         Some(present) => present,
         None => match engine.container(&one.id).await? {
             Some(container) => told_by_engine(spec, &*engine, (one, &container)).await?,
