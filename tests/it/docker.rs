@@ -3,6 +3,7 @@
 #[path = "../../detc-actions/tests/docker/dockerd.rs"]
 #[allow(dead_code, reason = "what other tests need of it")]
 mod dockerd;
+mod killed;
 #[path = "../../detc-actions/tests/docker/raw.rs"]
 mod raw;
 #[path = "../../detc-actions/tests/docker/support.rs"]

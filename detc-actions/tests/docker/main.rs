@@ -19,5 +19,6 @@ mod registry;
 #[path = "../ssh/sshd.rs"]
 mod sshd;
 mod support;
+mod troubles;
 mod watching;
 mod ways;
