@@ -68,7 +68,7 @@ mod vars;
 
 use node::{Errors, Node};
 use parts::Parts;
-use service::{Built, Service};
+use service::{Built, Service, beside};
 
 /// How Compose files are read.
 #[derive(Clone, Debug)]
@@ -244,9 +244,8 @@ impl Reader<'_> {
         let given = given.or_else(|| named.and_then(|node| node.text("name", &mut self.errors)));
         let is_good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
         let project = given.unwrap_or_else(|| {
-            let folder = std::path::absolute(self.base).ok();
-            let name =
-                folder.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().to_lowercase());
+            let folder = beside(self.base, ".");
+            let name = Path::new(&folder).file_name().map(|name| name.to_string_lossy().to_lowercase());
             let name: String = name.unwrap_or_default().chars().filter(|c| is_good(*c)).collect();
             name.trim_start_matches(['_', '-']).to_owned()
         });

@@ -1,5 +1,6 @@
 //! Containers through the real programs, on engines that the tests start.
 
+mod compose;
 #[path = "../../detc-actions/tests/docker/dockerd.rs"]
 #[allow(dead_code, reason = "what other tests need of it")]
 mod dockerd;

@@ -316,6 +316,22 @@ fn files_of_variables_are_read_line_by_line() {
 }
 
 #[test]
+fn where_nothing_says_how_it_is_called_it_is_called_after_its_folder() {
+    let dir = tempfile::Builder::new().prefix("My.Shop_").rand_bytes(0).tempdir().unwrap();
+    let project = |base: &Path| {
+        let desired =
+            read_text("c", "services: { db: { image: db } }", base, &ComposeOptions::new()).unwrap();
+        desired.resources.keys().last().unwrap().name().to_owned()
+    };
+    assert_eq!(project(dir.path()), "myshop_-db-1");
+    assert_eq!(project(&dir.path().join("sub/..")), "myshop_-db-1");
+    // The folder that this runs in.
+    let here = std::env::current_dir().unwrap();
+    let here = here.file_name().unwrap().to_string_lossy().into_owned();
+    assert_eq!(project(Path::new("")), format!("{here}-db-1"));
+}
+
+#[test]
 fn a_program_takes_compose_files_beside_its_own() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("compose.yaml"), "name: shop\nservices: { db: { image: db } }\n").unwrap();
