@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::time::TimeValLike as _;
 use nix::sys::wait::wait;
+use nix::unistd::Pid;
 
 /// What a whole process cost.
 #[derive(Clone, Copy, Debug)]
@@ -53,12 +55,27 @@ pub fn pass_on(command: &[String]) -> anyhow::Result<()> {
     let status = Command::new(program).args(arguments).stdin(Stdio::null()).status();
     let status = status.with_context(|| format!("{program} can not be run"))?;
     let wall = began.elapsed();
-    while wait().is_ok() {}
+    // What is kept for a next run, as connections are, is none of the next one's.
+    end_children()?;
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let processor = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
     let code = status.code().context("a signal ended it")?;
     eprintln!("\ncost {code} {} {processor} {}", wall.as_micros(), usage.max_rss());
     Ok(())
+}
+
+/// Ends all that this process has to wait for, and waits for it.
+fn end_children() -> anyhow::Result<()> {
+    loop {
+        let own = std::process::id();
+        for child in std::fs::read_to_string(format!("/proc/{own}/task/{own}/children"))?.split_whitespace() {
+            // One that has gone meanwhile is as good.
+            let _gone = kill(Pid::from_raw(child.parse()?), Signal::SIGTERM);
+        }
+        if wait().is_err() {
+            return Ok(());
+        }
+    }
 }
 
 /// The median of each figure by itself.

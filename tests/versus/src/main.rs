@@ -44,8 +44,8 @@ enum Command {
         #[arg(long, default_value = "100")]
         give_up: u64,
     },
-    /// The same tasks on each of some hosts, twice, beside pyinfra and a loop of `ssh host true`. Needs OpenSSH's programs and
-    /// `cc`; starts its own sshd processes on 127.0.1.1 and up.
+    /// The same tasks on each of some hosts, twice, beside pyinfra, Ansible, and a loop of `ssh host true`. Needs OpenSSH's
+    /// programs and `cc`; starts its own sshd processes on 127.0.1.1 and up.
     Ssh {
         /// How many sshd.
         #[arg(required = true)]
@@ -59,6 +59,12 @@ enum Command {
         /// pyinfra's program.
         #[arg(long, default_value = "pyinfra")]
         pyinfra: PathBuf,
+        /// Ansible's program; when not given, the one on the PATH, where there is one.
+        #[arg(long)]
+        ansible: Option<PathBuf>,
+        /// The folder of Mitogen's strategies; when not given, that of Ansible's own Python, where there is one.
+        #[arg(long)]
+        mitogen: Option<PathBuf>,
     },
     /// Connects and runs `true`, with detc's client and with others.
     SshClients {
@@ -110,8 +116,8 @@ fn main() -> ExitCode {
             counts.into_iter().try_for_each(|count| terraform::compare(count, shape, times, apply_max))
         }
         Command::Steno { give_up } => engine::compare(give_up),
-        Command::Ssh { counts, times, connections, pyinfra } => {
-            compare_ssh(&counts, times, connections, pyinfra)
+        Command::Ssh { counts, times, connections, pyinfra, ansible, mitogen } => {
+            compare_ssh(&counts, times, connections, (pyinfra, ansible, mitogen))
         }
         Command::SshClients { count, times } => ssh::clients::compare(count, times),
         Command::KeyExchange { times } => ssh::exchange::compare(times),
@@ -132,17 +138,26 @@ fn main() -> ExitCode {
     }
 }
 
-fn compare_ssh(counts: &[usize], times: usize, connections: usize, pyinfra: PathBuf) -> anyhow::Result<()> {
-    let pyinfra = if connections > 1 {
-        None
+/// The programs of pyinfra and Ansible, and Mitogen's folder.
+type Peers = (PathBuf, Option<PathBuf>, Option<PathBuf>);
+
+fn compare_ssh(
+    counts: &[usize],
+    times: usize,
+    connections: usize,
+    (pyinfra, ansible, mitogen): Peers,
+) -> anyhow::Result<()> {
+    // Where several connections stand for as many hosts, only detc is measured.
+    let (pyinfra, ansible) = if connections > 1 {
+        (None, None)
     } else if ssh::is_there(&pyinfra) {
-        Some(pyinfra)
+        (Some(pyinfra), ssh::ansible::Ansible::find(ansible, mitogen)?)
     } else {
         anyhow::bail!(
             "there is no pyinfra at {}: `pip install pyinfra`, and give --pyinfra",
             pyinfra.display()
         );
     };
-    let options = ssh::Options { times, names_each: connections, pyinfra };
+    let options = ssh::Options { times, names_each: connections, pyinfra, ansible };
     counts.iter().try_for_each(|count| ssh::compare(*count, &options))
 }

@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, ensure};
 use serde_json::json;
 
 use crate::cost::{Cost, measure, median};
 use crate::terraform::build_fleet;
+use ansible::Ansible;
 use hosts::Hosts;
 
+pub mod ansible;
 pub mod clients;
 pub mod exchange;
 pub mod hosts;
@@ -25,6 +27,7 @@ pub struct Options {
     pub names_each: usize,
     /// pyinfra's program, where it is to be measured.
     pub pyinfra: Option<PathBuf>,
+    pub ansible: Option<Ansible>,
 }
 
 /// One run of one of them.
@@ -42,29 +45,31 @@ pub fn compare(count: usize, options: &Options) -> anyhow::Result<()> {
     prepare(&hosts)?;
     let tuned = clients::tuned(&hosts)?;
     let names = hosts.names.len();
-    let mut runs: BTreeMap<&str, Vec<Run>> = BTreeMap::new();
-    let fleet = fleet.display().to_string();
-    let pyinfra = options.pyinfra.as_ref().map(|path| path.display().to_string());
+    let mut runs: BTreeMap<String, Vec<Run>> = BTreeMap::new();
+    let mut managers = vec![("detc", words([&fleet.display().to_string(), "-f", "detc.json"]))];
+    managers[0].1.extend(words(["--store", "store", "--quiet", "apply", "--yes"]));
+    if let Some(pyinfra) = &options.pyinfra {
+        managers
+            .push(("pyinfra", words([&pyinfra.display().to_string(), "-y", "inventory.py", "deploy.py"])));
+    }
+    if let Some(ansible) = &options.ansible {
+        managers.extend(ansible.prepare(&hosts)?);
+    }
     for _ in 0..options.times {
-        let mut add = |what, run| runs.entry(what).or_default().push(run);
-        anew(&hosts)?;
-        let apply = [fleet.as_str(), "-f", "detc.json", "--store", "store", "--quiet", "apply", "--yes"];
-        add("detc, first", one(&hosts, &apply)?);
-        check(&hosts)?;
-        add("detc, second", one(&hosts, &apply)?);
-        check(&hosts)?;
-        if let Some(pyinfra) = &pyinfra {
+        let mut add = |what: String, run| runs.entry(what).or_default().push(run);
+        for (name, command) in &managers {
+            let command: Vec<&str> = command.iter().map(String::as_str).collect();
             anew(&hosts)?;
-            let deploy = [pyinfra.as_str(), "-y", "inventory.py", "deploy.py"];
-            add("pyinfra, first", one(&hosts, &deploy)?);
-            check(&hosts)?;
-            add("pyinfra, second", one(&hosts, &deploy)?);
-            check(&hosts)?;
+            add(format!("{name}, first"), one(&hosts, &command)?);
+            let stamped = check(&hosts).with_context(|| format!("after {name}"))?;
+            add(format!("{name}, second"), one(&hosts, &command)?);
+            let stamped_then = check(&hosts).with_context(|| format!("after {name} again"))?;
+            ensure!(stamped == stamped_then, "{name} runs the command again, though nothing has changed");
         }
         if options.names_each == 1 {
             let all: Vec<&str> = hosts.names.iter().map(|name| name.name.as_str()).collect();
-            add("`ssh host true` × 16", one(&hosts, &clients::shell_loop(&all, ""))?);
-            add("the same, tuned", one(&hosts, &clients::shell_loop(&all, &tuned))?);
+            add("`ssh host true` × 16".to_owned(), one(&hosts, &clients::shell_loop(&all, ""))?);
+            add("the same, tuned".to_owned(), one(&hosts, &clients::shell_loop(&all, &tuned))?);
         }
     }
     println!("\n{names} hosts, {count} sshd, medians of {}\n", options.times);
@@ -92,6 +97,10 @@ pub fn compare(count: usize, options: &Options) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+fn words<const N: usize>(command: [&str; N]) -> Vec<String> {
+    command.map(str::to_owned).to_vec()
 }
 
 fn one(hosts: &Hosts, command: &[&str]) -> anyhow::Result<Run> {
@@ -122,6 +131,7 @@ fn prepare(hosts: &Hosts) -> anyhow::Result<()> {
     };
     fs::write(hosts.path("app.conf.j2"), template("{{ host.name }}"))?;
     fs::write(hosts.path("app.conf.detc"), template("{{ host }}"))?;
+    fs::write(hosts.path("app.conf.ansible"), template("{{ inventory_hostname }}"))?;
     fs::write(hosts.path("deploy.py"), include_str!("ssh/deploy.py"))?;
     fs::write(hosts.path("inventory.py"), hosts.inventory()?)?;
     let (mut declared, mut resources) = (serde_json::Map::new(), Vec::new());
@@ -143,8 +153,9 @@ fn prepare(hosts: &Hosts) -> anyhow::Result<()> {
     Ok(fs::write(hosts.path("detc.json"), all.to_string())?)
 }
 
-/// That all was done.
-fn check(hosts: &Hosts) -> anyhow::Result<()> {
+/// That all was done; and when the command was run, on each.
+fn check(hosts: &Hosts) -> anyhow::Result<Vec<SystemTime>> {
+    let mut stamped = Vec::new();
     for host in &hosts.names {
         let root = hosts.path(&format!("root/{}", host.name));
         let read = |name: &str| {
@@ -152,9 +163,9 @@ fn check(hosts: &Hosts) -> anyhow::Result<()> {
         };
         ensure!(read("app/app.conf")?.contains(&format!("rendered for {}\n", host.name)), "{}", host.name);
         ensure!(read("main.conf")? == "port=1234\n", "the line of {}", host.name);
-        read("stamp")?;
+        stamped.push(fs::metadata(root.join("stamp"))?.modified()?);
     }
-    Ok(())
+    Ok(stamped)
 }
 
 /// Whether a program can be started.
