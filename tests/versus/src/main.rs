@@ -73,6 +73,17 @@ enum Command {
         #[arg(long, default_value = "5")]
         times: usize,
     },
+    /// Sends a large file to each of some hosts, handed on from host to host and all of it from here, and counts what leaves.
+    SshRelay {
+        /// How many hosts.
+        #[arg(default_value = "10")]
+        count: usize,
+        /// How long the file is.
+        #[arg(long, default_value = "100")]
+        mib: u64,
+        #[arg(long, default_value = "3")]
+        times: usize,
+    },
     /// What the exchange of keys costs, by way.
     KeyExchange {
         #[arg(long, default_value = "1000")]
@@ -99,6 +110,9 @@ enum Command {
     /// Connects to each host of `hosts.json`, and runs `true` there.
     #[command(hide = true)]
     OneClient { client: ssh::clients::Client },
+    /// Sends the file `big` to each host of `hosts.json`.
+    #[command(hide = true)]
+    OneTransfer { way: ssh::relay::Way },
     /// Runs steno once, and prints how long it took in milliseconds.
     #[command(hide = true)]
     OneSaga { stages: usize, width: usize },
@@ -125,6 +139,8 @@ fn main() -> ExitCode {
             containers::compare(&containers::Options { services, replicas, times, peers: !alone })
         }
         Command::BareContainers { what, services, replicas } => containers::bare(&what, services, replicas),
+        Command::SshRelay { count, mib, times } => ssh::relay::compare(count, mib, times),
+        Command::OneTransfer { way } => ssh::relay::one(way),
         Command::OneClient { client } => ssh::clients::one(client),
         Command::OneSaga { stages, width } => engine::one_saga(stages, width),
         Command::Cost { command } => cost::pass_on(&command),

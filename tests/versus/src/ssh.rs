@@ -18,6 +18,8 @@ pub mod ansible;
 pub mod clients;
 pub mod exchange;
 pub mod hosts;
+mod line;
+pub mod relay;
 
 /// What is measured.
 #[derive(Clone, Debug)]

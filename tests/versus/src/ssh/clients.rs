@@ -1,5 +1,6 @@
 //! Clients: each connects to each host and runs `true` there, all hosts at once.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::process::Command;
 use std::sync::Arc;
@@ -75,10 +76,14 @@ pub fn compare(count: usize, times: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The hosts of `hosts.json` in the working directory.
+pub fn hosts() -> anyhow::Result<BTreeMap<HostName, HostSpec>> {
+    Ok(serde_json::from_str(&std::fs::read_to_string("hosts.json")?)?)
+}
+
 /// Connects to each host of `hosts.json` in the working directory, and runs `true` there.
 pub fn one(client: Client) -> anyhow::Result<()> {
-    let text = std::fs::read_to_string("hosts.json")?;
-    let hosts: std::collections::BTreeMap<HostName, HostSpec> = serde_json::from_str(&text)?;
+    let hosts = hosts()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let (places, mut tasks) = (Arc::new(Semaphore::new(AT_ONCE)), JoinSet::new());

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 
-const PORT: u16 = 22_022;
+pub const PORT: u16 = 22_022;
 
 /// Some hosts. Dropped, they end.
 pub struct Hosts {
