@@ -158,3 +158,25 @@ async fn a_host_is_trusted_as_openssh_trusts_it_or_less() {
     "#]]
     .assert_eq(&table);
 }
+
+#[tokio::test]
+async fn a_name_is_written_down_as_a_hash_where_the_configuration_says_so() {
+    let sshd = Sshd::start();
+    let (file, config) = (sshd.path("known_hosts"), sshd.path("ssh_config"));
+    std::fs::write(&config, "Host 127.0.*\n  HashKnownHosts yes\n").unwrap();
+    let mut spec = sshd.spec();
+    spec["config"] = config.to_str().unwrap().into();
+    sshd.write_known_hosts("");
+    let HostError::Untrusted { hint, .. } = connect(&spec).await.unwrap_err() else {
+        panic!("it is not known")
+    };
+    assert!(hint.contains("accept it with: echo '|1|") && !hint.contains(&sshd.known_as()), "{hint}");
+    spec["host_keys"] = "accept-new".into();
+    connect(&spec).await.unwrap();
+    let written = std::fs::read_to_string(&file).unwrap();
+    assert!(written.trim_start().starts_with("|1|") && !written.contains(sshd.address()), "{written}");
+    let found = Command::new("ssh-keygen").args(["-F", &sshd.known_as(), "-f"]).arg(&file).output().unwrap();
+    assert!(found.status.success(), "OpenSSH's own tool does not find it: {written}");
+    spec["host_keys"] = "strict".into();
+    connect(&spec).await.unwrap();
+}

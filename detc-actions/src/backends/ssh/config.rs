@@ -22,6 +22,7 @@ pub(super) struct Configured {
     pub(super) proxy_jump: Option<String>,
     pub(super) known_hosts: Option<Vec<String>>,
     pub(super) strict: Option<String>,
+    pub(super) hash_known_hosts: Option<String>,
 }
 
 /// Options that change neither who is trusted, nor with what, nor where a connection goes, or that are about what is never
@@ -118,6 +119,7 @@ impl Configured {
             "identitiesonly" => &mut self.identities_only,
             "proxyjump" => &mut self.proxy_jump,
             "stricthostkeychecking" => &mut self.strict,
+            "hashknownhosts" => &mut self.hash_known_hosts,
             "identityfile" => {
                 self.identity_files.push(first.clone());
                 return Ok(());
@@ -127,7 +129,7 @@ impl Configured {
                 return Ok(());
             }
             // Said to be off, it is as if nothing was said.
-            "hashknownhosts" | "checkhostip" | "verifyhostkeydns" | "canonicalizehostname"
+            "checkhostip" | "verifyhostkeydns" | "canonicalizehostname"
                 if first.eq_ignore_ascii_case("no") =>
             {
                 return Ok(());
@@ -239,18 +241,16 @@ mod tests {
 
     #[test]
     fn what_changes_security_and_is_not_supported_is_an_error_where_it_applies() {
-        for line in [
-            "ProxyCommand nc x",
-            "Ciphers 3des-cbc",
-            "HashKnownHosts yes",
-            "KnownHostsCommand x",
-            "Nonsense 1",
-        ] {
+        for line in
+            ["ProxyCommand nc x", "Ciphers 3des-cbc", "CheckHostIP yes", "KnownHostsCommand x", "Nonsense 1"]
+        {
             let error = read(&format!("Host web\n {line}"), "web").unwrap_err();
             assert!(error.starts_with("DIR/config:2: "), "{error}");
             assert_eq!(read(&format!("Host other\n {line}"), "web"), Ok(Configured::default()), "{line}");
         }
         assert_eq!(read("ForwardAgent yes\nCompression yes", "web"), Ok(Configured::default()));
-        assert!(read("Match exec true", "web").is_err());
+        let error = read("Port 1\nMatch exec true\n User x", "web").unwrap_err();
+        assert_eq!(error, "DIR/config:2: `Match` is not supported: write `Host`");
+        assert_eq!(read("Match all\nUser me", "web").unwrap().user.as_deref(), Some("me"));
     }
 }

@@ -27,6 +27,15 @@ pub enum HostKeyPolicy {
     Off,
 }
 
+/// How a host's name stands in a known_hosts file beside a key that is new.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum WrittenAs {
+    #[default]
+    Name,
+    /// Whoever reads the file can not tell which hosts it is about.
+    Hash,
+}
+
 /// Why a host is not trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Distrust {
@@ -40,6 +49,7 @@ pub(super) struct Judge {
     pub(super) name: HostKeyName,
     pub(super) known: KnownHosts,
     pub(super) policy: HostKeyPolicy,
+    pub(super) written_as: WrittenAs,
     /// Where a new key is written down.
     pub(super) file: PathBuf,
 }
@@ -66,8 +76,8 @@ impl Judge {
             (Verdict::Unknown, HostKeyPolicy::Strict) => Err(Distrust {
                 what: format!("its key, {shown}, is not known"),
                 hint: format!(
-                    "compare it with what the host itself says (ssh-keygen -lf on its public key), then accept it with: echo '{name} {}' >> {}",
-                    line_of(key),
+                    "compare it with what the host itself says (ssh-keygen -lf on its public key), then accept it with: echo '{}' >> {}",
+                    self.line_of(key),
                     self.file.display()
                 ),
             }),
@@ -117,11 +127,21 @@ impl Judge {
         if let Some(dir) = self.file.parent().filter(|dir| !dir.as_os_str().is_empty()) {
             std::fs::create_dir_all(dir)?;
         }
-        let mut line = format!("{} {}\n", self.name.with_port(), line_of(key));
+        let mut line = self.line_of(key) + "\n";
         if !ends_a_line(&self.file)? {
             line.insert(0, '\n');
         }
         OpenOptions::new().append(true).create(true).open(&self.file)?.write_all(line.as_bytes())
+    }
+
+    /// A key as it stands in a file, with the host's name and without a comment.
+    fn line_of(&self, key: &PublicKey) -> String {
+        let name = match self.written_as {
+            WrittenAs::Name => self.name.with_port(),
+            WrittenAs::Hash => self.name.hashed(),
+        };
+        let bare = PublicKey::new(key.key_data().clone(), "");
+        format!("{name} {}", bare.to_openssh().unwrap_or_default().trim_end())
     }
 }
 
@@ -131,10 +151,4 @@ fn ends_a_line(file: &Path) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
         Err(error) => Err(error),
     }
-}
-
-/// A key as it stands in a file, without a comment.
-fn line_of(key: &PublicKey) -> String {
-    let bare = PublicKey::new(key.key_data().clone(), "");
-    bare.to_openssh().unwrap_or_default().trim_end().to_owned()
 }

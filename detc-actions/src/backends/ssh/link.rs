@@ -100,6 +100,7 @@ impl Link {
             name: key_name,
             known,
             policy: settings.policy,
+            written_as: settings.written_as,
             file: settings.known_hosts.first().cloned().unwrap_or_default(),
         };
         let (shown, agents) = (Arc::<OnceLock<PublicKey>>::default(), Arc::<Agents>::default());

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::config::Configured;
 use super::connector::home;
 use super::destination::Destination;
-use super::identity::HostKeyPolicy;
+use super::identity::{HostKeyPolicy, WrittenAs};
 
 /// How one host is reached.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub(super) struct Settings {
     pub(super) identity_choice: IdentityChoice,
     pub(super) known_hosts: Vec<PathBuf>,
     pub(super) policy: HostKeyPolicy,
+    /// How the name is written down beside a key that is accepted.
+    pub(super) written_as: WrittenAs,
     pub(super) post_quantum: PostQuantum,
     /// The hosts that it is reached through, the nearest first.
     pub(super) jumps: Vec<Settings>,
@@ -182,6 +184,10 @@ impl Settings {
             identities: if named.is_empty() { at_home(&USUAL_IDENTITIES) } else { named },
             known_hosts,
             policy,
+            written_as: match configured.hash_known_hosts.as_deref() {
+                Some(said) if is_yes(said) => WrittenAs::Hash,
+                Some(_) | None => WrittenAs::Name,
+            },
             post_quantum: given.post_quantum,
             jumps: Vec::new(),
             becoming: None,
@@ -346,6 +352,10 @@ mod tests {
         assert_eq!(settings.jumps[0].address, "gate");
         let other = read("ssh://me@web:1", &serde_json::json!({"config": config, "jump": "none"})).unwrap();
         assert_eq!((other.user.as_str(), other.port, other.jumps.len()), ("me", 1, 0));
+        assert_eq!(settings.written_as, WrittenAs::Name);
+        std::fs::write(&config, "HashKnownHosts yes\n").unwrap();
+        let hashed = read("ssh://web", &serde_json::json!({"config": config})).unwrap();
+        assert_eq!(hashed.written_as, WrittenAs::Hash);
         std::fs::write(&config, "StrictHostKeyChecking no\n").unwrap();
         assert!(read("ssh://web", &serde_json::json!({"config": config})).is_err());
     }

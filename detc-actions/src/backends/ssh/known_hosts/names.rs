@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use hmac::{Hmac, KeyInit, Mac};
+use russh::keys::ssh_key::known_hosts::HostPatterns;
 use sha1::Sha1;
 
 /// The name that a host's key is looked up by.
@@ -31,6 +32,14 @@ impl HostKeyName {
 
     pub(in super::super) fn without_port(&self) -> String {
         self.host.clone()
+    }
+
+    /// As `HashKnownHosts` has it: two of one name are different, and neither tells it.
+    pub(in super::super) fn hashed(&self) -> String {
+        let mut salt = vec![0; 20];
+        getrandom::fill(&mut salt).expect("invariant: the system has random bytes");
+        let hash = hmac_of(&salt, &self.with_port()).finalize().into_bytes().into();
+        HostPatterns::HashedName { salt, hash }.to_string()
     }
 }
 
@@ -82,14 +91,15 @@ impl Names {
                     .peekable();
                 hits.peek().is_some() && hits.all(|pattern| !pattern.is_negated)
             }
-            Self::Hashed { salt, hash } => {
-                let mut hmac =
-                    Hmac::<Sha1>::new_from_slice(salt).expect("invariant: an HMAC takes a key of any length");
-                hmac.update(name.as_bytes());
-                hmac.verify_slice(hash).is_ok()
-            }
+            Self::Hashed { salt, hash } => hmac_of(salt, name).verify_slice(hash).is_ok(),
         }
     }
+}
+
+fn hmac_of(salt: &[u8], name: &str) -> Hmac<Sha1> {
+    let mut hmac = Hmac::<Sha1>::new_from_slice(salt).expect("invariant: an HMAC takes a key of any length");
+    hmac.update(name.as_bytes());
+    hmac
 }
 
 /// Whether `text` is as `pattern` says, where `*` stands for any characters and `?` for one.
