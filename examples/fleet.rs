@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         .collect();
     let registry = resources::register(Registry::new())
         .with_connector(docker.local(LocalConnector))
-        .with_connector(docker.ssh(SshConnector::default()));
+        .with_connector(docker.ssh(SshConnector::default().with_passphrases_typed()));
     let registry = docker.register(registry).with_reader(ComposeReader::new(compose));
     App::new("fleet", registry).about("Brings machines to a desired state: plan, review, apply.").main()
 }

@@ -4,12 +4,12 @@ use std::os::unix::fs::MetadataExt;
 
 use serde_json::{Value, json};
 
-use crate::support::Place;
+use crate::support::{Place, at_terminal};
 
 #[path = "../../detc-actions/tests/ssh/sshd.rs"]
 mod sshd;
 
-use sshd::Sshd;
+use sshd::{Sshd, keygen};
 
 fn resources(place: &Place, hosts: &[&str]) -> Vec<Value> {
     let of = |host: &&str| {
@@ -108,4 +108,85 @@ fn a_large_file_is_sent_once_and_not_again_for_its_mode() {
     place.apply();
     assert!(copies.iter().all(|copy| std::fs::read(place.path(copy)).unwrap() == content(1)));
     place.apply().shows("Nothing to do");
+}
+
+/// All that is beneath a folder, as one text.
+fn all_beneath(dir: &std::path::Path) -> String {
+    let mut all = String::new();
+    for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_dir() {
+            all += &all_beneath(&entry.path());
+        } else if let Ok(bytes) = std::fs::read(entry.path()) {
+            all += &String::from_utf8_lossy(&bytes);
+        }
+    }
+    all
+}
+
+#[test]
+fn the_passphrase_of_a_key_is_typed_at_the_terminal_once_and_shown_nowhere() {
+    const PASSPHRASE: &str = "open sesame";
+    let place = Place::new();
+    let (one, two) = (Sshd::start(), Sshd::start());
+    let public = keygen(&one.path("locked"), "ed25519", PASSPHRASE);
+    let mut hosts = serde_json::Map::new();
+    for (name, sshd) in [("h1", &one), ("h2", &two)] {
+        std::fs::write(sshd.path("authorized_keys"), format!("{public}\n")).unwrap();
+        let mut spec = sshd.spec();
+        spec["identity"] = one.path("locked").to_str().unwrap().into();
+        hosts.insert(name.to_owned(), spec);
+    }
+    let all = json!({"version": 1, "hosts": hosts, "resources": resources(&place, &["h1", "h2"])});
+    place.write("detc.json", serde_json::to_vec_pretty(&all).unwrap());
+    let asked = format!("Passphrase of {}: ", one.path("locked").display());
+    // Nobody can be asked.
+    let nobody = |args: &[&str]| {
+        let mut command = std::process::Command::new("setsid");
+        command.arg("-w").arg(crate::support::fleet()).args(args).current_dir(place.dir());
+        place.start_as(command, args).wait()
+    };
+    nobody(&["plan"]).shows("locked has a passphrase, and none was given");
+    let ran = at_terminal(&place, &[(&asked, "shut\u{15}open sesamm\u{7f}e\r")], &["-v", "apply", "--yes"])
+        .exits(0);
+    assert_eq!(ran.out.matches(&asked).count(), 1, "{}", ran.out);
+    assert_eq!(place.read("h2/stamp"), "once\n");
+    for shown in [&ran.out, &all_beneath(place.dir()), &one.log(), &two.log()] {
+        assert!(!shown.contains("sesam"), "{shown}");
+    }
+    let ran = at_terminal(&place, &[(&asked, "open simsim\r")], &["plan"]).shows("the passphrase is wrong");
+    assert_eq!(ran.out.matches(&asked).count(), 1, "one wrong answer is enough: {}", ran.out);
+    at_terminal(&place, &[(&asked, "\u{4}")], &["plan"]).shows("and none was given");
+    at_terminal(&place, &[(&asked, "op\u{3}")], &["apply", "--yes"]);
+}
+
+#[test]
+fn a_key_that_the_agent_has_is_not_asked_for() {
+    let (place, sshd) = (Place::new(), Sshd::start());
+    let socket = sshd.path("agent");
+    let mut agent = std::process::Command::new("ssh-agent");
+    let mut agent =
+        agent.arg("-D").arg("-a").arg(&socket).stdout(std::process::Stdio::null()).spawn().unwrap();
+    crate::support::until("the agent listens", || socket.exists());
+    let public = keygen(&sshd.path("locked"), "ed25519", "");
+    std::fs::write(sshd.path("authorized_keys"), format!("{public}\n")).unwrap();
+    let run = |program: &str, args: &[&str]| {
+        let mut command = std::process::Command::new(program);
+        let ran = command.args(args).arg(sshd.path("locked")).env("SSH_AUTH_SOCK", &socket).output().unwrap();
+        assert!(ran.status.success(), "{program}: {}", String::from_utf8_lossy(&ran.stderr));
+    };
+    run("ssh-add", &["-q"]);
+    run("ssh-keygen", &["-q", "-p", "-P", "", "-N", "open sesame", "-f"]);
+    let mut spec = sshd.spec();
+    spec["identity"] = sshd.path("locked").to_str().unwrap().into();
+    let all = json!({"version": 1, "hosts": {"h1": spec}, "resources": resources(&place, &["h1"])});
+    place.write("detc.json", serde_json::to_vec_pretty(&all).unwrap());
+    std::fs::remove_file(sshd.path("locked.pub")).unwrap();
+    let args = ["apply", "--yes"];
+    let mut command = place.command(&args);
+    command.env("SSH_AUTH_SOCK", &socket);
+    let ran = place.start_as(command, &args).wait();
+    let _gone = agent.kill();
+    let _status = agent.wait();
+    ran.exits(0);
+    assert_eq!(place.read("h1/stamp"), "once\n");
 }

@@ -4,8 +4,10 @@ mod binary;
 mod place;
 mod random;
 mod running;
+mod terminal;
 
 pub(crate) use binary::{docker_service, fleet, guarded, quickstart};
 pub(crate) use place::{Place, Ran};
 pub(crate) use random::{Random, seed};
 pub(crate) use running::{Running, until};
+pub(crate) use terminal::{TERMINAL, at_terminal};

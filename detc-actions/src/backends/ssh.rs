@@ -31,11 +31,13 @@ mod files;
 mod identity;
 mod known_hosts;
 mod link;
+mod passphrases;
 mod relay;
 mod run;
 mod settings;
 mod sftp;
 mod stream;
+mod terminal;
 
 pub use connector::SshConnector;
 pub use identity::HostKeyPolicy;

@@ -2,9 +2,15 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use detc_actions::backends::SshConnector;
 use detc_core::backend::HostError;
 use detc_core::backend::host::{Command, Ownership};
+use detc_core::model::{HostName, HostSpec};
+use detc_core::resource::Connector;
 
 use crate::sshd::{Sshd, keygen};
 use crate::support::connect;
@@ -51,23 +57,63 @@ async fn a_host_that_does_not_know_the_key_does_not_let_in() {
     assert!(error.to_string().ends_with("there was no key to offer; /nowhere/id does not exist"), "{error}");
 }
 
-#[tokio::test]
-async fn a_key_with_a_passphrase_is_asked_for() {
-    use detc_core::resource::Connector;
-    let sshd = Sshd::start();
-    let public = keygen(&sshd.path("locked"), "ed25519", "open sesame");
+/// An sshd that waits two seconds for a login, and a spec with a key that has a passphrase.
+fn with_a_locked_key(passphrase: &str) -> (Sshd, HostSpec) {
+    let sshd = Sshd::with_config(&["LoginGraceTime 2"]);
+    let public = keygen(&sshd.path("locked"), "ed25519", passphrase);
     fs::write(sshd.path("authorized_keys"), format!("{public}\n")).unwrap();
     let mut spec = sshd.spec();
     spec["identity"] = sshd.path("locked").to_str().unwrap().into();
-    let error = connect(&spec).await.unwrap_err();
-    assert!(error.to_string().contains("has a passphrase: add it to an agent"), "{error}");
-    let asking = |answer: &'static str| {
-        detc_actions::backends::SshConnector::default().with_passphrases(move |_| Some(answer.to_owned()))
-    };
-    let (name, spec) = (detc_core::model::HostName::new("h1"), serde_json::from_value(spec).unwrap());
-    assert!(asking("open sesame").connect(&name, &spec).await.is_ok());
-    let error = asking("wrong").connect(&name, &spec).await.unwrap_err();
-    assert!(error.to_string().contains("the passphrase is wrong"), "{error}");
+    (sshd, serde_json::from_value(spec).unwrap())
+}
+
+#[tokio::test]
+async fn a_key_with_a_passphrase_is_asked_for_once_however_long_the_answer_takes() {
+    let (sshd, spec) = with_a_locked_key("open sesame");
+    let asked = Arc::new(AtomicUsize::new(0));
+    let (counted, locked) = (Arc::clone(&asked), sshd.path("locked"));
+    let connector = SshConnector::default().with_passphrases(move |file| {
+        assert_eq!(file, locked);
+        counted.fetch_add(1, Ordering::Relaxed);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a person types, longer than the host waits for a login"
+        )]
+        std::thread::sleep(Duration::from_secs(4));
+        Some("open sesame".to_owned())
+    });
+    let mut connections = tokio::task::JoinSet::new();
+    for number in 0..5 {
+        let (connector, spec) = (connector.clone(), spec.clone());
+        let name = HostName::new(&format!("h{number}"));
+        connections
+            .spawn(async move { connector.connect(&name, &spec).await.unwrap().stat("/").await.unwrap() });
+    }
+    assert!(connections.join_all().await.iter().all(Option::is_some));
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_key_whose_passphrase_nobody_knows_lets_nobody_in() {
+    let (sshd, spec) = with_a_locked_key("open sesame");
+    let name = HostName::new("h1");
+    let said =
+        async |connector: &SshConnector| said(&connector.connect(&name, &spec).await.unwrap_err(), &sshd);
+    let error = said(&SshConnector::default()).await;
+    assert!(error.contains("no key to offer; DIR/locked has a passphrase: add it to an agent"), "{error}");
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let wrong = SshConnector::default().with_passphrases(move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        Some("wrong".to_owned())
+    });
+    for _ in 0..2 {
+        let error = said(&wrong).await;
+        assert!(error.contains("DIR/locked: the passphrase is wrong"), "{error}");
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 1, "it would be as wrong the next time");
+    let error = said(&SshConnector::default().with_passphrases(|_| None)).await;
+    assert!(error.contains("DIR/locked has a passphrase, and none was given"), "{error}");
 }
 
 #[tokio::test]

@@ -12,28 +12,16 @@ use russh::keys::key::PrivateKeyWithHashAlg;
 use russh::keys::{Algorithm, HashAlg, PrivateKey, PublicKey};
 
 use super::link::Verifier;
+use super::passphrases::Passphrases;
 use super::settings::{IdentityChoice, Settings};
-
-/// Gives the passphrase of a key file, or `None`.
-type Ask = dyn Fn(&Path) -> Option<String> + Send + Sync;
-
-/// Asks for passphrases, where the program has a way to.
-#[derive(Clone, Default)]
-pub(super) struct Passphrases(pub(super) Option<Arc<Ask>>);
-
-impl Debug for Passphrases {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Passphrases(asked for)" } else { "Passphrases(none)" })
-    }
-}
 
 /// Why a host did not let us in.
 #[derive(Debug)]
 pub(super) enum AuthError {
     /// The connection broke.
     Lost(russh::Error),
-    /// Nothing that was offered was taken.
-    Refused { offered: Vec<String>, problems: Vec<String> },
+    /// Nothing that was offered was taken. There may be keys that wait for their passphrase.
+    Refused { offered: Vec<String>, problems: Vec<String>, locked: Vec<PathBuf> },
 }
 
 impl From<russh::Error> for AuthError {
@@ -73,6 +61,7 @@ pub(super) async fn log_in(
     passphrases: &Passphrases,
 ) -> Result<Proof, AuthError> {
     let mut tried = Tried { handle, user: &settings.user, offered: Vec::new(), problems: Vec::new() };
+    let mut locked = Vec::new();
     let mut agent = Agent::default();
     if settings.identity_choice == IdentityChoice::Usual {
         for key in agent.keys().await {
@@ -84,7 +73,6 @@ pub(super) async fn log_in(
     for file in &settings.identities {
         match load(file, passphrases) {
             Loaded::Key(key) => {
-                let key = Arc::new(*key);
                 if tried.by_key(Arc::clone(&key), file).await? {
                     return Ok(Proof::Key(key));
                 }
@@ -98,14 +86,11 @@ pub(super) async fn log_in(
                         return Ok(Proof::Agent(public));
                     }
                 }
-                _ => tried.problems.push(format!(
-                    "{} has a passphrase: add it to an agent with ssh-add, or let the program ask for it",
-                    file.display()
-                )),
+                _ => locked.push(file.clone()),
             },
         }
     }
-    Err(AuthError::Refused { offered: tried.offered, problems: tried.problems })
+    Err(AuthError::Refused { offered: tried.offered, problems: tried.problems, locked })
 }
 
 /// What was tried on one connection.
@@ -185,7 +170,7 @@ impl Agent {
 }
 
 enum Loaded {
-    Key(Box<PrivateKey>),
+    Key(Arc<PrivateKey>),
     Missing,
     Unreadable(String),
     /// It has a passphrase, which is not known; the public key, where there is one.
@@ -199,20 +184,20 @@ fn load(file: &PathBuf, passphrases: &Passphrases) -> Loaded {
         Err(error) => return Loaded::Unreadable(error.to_string()),
     };
     match russh::keys::decode_secret_key(&text, None) {
-        Ok(key) => Loaded::Key(Box::new(key)),
-        Err(russh::keys::Error::KeyIsEncrypted) => {
-            let given = passphrases.0.as_ref().and_then(|ask| ask(file));
-            match given.map(|passphrase| russh::keys::decode_secret_key(&text, Some(&passphrase))) {
-                Some(Ok(key)) => Loaded::Key(Box::new(key)),
-                Some(Err(_)) => Loaded::Unreadable("the passphrase is wrong".to_owned()),
-                None => Loaded::Locked(public_beside(file)),
-            }
-        }
+        Ok(key) => Loaded::Key(Arc::new(key)),
+        Err(russh::keys::Error::KeyIsEncrypted) => match passphrases.opened(file, &text) {
+            Some(key) => Loaded::Key(key),
+            None => Loaded::Locked(public_of(file, &text)),
+        },
         Err(error) => Loaded::Unreadable(format!("it is no key that can be read: {error}")),
     }
 }
 
-fn public_beside(file: &Path) -> Option<PublicKey> {
+/// The public key, which most files tell without their passphrase, and of others the one beside it.
+fn public_of(file: &Path, text: &str) -> Option<PublicKey> {
+    if let Ok(locked) = PrivateKey::from_openssh(text) {
+        return Some(locked.public_key().clone());
+    }
     let mut name = file.as_os_str().to_owned();
     name.push(".pub");
     PublicKey::from_openssh(&std::fs::read_to_string(name).ok()?).ok()

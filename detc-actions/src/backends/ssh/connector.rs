@@ -12,9 +12,9 @@ use detc_core::resource::Connector;
 use tokio::sync::Semaphore;
 
 use super::SshHost;
-use super::auth::Passphrases;
 use super::become_user::{Becoming, Passwords};
-use super::link::Link;
+use super::link::{Link, NoLink};
+use super::passphrases::Passphrases;
 use super::relay::Peer;
 use super::settings::Settings;
 use crate::artifact::exchange::Exchange;
@@ -47,11 +47,21 @@ impl Default for SshConnector {
 }
 
 impl SshConnector {
-    /// Asks `ask` for the passphrase of a key file, where the file has one and no agent holds the key. It is asked on a
-    /// thread that others need, and so should answer from memory, or have asked the person before.
+    /// Asks `ask` for the passphrase of a key file, where the file has one, no agent holds the key, and the host takes no other. It
+    /// is asked on a thread of its own, for one file at a time, and once for each as it is: what was opened serves all hosts of
+    /// this connector, and a wrong passphrase is not asked for again. Who answers `None` is asked again by the next host.
     #[must_use]
     pub fn with_passphrases(mut self, ask: impl Fn(&Path) -> Option<String> + Send + Sync + 'static) -> Self {
-        self.passphrases = Passphrases(Some(Arc::new(ask)));
+        self.passphrases = Passphrases::of_program(ask);
+        self
+    }
+
+    /// Asks the person at the terminal of this process for passphrases, where there is one: for programs that a person runs. What is
+    /// typed is not shown, and is kept nowhere. It is asked for as [`with_passphrases`](Self::with_passphrases) says; the time that
+    /// it takes is part of that which the manager gives a connection, a minute when nothing else was said.
+    #[must_use]
+    pub fn with_passphrases_typed(mut self) -> Self {
+        self.passphrases = Passphrases::of_person();
         self
     }
 
@@ -150,9 +160,32 @@ impl Dialer {
         settings: &Settings,
         through: Option<Arc<Link>>,
     ) -> Result<Link, HostError> {
-        let place = self.shared.handshakes.acquire().await;
-        let _place = place.expect("invariant: the semaphore is never closed");
-        Link::connect(name, settings, &self.passphrases, through).await
+        loop {
+            let made = {
+                let place = self.shared.handshakes.acquire().await;
+                let _place = place.expect("invariant: the semaphore is never closed");
+                Link::connect(name, settings, &self.passphrases, through.clone()).await
+            };
+            let NoLink { mut error, locked } = match made {
+                Ok(link) => return Ok(link),
+                Err(no_link) => no_link,
+            };
+            if !self.opens_one(&locked, &mut error).await {
+                return Err(error);
+            }
+        }
+    }
+
+    /// Whether one of the key files could be opened now. Why others could not is added to `error`.
+    async fn opens_one(&self, locked: &[PathBuf], error: &mut HostError) -> bool {
+        for file in locked {
+            match (self.passphrases.open(file).await, &mut *error) {
+                (Ok(()), _) => return true,
+                (Err(why), HostError::NotLetIn { what, .. }) => *what = format!("{what}; {why}"),
+                (Err(_), _) => {}
+            }
+        }
+        false
     }
 
     async fn jump(

@@ -3,6 +3,7 @@
 //! What is asked over it is in [`files`](super::files) and [`run`](super::run); when it is made anew, in the parent.
 
 use std::borrow::Cow;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -15,10 +16,11 @@ use tokio::net::TcpStream;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
 
-use super::auth::{self, AuthError, Passphrases, Proof};
+use super::auth::{self, AuthError, Proof};
 use super::become_user::{Becoming, ShellError};
 use super::identity::{Distrust, Judge};
 use super::known_hosts::{HostKeyName, KnownHosts};
+use super::passphrases::Passphrases;
 use super::relay::Agents;
 use super::settings::{PostQuantum, Settings};
 use super::sftp::{Sftp, SftpError};
@@ -54,6 +56,20 @@ pub(super) struct Link {
     _through: Option<Arc<Link>>,
 }
 
+/// Why there is no connection to a host.
+#[derive(Debug)]
+pub(super) struct NoLink {
+    pub(super) error: HostError,
+    /// The key files by which there might be one, if somebody gave their passphrases.
+    pub(super) locked: Vec<PathBuf>,
+}
+
+impl From<HostError> for NoLink {
+    fn from(error: HostError) -> Self {
+        Self { error, locked: Vec::new() }
+    }
+}
+
 impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Link").field("is_closed", &self.is_closed()).finish_non_exhaustive()
@@ -67,14 +83,15 @@ impl Link {
         settings: &Settings,
         passphrases: &Passphrases,
         through: Option<Arc<Self>>,
-    ) -> Result<Self, HostError> {
+    ) -> Result<Self, NoLink> {
         let unreachable = |what: String| HostError::Unreachable { host: name.to_owned(), what };
         let place = format!("{}:{}", settings.address, settings.port);
         let making = Self::make(name, settings, passphrases, through);
         match tokio::time::timeout(CONNECT_TIMEOUT, making).await {
             Ok(made) => made,
             Err(_) => {
-                Err(unreachable(format!("{place} did not answer within {} s", CONNECT_TIMEOUT.as_secs())))
+                let within = CONNECT_TIMEOUT.as_secs();
+                Err(unreachable(format!("{place} did not answer within {within} s")).into())
             }
         }
     }
@@ -84,7 +101,7 @@ impl Link {
         settings: &Settings,
         passphrases: &Passphrases,
         through: Option<Arc<Self>>,
-    ) -> Result<Self, HostError> {
+    ) -> Result<Self, NoLink> {
         let place = format!("{}:{}", settings.address, settings.port);
         let unreachable = |what: String| HostError::Unreachable { host: name.to_owned(), what };
         let untrusted = |distrust: Distrust| HostError::Untrusted {
@@ -126,9 +143,9 @@ impl Link {
         })?;
         let proof = match auth::log_in(&mut handle, settings, passphrases).await {
             Ok(proof) => proof,
-            Err(AuthError::Lost(error)) => return Err(unreachable(format!("{place}: {error}"))),
-            Err(AuthError::Refused { offered, problems }) => {
-                return Err(not_let_in(name, &settings.user, &offered, &problems));
+            Err(AuthError::Lost(error)) => return Err(unreachable(format!("{place}: {error}")).into()),
+            Err(AuthError::Refused { offered, problems, locked }) => {
+                return Err(NoLink { error: not_let_in(name, &settings.user, &offered, &problems), locked });
             }
         };
         Ok(Self {
