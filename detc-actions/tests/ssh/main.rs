@@ -10,6 +10,7 @@ mod commands;
 mod conformance;
 mod cuts;
 mod failures;
+mod hostile;
 mod identity;
 mod relay;
 mod sshd;

@@ -187,6 +187,19 @@ impl Sshd {
         killed
     }
 
+    /// Lets the listener and all sessions stand still, as a machine that is out of memory does: connections are taken, and nobody
+    /// answers.
+    pub(crate) fn stand_still(&self) {
+        let Some(child) = &self.child else { return };
+        let mut all = vec![child.id()];
+        let mut at = 0;
+        while let Some(pid) = all.get(at).copied() {
+            let _gone = Command::new("kill").args(["-STOP", &pid.to_string()]).stderr(Stdio::null()).status();
+            all.extend(children_of(pid));
+            at += 1;
+        }
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }

@@ -2,6 +2,9 @@
 
 use std::collections::VecDeque;
 
+/// How much start-up files may print: a message of the day is a few KiB, and what prints more than this does not end.
+pub(in crate::backends) const START_UP_MAX: usize = 1 << 20;
+
 /// The beginning of a stream.
 #[derive(Debug)]
 pub(in crate::backends) struct Kept {
@@ -29,6 +32,8 @@ pub(in crate::backends) struct Marked {
     mark: String,
     /// What came before the mark: what start-up files print. Of more than [`Self::BEFORE_MAX`] the end is kept.
     before: Vec<u8>,
+    /// How much that was in all.
+    before_len: usize,
     /// What follows the mark on its line.
     head: Option<String>,
     kept: Kept,
@@ -51,6 +56,7 @@ impl Marked {
         Self {
             mark: mark.to_owned(),
             before: Vec::new(),
+            before_len: 0,
             head: None,
             kept: Kept::new(max),
             tail: VecDeque::new(),
@@ -60,6 +66,12 @@ impl Marked {
     /// What follows the mark on its line, once it was seen.
     pub(in crate::backends) fn head(&self) -> Option<String> {
         self.head.clone()
+    }
+
+    /// Whether more came before the mark than any start-up file prints that comes to an end.
+    #[cfg_attr(not(feature = "ssh"), allow(dead_code, reason = "no start-up files are read in a container"))]
+    pub(in crate::backends) fn is_endless(&self) -> bool {
+        self.head.is_none() && self.before_len > START_UP_MAX
     }
 
     /// What came before the mark.
@@ -72,6 +84,7 @@ impl Marked {
             return self.keep(bytes);
         }
         self.before.extend_from_slice(bytes);
+        self.before_len += bytes.len();
         let Some(begin) = find(&self.before, self.mark.as_bytes()) else {
             let spare = self.before.len().saturating_sub(Self::BEFORE_MAX);
             self.before.drain(..spare);

@@ -14,6 +14,8 @@ use std::sync::Arc;
 use russh::client::Msg;
 use russh::{Channel, ChannelMsg};
 
+use super::run::{ENDLESS, SHELL_TIMEOUT};
+use crate::backends::shell::kept::START_UP_MAX;
 use crate::backends::shell::script::Mark;
 
 /// Gives the password of a host, by its name.
@@ -60,6 +62,21 @@ impl Becoming {
     /// Makes the session `channel` one of the other user's that does `then`, which holds no quotes. Returns what that has
     /// printed already.
     pub(super) async fn start(&self, channel: &mut Channel<Msg>, then: &str) -> Result<Vec<u8>, ShellError> {
+        let begun = match tokio::time::timeout(SHELL_TIMEOUT, self.begin(channel, then)).await {
+            Ok(begun) => begun,
+            Err(_) => {
+                let within = format!("it said nothing within {} s", SHELL_TIMEOUT.as_secs());
+                Err(ShellError::Refused(within))
+            }
+        };
+        if let Err(ShellError::Refused(_)) = &begun {
+            // Who has closed it already does not mind.
+            let _closed = channel.close().await;
+        }
+        begun
+    }
+
+    async fn begin(&self, channel: &mut Channel<Msg>, then: &str) -> Result<Vec<u8>, ShellError> {
         let (done, wanted) = (Mark::new(), Mark::new());
         let (done, wanted) = (done.as_str(), wanted.as_str());
         let user = &self.user;
@@ -87,6 +104,9 @@ impl Becoming {
                 self.answer(channel, is_answered).await?;
                 is_answered = true;
             }
+            if out.len().max(err.len()) > START_UP_MAX {
+                return Err(ShellError::Refused(ENDLESS.to_owned()));
+            }
         }
     }
 
@@ -98,15 +118,11 @@ impl Becoming {
             )))
         };
         if is_second_time {
-            channel.close().await?;
             return refused("sudo does not take the password".to_owned());
         }
         match self.passwords.0.as_ref().and_then(|ask| ask(&self.host)) {
             Some(password) => Ok(channel.data_bytes(format!("{password}\n").into_bytes()).await?),
-            None => {
-                channel.close().await?;
-                refused("there is no password".to_owned())
-            }
+            None => refused("there is no password".to_owned()),
         }
     }
 

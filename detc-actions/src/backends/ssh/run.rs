@@ -29,7 +29,10 @@ const GRACE: Duration = Duration::from_secs(2);
 const LINGER: Duration = Duration::from_secs(1);
 
 /// How long the host's shell has to begin. A start-up file may be slow; this one hangs.
-const SHELL_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const SHELL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What a host is told of that prints more than [`START_UP_MAX`] before anything of ours.
+pub(super) const ENDLESS: &str = "it prints without end: see the start-up files of its login shell";
 
 /// Why a command has no output.
 #[derive(Debug)]
@@ -67,7 +70,10 @@ async fn run_while(
     let _place = place.expect("invariant: the semaphore is never closed");
     let mut session = Session::open(link, name, command).await?;
     // Even when nobody waits any more: what has begun can only be ended once its number is known.
-    session.begin(command).await?;
+    if let Err(error) = session.begin(command).await {
+        session.close().await;
+        return Err(error);
+    }
     let deadline = Instant::now() + command.timeout;
     let finished = tokio::select! {
         finished = timeout_at(deadline, session.finish(command)) => finished.ok(),
@@ -162,6 +168,9 @@ impl<'a> Session<'a> {
                     let within = format!("it said nothing within {} s", SHELL_TIMEOUT.as_secs());
                     return Err(self.refused("start a shell".to_owned(), within));
                 }
+            }
+            if self.out.is_endless() || self.err.is_endless() {
+                return Err(self.refused("start a shell".to_owned(), ENDLESS));
             }
         }
         let Some(head) = self.out.head() else { return Err(self.no_shell()) };
