@@ -4,11 +4,12 @@
 
 use std::fs;
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use detc_core::backend::HostError;
 use detc_core::backend::host::{Command, Ownership};
+use detc_core::backend::{Host, HostError};
 
 use crate::sshd::Sshd;
 use crate::support::connect;
@@ -40,6 +41,52 @@ enum Told {
     NotDone,
 }
 
+/// Commands that each add a line of their own to a file, and what their callers were told.
+pub(crate) struct Ledger {
+    file: PathBuf,
+    told: Vec<Told>,
+}
+
+impl Ledger {
+    pub(crate) fn new(file: PathBuf) -> Self {
+        Self { file, told: Vec::new() }
+    }
+
+    /// Has the next line added.
+    pub(crate) async fn add(&mut self, host: &dyn Host, patience: Duration) {
+        let line = format!("echo {} >>{}", self.told.len(), self.file.display());
+        let command = Command::new(["sh", "-c", &line]);
+        let ran = tokio::time::timeout(patience, host.run(&command)).await;
+        self.told.push(match ran.expect("a command ends when its connection does") {
+            Ok(output) => {
+                assert!(output.success(), "{output:?}");
+                Told::Done
+            }
+            Err(HostError::AnswerLost { .. }) => Told::Unknown,
+            Err(HostError::Unreachable { .. }) => Told::NotDone,
+            Err(other) => panic!("{other:?}"),
+        });
+    }
+
+    /// How many were told to be done, to be unknown, and not to be done. Each must be as it was told.
+    pub(crate) fn check(&self) -> [usize; 3] {
+        let lines = fs::read_to_string(&self.file).unwrap_or_default();
+        for (number, told) in self.told.iter().enumerate() {
+            let times = lines.lines().filter(|line| *line == number.to_string()).count();
+            let is_right = match told {
+                Told::Done => times == 1,
+                Told::Unknown => times <= 1,
+                Told::NotDone => times == 0,
+            };
+            assert!(is_right, "line {number}: told {told:?}, done {times} times");
+        }
+        let of = |wanted| self.told.iter().filter(|told| **told == wanted).count();
+        let all = [Told::Done, Told::Unknown, Told::NotDone].map(of);
+        eprintln!("commands: {} done, {} unknown, {} not done", all[0], all[1], all[2]);
+        all
+    }
+}
+
 /// That it is over.
 #[derive(Default)]
 struct Flag(AtomicBool);
@@ -52,9 +99,11 @@ impl Drop for Raise<'_> {
     }
 }
 
-/// No call waits for what will never come.
+/// No call waits longer, for what will never come.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 async fn in_time<T>(call: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(60), call).await.expect("a call ends when its connection does")
+    tokio::time::timeout(PATIENCE, call).await.expect("a call ends when its connection does")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -64,7 +113,7 @@ async fn a_cut_connection_loses_nothing_and_does_nothing_twice() {
     eprintln!("repeat with DETC_SSH_CUTS={cuts} DETC_SSH_SEED={seed}");
     let sshd = Sshd::start();
     let host = connect(&sshd.spec()).await.unwrap();
-    let ledger = sshd.path("ledger");
+    let mut ledger = Ledger::new(sshd.path("ledger"));
     let file = sshd.path("file").display().to_string();
     let content = |round: usize| format!("{round}\n").repeat(20_000).into_bytes();
     let began = Instant::now();
@@ -73,7 +122,6 @@ async fn a_cut_connection_loses_nothing_and_does_nothing_twice() {
     again.write(&file, &content(0), &Ownership::default()).await.unwrap();
     let round_us = u64::try_from(began.elapsed().as_micros()).unwrap();
     let (made, is_over) = (AtomicUsize::new(0), Flag::default());
-    let mut told = Vec::new();
     std::thread::scope(|threads| {
         threads.spawn(|| {
             let mut random = Random(seed);
@@ -99,18 +147,7 @@ async fn a_cut_connection_loses_nothing_and_does_nothing_twice() {
                     if made.load(Ordering::Relaxed) >= cuts {
                         break;
                     }
-                    let line = format!("echo {round} >>{}", ledger.display());
-                    let command = Command::new(["sh", "-c", &line]);
-                    told.push(match in_time(host.run(&command)).await {
-                        Ok(output) => {
-                            assert!(output.success(), "{output:?}");
-                            Told::Done
-                        }
-                        Err(HostError::AnswerLost { .. }) => Told::Unknown,
-                        Err(HostError::Unreachable { .. }) => Told::NotDone,
-                        // The shell was begun, and its session was cut before it spoke.
-                        Err(other) => panic!("{other:?}"),
-                    });
+                    ledger.add(&*host, PATIENCE).await;
                     let (content_now, mode) = (content(round), Ownership::new(Some(0o640), None, None));
                     match in_time(host.write(&file, &content_now, &mode)).await {
                         Ok(()) => last = Some(round),
@@ -128,19 +165,8 @@ async fn a_cut_connection_loses_nothing_and_does_nothing_twice() {
             });
         });
     });
-    let lines = fs::read_to_string(&ledger).unwrap();
-    for (round, told) in (1..).zip(&told) {
-        let times = lines.lines().filter(|line| *line == round.to_string()).count();
-        let is_right = match told {
-            Told::Done => times == 1,
-            Told::Unknown => times <= 1,
-            Told::NotDone => times == 0,
-        };
-        assert!(is_right, "round {round}: told {told:?}, done {times} times");
-    }
-    let of = |wanted: Told| told.iter().filter(|told| **told == wanted).count();
-    eprintln!("{} done, {} unknown, {} not done", of(Told::Done), of(Told::Unknown), of(Told::NotDone));
-    assert!(of(Told::Done) > 0 && of(Told::Unknown) > 0, "the cuts miss what they are for");
+    let [done, unknown, _] = ledger.check();
+    assert!(done > 0 && unknown > 0, "the cuts miss what they are for");
     let leftover = |name: &str| name.starts_with(".detc-new-");
     host.write(&file, b"last", &Ownership::default()).await.unwrap();
     let left = fs::read_dir(sshd.path(""))

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::process::Command as Process;
+use std::time::Duration;
 
 use detc_core::backend::host::{Ownership, Remove};
 use detc_core::backend::{Host, HostError};
-use detc_core::content::{Content, LARGE, Sum};
+use detc_core::content::{Content, Sum};
 
-use crate::cuts::{Random, number};
+use crate::cuts::{Ledger, Random, number};
 use crate::sshd::Sshd;
 use crate::support::connect;
 use crate::wire::Wire;
@@ -65,6 +66,19 @@ async fn a_transfer_that_is_cut_goes_on_where_it_was_in_either_direction() {
     assert!(from < len * 7 / 4, "{} of {} MiB came from the host in {cuts} cuts", from / MIB, len / MIB);
 }
 
+/// What one of them carries is less than what is on its way at once: nothing is said to have arrived before it breaks.
+#[tokio::test]
+async fn a_transfer_gets_there_over_connections_that_each_carry_little() {
+    let (len, sshd) = (12 * MIB, Sshd::start());
+    let wire = Wire::to(&sshd, || 3 * MIB / 2);
+    let host = connect(&wire.spec(&sshd)).await.unwrap();
+    let path = sshd.path("home/big").display().to_string();
+    let content = Content::from(bytes(3, len));
+    put(&*host, &path, &content).await.unwrap();
+    assert_eq!((sum_of(&path), names(&sshd)), (content.sum(), vec!["big".to_owned()]));
+    assert!(wire.cuts() >= 7, "{} cuts", wire.cuts());
+}
+
 #[tokio::test]
 async fn what_a_broken_transfer_has_left_is_no_part_of_other_content_and_is_taken_away() {
     let sshd = Sshd::start();
@@ -74,7 +88,7 @@ async fn what_a_broken_transfer_has_left_is_no_part_of_other_content_and_is_take
     let left_by_one = async || {
         let wire = Wire::to(&sshd, || 3 * MIB);
         let host = connect(&wire.spec(&sshd)).await.unwrap();
-        let dropped = tokio::time::timeout(std::time::Duration::from_millis(300), put(&*host, &path, &one));
+        let dropped = tokio::time::timeout(Duration::from_millis(300), put(&*host, &path, &one));
         let _cut = dropped.await;
         sshd.write_known_hosts(&sshd.host_line("host_ed25519"));
     };
@@ -102,25 +116,37 @@ async fn what_a_broken_transfer_has_left_is_no_part_of_other_content_and_is_take
     host.remove(sshd.path("home").to_str().unwrap(), Remove::EmptyDirectory).await.unwrap();
 }
 
+/// As many cuts as there are told to be, at random points of large files that are written and read, and of commands between them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_cut_at_random_is_whole_or_as_it_was() {
-    let seed = number("DETC_SSH_SEED", 23);
-    eprintln!("repeat with DETC_SSH_SEED={seed}");
+async fn what_is_cut_at_random_is_whole_or_as_it_was_and_nothing_is_done_twice() {
+    const PATIENCE: Duration = Duration::from_secs(120);
+    let (cuts, seed) = (number("DETC_SSH_CUTS", 200), number("DETC_SSH_SEED", 23));
+    eprintln!("repeat with DETC_SSH_CUTS={cuts} DETC_SSH_SEED={seed}");
     let sshd = Sshd::start();
     let mut random = Random(seed);
     let mut lives = Random(seed + 1);
-    let wire = Wire::to(&sshd, move || 20_000 + lives.below(4 * MIB));
-    let host = connect(&wire.spec(&sshd)).await.unwrap();
+    // Every fourth connection hardly begins; the others are cut somewhere in what is sent over them.
+    let life = move || if lives.below(4) == 0 { 500 + lives.below(30_000) } else { lives.below(4 * MIB) };
+    let wire = Wire::to(&sshd, life);
+    let host = loop {
+        if let Ok(host) = connect(&wire.spec(&sshd)).await {
+            break host;
+        }
+    };
     let path = sshd.path("home/big").display().to_string();
-    let contents = [1, 2, 3].map(|seed| Content::from(bytes(seed, LARGE + seed * 300_000)));
+    let contents = [1, 2, 3].map(|seed| Content::from(bytes(seed, (4 + 8 * seed) * MIB + seed * 300_001)));
     let mut before: Option<Sum> = None;
-    let (mut done, mut given_up) = (0, 0);
-    while wire.cuts() < 60 {
-        let content = &contents[random.below(3) as usize];
-        match put(&*host, &path, content).await {
+    let (mut done, mut given_up, mut read_back) = (0, 0, 0);
+    let mut ledger = Ledger::new(sshd.path("ledger"));
+    let mut content = &contents[0];
+    while wire.cuts() < cuts {
+        ledger.add(&*host, PATIENCE).await;
+        let put = put(&*host, &path, content);
+        match tokio::time::timeout(PATIENCE, put).await.expect("a write ends when its connections do") {
             Ok(()) => {
                 assert_eq!(sum_of(&path), content.sum());
                 done += 1;
+                content = &contents[random.below(3) as usize];
             }
             Err(HostError::AnswerLost { .. } | HostError::Unreachable { .. }) => {
                 let now = fs::exists(&path).unwrap().then(|| sum_of(&path));
@@ -130,9 +156,21 @@ async fn what_is_cut_at_random_is_whole_or_as_it_was() {
             Err(other) => panic!("{other:?}"),
         }
         before = fs::exists(&path).unwrap().then(|| sum_of(&path));
+        let Some(sum) = before else { continue };
+        let mut back = Vec::new();
+        let read = host.read_to(&path, 64 * MIB, &mut back);
+        match tokio::time::timeout(PATIENCE, read).await.expect("a read ends when its connections do") {
+            Ok(len) => {
+                assert_eq!((len, Sum::of(&back)), (back.len() as u64, sum));
+                read_back += 1;
+            }
+            Err(HostError::AnswerLost { .. } | HostError::Unreachable { .. }) => {}
+            Err(other) => panic!("{other:?}"),
+        }
     }
-    eprintln!("{done} done, {given_up} given up");
-    assert!(done > 0);
+    eprintln!("{done} written, {given_up} given up, {read_back} read back");
+    ledger.check();
+    assert!(done > 0 && read_back > 0);
 }
 
 /// A file system of its own, of so many MiB, on a folder; gone when it is dropped.

@@ -80,7 +80,7 @@ impl<T: Into<FileError>> From<T> for Failed {
     }
 }
 
-/// Writes `content`, and counts in `progress` what has arrived.
+/// Writes `content`, and tells in `progress` how much of it is known to have arrived.
 pub(in super::super) async fn write_large(
     at: Remote<'_>,
     accounts: &Accounts,
@@ -101,6 +101,7 @@ pub(in super::super) async fn write_large(
     let mut is_second_try = false;
     loop {
         let mut part = Part::open(at, sftp, &folder, content).await?;
+        progress.fetch_max(part.from, Ordering::Relaxed);
         let done = async {
             match taking.as_ref().map(Taking::from) {
                 Some(Origin::Itself(path)) => part.copy(path, content).await?,
@@ -199,14 +200,15 @@ impl<'a> Part<'a> {
     /// Sends what is missing, and compares all of it with what it should be.
     async fn fill(&mut self, content: &Content, progress: &AtomicU64) -> Result<(), Failed> {
         let mut sent: VecDeque<Pending> = VecDeque::new();
-        let mut offset = self.from;
+        let (mut offset, mut arrived) = (self.from, self.from);
         while let Some(piece) = self.pieces.next().await? {
             for data in piece.chunks(CHUNK_LEN) {
                 if sent.len() == CHUNKS_MAX
                     && let Some(first) = sent.pop_front()
                 {
                     first.done().await?;
-                    progress.fetch_add(CHUNK_LEN as u64, Ordering::Relaxed);
+                    arrived += CHUNK_LEN as u64;
+                    progress.fetch_max(arrived, Ordering::Relaxed);
                 }
                 sent.push_back(self.sftp.send(&Request::Write { handle: &self.handle, offset, data }));
                 offset += data.len() as u64;
