@@ -9,7 +9,11 @@ use crate::support::{Place, at_terminal};
 #[path = "../../detc-actions/tests/ssh/sshd.rs"]
 mod sshd;
 
+#[path = "../../detc-actions/tests/ssh/wire.rs"]
+mod wire;
+
 use sshd::{Sshd, keygen};
+use wire::Wire;
 
 fn resources(place: &Place, hosts: &[&str]) -> Vec<Value> {
     let of = |host: &&str| {
@@ -108,6 +112,48 @@ fn a_large_file_is_sent_once_and_not_again_for_its_mode() {
     place.apply();
     assert!(copies.iter().all(|copy| std::fs::read(place.path(copy)).unwrap() == content(1)));
     place.apply().shows("Nothing to do");
+}
+
+/// Runs a program, and tells on the last line of its standard error how much memory that had at most, in KiB.
+const PEAK: &str = r"
+import resource, subprocess, sys
+code = subprocess.run(sys.argv[1:]).returncode
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
+sys.exit(code)
+";
+
+/// Applies, and says how much memory that took.
+fn peak_mib_of_apply(place: &Place) -> u64 {
+    let args = ["-q", "apply", "--yes"];
+    let mut command = std::process::Command::new("python3");
+    command.current_dir(place.dir()).args(["-c", PEAK]).arg(crate::support::fleet()).args(args);
+    let ran = place.start_as(command, &args).wait().exits(0);
+    ran.err.trim_end().lines().last().unwrap().parse::<u64>().unwrap() >> 10
+}
+
+#[test]
+fn a_file_far_larger_than_the_memory_it_takes_is_sent_once() {
+    const LEN: u64 = 300 << 20;
+    /// What it takes for a file of any length, and the spare of a build that is not optimised.
+    const PEAK_MIB_MAX: u64 = 100;
+    let (place, sshd) = (Place::new(), Sshd::start());
+    let wire = Wire::to(&sshd, || u64::MAX);
+    let mut random = std::io::Read::take(std::fs::File::open("/dev/urandom").unwrap(), LEN);
+    std::io::copy(&mut random, &mut std::fs::File::create(place.path("big")).unwrap()).unwrap();
+    let file =
+        json!({"kind": "file", "name": "big", "host": "h1", "path": place.text("copy"), "source": "big"});
+    let all = json!({"version": 1, "hosts": {"h1": wire.spec(&sshd)}, "resources": [file]});
+    place.write("detc.json", serde_json::to_vec(&all).unwrap());
+    let first = peak_mib_of_apply(&place);
+    let same = std::process::Command::new("cmp").args([place.path("big"), place.path("copy")]).status();
+    assert!(same.unwrap().success());
+    let sent = wire.passed().0;
+    assert!((LEN..LEN * 11 / 10).contains(&sent), "{sent} bytes were sent");
+    let second = peak_mib_of_apply(&place);
+    let more = wire.passed().0 - sent;
+    assert!(more < 100_000, "{more} bytes were sent again");
+    eprintln!("{first} MiB of memory at most, and {second} MiB the second time");
+    assert!(first.max(second) < PEAK_MIB_MAX, "{first} and {second} MiB");
 }
 
 /// All that is beneath a folder, as one text.

@@ -1,11 +1,13 @@
 //! A line to an sshd that counts what goes over it, and breaks where it is told to.
 
+#![allow(dead_code, reason = "each test program that has this module uses a part of it")]
+
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::sshd::Sshd;
+use super::sshd::Sshd;
 
 /// The line. Dropped, it takes no more connections.
 pub(crate) struct Wire {
