@@ -52,7 +52,7 @@ impl Hidden {
         loop {
             match (&self.terminal).read(&mut bytes) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    tokio::time::sleep(BETWEEN_LOOKS).await
+                    tokio::time::sleep(BETWEEN_LOOKS).await;
                 }
                 read => {
                     bytes.truncate(read?);
