@@ -25,6 +25,7 @@ mod alone;
 use alone::EngineHost;
 
 /// What of a host's spec says where its engine is.
+#[cfg(any(feature = "local", feature = "ssh"))]
 const ENGINE: &str = "engine";
 
 /// Finds the engines of hosts.
