@@ -8,18 +8,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// What has gone to hosts, in bytes of TCP.
 #[derive(Debug, Default)]
 pub struct Sent {
-    from_here: AtomicU64,
-    from_hosts: AtomicU64,
+    left_here: AtomicU64,
+    handed_on: AtomicU64,
 }
 
 impl Sent {
-    pub fn from_here(&self) -> u64 {
-        self.from_here.load(Ordering::Relaxed)
+    pub fn left_here(&self) -> u64 {
+        self.left_here.load(Ordering::Relaxed)
     }
 
     /// By OpenSSH's own client, which is what hosts hand on to each other by.
-    pub fn from_hosts(&self) -> u64 {
-        self.from_hosts.load(Ordering::Relaxed)
+    pub fn handed_on(&self) -> u64 {
+        self.handed_on.load(Ordering::Relaxed)
     }
 }
 
@@ -46,7 +46,7 @@ fn carry(mut from: TcpStream, mut into: TcpStream, sent: Option<&Sent>) {
     while let Ok(read @ 1..) = from.read(&mut bytes) {
         if let Some(sent) = sent {
             let is_host = *is_host.get_or_insert_with(|| bytes.starts_with(b"SSH-2.0-OpenSSH"));
-            let counter = if is_host { &sent.from_hosts } else { &sent.from_here };
+            let counter = if is_host { &sent.handed_on } else { &sent.left_here };
             counter.fetch_add(read as u64, Ordering::Relaxed);
         }
         if into.write_all(&bytes[..read]).is_err() {

@@ -63,7 +63,7 @@ pub fn compare(count: usize, mib: u64, times: usize) -> anyhow::Result<()> {
             true => {
                 measure(hosts.dir(), &[0], command)?;
                 let files = |bytes: u64| format!("{:.2} × the file", bytes as f64 / len as f64);
-                (files(sent.from_here()), files(sent.from_hosts()))
+                (files(sent.left_here()), files(sent.handed_on()))
             }
             false => ("not counted".to_owned(), String::new()),
         };
