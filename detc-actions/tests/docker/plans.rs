@@ -83,6 +83,11 @@ fn fields(subnet: &str, port: u16) -> Vec<(&'static str, Value, Value)> {
             json!({ "logging": { "driver": "local", "options": { "compress": "false" } } }),
         ),
         ("init", json!({ "init": true }), json!({ "init": false })),
+        (
+            "completes",
+            json!({ "completes": true, "command": ["true"] }),
+            json!({ "completes": true, "command": ["pwd"] }),
+        ),
         ("order", json!({ "order": "stop_first" }), json!({ "order": "start_first" })),
         ("ready_timeout_ms", json!({ "ready_timeout_ms": 90_000 }), json!({ "ready_timeout_ms": 80_000 })),
     ]
