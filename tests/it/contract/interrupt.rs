@@ -219,7 +219,13 @@ fn a_saved_plan_of_nothing_does_nothing_beside_an_interrupted_run() {
 fn every_signal_that_asks_a_program_to_end_finishes_what_is_in_flight() {
     for signal in ["TERM", "HUP"] {
         let place = gated();
-        let running = in_flight(&place, &["apply", "--yes", "--json"]);
+        let args = ["apply", "--yes", "--json"];
+        // The tests themselves may have been started to ignore a hangup, which is inherited.
+        let mut command = std::process::Command::new("env");
+        command.arg(format!("--default-signal={signal}")).arg(place.command(&[]).get_program()).args(args);
+        command.current_dir(place.dir()).stdin(std::process::Stdio::null());
+        let running = place.start_as(command, &args);
+        until("the first command has begun", || !place.read("begun").is_empty());
         running.signal(signal);
         assert!(running.saw(1, |line| line.starts_with("Stopping")), "{signal}");
         open_gate(&place);
