@@ -15,6 +15,7 @@ use super::sftp::{Attrs, Open, Pending, Request, Sftp, SftpError, Status};
 
 mod accounts;
 mod large;
+mod pace;
 mod remove;
 mod walk;
 mod write;

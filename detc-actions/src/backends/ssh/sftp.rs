@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 
 mod wire;
 
+use wire::Limits;
 pub(super) use wire::{Attrs, Malformed, Open, Reply, Request, Status, names, volume};
 
 /// How many files are open at once on a server that does not say how many it has room for: some systems have room for 256 in a
@@ -33,6 +34,12 @@ const OPEN_SPARE: u64 = 16;
 
 /// How much content takes the place of one open file more: what is read or written at once on one host is held in memory, here.
 const CONTENT_PER_PLACE: u64 = 64 << 10;
+
+/// How much is written by one request on a server that does not say how much it takes: each takes that.
+const WRITE_LEN_UNKNOWN: usize = 32 << 10;
+
+/// The most that is written by one request on any.
+const WRITE_LEN_MAX: usize = 128 << 10;
 
 /// How much is put into one write to the connection: a few packets, so that one call's bulk does not hold up another's
 /// question for long.
@@ -64,16 +71,22 @@ pub(super) struct Sftp {
     queue: mpsc::UnboundedSender<Vec<u8>>,
     state: Arc<State>,
     extensions: Vec<String>,
-    /// How many files it has room for, asked at once and read when it is first needed.
+    /// What it has room for, asked at once and read when it is first needed.
     limits: Mutex<Option<Pending>>,
-    places: OnceCell<Places>,
+    room: OnceCell<Room>,
     /// Reads the answers, writes the requests.
     _tasks: JoinSet<()>,
 }
 
-/// Places for open files, and how many there are.
+/// What the server has room for.
 #[derive(Debug)]
-struct Places(Semaphore, usize);
+struct Room {
+    /// For open files.
+    places: Semaphore,
+    all: usize,
+    /// How much is written by one request.
+    write_len: usize,
+}
 
 #[derive(Debug)]
 struct State {
@@ -110,14 +123,8 @@ impl Sftp {
         let mut tasks = JoinSet::new();
         tasks.spawn(write_requests(requests, write));
         tasks.spawn(read_replies(read, buffer, Arc::clone(&state)));
-        let sftp = Self {
-            queue,
-            state,
-            extensions,
-            limits: Mutex::default(),
-            places: OnceCell::new(),
-            _tasks: tasks,
-        };
+        let sftp =
+            Self { queue, state, extensions, limits: Mutex::default(), room: OnceCell::new(), _tasks: tasks };
         if sftp.has("limits@openssh.com") {
             *sftp.limits.lock().unwrap_or_else(PoisonError::into_inner) = Some(sftp.send(&Request::Limits));
         }
@@ -126,26 +133,37 @@ impl Sftp {
 
     /// Waits until the server, and we, have room for `files` more open files with so much content in them.
     pub(super) async fn room(&self, files: usize, content: u64) -> Result<SemaphorePermit<'_>, SftpError> {
-        let Places(places, all) = self.places.get_or_try_init(|| self.ask_places()).await?;
+        let Room { places, all, .. } = self.bounds().await?;
         let for_content = usize::try_from(content / CONTENT_PER_PLACE).unwrap_or(*all);
         let wanted = u32::try_from(files.saturating_add(for_content).min(*all)).unwrap_or(u32::MAX);
         Ok(places.acquire_many(wanted).await.expect("invariant: the semaphore is never closed"))
     }
 
-    async fn ask_places(&self) -> Result<Places, SftpError> {
+    /// How many bytes are written by one request, at most: a power of two.
+    pub(super) async fn write_len_max(&self) -> Result<usize, SftpError> {
+        Ok(self.bounds().await?.write_len)
+    }
+
+    async fn bounds(&self) -> Result<&Room, SftpError> {
+        self.room.get_or_try_init(|| self.ask_limits()).await
+    }
+
+    async fn ask_limits(&self) -> Result<Room, SftpError> {
         let asked = self.limits.lock().unwrap_or_else(PoisonError::into_inner).take();
         let said = match asked {
-            None => None,
+            None => Limits::default(),
             Some(asked) => match asked.extended().await {
-                Ok(body) => wire::open_max(&body)?,
-                Err(SftpError::Status(_)) => None,
+                Ok(body) => wire::limits(&body)?,
+                Err(SftpError::Status(_)) => Limits::default(),
                 Err(error) => return Err(error),
             },
         };
-        let room = said.map_or(OPEN_MAX_UNKNOWN, |said| {
-            usize::try_from(said.saturating_sub(OPEN_SPARE)).unwrap_or(OPEN_MAX).clamp(OPEN_MIN, OPEN_MAX)
+        let all = said.open.map_or(OPEN_MAX_UNKNOWN, |open| {
+            usize::try_from(open.saturating_sub(OPEN_SPARE)).unwrap_or(OPEN_MAX).clamp(OPEN_MIN, OPEN_MAX)
         });
-        Ok(Places(Semaphore::new(room), room))
+        let lens = [WRITE_LEN_MAX, WRITE_LEN_MAX / 2];
+        let write_len = said.write_len.and_then(|max| lens.into_iter().find(|len| *len as u64 <= max));
+        Ok(Room { places: Semaphore::new(all), all, write_len: write_len.unwrap_or(WRITE_LEN_UNKNOWN) })
     }
 
     /// Whether the server has an extension.

@@ -15,14 +15,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use detc_core::backend::host::{Command, Output, Ownership};
 use detc_core::content::{self, Content, Sum, Summer};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::super::SshHost;
 use super::super::link::Link;
 use super::super::relay::{Peer, To, hand_on};
 use super::super::run::RunError;
 use super::super::sftp::{Open, Pending, Request, Sftp, SftpError, Status};
+use super::pace::Pace;
 use super::write::{explain, explain_io, finish, rename, temporary_of, to_give};
-use super::{Accounts, CHUNK_LEN, CHUNKS_MAX, FileError, Reading, remove, walk};
+use super::{Accounts, FileError, Reading, remove, walk};
 use crate::artifact::exchange::{Origin, Taking, Turned};
 use crate::artifact::{beginning_command, sum_command, sum_told};
 
@@ -199,28 +201,34 @@ impl<'a> Part<'a> {
 
     /// Sends what is missing, and compares all of it with what it should be.
     async fn fill(&mut self, content: &Content, progress: &AtomicU64) -> Result<(), Failed> {
-        let mut sent: VecDeque<Pending> = VecDeque::new();
+        let chunk_len = self.sftp.write_len_max().await?;
+        let mut pace = Pace::new();
+        let mut sent: VecDeque<(Instant, Pending)> = VecDeque::new();
         let (mut offset, mut arrived) = (self.from, self.from);
         while let Some(piece) = self.pieces.next().await? {
-            for data in piece.chunks(CHUNK_LEN) {
-                if sent.len() == CHUNKS_MAX
-                    && let Some(first) = sent.pop_front()
+            for data in piece.chunks(chunk_len) {
+                while sent.len() * chunk_len >= pace.max()
+                    && let Some((at, first)) = sent.pop_front()
                 {
                     first.done().await?;
-                    arrived += CHUNK_LEN as u64;
+                    pace.answered(chunk_len, at.elapsed());
+                    arrived += chunk_len as u64;
                     progress.fetch_max(arrived, Ordering::Relaxed);
                 }
-                sent.push_back(self.sftp.send(&Request::Write { handle: &self.handle, offset, data }));
+                let write = self.sftp.send(&Request::Write { handle: &self.handle, offset, data });
+                sent.push_back((Instant::now(), write));
                 offset += data.len() as u64;
             }
         }
-        for pending in sent {
+        for (_, pending) in sent {
             pending.done().await?;
         }
-        if self.pieces.summer.finish() != content.sum() {
-            return Err(content::changed().into());
+        match self.check(content).await {
+            Err(Failed::Spoilt) if Pieces::new(content).skip(content.len()).await? != content.sum() => {
+                Err(content::changed().into())
+            }
+            checked => checked,
         }
-        self.check(content).await
     }
 
     /// Copies the file `path` of the same host.
@@ -297,33 +305,32 @@ async fn left(
     Ok(sum.filter(|_| len > 0).map(|sum| (len, sum)))
 }
 
-/// A piece, with what reads on behind it, and the sum of all up to its end.
-type Ahead = (content::Reader, Vec<u8>, Summer);
+/// A piece, with what reads on behind it.
+type Ahead = (content::Reader, Vec<u8>);
 
-/// Content, read ahead by a piece, and summed up.
+/// Content, read ahead by a piece.
 struct Pieces {
     content: Content,
     open: Option<content::Reader>,
     ahead: Option<JoinHandle<io::Result<Ahead>>>,
-    summer: Summer,
 }
 
 impl Pieces {
     fn new(content: &Content) -> Self {
-        Self { content: content.clone(), open: None, ahead: None, summer: Summer::default() }
+        Self { content: content.clone(), open: None, ahead: None }
     }
 
     /// Passes over the first `len` bytes, and returns their sum.
     async fn skip(&mut self, len: u64) -> io::Result<Sum> {
-        let (content, mut summer) = (self.content.clone(), self.summer.clone());
+        let content = self.content.clone();
         let skipped = tokio::task::spawn_blocking(move || {
-            let mut reader = content.open()?;
+            let (mut reader, mut summer) = (content.open()?, Summer::default());
             io::copy(&mut reader.by_ref().take(len), &mut summer)?;
-            Ok::<_, io::Error>((reader, summer))
+            Ok::<_, io::Error>((reader, summer.finish()))
         });
-        let (reader, summer) = joined(skipped.await)?;
-        (self.open, self.summer) = (Some(reader), summer);
-        Ok(self.summer.finish())
+        let (reader, sum) = joined(skipped.await)?;
+        self.open = Some(reader);
+        Ok(sum)
     }
 
     /// The next piece. `None`: that was all.
@@ -332,8 +339,8 @@ impl Pieces {
             Some(reading) => reading,
             None => self.read_ahead(),
         };
-        let (reader, piece, summer) = joined(reading.await)?;
-        (self.open, self.summer) = (Some(reader), summer);
+        let (reader, piece) = joined(reading.await)?;
+        self.open = Some(reader);
         if piece.is_empty() {
             return Ok(None);
         }
@@ -342,7 +349,7 @@ impl Pieces {
     }
 
     fn read_ahead(&mut self) -> JoinHandle<io::Result<Ahead>> {
-        let (open, content, mut summer) = (self.open.take(), self.content.clone(), self.summer.clone());
+        let (open, content) = (self.open.take(), self.content.clone());
         tokio::task::spawn_blocking(move || {
             let mut reader = open.map_or_else(|| content.open(), Ok)?;
             let mut piece = vec![0; PIECE_LEN];
@@ -354,8 +361,7 @@ impl Pieces {
                 }
             }
             piece.truncate(len);
-            summer.add(&piece);
-            Ok((reader, piece, summer))
+            Ok((reader, piece))
         })
     }
 }

@@ -415,11 +415,20 @@ pub(in super::super) fn volume(body: &[u8]) -> Result<Volume, Malformed> {
     Ok(Volume { blocks_free, files_free, files, is_read_only: flags & 1 != 0 })
 }
 
-/// Reads what [`Request::Limits`] is answered with: how many files may be open at once, where the server says.
-pub(in super::super) fn open_max(body: &[u8]) -> Result<Option<u64>, Malformed> {
+/// What [`Request::Limits`] is answered with. What a server does not limit is `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in super::super) struct Limits {
+    /// How many bytes are written by one request.
+    pub(in super::super) write_len: Option<u64>,
+    /// How many files are open at once.
+    pub(in super::super) open: Option<u64>,
+}
+
+pub(in super::super) fn limits(body: &[u8]) -> Result<Limits, Malformed> {
     let mut from = Reader(body);
-    let [_packet, _read, _write, open] = [from.u64()?, from.u64()?, from.u64()?, from.u64()?];
-    Ok(Some(open).filter(|open| *open > 0))
+    let [_packet, _read, write_len, open] = [from.u64()?, from.u64()?, from.u64()?, from.u64()?];
+    let said = |limit: u64| Some(limit).filter(|limit| *limit > 0);
+    Ok(Limits { write_len: said(write_len), open: said(open) })
 }
 
 struct Reader<'a>(&'a [u8]);
