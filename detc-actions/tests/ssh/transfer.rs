@@ -66,6 +66,20 @@ async fn a_transfer_that_is_cut_goes_on_where_it_was_in_either_direction() {
     assert!(from < len * 7 / 4, "{} of {} MiB came from the host in {cuts} cuts", from / MIB, len / MIB);
 }
 
+#[tokio::test]
+async fn a_file_that_is_changed_here_before_it_is_sent_is_told_and_leaves_nothing_there() {
+    let (len, sshd) = (3 * MIB, Sshd::start());
+    let (from, to) = (sshd.path("from"), sshd.path("home/big"));
+    fs::write(&from, bytes(1, len)).unwrap();
+    let content = Content::read(&from).unwrap();
+    fs::write(&from, bytes(2, len)).unwrap();
+    let host = connect(&sshd.spec()).await.unwrap();
+    let refused = put(&*host, &to.display().to_string(), &content).await.unwrap_err();
+    let HostError::Refused { source, .. } = refused else { panic!("{refused}") };
+    assert!(source.to_string().contains("changed meanwhile"), "{source}");
+    assert!(names(&sshd).is_empty(), "{:?}", names(&sshd));
+}
+
 /// What one of them carries is less than what is on its way at once: nothing is said to have arrived before it breaks.
 #[tokio::test]
 async fn a_transfer_gets_there_over_connections_that_each_carry_little() {
