@@ -80,11 +80,11 @@ async fn a_file_that_is_changed_here_before_it_is_sent_is_told_and_leaves_nothin
     assert!(names(&sshd).is_empty(), "{:?}", names(&sshd));
 }
 
-/// What one of them carries is less than what is on its way at once: nothing is said to have arrived before it breaks.
+/// What one of them carries is little more than what is on its way at once: most of it is not said to have arrived before it breaks.
 #[tokio::test]
 async fn a_transfer_gets_there_over_connections_that_each_carry_little() {
-    let (len, sshd) = (12 * MIB, Sshd::start());
-    let wire = Wire::to(&sshd, || 3 * MIB / 2);
+    let (len, sshd) = (6 * MIB, Sshd::start());
+    let wire = Wire::to(&sshd, || 5 * MIB / 8);
     let host = connect(&wire.spec(&sshd)).await.unwrap();
     let path = sshd.path("home/big").display().to_string();
     let content = Content::from(bytes(3, len));

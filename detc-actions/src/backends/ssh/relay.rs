@@ -26,6 +26,9 @@ use agent::{Agent, Permit, Permits};
 /// How long a host may take to be logged in to from another. Where it is not reached from there, it gets the content from here.
 const CONNECT_TIMEOUT_S: u32 = 10;
 
+/// How many agents are spoken to at once over a connection: a login opens one, and a host hands on to two at once.
+const AGENTS_MAX: usize = 8;
+
 /// What the agents of one connection may sign, and the tasks that answer for them.
 #[derive(Debug, Default)]
 pub(super) struct Agents {
@@ -44,7 +47,12 @@ impl Agents {
         let mut agent = Agent::new(Arc::clone(&self.permits));
         let mut tasks = self.tasks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
+        let is_one_too_many = tasks.len() >= AGENTS_MAX;
         tasks.spawn(async move {
+            if is_one_too_many {
+                let _closed = channel.close().await;
+                return;
+            }
             let _closed = agent.serve(channel.into_stream()).await;
         });
     }

@@ -38,8 +38,9 @@ const CONTENT_PER_PLACE: u64 = 64 << 10;
 /// How much is written by one request on a server that does not say how much it takes: each takes that.
 const WRITE_LEN_UNKNOWN: usize = 32 << 10;
 
-/// The most that is written by one request on any.
-const WRITE_LEN_MAX: usize = 128 << 10;
+/// How much is written by one request on a server that takes it: half as many answers. It is written as a whole or not at all, so that a
+/// line that carries less before it breaks never gets on.
+const WRITE_LEN_MAX: usize = 64 << 10;
 
 /// How much is put into one write to the connection: a few packets, so that one call's bulk does not hold up another's
 /// question for long.
@@ -161,9 +162,12 @@ impl Sftp {
         let all = said.open.map_or(OPEN_MAX_UNKNOWN, |open| {
             usize::try_from(open.saturating_sub(OPEN_SPARE)).unwrap_or(OPEN_MAX).clamp(OPEN_MIN, OPEN_MAX)
         });
-        let lens = [WRITE_LEN_MAX, WRITE_LEN_MAX / 2];
-        let write_len = said.write_len.and_then(|max| lens.into_iter().find(|len| *len as u64 <= max));
-        Ok(Room { places: Semaphore::new(all), all, write_len: write_len.unwrap_or(WRITE_LEN_UNKNOWN) })
+        let write_len = if said.write_len.is_some_and(|max| max >= WRITE_LEN_MAX as u64) {
+            WRITE_LEN_MAX
+        } else {
+            WRITE_LEN_UNKNOWN
+        };
+        Ok(Room { places: Semaphore::new(all), all, write_len })
     }
 
     /// Whether the server has an extension.

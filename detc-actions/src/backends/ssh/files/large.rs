@@ -106,8 +106,14 @@ pub(in super::super) async fn write_large(
         progress.fetch_max(part.from, Ordering::Relaxed);
         let done = async {
             match taking.as_ref().map(Taking::from) {
-                Some(Origin::Itself(path)) => part.copy(path, content).await?,
-                Some(Origin::Another(peer, path)) => part.take(peer, path, content).await?,
+                Some(Origin::Itself(path)) => {
+                    part.set_apart().await?;
+                    part.copy(path, content).await?;
+                }
+                Some(Origin::Another(peer, path)) => {
+                    part.set_apart().await?;
+                    part.take(peer, path, content).await?;
+                }
                 Some(Origin::Controller) | None => part.fill(content, progress).await?,
             }
             for pending in finish(sftp, &part.path, &part.handle, mode, ids).await? {
@@ -136,8 +142,8 @@ pub(in super::super) async fn write_large(
                     taking.ends(Turned::Badly);
                 }
             }
-            // It stays, and is gone on with.
-            Err(Failed::Error(FileError::Lost)) => return Err(FileError::Lost),
+            // It stays, and is gone on with: also where the host was only too slow to tell its sum.
+            Err(Failed::Error(error @ (FileError::Lost | FileError::Host(_)))) => return Err(error),
             Err(Failed::Spoilt) if !is_second_try => {
                 is_second_try = true;
                 remove::discard(sftp, &folder).await?;
@@ -202,16 +208,16 @@ impl<'a> Part<'a> {
     /// Sends what is missing, and compares all of it with what it should be.
     async fn fill(&mut self, content: &Content, progress: &AtomicU64) -> Result<(), Failed> {
         let chunk_len = self.sftp.write_len_max().await?;
-        let mut pace = Pace::new();
+        let mut pace = Pace::default();
         let mut sent: VecDeque<(Instant, Pending)> = VecDeque::new();
         let (mut offset, mut arrived) = (self.from, self.from);
         while let Some(piece) = self.pieces.next().await? {
             for data in piece.chunks(chunk_len) {
-                while sent.len() * chunk_len >= pace.max()
+                while sent.len() * chunk_len >= pace.under_way_max()
                     && let Some((at, first)) = sent.pop_front()
                 {
                     first.done().await?;
-                    pace.answered(chunk_len, at.elapsed());
+                    pace.answered(at.elapsed());
                     arrived += chunk_len as u64;
                     progress.fetch_max(arrived, Ordering::Relaxed);
                 }
@@ -223,20 +229,36 @@ impl<'a> Part<'a> {
         for (_, pending) in sent {
             pending.done().await?;
         }
-        match self.check(content).await {
-            Err(Failed::Spoilt) if Pieces::new(content).skip(content.len()).await? != content.sum() => {
-                Err(content::changed().into())
-            }
-            checked => checked,
+        let checked = self.check(content).await;
+        // Then all of it is read again: which end is to blame?
+        if matches!(checked, Err(Failed::Spoilt))
+            && Pieces::new(content).skip(content.len()).await? != content.sum()
+        {
+            return Err(content::changed().into());
         }
+        checked
+    }
+
+    /// Gives it a name that no try goes on with. What hands it on may write to it yet when nobody knows of that any more; what is
+    /// sent from here then is in another file.
+    async fn set_apart(&mut self) -> Result<(), FileError> {
+        let mut number = [0; 8];
+        getrandom::fill(&mut number).expect("invariant: the system has random bytes");
+        let apart = format!("{}-{:016x}", self.path, u64::from_ne_bytes(number));
+        self.sftp.send(&Request::Rename { from: &self.path, to: &apart }).done().await?;
+        self.path = apart;
+        Ok(())
     }
 
     /// Copies the file `path` of the same host.
     async fn copy(&self, path: &str, content: &Content) -> Result<(), Failed> {
         const COPY: &str = "tail -c \"+$3\" -- \"$1\" >>\"$2\"";
         let from = (self.from + 1).to_string();
-        let output =
-            self.at.run(&Command::new(["/bin/sh", "-c", COPY, "sh", path, &self.path, &from])).await?;
+        let command = Command::new(["/bin/sh", "-c", COPY, "sh", path, &self.path, &from]);
+        let output = match self.at.run(&command).await {
+            Err(FileError::Host(error)) => return Err(Failed::NotHandedOn(error.to_string())),
+            output => output?,
+        };
         if !output.success() {
             return Err(Failed::NotHandedOn(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
         }

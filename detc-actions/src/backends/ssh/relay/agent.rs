@@ -20,7 +20,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use super::super::auth::Proof;
 
 /// Longest message that is taken: OpenSSH's own limit.
-const MESSAGE_LEN_MAX: u32 = 256 << 10;
+const MESSAGE_LEN_MAX: u32 = 16 << 10;
 
 const FAILURE: u8 = 5;
 const SUCCESS: u8 = 6;
