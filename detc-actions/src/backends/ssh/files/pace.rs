@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 /// What is under way over a line that holds nothing, in bytes. Of what was tried on one machine (`docs/performance.md`), 512 KiB were
-/// the fastest: less lets the host wait for us, and with more its sshd takes and gives back memory all the time.
+/// the fastest.
 const UNDER_WAY_MIN: usize = 512 << 10;
 
 /// The most, in bytes: what an OpenSSH server lets a channel have, so that more would wait here.

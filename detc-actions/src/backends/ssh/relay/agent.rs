@@ -19,7 +19,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::super::auth::Proof;
 
-/// Longest message that is taken: OpenSSH's own limit.
+/// Longest message that is taken, in bytes: a certificate and what is to be signed are some thousand. OpenSSH takes 256 KiB, which
+/// each who only says that it will send so much would have of us.
 const MESSAGE_LEN_MAX: u32 = 16 << 10;
 
 const FAILURE: u8 = 5;
