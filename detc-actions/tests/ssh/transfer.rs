@@ -1,12 +1,16 @@
 //! Large content: over lines that break, onto disks that are full, over what an earlier try has left.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command as Process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use detc_core::backend::host::{Ownership, Remove};
 use detc_core::backend::{Host, HostError};
 use detc_core::content::{Content, Sum};
+use detc_core::model::Digest;
 
 use crate::cuts::{Ledger, Random, number};
 use crate::sshd::Sshd;
@@ -130,6 +134,42 @@ async fn what_a_broken_transfer_has_left_is_no_part_of_other_content_and_is_take
     host.remove(sshd.path("home").to_str().unwrap(), Remove::EmptyDirectory).await.unwrap();
 }
 
+/// The folder in which large content for `big` is until it is whole, and the file in it.
+fn where_it_arrives(sshd: &Sshd, content: &Content) -> (PathBuf, PathBuf) {
+    let name = Digest::of(b"big").to_string();
+    let folder = sshd.path(&format!("home/.detc-new-{name:.32}"));
+    let part = folder.join(format!("{:.32}", content.sum().to_string()));
+    (folder, part)
+}
+
+/// The host does the last requests of a connection that is gone while the next one is at work: they open what this one has just made
+/// room for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_connection_that_is_gone_does_late_is_no_error() {
+    let sshd = Sshd::start();
+    let host = connect(&sshd.spec()).await.unwrap();
+    let path = sshd.path("home/big").display().to_string();
+    let content = Content::from(bytes(1, 3 * MIB));
+    let (folder, part) = where_it_arrives(&sshd, &content);
+    fs::create_dir(&folder).unwrap();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let late = std::thread::spawn({
+        let is_over = Arc::clone(&is_over);
+        move || {
+            // Into what is there, and into what is made in its place.
+            let mut opened = 0;
+            while opened < 2 && !is_over.load(Ordering::Relaxed) {
+                opened += usize::from(fs::File::create_new(&part).is_ok());
+            }
+            opened
+        }
+    });
+    put(&*host, &path, &content).await.unwrap();
+    is_over.store(true, Ordering::Relaxed);
+    assert_eq!(late.join().unwrap(), 2);
+    assert_eq!(sum_of(&path), content.sum());
+}
+
 /// As many cuts as there are told to be, at random points of large files that are written and read, and of commands between them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_cut_at_random_is_whole_or_as_it_was_and_nothing_is_done_twice() {
@@ -153,7 +193,8 @@ async fn what_is_cut_at_random_is_whole_or_as_it_was_and_nothing_is_done_twice()
     let (mut done, mut given_up, mut read_back) = (0, 0, 0);
     let mut ledger = Ledger::new(sshd.path("ledger"));
     let mut content = &contents[0];
-    while wire.cuts() < cuts {
+    // Where the machine is busy, hardly anything gets through: then it takes some more.
+    while wire.cuts() < cuts || ((done == 0 || read_back == 0) && wire.cuts() < 10 * cuts) {
         ledger.add(&*host, PATIENCE).await;
         let put = put(&*host, &path, content);
         match tokio::time::timeout(PATIENCE, put).await.expect("a write ends when its connections do") {
@@ -188,7 +229,7 @@ async fn what_is_cut_at_random_is_whole_or_as_it_was_and_nothing_is_done_twice()
 }
 
 /// A file system of its own, of so many MiB, on a folder; gone when it is dropped.
-struct Disk(std::path::PathBuf);
+struct Disk(PathBuf);
 
 /// As root: by itself, or by `sudo`.
 fn as_root(argv: &[&str]) {
@@ -199,7 +240,7 @@ fn as_root(argv: &[&str]) {
 }
 
 impl Disk {
-    fn on(path: std::path::PathBuf, mib: u64) -> Self {
+    fn on(path: PathBuf, mib: u64) -> Self {
         as_root(&[
             "mount",
             "-t",
@@ -243,9 +284,7 @@ async fn what_others_could_write_to_is_not_gone_on_with() {
     let host = connect(&sshd.spec()).await.unwrap();
     let path = sshd.path("home/big").display().to_string();
     let content = Content::from(bytes(1, 3 * MIB));
-    let name = detc_core::model::Digest::of(b"big").to_string();
-    let folder = sshd.path(&format!("home/.detc-new-{name:.32}"));
-    let part = folder.join(format!("{:.32}", content.sum().to_string()));
+    let (folder, part) = where_it_arrives(&sshd, &content);
     // Somebody knows what will come, and has put its beginning there, to change it later.
     fs::create_dir(&folder).unwrap();
     fs::write(&part, &bytes(1, 3 * MIB)[..MIB as usize]).unwrap();

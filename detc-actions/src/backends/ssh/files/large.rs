@@ -31,6 +31,9 @@ use crate::artifact::{beginning_command, sum_command, sum_told};
 /// How much is read from the content's file at once, while what was read before is sent.
 const PIECE_LEN: usize = 1 << 20;
 
+/// How often it is begun anew where something comes between: connections that are gone, and of which the host does the last requests yet.
+const TRIES_MAX: usize = 4;
+
 /// A host, over one connection.
 #[derive(Clone, Copy)]
 pub(in super::super) struct Remote<'a> {
@@ -182,6 +185,27 @@ impl<'a> Part<'a> {
         folder: &str,
         content: &Content,
     ) -> Result<Self, FileError> {
+        let mut tries = 1;
+        loop {
+            match Self::try_open(at, sftp, folder, content).await {
+                // The host may do yet what a connection asked of it that is gone.
+                Err(FileError::Io(error))
+                    if tries < TRIES_MAX
+                        && matches!(error.kind(), ErrorKind::Other | ErrorKind::NotFound) =>
+                {
+                    tries += 1;
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    async fn try_open(
+        at: Remote<'a>,
+        sftp: &'a Sftp,
+        folder: &str,
+        content: &Content,
+    ) -> Result<Self, FileError> {
         let path = format!("{folder}/{:.32}", content.sum().to_string());
         let mut pieces = Pieces::new(content);
         let mut from = 0;
@@ -285,7 +309,11 @@ impl<'a> Part<'a> {
     async fn check(&self, content: &Content) -> Result<(), Failed> {
         // It goes to disk while its sum is told.
         let synced = self.sftp.send(&Request::Sync { handle: &self.handle });
-        let sum = self.at.sum(&self.path).await?;
+        let sum = match self.at.sum(&self.path).await {
+            // A connection that is gone had it put in its place, or taken away.
+            Err(FileError::Io(error)) if error.kind() == ErrorKind::NotFound => return Err(Failed::Spoilt),
+            sum => sum?,
+        };
         synced.done().await?;
         if sum == content.sum() { Ok(()) } else { Err(Failed::Spoilt) }
     }
