@@ -5,6 +5,7 @@ pub(crate) mod exchange;
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use detc_core::backend::host::{Command, Output};
 use detc_core::backend::{Host, HostError};
@@ -30,17 +31,24 @@ macro_rules! summing {
     };
 }
 
-/// The command by which a host tells the sum of its file `path`.
-pub(crate) fn sum_command(path: &str) -> Command {
+/// How long a command may take that reads so many bytes on its host: ten minutes, and what it needs at 4 MiB a second.
+pub(crate) fn timeout_of(len: u64) -> Duration {
+    const SLOWEST: u64 = 4 << 20;
+    Duration::from_secs(600 + len / SLOWEST)
+}
+
+/// The command by which a host tells the sum of its file `path`, of `len` bytes.
+pub(crate) fn sum_command(path: &str, len: u64) -> Command {
     const SCRIPT: &str = summing!("", " <\"$1\"");
-    of_system(Command::new(["/bin/sh", "-c", SCRIPT, "sh", path]))
+    of_system(Command::new(["/bin/sh", "-c", SCRIPT, "sh", path])).with_timeout(timeout_of(len))
 }
 
 /// The command by which a host tells the sum of the first `len` bytes of its file `path`.
 #[cfg(feature = "ssh")]
 pub(crate) fn beginning_command(path: &str, len: u64) -> Command {
     const SCRIPT: &str = summing!("head -c \"$2\" <\"$1\" |", "");
-    of_system(Command::new(["/bin/sh", "-c", SCRIPT, "sh", path, &len.to_string()]))
+    let command = Command::new(["/bin/sh", "-c", SCRIPT, "sh", path, &len.to_string()]);
+    of_system(command).with_timeout(timeout_of(len))
 }
 
 /// What such a command has told. `None`: the host can not, or there is no such file.
@@ -49,9 +57,9 @@ pub(crate) fn sum_told(output: &Output) -> Option<Sum> {
     text.parse().ok().filter(|_| output.success())
 }
 
-/// The sum of the file `path` of a host, as the host tells it; of one that can not, the file is read. `None`: it is not there.
-pub(crate) async fn sum_on(host: &dyn Host, path: &str) -> Result<Option<Sum>, HostError> {
-    match host.run(&sum_command(path)).await {
+/// The sum of the file `path` of a host, of `len` bytes, as the host tells it; of one that can not, the file is read. `None`: it is not there.
+pub(crate) async fn sum_on(host: &dyn Host, path: &str, len: u64) -> Result<Option<Sum>, HostError> {
+    match host.run(&sum_command(path, len)).await {
         Ok(output) => {
             if let Some(sum) = sum_told(&output) {
                 return Ok(Some(sum));

@@ -309,12 +309,15 @@ impl SshHost {
     async fn run_on(&self, link: Arc<Link>, command: &Command) -> Result<Output, RunError> {
         let (done, waits) = oneshot::channel();
         let (name, command) = (Arc::clone(&self.inner.name), command.clone());
-        {
-            let mut tasks = self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-            while tasks.try_join_next().is_some() {}
-            tasks.spawn(async move { run::run(&link, &name, &command, done).await });
-        }
+        self.spawn(async move { run::run(&link, &name, &command, done).await });
         waits.await.unwrap_or(Err(RunError::Lost))
+    }
+
+    /// Does something that outlives its caller, but not the host.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task);
     }
 }
 

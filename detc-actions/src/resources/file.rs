@@ -191,7 +191,7 @@ impl FileSpec {
         let found = if content.is_large() { host.stat(&self.path).await? } else { None };
         let is_alike = |stat: &Stat| stat.kind == FileKind::File && stat.size == content.len();
         match found.filter(is_alike) {
-            Some(_) => Ok(sum_on(host, &self.path).await? == Some(content.sum())),
+            Some(_) => Ok(sum_on(host, &self.path, content.len()).await? == Some(content.sum())),
             None => Ok(false),
         }
     }
@@ -247,7 +247,7 @@ impl Seen {
             return Ok(Some(without_content(format!("({} bytes)", stat.size))));
         }
         if stat.size > LARGE {
-            let Some(sum) = sum_on(host, path).await? else { return Ok(None) };
+            let Some(sum) = sum_on(host, path, stat.size).await? else { return Ok(None) };
             let digest = Digest::of_large(&sum);
             let summary = format!("({} bytes, {})", stat.size, digest.short());
             return Ok(Some(Self { digest: Some(digest), shown: summary.clone(), summary }));

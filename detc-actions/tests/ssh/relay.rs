@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use detc_actions::backends::SshConnector;
 use detc_core::backend::Host;
@@ -82,9 +83,14 @@ async fn ten_hosts_get_what_is_sent_once_and_keep_nothing_of_ours() {
             fs::read_dir(machine.sshd.path("home")).unwrap().map(|it| it.unwrap().file_name()).collect();
         assert_eq!(left, ["big"]);
     }
+    let keys: Vec<String> = (machines.iter())
+        .map(|machine| fs::read_to_string(machine.sshd.path("host_ed25519.pub")).unwrap())
+        .map(|key| key.split(' ').nth(1).unwrap().to_owned())
+        .collect();
+    // Other tests have theirs there while they run.
     let temporary = |entry: fs::DirEntry| {
-        let known = entry.path().join("key.pub");
-        fs::read_to_string(known).is_ok_and(|key| key.contains("ssh-ed25519"))
+        let known = fs::read_to_string(entry.path().join("host"));
+        known.is_ok_and(|known| keys.iter().any(|key| known.contains(key)))
     };
     assert!(!fs::read_dir(std::env::temp_dir()).unwrap().flatten().any(temporary));
 }
@@ -147,4 +153,35 @@ async fn a_host_is_not_handed_on_to_under_another_key() {
     second.host.write_from(&path, &content(), &Ownership::default()).await.unwrap();
     assert_eq!(Sum::of(&fs::read(second.path()).unwrap()), content().sum());
     assert!(second.wire.handed() < 100_000, "it got {} bytes", second.wire.handed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_handed_on_ends_when_nobody_waits_for_it() {
+    let machines = machines(2, &[], Some("dc1")).await;
+    let [first, second] = machines.as_slice() else { unreachable!() };
+    let path = first.path().display().to_string();
+    first.host.write_from(&path, &content(), &Ownership::default()).await.unwrap();
+    second.wire.slow_down_others();
+    let path = second.path().display().to_string();
+    {
+        let content = content();
+        let ownership = Ownership::default();
+        let mut write = std::pin::pin!(second.host.write_from(&path, &content, &ownership));
+        while second.wire.handed() < 100_000 {
+            let waited = tokio::time::timeout(Duration::from_millis(50), &mut write).await;
+            assert!(waited.is_err(), "it is done already");
+        }
+    }
+    // At this pace there is more for half a minute.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let mut last = second.wire.handed();
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let now = second.wire.handed();
+        if now == last {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{now} bytes were handed on, and more are");
+        last = now;
+    }
 }

@@ -170,6 +170,36 @@ async fn what_a_connection_that_is_gone_does_late_is_no_error() {
     assert_eq!(sum_of(&path), content.sum());
 }
 
+/// The same of a small file: a rename that was asked for is done late, when another write has begun.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_late_rename_puts_nothing_half_written_in_its_place() {
+    let sshd = Sshd::start();
+    let host = connect(&sshd.spec()).await.unwrap();
+    let (path, content) = (sshd.path("home/small"), bytes(1, MIB / 2));
+    let name = Digest::of(b"small").to_string();
+    let temporary = sshd.path(&format!("home/.detc-new-{name:.32}"));
+    fs::write(&temporary, "of the connection that is gone").unwrap();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let late = std::thread::spawn({
+        let (is_over, path) = (Arc::clone(&is_over), path.clone());
+        move || {
+            let mut is_gone = false;
+            while !is_over.load(Ordering::Relaxed) {
+                // Not before the next write has taken it away.
+                is_gone = is_gone || !temporary.exists();
+                if is_gone && fs::rename(&temporary, &path).is_ok() {
+                    return true;
+                }
+            }
+            false
+        }
+    });
+    host.write(path.to_str().unwrap(), &content, &Ownership::default()).await.unwrap();
+    is_over.store(true, Ordering::Relaxed);
+    assert!(!late.join().unwrap(), "it was put in its place while it was written");
+    assert_eq!((fs::read(&path).unwrap(), names(&sshd)), (content, vec!["small".to_owned()]));
+}
+
 /// As many cuts as there are told to be, at random points of large files that are written and read, and of commands between them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_cut_at_random_is_whole_or_as_it_was_and_nothing_is_done_twice() {

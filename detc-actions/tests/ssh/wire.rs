@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::sshd::Sshd;
 
@@ -20,6 +21,8 @@ struct Shared {
     passed: [AtomicU64; 2],
     /// Bytes to the host of connections of OpenSSH's own client.
     handed: AtomicU64,
+    /// Whether what other hosts send is carried slowly: some 300 KiB in a second.
+    is_slow: AtomicBool,
     cuts: AtomicU64,
     is_over: AtomicBool,
     /// How many bytes, in either direction, the next connection lives for.
@@ -34,6 +37,7 @@ impl Wire {
         let shared = Arc::new(Shared {
             passed: Default::default(),
             handed: AtomicU64::new(0),
+            is_slow: AtomicBool::new(false),
             cuts: AtomicU64::new(0),
             is_over: AtomicBool::new(false),
             lives: Mutex::new(Box::new(lives)),
@@ -77,6 +81,10 @@ impl Wire {
         self.shared.handed.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn slow_down_others(&self) {
+        self.shared.is_slow.store(true, Ordering::Relaxed);
+    }
+
     pub(crate) fn cuts(&self) -> u64 {
         self.shared.cuts.load(Ordering::Relaxed)
     }
@@ -94,6 +102,10 @@ impl Shared {
                 *is_theirs.get_or_insert_with(|| bytes.starts_with(b"SSH-2.0-OpenSSH") && way == 0);
             let counter = if is_theirs { &self.handed } else { &self.passed[way] };
             counter.fetch_add(read as u64, Ordering::Relaxed);
+            if is_theirs && self.is_slow.load(Ordering::Relaxed) {
+                #[expect(clippy::disallowed_methods, reason = "it is the pace of a line")]
+                std::thread::sleep(Duration::from_millis(50));
+            }
             let before = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
                 Some(left.saturating_sub(read as u64))
             });

@@ -9,9 +9,11 @@
 //! Who hands on to whom is for [`exchange`](crate::artifact::exchange) to say.
 
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use russh::keys::{Algorithm, PublicKey};
-use russh::{Channel, ChannelMsg};
+use russh::{Channel, ChannelMsg, ChannelReadHalf};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::link::Link;
@@ -94,7 +96,10 @@ pub(super) struct To<'a> {
     pub(super) from: u64,
 }
 
-/// Lets `holder` hand its file `path` on.
+/// How long what is ended on the holder may take to be gone.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Lets `holder` hand its file `path` on. Dropped, the holder is told to end that.
 ///
 /// # Errors
 /// What went wrong, in words. Some may have arrived.
@@ -102,49 +107,124 @@ pub(super) async fn hand_on(holder: &SshHost, path: &str, to: &To<'_>) -> Result
     let script = script(path, to).ok_or("it can not be told how")?;
     let host_key = to.link.host_key().ok_or("its key is vouched for by a certificate")?.clone();
     let link = holder.link().await.map_err(|error| error.to_string())?;
-    let _place = link.sessions.acquire().await.expect("invariant: the semaphore is never closed");
     let permit = Permit { proof: to.link.proof().clone(), user: to.settings.user.clone(), host_key };
-    let agents = link.agents();
-    let _lent = agents.permits.lend(permit);
-    let ended = run(&link, script).await.map_err(|error| error.to_string())?;
-    match ended {
-        (Some(0), _) => Ok(()),
-        (_, said) => Err(said),
+    let (mut done, waits) = oneshot::channel();
+    // A task of its own: the session takes its place until it is closed, whether or not anybody waits for it.
+    holder.spawn(async move {
+        let place = tokio::select! {
+            place = link.sessions.acquire() => place,
+            () = done.closed() => return,
+        };
+        let _place = place.expect("invariant: the semaphore is never closed");
+        let _lent = link.agents().permits.lend(permit);
+        let ended = run(&link, script, &mut done).await;
+        let _given_up = done.send(ended);
+    });
+    match waits.await {
+        Ok(Ok((Some(0), _))) => Ok(()),
+        Ok(Ok((_, said))) => Err(said),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("it is managed no more".to_owned()),
     }
 }
 
-/// Runs a script, with an agent at hand. Its status, and the end of what it said.
-async fn run(link: &Link, script: String) -> Result<(Option<u32>, String), russh::Error> {
-    const SAID_MAX: usize = 2000;
+/// The status of a script, and the end of what it said.
+type Ended = (Option<u32>, String);
+
+/// Runs a script, with an agent at hand, until it ends or nobody waits for that.
+async fn run(
+    link: &Link,
+    script: String,
+    done: &mut oneshot::Sender<Result<Ended, russh::Error>>,
+) -> Result<Ended, russh::Error> {
     let channel = link.session().await?;
     // OpenSSH's server says yes once for each connection, and keeps to it: what it says is not asked for.
     channel.agent_forward(false).await?;
     channel.exec(true, "exec /bin/sh").await?;
     let (mut read, write) = channel.split();
-    let mut send = Box::pin(async {
+    let send = async {
         write.data_bytes(script.into_bytes()).await?;
         write.eof().await
-    });
-    let (mut is_sent, mut status, mut said) = (false, None, Vec::new());
-    loop {
-        tokio::select! {
-            sent = &mut send, if !is_sent => {
-                sent?;
-                is_sent = true;
+    };
+    let mut heard = Heard::default();
+    tokio::select! {
+        heard = heard.all(&mut read, send) => heard?,
+        () = done.closed() => {
+            // The shell waits for what it has started, and cleans up.
+            if let Some(group) = heard.group() {
+                terminate(link, group).await?;
+                let _too_slow = tokio::time::timeout(GRACE, heard.all(&mut read, async { Ok(()) })).await;
             }
-            message = read.wait() => match message {
-                Some(ChannelMsg::ExitStatus { exit_status }) => status = Some(exit_status),
-                Some(ChannelMsg::Data { data } | ChannelMsg::ExtendedData { data, .. }) => {
-                    said.extend_from_slice(&data);
-                    said.drain(..said.len().saturating_sub(SAID_MAX));
-                }
-                Some(ChannelMsg::Failure) => return Ok((None, "it starts no shell".to_owned())),
-                Some(ChannelMsg::Close) | None => {
-                    return Ok((status, String::from_utf8_lossy(&said).trim().to_owned()));
-                }
-                Some(_) => {}
-            },
+            let _closed = write.close().await;
         }
+    }
+    Ok(heard.ended())
+}
+
+/// Ends all that runs in a session.
+async fn terminate(link: &Link, group: u32) -> Result<(), russh::Error> {
+    let mut channel = link.session().await?;
+    channel.exec(true, format!("exec /bin/sh -c 'kill -s TERM -- -{group}'")).await?;
+    while !matches!(channel.wait().await, Some(ChannelMsg::Close) | None) {}
+    Ok(())
+}
+
+/// How the line begins by which the script says in which group of processes it runs.
+const GROUP: &str = "detc-group ";
+
+/// What came from the holder.
+#[derive(Default)]
+struct Heard {
+    status: Option<u32>,
+    /// The end of what it said.
+    said: Vec<u8>,
+    group: Option<u32>,
+}
+
+impl Heard {
+    /// Listens until the end, while it sends.
+    async fn all(
+        &mut self,
+        read: &mut ChannelReadHalf,
+        send: impl Future<Output = Result<(), russh::Error>>,
+    ) -> Result<(), russh::Error> {
+        const SAID_MAX: usize = 2000;
+        let mut send = std::pin::pin!(send);
+        let mut is_sent = false;
+        loop {
+            tokio::select! {
+                sent = &mut send, if !is_sent => {
+                    sent?;
+                    is_sent = true;
+                }
+                message = read.wait() => match message {
+                    Some(ChannelMsg::ExitStatus { exit_status }) => self.status = Some(exit_status),
+                    Some(ChannelMsg::Data { data } | ChannelMsg::ExtendedData { data, .. }) => {
+                        self.said.extend_from_slice(&data);
+                        self.group = self.group();
+                        self.said.drain(..self.said.len().saturating_sub(SAID_MAX));
+                    }
+                    Some(ChannelMsg::Failure) => {
+                        self.said = b"it starts no shell".to_vec();
+                        return Ok(());
+                    }
+                    Some(ChannelMsg::Close) | None => return Ok(()),
+                    Some(_) => {}
+                },
+            }
+        }
+    }
+
+    fn group(&self) -> Option<u32> {
+        let number = |line: &str| line.strip_prefix(GROUP)?.parse().ok().filter(|group| *group > 1);
+        let said = String::from_utf8_lossy(&self.said);
+        self.group.or_else(|| said.split_inclusive('\n').find_map(|line| number(line.strip_suffix('\n')?)))
+    }
+
+    fn ended(self) -> Ended {
+        let said = String::from_utf8_lossy(&self.said);
+        let words: Vec<_> = said.lines().filter(|line| !line.starts_with(GROUP)).collect();
+        (self.status, words.join("\n").trim().to_owned())
     }
 }
 
@@ -164,7 +244,8 @@ fn script(path: &str, to: &To<'_>) -> Option<String> {
     let first = to.from + 1;
     let path = format!("'{}'", path.replace('\'', r"'\''"));
     Some(format!(
-        "test -S \"$SSH_AUTH_SOCK\" || {{ echo it forwards no agent; exit 1; }}
+        "echo \"{GROUP}$$\"
+test -S \"$SSH_AUTH_SOCK\" || {{ echo it forwards no agent; exit 1; }}
 umask 077
 d=$(mktemp -d) || exit 1
 trap 'rm -rf \"$d\"' EXIT

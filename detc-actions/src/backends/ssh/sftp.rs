@@ -42,9 +42,26 @@ const WRITE_LEN_UNKNOWN: usize = 32 << 10;
 /// line that carries less before it breaks never gets on.
 const WRITE_LEN_MAX: usize = 64 << 10;
 
+/// What a packet of a write has beside its content: number, handle, offset, lengths. A handle has 256 bytes at most.
+const WRITE_HEAD_LEN: u64 = 1 + 4 + 4 + 256 + 8 + 4;
+
 /// How much is put into one write to the connection: a few packets, so that one call's bulk does not hold up another's
 /// question for long.
 const BATCH_LEN_MAX: usize = 128 << 10;
+
+/// The extension by which a server says what it has room for.
+const LIMITS: &str = "limits@openssh.com";
+
+/// How much is written by one request, a power of two, on a server that says so.
+fn write_len(said: Limits) -> usize {
+    let packet = said.packet_len.map(|packet| packet.saturating_sub(WRITE_HEAD_LEN).max(1));
+    let most = match (said.write_len, packet) {
+        (Some(write), Some(packet)) => write.min(packet),
+        (Some(only), None) | (None, Some(only)) => only,
+        (None, None) => return WRITE_LEN_UNKNOWN,
+    };
+    1 << usize::try_from(most).unwrap_or(WRITE_LEN_MAX).clamp(1, WRITE_LEN_MAX).ilog2()
+}
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,7 +143,7 @@ impl Sftp {
         tasks.spawn(read_replies(read, buffer, Arc::clone(&state)));
         let sftp =
             Self { queue, state, extensions, limits: Mutex::default(), room: OnceCell::new(), _tasks: tasks };
-        if sftp.has("limits@openssh.com") {
+        if sftp.has(LIMITS) {
             *sftp.limits.lock().unwrap_or_else(PoisonError::into_inner) = Some(sftp.send(&Request::Limits));
         }
         Ok(sftp)
@@ -150,24 +167,21 @@ impl Sftp {
     }
 
     async fn ask_limits(&self) -> Result<Room, SftpError> {
-        let asked = self.limits.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let said = match asked {
-            None => Limits::default(),
-            Some(asked) => match asked.extended().await {
+        let said = if self.has(LIMITS) {
+            let asked = self.limits.lock().unwrap_or_else(PoisonError::into_inner).take();
+            // Again, where whoever took the first answer has not waited for it.
+            match asked.unwrap_or_else(|| self.send(&Request::Limits)).extended().await {
                 Ok(body) => wire::limits(&body)?,
                 Err(SftpError::Status(_)) => Limits::default(),
                 Err(error) => return Err(error),
-            },
+            }
+        } else {
+            Limits::default()
         };
         let all = said.open.map_or(OPEN_MAX_UNKNOWN, |open| {
             usize::try_from(open.saturating_sub(OPEN_SPARE)).unwrap_or(OPEN_MAX).clamp(OPEN_MIN, OPEN_MAX)
         });
-        let write_len = if said.write_len.is_some_and(|max| max >= WRITE_LEN_MAX as u64) {
-            WRITE_LEN_MAX
-        } else {
-            WRITE_LEN_UNKNOWN
-        };
-        Ok(Room { places: Semaphore::new(all), all, write_len })
+        Ok(Room { places: Semaphore::new(all), all, write_len: write_len(said) })
     }
 
     /// Whether the server has an extension.
@@ -323,4 +337,28 @@ fn said_instead(buffer: &[u8]) -> String {
     const SHOWN_MAX: usize = 80;
     let said = String::from_utf8_lossy(&buffer[..buffer.len().min(SHOWN_MAX)]);
     format!("instead of SFTP the host says {said:?}: a start-up file of its shell prints it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_much_is_written_at_once_as_the_server_says() {
+        let cases = [
+            (None, None, WRITE_LEN_UNKNOWN),
+            (Some(261_120), Some(262_144), WRITE_LEN_MAX),
+            (Some(65_536), None, WRITE_LEN_MAX),
+            (Some(65_535), None, 32 << 10),
+            (Some(261_120), Some(65_536), 32 << 10),
+            (None, Some(34_000), 32 << 10),
+            (Some(10_000), Some(262_144), 8 << 10),
+            (Some(1), Some(1), 1),
+            (Some(u64::MAX), Some(u64::MAX), WRITE_LEN_MAX),
+        ];
+        for (write, packet, len) in cases {
+            let said = Limits { packet_len: packet, write_len: write, open: None };
+            assert_eq!(write_len(said), len, "{said:?}");
+        }
+    }
 }

@@ -26,7 +26,7 @@ use super::pace::Pace;
 use super::write::{explain, explain_io, finish, rename, temporary_of, to_give};
 use super::{Accounts, FileError, Reading, remove, walk};
 use crate::artifact::exchange::{Origin, Taking, Turned};
-use crate::artifact::{beginning_command, sum_command, sum_told};
+use crate::artifact::{beginning_command, sum_command, sum_told, timeout_of};
 
 /// How much is read from the content's file at once, while what was read before is sent.
 const PIECE_LEN: usize = 1 << 20;
@@ -58,9 +58,9 @@ impl Remote<'_> {
         Ok(sum_told(&self.run(&beginning_command(path, len)).await?))
     }
 
-    /// The sum of `path`; of a host that does not tell, all is read back.
-    async fn sum(&self, path: &str) -> Result<Sum, FileError> {
-        if let Some(sum) = sum_told(&self.run(&sum_command(path)).await?) {
+    /// The sum of `path`, which has `len` bytes; of a host that does not tell, all is read back.
+    async fn sum(&self, path: &str, len: u64) -> Result<Sum, FileError> {
+        if let Some(sum) = sum_told(&self.run(&sum_command(path, len)).await?) {
             return Ok(sum);
         }
         let mut nowhere = tokio::io::sink();
@@ -278,7 +278,8 @@ impl<'a> Part<'a> {
     async fn copy(&self, path: &str, content: &Content) -> Result<(), Failed> {
         const COPY: &str = "tail -c \"+$3\" -- \"$1\" >>\"$2\"";
         let from = (self.from + 1).to_string();
-        let command = Command::new(["/bin/sh", "-c", COPY, "sh", path, &self.path, &from]);
+        let command = Command::new(["/bin/sh", "-c", COPY, "sh", path, &self.path, &from])
+            .with_timeout(timeout_of(content.len()));
         let output = match self.at.run(&command).await {
             Err(FileError::Host(error)) => return Err(Failed::NotHandedOn(error.to_string())),
             output => output?,
@@ -309,7 +310,7 @@ impl<'a> Part<'a> {
     async fn check(&self, content: &Content) -> Result<(), Failed> {
         // It goes to disk while its sum is told.
         let synced = self.sftp.send(&Request::Sync { handle: &self.handle });
-        let sum = match self.at.sum(&self.path).await {
+        let sum = match self.at.sum(&self.path, content.len()).await {
             // A connection that is gone had it put in its place, or taken away.
             Err(FileError::Io(error)) if error.kind() == ErrorKind::NotFound => return Err(Failed::Spoilt),
             sum => sum?,

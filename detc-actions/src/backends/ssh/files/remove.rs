@@ -11,14 +11,16 @@ fn is_absent(error: &SftpError) -> bool {
 }
 
 pub(in super::super) async fn file(sftp: &Sftp, path: &str) -> Result<(), FileError> {
-    let leftover = write::temporary_of(path);
-    let removed = leftover.as_ref().map(|leftover| sftp.send(&Request::Remove { path: leftover }));
+    let leftovers = write::temporary_of(path).map(|first| [write::other_temporary_of(&first), first]);
+    let removed: Vec<_> = (leftovers.into_iter().flatten())
+        .map(|leftover| (sftp.send(&Request::Remove { path: &leftover }), leftover))
+        .collect();
     let found = sftp.stat_link(path);
-    if let (Some(leftover), Some(removed)) = (leftover, removed)
-        && removed.done().await.is_err_and(|error| !is_absent(&error))
-    {
-        // What can not be removed is found by the next write.
-        let _left = discard(sftp, &leftover).await;
+    for (removed, leftover) in removed {
+        if removed.done().await.is_err_and(|error| !is_absent(&error)) {
+            // What can not be removed is found by the next write.
+            let _left = discard(sftp, &leftover).await;
+        }
     }
     match found.attrs().await {
         Ok(attrs) if attrs.is_dir() => {
@@ -95,7 +97,10 @@ pub(super) async fn discard(sftp: &Sftp, leftover: &str) -> Result<(), SftpError
     sftp.send(&Request::RemoveDir { path: leftover }).done().await
 }
 
-/// The names of what is in a directory.
+/// How many names of a directory are looked at: of what writes have left there are a few.
+const NAMES_MAX: usize = 10_000;
+
+/// The names of what is in a directory, the first of them where there are very many.
 async fn entries(sftp: &Sftp, path: &str) -> Result<Vec<String>, FileError> {
     let handle = sftp.send(&Request::OpenDir { path }).handle().await?;
     let mut found = Vec::new();
@@ -103,6 +108,9 @@ async fn entries(sftp: &Sftp, path: &str) -> Result<Vec<String>, FileError> {
         match sftp.send(&Request::ReadDir { handle: &handle }).names().await {
             Ok(Some(names)) => {
                 found.extend(names.iter().map(|name| String::from_utf8_lossy(name).into_owned()));
+                if found.len() >= NAMES_MAX {
+                    break Ok(());
+                }
             }
             Ok(None) => break Ok(()),
             Err(error) => break Err(error),

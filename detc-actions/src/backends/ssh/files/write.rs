@@ -42,8 +42,7 @@ pub(in super::super) async fn write(
     let _room = sftp.room(2, content.len() as u64).await?;
     let found = sftp.stat_link(path);
     let opened = open_new(sftp, &temporary);
-    let (found, handle) = (found.attrs().await, opened.await?);
-    let temporary = Temporary::new(sftp, temporary, handle);
+    let (found, temporary) = (found.attrs().await, opened.await?);
     let (mode, ids) = to_give(found, ownership, ids)?;
     let dir = walk::parent(path);
     if let Err(error) = temporary.fill(content, mode, ids).await {
@@ -78,26 +77,32 @@ pub(super) fn to_give(
     Ok((mode.unwrap_or(0o644), ids))
 }
 
+/// Where a write is instead that has found something there. It may be of a connection that is gone, and of which the host does the last
+/// requests yet: such a rename is not to put in its place what is half written.
+pub(super) fn other_temporary_of(temporary: &str) -> String {
+    format!("{temporary}-2")
+}
+
 /// Opens a new file; what a crashed write has left there is removed.
-async fn open_new(sftp: &Sftp, path: &str) -> Result<Vec<u8>, FileError> {
-    let request = Request::Open { path, how: Open::New, mode: 0o600 };
-    let first = sftp.send(&request).handle().await;
-    match first {
-        Ok(handle) => Ok(handle),
-        Err(SftpError::Status(status)) if status.code == Status::NO_SUCH_FILE => {
-            Err(ErrorKind::NotFound.into())
-        }
-        Err(SftpError::Status(status)) if status.code == Status::PERMISSION_DENIED => {
-            Err(ErrorKind::PermissionDenied.into())
-        }
-        Err(SftpError::Status(_)) => {
-            remove::discard(sftp, path).await?;
-            match sftp.send(&request).handle().await {
-                Ok(handle) => Ok(handle),
+async fn open_new<'a>(sftp: &'a Sftp, path: &str) -> Result<Temporary<'a>, FileError> {
+    let open = async |path: &str| {
+        let handle = sftp.send(&Request::Open { path, how: Open::New, mode: 0o600 }).handle().await?;
+        Ok(Temporary::new(sftp, path.to_owned(), handle))
+    };
+    match open(path).await {
+        Err(SftpError::Status(status))
+            if ![Status::NO_SUCH_FILE, Status::PERMISSION_DENIED].contains(&status.code) =>
+        {
+            let other = other_temporary_of(path);
+            for leftover in [path, other.as_str()] {
+                remove::discard(sftp, leftover).await?;
+            }
+            match open(&other).await {
+                Ok(temporary) => Ok(temporary),
                 Err(error) => Err(explain(sftp, walk::parent(path), error).await),
             }
         }
-        Err(error) => Err(error.into()),
+        opened => Ok(opened?),
     }
 }
 
@@ -118,7 +123,8 @@ impl<'a> Temporary<'a> {
     async fn fill(&self, content: &[u8], mode: u32, ids: accounts::Ids) -> Result<(), FileError> {
         let handle = self.handle.as_slice();
         let mut sent: VecDeque<Pending> = VecDeque::new();
-        for (index, data) in content.chunks(CHUNK_LEN).enumerate() {
+        let chunk_len = self.sftp.write_len_max().await?.min(CHUNK_LEN);
+        for (index, data) in content.chunks(chunk_len).enumerate() {
             if sent.len() == CHUNKS_MAX
                 && let Some(first) = sent.pop_front()
             {
@@ -126,7 +132,7 @@ impl<'a> Temporary<'a> {
             }
             sent.push_back(self.sftp.send(&Request::Write {
                 handle,
-                offset: (index * CHUNK_LEN) as u64,
+                offset: (index * chunk_len) as u64,
                 data,
             }));
         }

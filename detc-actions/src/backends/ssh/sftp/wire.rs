@@ -418,6 +418,8 @@ pub(in super::super) fn volume(body: &[u8]) -> Result<Volume, Malformed> {
 /// What [`Request::Limits`] is answered with. What a server does not limit is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in super::super) struct Limits {
+    /// How many bytes a packet has, without its length.
+    pub(in super::super) packet_len: Option<u64>,
     /// How many bytes are written by one request.
     pub(in super::super) write_len: Option<u64>,
     /// How many files are open at once.
@@ -426,9 +428,9 @@ pub(in super::super) struct Limits {
 
 pub(in super::super) fn limits(body: &[u8]) -> Result<Limits, Malformed> {
     let mut from = Reader(body);
-    let [_packet, _read, write_len, open] = [from.u64()?, from.u64()?, from.u64()?, from.u64()?];
+    let [packet_len, _read, write_len, open] = [from.u64()?, from.u64()?, from.u64()?, from.u64()?];
     let said = |limit: u64| Some(limit).filter(|limit| *limit > 0);
-    Ok(Limits { write_len: said(write_len), open: said(open) })
+    Ok(Limits { packet_len: said(packet_len), write_len: said(write_len), open: said(open) })
 }
 
 struct Reader<'a>(&'a [u8]);
