@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use detc_core::backend::Containers;
 use detc_core::backend::containers::{ContainerSpec, HostPort, ObjectKind, Phase, Port};
@@ -222,5 +223,47 @@ async fn an_engine_that_is_stopped_and_started_in_the_middle_of_an_apply_orphans
             };
             assert_eq!(there, expected, "{ends:?}, step {step}: {told}");
         }
+    }
+}
+
+/// Who applies is gone while the engine starts a container for it; the engine finishes that.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_after_a_death_in_the_midst_of_a_start_succeeds_at_once() {
+    let dockerd = Dockerd::shared();
+    dockerd.image().await;
+    let mark = name("dies");
+    let wanted = one("container", &web(&mark, json!({})));
+    for (at, delay) in (0..12).map(|at| (at, Duration::from_millis(40 * at))) {
+        let engine: &dyn Containers = &dockerd.engine();
+        let cluster = Cluster::new(dockerd.engine(), Looks::Usual).await;
+        let planned = cluster.manager.plan(&wanted).await.unwrap();
+        let (begins, begun) = tokio::sync::oneshot::channel();
+        let begins = std::sync::Mutex::new(Some(begins));
+        let progress = Box::new(move |progress: &Progress<'_>| {
+            if matches!(progress, Progress::Applying { .. })
+                && let Some(begins) = begins.lock().unwrap().take()
+            {
+                begins.send(()).unwrap();
+            }
+        });
+        let is_dead = tokio::select! {
+            applied = cluster.manager.apply_with(planned, progress, StopHandle::new()) => {
+                applied.unwrap().into_result().unwrap();
+                false
+            }
+            () = async {
+                begun.await.unwrap();
+                tokio::time::sleep(delay).await;
+            } => true,
+        };
+        let after = if at % 2 == 0 { wanted.clone() } else { desired() };
+        let resumed = cluster.manager.finish_interrupted(Some(&after)).await.unwrap();
+        println!(
+            "after {delay:?} (dead: {is_dead}): {}",
+            resumed.map(|it| it.to_string()).unwrap_or_default()
+        );
+        cluster.brings_about(&after).await;
+        assert_eq!(engine.container(&mark).await.unwrap().is_some(), at % 2 == 0, "after {delay:?}");
+        cluster.brings_about(&desired()).await;
     }
 }

@@ -352,17 +352,29 @@ async fn remove_network(
     object: &ObjectRef,
     words: Words<'_>,
 ) -> Result<(), ContainersError> {
-    let Some(found) = look::network(engine, &object.name).await? else { return Ok(()) };
-    match engine.client().remove_network(&found.id).await.map_err(Fault::from) {
-        Ok(()) => Ok(()),
-        Err(Fault::Said(said)) if said.code == 404 => Ok(()),
-        Err(Fault::Said(said)) if said.has(&["active endpoints"]) => {
-            let by: Vec<_> = found.members.into_iter().collect();
-            let by = if by.is_empty() { said.message } else { by.join(", ") };
-            Err(words.in_use(object, &by))
+    /// How often it is tried while the engine counts containers that it does not list any more, and how long is waited between.
+    const TRIES_MAX: u32 = 10;
+    const PAUSE: Duration = Duration::from_millis(200);
+    let mut tries = 1;
+    loop {
+        let Some(found) = look::network(engine, &object.name).await? else { return Ok(()) };
+        match engine.client().remove_network(&found.id).await.map_err(Fault::from) {
+            Ok(()) => return Ok(()),
+            Err(Fault::Said(said)) if said.code == 404 => return Ok(()),
+            Err(Fault::Said(said)) if said.has(&["active endpoints"]) => {
+                let by: Vec<_> = found.members.into_iter().collect();
+                if !by.is_empty() {
+                    return Err(words.in_use(object, &by.join(", ")));
+                }
+                if tries == TRIES_MAX {
+                    return Err(words.in_use(object, &said.message));
+                }
+            }
+            Err(Fault::Said(said)) => return Err(words.said(&said, None)),
+            Err(fault) => return Err(words.no_answer(fault)),
         }
-        Err(Fault::Said(said)) => Err(words.said(&said, None)),
-        Err(fault) => Err(words.no_answer(fault)),
+        tokio::time::sleep(PAUSE).await;
+        tries += 1;
     }
 }
 

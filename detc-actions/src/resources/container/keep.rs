@@ -74,7 +74,7 @@ impl<'a> Keeper<'a> {
 
     /// Ends and removes all that there is of it.
     pub(super) async fn clear(&self) -> Result<(), ActionError> {
-        for one in ours(&*self.engine, ObjectKind::Container, self.cx).await? {
+        for one in self.made().await? {
             self.remove(&one).await?;
         }
         Ok(())
@@ -84,14 +84,32 @@ impl<'a> Keeper<'a> {
         wait(self.spec, &*self.engine, (self.cx.resource(), id)).await
     }
 
-    /// Looks at what there is. What was not made whole is removed.
+    /// What there is of it that was once started. What was not is removed.
+    async fn made(&self) -> Result<Vec<Listed>, ActionError> {
+        let mut is_last_look = false;
+        loop {
+            let all = ours(&*self.engine, ObjectKind::Container, self.cx).await?;
+            let is_unfinished = |one: &Listed| matches!(phase(one), Phase::Created | Phase::Removing);
+            let (unfinished, made): (Vec<_>, Vec<_>) = all.into_iter().partition(is_unfinished);
+            let mut is_as_listed = true;
+            for one in &unfinished {
+                match self.engine.change(&Change::remove(ObjectRef::container(&one.id))).await {
+                    // Whoever has asked for its start is gone, and the engine has done it meanwhile.
+                    Err(ContainersError::InUse { .. }) if !is_last_look => is_as_listed = false,
+                    removed => removed?,
+                }
+            }
+            if is_as_listed {
+                return Ok(made);
+            }
+            is_last_look = true;
+        }
+    }
+
+    /// Looks at what there is.
     async fn find(&self) -> Result<Found, ActionError> {
         let mut found = Found { fits: None, rest: Vec::new() };
-        for one in ours(&*self.engine, ObjectKind::Container, self.cx).await? {
-            if matches!(phase(&one), Phase::Created | Phase::Removing) {
-                self.remove(&one).await?;
-                continue;
-            }
+        for one in self.made().await? {
             let fit = self.fit(&one).await?;
             match (fit, &found.fits) {
                 // One that runs is taken before one that has ended.

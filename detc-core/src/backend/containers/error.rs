@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::ObjectRef;
+use super::{ObjectKind, ObjectRef};
 use crate::backend::HostError;
 
 /// Why an engine did not do as asked. Variants differ by what the caller does next.
@@ -148,6 +148,7 @@ impl ContainersError {
             Self::AnswerLost { .. } => Some("see whether it was done before it is done again"),
             Self::Taken { .. } => Some("give it another name, or remove what has this one"),
             Self::PortTaken { .. } => Some("publish another port, or stop what has this one"),
+            Self::InUse { object, .. } if object.kind == ObjectKind::Container => Some("stop it first"),
             Self::InUse { .. } => Some("remove what uses it first"),
             Self::Host { source, .. } => source.hint(),
             Self::NotFound { .. }
