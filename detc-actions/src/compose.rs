@@ -66,7 +66,7 @@ mod tests;
 mod units;
 mod vars;
 
-use node::{Errors, Node};
+use node::{Errors, Node, Raw};
 use parts::Parts;
 use service::{Built, Service, beside};
 
@@ -150,8 +150,14 @@ impl StateReader for ComposeReader {
 /// All that is wrong with it, each with its line, and what is not supported.
 pub fn read(path: &Path, options: &ComposeOptions) -> Result<Desired, InvalidState> {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path)
+    let bytes = std::fs::read(path)
         .map_err(|error| InvalidState::new(format!("can not be read: {error}")).at(&name, 0))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        InvalidState::new("has bytes that are no text in UTF-8")
+            .at(&name, line.try_into().unwrap_or(u32::MAX))
+    })?;
     let base = path.parent().unwrap_or(Path::new(""));
     read_text(&name, &text, base, options)
 }
@@ -204,6 +210,10 @@ impl Reader<'_> {
             Ok(said) => *text = said,
             Err(why) => errors.wrong(line, why).unwrap_or_default(),
         });
+        if !matches!(root.value, Raw::Map(_)) {
+            let is = root.is();
+            return errors.wrong(root.line, format!("is {is}: expected a map with `services`"));
+        }
         let mut top = root.fields("", errors)?;
         let _old = top.take("version");
         let named = top.take("name");

@@ -2,7 +2,7 @@
 
 use super::life::restart_policy;
 use super::node::{Errors, Fields};
-use super::service::Service;
+use super::service::{Service, replicas};
 use super::units::{bytes, millis};
 use crate::resources::container::{LimitsSpec, Order};
 
@@ -36,7 +36,12 @@ impl Service {
         }
     }
 
-    pub(super) fn deploy(&mut self, fields: &mut Fields, errors: &mut Errors) -> Option<()> {
+    pub(super) fn deploy(
+        &mut self,
+        scale: Option<u32>,
+        fields: &mut Fields,
+        errors: &mut Errors,
+    ) -> Option<()> {
         let path = fields.path("deploy");
         let mut deploy = fields.take("deploy")?.fields(&path, errors)?;
         let line = deploy.line_of("mode");
@@ -45,8 +50,13 @@ impl Service {
                 .wrong(line, format!("`{path}.mode` is `{mode}`: only `replicated` is supported"))
                 .unwrap_or_default();
         }
-        if let Some(replicas) = deploy.count_u32("replicas", errors) {
-            self.replicas = replicas;
+        let line = deploy.line_of("replicas");
+        if let Some(many) = replicas(&mut deploy, "replicas", errors) {
+            if scale.is_some_and(|scale| scale != many) {
+                let message = format!("`{path}.replicas` is {many}, and `scale` is not: give one of them");
+                let () = errors.wrong(line, message).unwrap_or_default();
+            }
+            self.replicas = many;
         }
         if let Some(node) = deploy.take("resources") {
             let path = deploy.path("resources");

@@ -57,6 +57,19 @@ pub(super) fn shared_port(ports: &[PortSpec]) -> Option<u16> {
     ports.iter().find_map(|port| port.publish?.port)
 }
 
+/// A port of the machine that is given to two ports of a container.
+pub(super) fn port_twice(ports: &[PortSpec]) -> Option<u16> {
+    let published: Vec<_> =
+        (ports.iter()).filter_map(|it| Some((it.publish?.port?, it.publish?.address, it.protocol))).collect();
+    let overlap = |a: Option<IpAddr>, b: Option<IpAddr>| a.is_none() || b.is_none() || a == b;
+    let is_again = |at: usize, &(port, address, protocol): &(u16, Option<IpAddr>, Option<PortProtocol>)| {
+        let before = published[..at].iter();
+        let mut others = before.filter(|(other, _, theirs)| *other == port && same(*theirs, protocol));
+        others.any(|(_, theirs, _)| overlap(*theirs, address))
+    };
+    published.iter().enumerate().find(|(at, it)| is_again(*at, it)).map(|(_, (port, ..))| *port)
+}
+
 /// `[[ADDRESS:][PORT]:]PORT[/PROTOCOL]`, where a port may be a range.
 fn short(text: &str) -> Result<Vec<PortSpec>, String> {
     let (text, protocol) = protocol(text)?;

@@ -10,7 +10,7 @@ use super::context::context;
 use super::life::{health, logging, restart, stop};
 use super::node::{Entry, Errors, Fields, Node, Raw};
 use super::parts::Parts;
-use super::ports::{expose, publish, shared_port};
+use super::ports::{expose, port_twice, publish, shared_port};
 use super::{Reader, vars};
 use crate::resources::ContainerSpec;
 use crate::resources::container::{CapabilitiesSpec, NetworkMode};
@@ -105,13 +105,23 @@ impl Service {
     pub(super) fn read(entry: &Entry, reader: &mut Reader<'_>, parts: &mut Parts) -> Option<Self> {
         let name = entry.name.clone();
         let path = format!("services.{name}");
+        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
+            let message =
+                format!("a service can not be called `{name}`: expected letters, digits, `.`, `_` and `-`");
+            return reader.errors.wrong(entry.line, message);
+        }
         let mut fields = entry.node.fields(&path, &mut reader.errors)?;
         let profiles = texts(&mut fields, "profiles", &mut reader.errors);
         let is_enabled =
             profiles.is_empty() || profiles.iter().any(|profile| reader.options.profiles.contains(profile));
         let platform = fields.text("platform", &mut reader.errors);
         let build = fields.take("build");
-        let image = fields.text("image", &mut reader.errors);
+        let (line_of_image, image) = (fields.line_of("image"), fields.take("image"));
+        // What is wrong is told once.
+        let image = match image {
+            None => None,
+            Some(node) => Some(node.text(&fields.path("image"), &mut reader.errors)?),
+        };
         check_pull(&mut fields, build.is_some(), &mut reader.errors);
         let image = match (image, &build) {
             (Some(image), _) => image,
@@ -152,11 +162,12 @@ impl Service {
                     reader.errors.wrong(line, format!("`{path}.{off}` is not supported")).unwrap_or_default();
             }
         }
+        let scale = replicas(&mut fields, "scale", &mut reader.errors);
         let mut service = Self {
             depends_on: depends_on(&mut fields, &mut reader.errors),
             container_name: fields.text("container_name", &mut reader.errors),
             line: entry.line,
-            replicas: fields.count_u32("scale", &mut reader.errors).unwrap_or(1),
+            replicas: scale.unwrap_or(1),
             parallelism: None,
             beside,
             name,
@@ -166,16 +177,35 @@ impl Service {
             platform,
             spec,
         };
+        if service.image.is_empty() {
+            return reader
+                .errors
+                .wrong(line_of_image, format!("`{path}.image` is empty: expected the name of an image"));
+        }
         service.limits(&mut fields, &mut reader.errors);
-        service.deploy(&mut fields, &mut reader.errors);
+        service.deploy(scale, &mut fields, &mut reader.errors);
         service.check(&path, &mut reader.errors);
         fields.finish(&FIELDS, &mut reader.errors);
         Some(service)
     }
 
     fn check(&self, path: &str, errors: &mut Errors) {
+        let mut wrong = |message: String| -> () { errors.wrong(self.line, message).unwrap_or_default() };
+        if let Some(port) = port_twice(&self.spec.ports) {
+            wrong(format!("`{path}` publishes port {port} of the machine twice"));
+        }
+        if let Some(long) = self.spec.hostname.as_ref().filter(|name| name.len() > HOSTNAME_LEN_MAX) {
+            wrong(format!("`{path}.hostname` has {} letters: at most {HOSTNAME_LEN_MAX} can be", long.len()));
+        }
         if self.replicas < 2 {
             return;
+        }
+        let addresses = self.spec.networks.iter().find(|(_, attachment)| attachment.addresses.is_some());
+        if addresses.is_some() {
+            wrong(format!(
+                "`{path}` has an address of its own, which only one of {} can have",
+                self.replicas
+            ));
         }
         if self.container_name.is_some() {
             let message =
@@ -188,6 +218,22 @@ impl Service {
             let () = errors.hint(self.line, message, "leave out the port of the machine").unwrap_or_default();
         }
     }
+}
+
+/// The longest name that Linux has for a machine.
+const HOSTNAME_LEN_MAX: usize = 64;
+
+/// How many of one service can be: more than an engine has room for.
+const REPLICAS_MAX: u32 = 10_000;
+
+/// How many there are to be.
+pub(super) fn replicas(fields: &mut Fields, name: &str, errors: &mut Errors) -> Option<u32> {
+    let (line, path) = (fields.line_of(name), fields.path(name));
+    let replicas = fields.count_u32(name, errors)?;
+    if replicas > REPLICAS_MAX {
+        return errors.wrong(line, format!("`{path}` is {replicas}: at most {REPLICAS_MAX} can be"));
+    }
+    Some(replicas)
 }
 
 fn texts(fields: &mut Fields, name: &str, errors: &mut Errors) -> Vec<String> {

@@ -197,6 +197,12 @@ services:
   scaled: { image: x, container_name: one, scale: 2, ports: ['80:80'] }
   other: { image: y, build: app }
   another: { image: y, build: { context: app, target: t } }
+  many: { image: x, scale: 4000000000 }
+  '': { image: x }
+  twice: { image: x, scale: 2, deploy: { replicas: 3 }, networks: { default: { ipv4_address: 10.0.0.2 } } }
+  ports: { image: x, ports: ['80:80', '127.0.0.1:80:81', '80:82/udp'] }
+  listed: { image: [1, 2] }
+  empty: { image: '' }
 netwroks: {}
 ",
         &expect![[r#"
@@ -229,9 +235,25 @@ netwroks: {}
             compose.yaml:25: `services.scaled` has a `container_name`, which only one of 2 can have
             compose.yaml:25: `services.scaled` publishes port 80, which only one of 2 can have (leave out the port of the machine)
             compose.yaml:27: `image/y` is made in another way by a service before it: give it another `image`
-            compose.yaml:28: `netwroks` is not supported: did you mean `networks`?
+            compose.yaml:28: `services.many.scale` is 4000000000: at most 10000 can be
+            compose.yaml:29: a service can not be called ``: expected letters, digits, `.`, `_` and `-`
+            compose.yaml:30: `services.twice.deploy.replicas` is 3, and `scale` is not: give one of them
+            compose.yaml:30: `services.twice` has an address of its own, which only one of 3 can have
+            compose.yaml:31: `services.ports` publishes port 80 of the machine twice
+            compose.yaml:32: `services.listed.image` is a list: expected a text
+            compose.yaml:33: `services.empty.image` is empty: expected the name of an image
+            compose.yaml:34: `netwroks` is not supported: did you mean `networks`?
         "#]],
     );
+}
+
+#[test]
+fn what_is_no_text_is_told_with_its_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("compose.yaml");
+    fs::write(&path, b"services:\n  a: { image: x }\n  # caf\xe9\n").unwrap();
+    let told = super::read(&path, &ComposeOptions::new()).unwrap_err().to_string();
+    assert_eq!(told, format!("{}:3: has bytes that are no text in UTF-8", path.display()));
 }
 
 #[test]
@@ -242,6 +264,10 @@ fn what_is_no_compose_file_is_told() {
         compose.yaml:1: has no `services`: it is no Compose file
     "#]],
     );
+    for (text, is) in [("just words\n", "a text"), ("[a]\n", "a list"), ("", "nothing")] {
+        let said = read_in(&[], &ComposeOptions::new(), text);
+        assert!(said.contains(&format!("is {is}: expected a map with `services`")), "{said}");
+    }
     check(
         "services: [a]\n",
         &expect![[r#"
