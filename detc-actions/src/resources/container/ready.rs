@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use detc_core::action::{ActionError, ErrorClass};
-use detc_core::backend::containers::{Change, Container, Containers, LogQuery, Phase, Readiness};
+use detc_core::backend::containers::{
+    Again, Change, Container, Containers, LogQuery, Phase, Readiness, Watch,
+};
 use detc_core::model::ResourceId;
 use tokio::time::Instant;
 
@@ -17,7 +19,7 @@ const SETTLE: Duration = Duration::from_millis(300);
 /// First wait between two looks; it doubles up to [`LOOK_MAX`].
 const LOOK_FIRST: Duration = Duration::from_millis(20);
 
-/// Longest wait between two looks: what is ready is used at most so much later.
+/// Longest wait between two looks where the engine tells nothing: what is ready is used at most so much later.
 const LOOK_MAX: Duration = Duration::from_millis(500);
 
 /// How many of its last lines are told of one that does not work.
@@ -41,6 +43,7 @@ pub(super) async fn wait(
     let patience = spec.patience();
     let mut wait = LOOK_FIRST;
     let mut restarts = None;
+    let mut told = None;
     loop {
         let Some(container) = engine.container(id).await? else {
             let message = format!("{resource} was removed by somebody while it started");
@@ -64,8 +67,32 @@ pub(super) async fn wait(
                 .await
                 .with_hint("give it more time with `ready_timeout_ms`"));
         }
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(LOOK_MAX);
+        // What has no check is looked at for a moment only.
+        let is_checked = container.status.readiness != Readiness::Unchecked || spec.completes();
+        if is_checked && told.is_none() {
+            // Where the engine tells nothing, it is looked at now and then.
+            told = engine.watch().await.ok();
+            if told.is_some() {
+                continue;
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(wait) => wait = (wait * 2).min(LOOK_MAX),
+            // What is told together is looked at once.
+            () = changed(&mut told, id) => tokio::time::sleep(LOOK_FIRST).await,
+        }
+    }
+}
+
+/// Returns when the engine says to look at the container again.
+async fn changed(told: &mut Option<Watch>, id: &str) {
+    loop {
+        let Some(watch) = told else { return std::future::pending().await };
+        match watch.next().await {
+            Some(Again::One(object)) if object.name != id => {}
+            Some(_) => return,
+            None => *told = None,
+        }
     }
 }
 

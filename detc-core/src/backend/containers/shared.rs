@@ -3,25 +3,85 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Mutex as Turn;
 
 use super::{
-    Change, Containers, ContainersError, Listed, Listing, LogLine, LogQuery, Mark, New, Object, ObjectRef,
-    Query, Watch,
+    Change, Containers, ContainersError, Listed, Listing, LogLine, LogQuery, Mark, New, Notifier, Object,
+    ObjectRef, Query, Watch,
 };
 use crate::backend::Host;
 
 /// An engine that is asked for one listing by all who want one at the same time, whichever [resource](Mark::RESOURCE) each of them
 /// asks for: five hundred resources of a cluster are looked at in one call.
 ///
-/// Nobody is told what is older than the question: each answer is of a call that began after it was asked for.
+/// Nobody is told what is older than the question: each answer is of a call that began after it was asked for. All who watch it do so by
+/// one watch, in a task on the runtime of the first.
 #[derive(Debug)]
 pub struct SharedContainers {
     inner: Arc<dyn Containers>,
     /// By what is asked for, but for the resource.
     lanes: Mutex<BTreeMap<Query, Arc<Lane>>>,
+    told: Arc<Told>,
+}
+
+/// Those who watch, by one watch of the engine.
+#[derive(Debug, Default)]
+struct Told {
+    /// Whoever has it opens the watch.
+    turn: Turn<()>,
+    /// `None`: nobody watches the engine.
+    all: Mutex<Option<Vec<Notifier>>>,
+}
+
+/// How long the engine is watched on for nobody: those who wait for one container after the other have one watch.
+const IDLE: Duration = Duration::from_secs(10);
+
+impl Told {
+    fn all(&self) -> MutexGuard<'_, Option<Vec<Notifier>>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn join(&self) -> Option<Watch> {
+        let mut all = self.all();
+        let (notifier, watch) = Watch::new();
+        all.as_mut()?.push(notifier);
+        Some(watch)
+    }
+
+    async fn watch(self: &Arc<Self>, inner: &dyn Containers) -> Result<Watch, ContainersError> {
+        let _turn = self.turn.lock().await;
+        if let Some(watch) = self.join() {
+            return Ok(watch);
+        }
+        let of_engine = inner.watch().await?;
+        *self.all() = Some(Vec::new());
+        let watch = self.join().expect("invariant: it was opened above, and nobody else has the turn");
+        tokio::spawn(Arc::clone(self).tell(of_engine));
+        Ok(watch)
+    }
+
+    /// Tells all what one is told, until nobody listens.
+    async fn tell(self: Arc<Self>, mut of_engine: Watch) {
+        loop {
+            let told = tokio::time::timeout(IDLE, of_engine.next()).await;
+            let mut all = self.all();
+            let Some(listening) = all.as_mut() else { return };
+            listening.retain(|notifier| !notifier.is_left());
+            match &told {
+                Ok(Some(again)) => listening.iter().for_each(|notifier| notifier.tell(again.clone())),
+                // They are told that there is no more.
+                Ok(None) => listening.clear(),
+                Err(_) => {}
+            }
+            if listening.is_empty() && !matches!(told, Ok(Some(_))) {
+                *all = None;
+                return;
+            }
+        }
+    }
 }
 
 /// Those who ask for the same.
@@ -99,7 +159,7 @@ impl Lane {
 impl SharedContainers {
     /// `inner`, asked for one listing by many.
     pub fn new(inner: Arc<dyn Containers>) -> Self {
-        Self { inner, lanes: Mutex::default() }
+        Self { inner, lanes: Mutex::default(), told: Arc::default() }
     }
 
     fn lane(&self, query: &Query) -> Arc<Lane> {
@@ -143,7 +203,7 @@ impl Containers for SharedContainers {
     }
 
     async fn watch(&self) -> Result<Watch, ContainersError> {
-        self.inner.watch().await
+        self.told.watch(&*self.inner).await
     }
 
     fn host(&self, container: &str) -> Arc<dyn Host> {
@@ -155,7 +215,7 @@ impl Containers for SharedContainers {
 mod tests {
     use std::task::{Context, Waker};
 
-    use super::super::{ContainerSpec, ImageDefaults, MemoryContainers, ObjectKind};
+    use super::super::{Again, ContainerSpec, ImageDefaults, MemoryContainers, ObjectKind};
     use super::*;
     use crate::backend::memory::HostFault;
 
@@ -222,6 +282,29 @@ mod tests {
         }
         assert_eq!(memory.calls() - before, 1);
         assert!(ask_all(&shared, 3).await.iter().all(Result::is_ok));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_who_watch_have_one_watch_which_ends_when_they_are_gone() {
+        let (memory, shared) = engine(2).await;
+        let before = memory.calls();
+        let (mut one, mut other) = (shared.watch().await.unwrap(), shared.watch().await.unwrap());
+        let rename = |from: &str, to: &str| Change::Rename { container: from.into(), to: to.into() };
+        memory.change(&rename("web-0", "one")).await.unwrap();
+        let told = one.next().await.unwrap();
+        assert!(matches!(&told, Again::One(object) if object.kind == ObjectKind::Container), "{told:?}");
+        assert_eq!(other.next().await, Some(told));
+        drop(one);
+        memory.change(&rename("web-1", "other")).await.unwrap();
+        assert!(other.next().await.is_some());
+        assert_eq!(memory.calls() - before, 3, "one watch, and two changes");
+        drop(other);
+        tokio::time::sleep(2 * IDLE).await;
+        assert!(shared.told.all().is_none(), "nobody is told, and it is watched");
+        let mut again = shared.watch().await.unwrap();
+        memory.change(&rename("one", "again")).await.unwrap();
+        assert!(again.next().await.is_some());
+        assert_eq!(memory.calls() - before, 5);
     }
 
     #[tokio::test]
