@@ -232,6 +232,9 @@ impl Reader<'_> {
         let images = self.images(&services);
         let by_name: BTreeMap<&str, &Service> =
             services.iter().map(|service| (service.name.as_str(), service)).collect();
+        if !self.is_held(&services, &by_name) {
+            return None;
+        }
         for service in services.iter().filter(|service| service.is_enabled) {
             self.containers(service, &images, &by_name);
         }
@@ -327,6 +330,31 @@ impl Reader<'_> {
             }
         }
         images.into_iter().map(|(image, (id, _))| (image, id)).collect()
+    }
+
+    /// Whether all of it can be held: so many containers, and so many that come before them.
+    fn is_held(&mut self, services: &[Service], by_name: &BTreeMap<&str, &Service>) -> bool {
+        const CONTAINERS_MAX: u64 = 100_000;
+        const ORDERS_MAX: u64 = 1_000_000;
+        let replicas = |name: &str| by_name.get(name).map_or(0, |it| u64::from(it.replicas));
+        let (mut containers, mut orders) = (0, 0);
+        for service in services.iter().filter(|service| service.is_enabled) {
+            let many = u64::from(service.replicas);
+            containers += many;
+            orders += many * service.depends_on.iter().map(|it| replicas(&it.service)).sum::<u64>();
+            for (count, most, of) in [
+                (containers, CONTAINERS_MAX, "containers"),
+                (orders, ORDERS_MAX, "pairs of a container and one that comes before it"),
+            ] {
+                if count > most {
+                    let message =
+                        format!("up to `{}` there are {count} {of}: at most {most} can be", service.name);
+                    let () = self.errors.wrong(service.line, message).unwrap_or_default();
+                    return false;
+                }
+            }
+        }
+        true
     }
 
     /// The containers of a service.

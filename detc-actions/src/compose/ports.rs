@@ -61,7 +61,12 @@ pub(super) fn shared_port(ports: &[PortSpec]) -> Option<u16> {
 pub(super) fn port_twice(ports: &[PortSpec]) -> Option<u16> {
     let published: Vec<_> =
         (ports.iter()).filter_map(|it| Some((it.publish?.port?, it.publish?.address, it.protocol))).collect();
-    let overlap = |a: Option<IpAddr>, b: Option<IpAddr>| a.is_none() || b.is_none() || a == b;
+    // `::` is, as a rule, all of both families.
+    let is_all = |a: IpAddr, b: IpAddr| a.is_unspecified() && (a.is_ipv6() || b.is_ipv4());
+    let overlap = |a: Option<IpAddr>, b: Option<IpAddr>| match (a, b) {
+        (Some(a), Some(b)) => a == b || is_all(a, b) || is_all(b, a),
+        (_, _) => true,
+    };
     let is_again = |at: usize, &(port, address, protocol): &(u16, Option<IpAddr>, Option<PortProtocol>)| {
         let before = published[..at].iter();
         let mut others = before.filter(|(other, _, theirs)| *other == port && same(*theirs, protocol));
@@ -193,6 +198,23 @@ mod tests {
             ("6060:6060/udp", "6060->6060 Udp"),
         ] {
             assert_eq!(said(text), read, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_port_of_the_machine_is_given_once() {
+        for (ports, twice) in [
+            (vec!["80:80", "80:81"], Some(80)),
+            (vec!["80:80", "80:80/udp"], None),
+            (vec!["0.0.0.0:80:80", "127.0.0.1:80:81"], Some(80)),
+            (vec!["127.0.0.1:80:80", "127.0.0.2:80:81"], None),
+            (vec!["[::]:80:80", "127.0.0.1:80:81"], Some(80)),
+            (vec!["[::1]:80:80", "0.0.0.0:80:81"], None),
+            (vec!["8000-8009:80-89", "8009:90"], Some(8009)),
+            (vec!["80", "80"], None),
+        ] {
+            let all: Vec<PortSpec> = ports.iter().flat_map(|text| short(text).unwrap()).collect();
+            assert_eq!(port_twice(&all), twice, "{ports:?}");
         }
     }
 

@@ -248,6 +248,21 @@ netwroks: {}
 }
 
 #[test]
+fn what_can_not_be_held_is_told_before_it_is_made() {
+    let one = |name: &str, more: &str| format!("  {name}: {{ image: x, scale: 10000{more} }}\n");
+    let text = format!("services:\n{}{}", one("a", ""), one("b", ", depends_on: [a]"));
+    assert_eq!(
+        read_in(&[], &ComposeOptions::new(), &format!("name: n\n{text}")),
+        "compose.yaml:4: up to `b` there are 100000000 pairs of a container and one that comes before it: at most 1000000 can be\n"
+    );
+    let many: String = (0..11).map(|at| one(&format!("s{at}"), "")).collect();
+    assert_eq!(
+        read_in(&[], &ComposeOptions::new(), &format!("name: n\nservices:\n{many}")),
+        "compose.yaml:13: up to `s10` there are 110000 containers: at most 100000 can be\n"
+    );
+}
+
+#[test]
 fn what_is_no_text_is_told_with_its_line() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("compose.yaml");

@@ -233,6 +233,7 @@ async fn who_comes_after_a_death_in_the_midst_of_a_start_succeeds_at_once() {
     dockerd.image().await;
     let mark = name("dies");
     let wanted = one("container", &web(&mark, json!({})));
+    let mut died = 0;
     for (at, delay) in (0..12).map(|at| (at, Duration::from_millis(40 * at))) {
         let engine: &dyn Containers = &dockerd.engine();
         let cluster = Cluster::new(dockerd.engine(), Looks::Usual).await;
@@ -256,6 +257,7 @@ async fn who_comes_after_a_death_in_the_midst_of_a_start_succeeds_at_once() {
                 tokio::time::sleep(delay).await;
             } => true,
         };
+        died += u32::from(is_dead);
         let after = if at % 2 == 0 { wanted.clone() } else { desired() };
         let resumed = cluster.manager.finish_interrupted(Some(&after)).await.unwrap();
         println!(
@@ -266,4 +268,5 @@ async fn who_comes_after_a_death_in_the_midst_of_a_start_succeeds_at_once() {
         assert_eq!(engine.container(&mark).await.unwrap().is_some(), at % 2 == 0, "after {delay:?}");
         cluster.brings_about(&desired()).await;
     }
+    assert!(died >= 6, "it died {died} times");
 }

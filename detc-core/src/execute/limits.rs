@@ -10,7 +10,7 @@ pub struct Limits {
     /// In all. Default 16: enough to hide the waiting of commands and connections, few enough that a mistake is seen
     /// before it is everywhere.
     pub global: usize,
-    /// On one host. Default 8: an SSH server takes ten sessions on a connection, and a machine has its own work to do.
+    /// On one host. Default 12: a machine has its own work to do. Of commands by SSH eight run at once, and the others wait for them.
     pub per_host: usize,
     /// Among the resources that have one label `key=value`. None by default.
     pub per_label: BTreeMap<(String, String), usize>,
@@ -28,7 +28,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             global: 16,
-            per_host: 8,
+            per_host: 12,
             per_label: BTreeMap::new(),
             looks: 8192,
             looks_per_host: 1024,

@@ -23,7 +23,7 @@ use crate::artifact::exchange::Member;
 
 mod agent;
 
-use agent::{Agent, Permit, Permits};
+use agent::{Agent, Lent, Permit, Permits};
 
 /// How long a host may take to be logged in to from another. Where it is not reached from there, it gets the content from here.
 const CONNECT_TIMEOUT_S: u32 = 10;
@@ -99,7 +99,7 @@ pub(super) struct To<'a> {
 /// How long what is ended on the holder may take to be gone.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Lets `holder` hand its file `path` on. Dropped, the holder is told to end that.
+/// Lets `holder` hand its file `path` on. Dropped, the holder is told to end that, as long as there is a connection to it.
 ///
 /// # Errors
 /// What went wrong, in words. Some may have arrived.
@@ -116,8 +116,8 @@ pub(super) async fn hand_on(holder: &SshHost, path: &str, to: &To<'_>) -> Result
             () = done.closed() => return,
         };
         let _place = place.expect("invariant: the semaphore is never closed");
-        let _lent = link.agents().permits.lend(permit);
-        let ended = run(&link, script, &mut done).await;
+        let lent = link.agents().permits.lend(permit);
+        let ended = run(&link, script, lent, &mut done).await;
         let _given_up = done.send(ended);
     });
     match waits.await {
@@ -135,6 +135,7 @@ type Ended = (Option<u32>, String);
 async fn run(
     link: &Link,
     script: String,
+    lent: Lent<'_>,
     done: &mut oneshot::Sender<Result<Ended, russh::Error>>,
 ) -> Result<Ended, russh::Error> {
     let channel = link.session().await?;
@@ -150,14 +151,16 @@ async fn run(
     tokio::select! {
         heard = heard.all(&mut read, send) => heard?,
         () = done.closed() => {
-            // The shell waits for what it has started, and cleans up.
+            drop(lent);
+            // The shell waits for what it has started, and cleans up. What that prints is read meanwhile: as long as it is not, nothing
+            // else comes over the connection.
             if let Some(group) = heard.group() {
-                terminate(link, group).await?;
-                let _too_slow = tokio::time::timeout(GRACE, heard.all(&mut read, async { Ok(()) })).await;
+                let both = async { tokio::join!(terminate(link, group), heard.all(&mut read, async { Ok(()) })) };
+                let _too_slow = tokio::time::timeout(2 * GRACE, both).await;
             }
-            let _closed = write.close().await;
         }
     }
+    let _closed = write.close().await;
     Ok(heard.ended())
 }
 
@@ -165,8 +168,11 @@ async fn run(
 async fn terminate(link: &Link, group: u32) -> Result<(), russh::Error> {
     let mut channel = link.session().await?;
     channel.exec(true, format!("exec /bin/sh -c 'kill -s TERM -- -{group}'")).await?;
-    while !matches!(channel.wait().await, Some(ChannelMsg::Close) | None) {}
-    Ok(())
+    let ends = async {
+        while !matches!(channel.wait().await, Some(ChannelMsg::Close | ChannelMsg::Failure) | None) {}
+    };
+    let _too_slow = tokio::time::timeout(GRACE, ends).await;
+    channel.close().await
 }
 
 /// How the line begins by which the script says in which group of processes it runs.
@@ -244,7 +250,11 @@ fn script(path: &str, to: &To<'_>) -> Option<String> {
     let first = to.from + 1;
     let path = format!("'{}'", path.replace('\'', r"'\''"));
     Some(format!(
-        "echo \"{GROUP}$$\"
+        "g=$$
+if read -r s </proc/$$/stat 2>/dev/null; then
+  s=${{s##*) }}; s=${{s#* }}; s=${{s#* }}; g=${{s%% *}}
+fi
+echo \"{GROUP}$g\"
 test -S \"$SSH_AUTH_SOCK\" || {{ echo it forwards no agent; exit 1; }}
 umask 077
 d=$(mktemp -d) || exit 1

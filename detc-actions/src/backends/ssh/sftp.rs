@@ -42,6 +42,9 @@ const WRITE_LEN_UNKNOWN: usize = 32 << 10;
 /// line that carries less before it breaks never gets on.
 const WRITE_LEN_MAX: usize = 64 << 10;
 
+/// The least that is written by one request, whatever the server says: what is on its way is counted in bytes.
+const WRITE_LEN_MIN: usize = 1 << 10;
+
 /// What a packet of a write has beside its content: number, handle, offset, lengths. A handle has 256 bytes at most.
 const WRITE_HEAD_LEN: u64 = 1 + 4 + 4 + 256 + 8 + 4;
 
@@ -54,13 +57,13 @@ const LIMITS: &str = "limits@openssh.com";
 
 /// How much is written by one request, a power of two, on a server that says so.
 fn write_len(said: Limits) -> usize {
-    let packet = said.packet_len.map(|packet| packet.saturating_sub(WRITE_HEAD_LEN).max(1));
+    let packet = said.packet_len.map(|packet| packet.saturating_sub(WRITE_HEAD_LEN));
     let most = match (said.write_len, packet) {
         (Some(write), Some(packet)) => write.min(packet),
         (Some(only), None) | (None, Some(only)) => only,
         (None, None) => return WRITE_LEN_UNKNOWN,
     };
-    1 << usize::try_from(most).unwrap_or(WRITE_LEN_MAX).clamp(1, WRITE_LEN_MAX).ilog2()
+    1 << usize::try_from(most).unwrap_or(WRITE_LEN_MAX).clamp(WRITE_LEN_MIN, WRITE_LEN_MAX).ilog2()
 }
 
 /// Why there is no answer.
@@ -353,7 +356,7 @@ mod tests {
             (Some(261_120), Some(65_536), 32 << 10),
             (None, Some(34_000), 32 << 10),
             (Some(10_000), Some(262_144), 8 << 10),
-            (Some(1), Some(1), 1),
+            (Some(1), Some(1), WRITE_LEN_MIN),
             (Some(u64::MAX), Some(u64::MAX), WRITE_LEN_MAX),
         ];
         for (write, packet, len) in cases {

@@ -66,8 +66,22 @@ impl<'a> Keeper<'a> {
             Phase::Running => true,
             _ => !is_up(one) && is_there(self.spec, one),
         });
-        let container =
-            if runs { self.wait(&id).await? } else { self.start(&id, is_new, &found.rest).await? };
+        let waited = if runs { Some(self.wait(&id).await) } else { None };
+        let container = match waited {
+            None => self.start(&id, is_new, &found.rest).await?,
+            Some(Ok(container)) => container,
+            // One that somebody has begun who is gone: it is as if it were ours.
+            Some(Err(error)) if !self.is_recorded(&id) => {
+                let mut stopped = Vec::new();
+                for one in &found.rest {
+                    if !is_up(one) && self.is_recorded(&one.id) {
+                        stopped.push(one);
+                    }
+                }
+                return Err(self.undone(&remove_running(&id), &stopped, error).await);
+            }
+            Some(Err(error)) => return Err(error),
+        };
         self.take_over(&container, &found.rest).await?;
         Ok(output(self.spec, &container))
     }
@@ -80,13 +94,19 @@ impl<'a> Keeper<'a> {
         Ok(())
     }
 
+    fn is_recorded(&self, id: &str) -> bool {
+        self.cx.recorded().and_then(|body| body.output["id"].as_str()) == Some(id)
+    }
+
     async fn wait(&self, id: &str) -> Result<Container, ActionError> {
         wait(self.spec, &*self.engine, (self.cx.resource(), id)).await
     }
 
     /// What there is of it that was once started. What was not is removed.
     async fn made(&self) -> Result<Vec<Listed>, ActionError> {
-        let mut is_last_look = false;
+        /// How often the engine may have started one more meanwhile.
+        const LOOKS_MAX: u32 = 5;
+        let mut looks = 1;
         loop {
             let all = ours(&*self.engine, ObjectKind::Container, self.cx).await?;
             let is_unfinished = |one: &Listed| matches!(phase(one), Phase::Created | Phase::Removing);
@@ -95,14 +115,14 @@ impl<'a> Keeper<'a> {
             for one in &unfinished {
                 match self.engine.change(&Change::remove(ObjectRef::container(&one.id))).await {
                     // Whoever has asked for its start is gone, and the engine has done it meanwhile.
-                    Err(ContainersError::InUse { .. }) if !is_last_look => is_as_listed = false,
+                    Err(ContainersError::InUse { .. }) if looks < LOOKS_MAX => is_as_listed = false,
                     removed => removed?,
                 }
             }
             if is_as_listed {
                 return Ok(made);
             }
-            is_last_look = true;
+            looks += 1;
         }
     }
 
@@ -128,8 +148,7 @@ impl<'a> Keeper<'a> {
 
     /// By which changes in place one is as wanted; `None`: by none.
     async fn fit(&self, one: &Listed) -> Result<Option<Vec<Change>>, ActionError> {
-        let recorded = self.cx.recorded().and_then(|body| body.output["id"].as_str());
-        let is_to_heal = self.cx.heals() && recorded == Some(&one.id);
+        let is_to_heal = self.cx.heals() && self.is_recorded(&one.id);
         let triggers = one.labels.get(TRIGGERS).map(String::as_str);
         if is_to_heal || one.labels.get(MADE) != Some(&self.told.made) || triggers != self.cx.triggers() {
             return Ok(None);
@@ -213,27 +232,49 @@ impl<'a> Keeper<'a> {
         let mut stopped = Vec::new();
         if self.spec.order() == Order::StopFirst {
             for one in rest {
-                // One that was recorded, and has ended, a try like this may have stopped.
-                let recorded = self.cx.recorded().and_then(|body| body.output["id"].as_str());
                 if is_up(one) {
                     self.engine.change(&Change::stop(&one.id)).await?;
                 }
-                if is_up(one) || recorded == Some(&one.id) {
+                // One that was recorded, and has ended, a try like this may have stopped.
+                if is_up(one) || self.is_recorded(&one.id) {
                     stopped.push(one);
                 }
             }
         }
         let started = match self.engine.change(&Change::start(id)).await {
             Ok(()) => self.wait(id).await,
-            Err(error) => Err(error.into()),
+            Err(error) => Err(self.named(error).into()),
         };
-        let Err(mut error) = started else { return started };
-        let undo = if is_new { remove_running(id) } else { Change::stop(id) };
-        error = ended(&*self.engine, &undo, error).await;
+        match started {
+            Ok(container) => Ok(container),
+            Err(error) => {
+                let undo = if is_new { remove_running(id) } else { Change::stop(id) };
+                Err(self.undone(&undo, &stopped, error).await)
+            }
+        }
+    }
+
+    /// `error`, after what does not work was ended and what had stopped for it was started again.
+    async fn undone(&self, undo: &Change, stopped: &[&Listed], mut error: ActionError) -> ActionError {
+        error = ended(&*self.engine, undo, error).await;
         for one in stopped {
             error = ended(&*self.engine, &Change::start(&one.id), error).await;
         }
-        Err(error)
+        error
+    }
+
+    /// What the engine says of one that can not be started, by the name that it is to have.
+    fn named(&self, error: ContainersError) -> ContainersError {
+        let container = self.spec.container.clone();
+        match error {
+            ContainersError::NotStarted { engine, what, .. } => {
+                ContainersError::NotStarted { engine, container, what }
+            }
+            ContainersError::PortTaken { engine, port, .. } => {
+                ContainersError::PortTaken { engine, container, port }
+            }
+            other => other,
+        }
     }
 
     /// Gives one its name, and removes all others.

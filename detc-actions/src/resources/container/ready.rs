@@ -22,6 +22,9 @@ const LOOK_FIRST: Duration = Duration::from_millis(20);
 /// Longest wait between two looks where the engine tells nothing: what is ready is used at most so much later.
 const LOOK_MAX: Duration = Duration::from_millis(500);
 
+/// The same where it tells: what was told may have been missed.
+const LOOK_ANYWAY: Duration = Duration::from_secs(5);
+
 /// How many of its last lines are told of one that does not work.
 const LINES: usize = 20;
 
@@ -43,7 +46,8 @@ pub(super) async fn wait(
     let patience = spec.patience();
     let mut wait = LOOK_FIRST;
     let mut restarts = None;
-    let mut told = None;
+    // Where the engine tells nothing, it is looked at now and then.
+    let (mut opening, mut is_opened, mut watch) = (engine.watch(), false, None);
     loop {
         let Some(container) = engine.container(id).await? else {
             let message = format!("{resource} was removed by somebody while it started");
@@ -69,29 +73,29 @@ pub(super) async fn wait(
         }
         // What has no check is looked at for a moment only.
         let is_checked = container.status.readiness != Readiness::Unchecked || spec.completes();
-        if is_checked && told.is_none() {
-            // Where the engine tells nothing, it is looked at now and then.
-            told = engine.watch().await.ok();
-            if told.is_some() {
-                continue;
-            }
-        }
+        let left = patience.max(SETTLE).saturating_sub(begun.elapsed());
         tokio::select! {
-            () = tokio::time::sleep(wait) => wait = (wait * 2).min(LOOK_MAX),
+            () = tokio::time::sleep(wait.min(left)) => {
+                wait = (wait * 2).min(if watch.is_some() { LOOK_ANYWAY } else { LOOK_MAX });
+            }
+            // What has happened before is seen by the next look, which is at once.
+            opened = &mut opening, if is_checked && !is_opened => {
+                is_opened = true;
+                watch = opened.ok();
+            }
             // What is told together is looked at once.
-            () = changed(&mut told, id) => tokio::time::sleep(LOOK_FIRST).await,
+            () = changed(&mut watch, id), if watch.is_some() => tokio::time::sleep(LOOK_FIRST).await,
         }
     }
 }
 
 /// Returns when the engine says to look at the container again.
-async fn changed(told: &mut Option<Watch>, id: &str) {
-    loop {
-        let Some(watch) = told else { return std::future::pending().await };
-        match watch.next().await {
+async fn changed(watch: &mut Option<Watch>, id: &str) {
+    while let Some(told) = watch {
+        match told.next().await {
             Some(Again::One(object)) if object.name != id => {}
             Some(_) => return,
-            None => *told = None,
+            None => *watch = None,
         }
     }
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Mutex as Turn;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::{
     Change, Containers, ContainersError, Listed, Listing, LogLine, LogQuery, Mark, New, Notifier, Object,
@@ -18,13 +20,13 @@ use crate::backend::Host;
 /// asks for: five hundred resources of a cluster are looked at in one call.
 ///
 /// Nobody is told what is older than the question: each answer is of a call that began after it was asked for. All who watch it do so by
-/// one watch, in a task on the runtime of the first.
+/// one watch, which ends with the runtime of the first of them.
 #[derive(Debug)]
 pub struct SharedContainers {
     inner: Arc<dyn Containers>,
     /// By what is asked for, but for the resource.
     lanes: Mutex<BTreeMap<Query, Arc<Lane>>>,
-    told: Arc<Told>,
+    told: Told,
 }
 
 /// Those who watch, by one watch of the engine.
@@ -32,55 +34,81 @@ pub struct SharedContainers {
 struct Told {
     /// Whoever has it opens the watch.
     turn: Turn<()>,
-    /// `None`: nobody watches the engine.
-    all: Mutex<Option<Vec<Notifier>>>,
+    listening: Arc<Listening>,
+    /// Tells them.
+    task: Mutex<JoinSet<()>>,
 }
 
-/// How long the engine is watched on for nobody: those who wait for one container after the other have one watch.
+/// Who is told; `None`: nobody watches the engine.
+#[derive(Debug, Default)]
+struct Listening(Mutex<Option<Vec<Notifier>>>);
+
+/// How long the engine is watched on for nobody, before it is noticed within as long again: those who wait for one container after the
+/// other have one watch.
 const IDLE: Duration = Duration::from_secs(10);
 
-impl Told {
-    fn all(&self) -> MutexGuard<'_, Option<Vec<Notifier>>> {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+impl Listening {
+    fn lock(&self) -> MutexGuard<'_, Option<Vec<Notifier>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn join(&self) -> Option<Watch> {
-        let mut all = self.all();
+        let mut all = self.lock();
         let (notifier, watch) = Watch::new();
         all.as_mut()?.push(notifier);
         Some(watch)
     }
+}
 
-    async fn watch(self: &Arc<Self>, inner: &dyn Containers) -> Result<Watch, ContainersError> {
-        let _turn = self.turn.lock().await;
-        if let Some(watch) = self.join() {
-            return Ok(watch);
-        }
-        let of_engine = inner.watch().await?;
-        *self.all() = Some(Vec::new());
-        let watch = self.join().expect("invariant: it was opened above, and nobody else has the turn");
-        tokio::spawn(Arc::clone(self).tell(of_engine));
-        Ok(watch)
+/// Dropped, also with its runtime, all are told that there is no more.
+struct Open(Arc<Listening>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        *self.0.lock() = None;
     }
+}
 
+impl Open {
     /// Tells all what one is told, until nobody listens.
-    async fn tell(self: Arc<Self>, mut of_engine: Watch) {
+    async fn tell(self, mut of_engine: Watch) {
+        let mut nobody_since = None;
         loop {
             let told = tokio::time::timeout(IDLE, of_engine.next()).await;
-            let mut all = self.all();
+            let mut all = self.0.lock();
             let Some(listening) = all.as_mut() else { return };
             listening.retain(|notifier| !notifier.is_left());
             match &told {
                 Ok(Some(again)) => listening.iter().for_each(|notifier| notifier.tell(again.clone())),
-                // They are told that there is no more.
-                Ok(None) => listening.clear(),
+                Ok(None) => *all = None,
                 Err(_) => {}
             }
-            if listening.is_empty() && !matches!(told, Ok(Some(_))) {
+            let Some(listening) = all.as_ref() else { return };
+            if !listening.is_empty() {
+                nobody_since = None;
+            } else if nobody_since.get_or_insert_with(Instant::now).elapsed() >= IDLE {
+                // Under the lock: who comes now opens another.
                 *all = None;
                 return;
             }
         }
+    }
+}
+
+impl Told {
+    async fn watch(&self, inner: &dyn Containers) -> Result<Watch, ContainersError> {
+        let _turn = self.turn.lock().await;
+        if let Some(watch) = self.listening.join() {
+            return Ok(watch);
+        }
+        let of_engine = inner.watch().await?;
+        let (notifier, watch) = Watch::new();
+        *self.listening.lock() = Some(vec![notifier]);
+        let open = Open(Arc::clone(&self.listening));
+        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        while task.try_join_next().is_some() {}
+        task.spawn(open.tell(of_engine));
+        Ok(watch)
     }
 }
 
@@ -159,7 +187,7 @@ impl Lane {
 impl SharedContainers {
     /// `inner`, asked for one listing by many.
     pub fn new(inner: Arc<dyn Containers>) -> Self {
-        Self { inner, lanes: Mutex::default(), told: Arc::default() }
+        Self { inner, lanes: Mutex::default(), told: Told::default() }
     }
 
     fn lane(&self, query: &Query) -> Arc<Lane> {
@@ -299,12 +327,38 @@ mod tests {
         assert!(other.next().await.is_some());
         assert_eq!(memory.calls() - before, 3, "one watch, and two changes");
         drop(other);
-        tokio::time::sleep(2 * IDLE).await;
-        assert!(shared.told.all().is_none(), "nobody is told, and it is watched");
+        // Also on an engine that has something to tell all the time.
+        for at in 0..30 {
+            memory
+                .change(&rename(
+                    &format!("other{at}").replace("other0", "other"),
+                    &format!("other{}", at + 1),
+                ))
+                .await
+                .unwrap();
+            tokio::time::sleep(IDLE / 10).await;
+        }
+        assert!(shared.told.listening.lock().is_none(), "nobody is told, and it is watched");
+        let before = memory.calls() - 3;
         let mut again = shared.watch().await.unwrap();
         memory.change(&rename("one", "again")).await.unwrap();
         assert!(again.next().await.is_some());
         assert_eq!(memory.calls() - before, 5);
+    }
+
+    #[test]
+    fn who_watches_is_told_that_there_is_no_more_when_the_runtime_of_the_first_is_gone() {
+        let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (first, second) = (runtime(), runtime());
+        let (memory, shared) = first.block_on(engine(1));
+        let _one = first.block_on(shared.watch()).unwrap();
+        let mut other = second.block_on(shared.watch()).unwrap();
+        drop(first);
+        assert_eq!(second.block_on(other.next()), None);
+        let mut again = second.block_on(shared.watch()).unwrap();
+        let to = "one".to_owned();
+        second.block_on(memory.change(&Change::Rename { container: "web-0".to_owned(), to })).unwrap();
+        assert!(second.block_on(again.next()).is_some());
     }
 
     #[tokio::test]

@@ -23,7 +23,7 @@ use super::super::relay::{Peer, To, hand_on};
 use super::super::run::RunError;
 use super::super::sftp::{Open, Pending, Request, Sftp, SftpError, Status};
 use super::pace::Pace;
-use super::write::{explain, explain_io, finish, rename, temporary_of, to_give};
+use super::write::{explain, explain_io, finish, other_temporary_of, rename, temporary_of, to_give};
 use super::{Accounts, FileError, Reading, remove, walk};
 use crate::artifact::exchange::{Origin, Taking, Turned};
 use crate::artifact::{beginning_command, sum_command, sum_told, timeout_of};
@@ -85,6 +85,14 @@ impl<T: Into<FileError>> From<T> for Failed {
     }
 }
 
+/// Of what is there as long as nobody else does anything with it: a connection that is gone had it put in its place, or taken away.
+fn gone(error: FileError) -> Failed {
+    match error {
+        FileError::Io(error) if error.kind() == ErrorKind::NotFound => Failed::Spoilt,
+        other => other.into(),
+    }
+}
+
 /// Writes `content`, and tells in `progress` how much of it is known to have arrived.
 pub(in super::super) async fn write_large(
     at: Remote<'_>,
@@ -99,6 +107,7 @@ pub(in super::super) async fn write_large(
     };
     let sftp = at.link.sftp().await?;
     let ids = accounts.ids(sftp, ownership).await?;
+    drop(sftp.send(&Request::Remove { path: &other_temporary_of(&folder) }));
     let (mode, ids) = to_give(sftp.stat_link(path).attrs().await, ownership, ids)?;
     let dir = walk::parent(path);
     let (exchange, us) = (at.host.inner.dialer.exchange(), Peer::of(at.host));
@@ -110,16 +119,16 @@ pub(in super::super) async fn write_large(
         let done = async {
             match taking.as_ref().map(Taking::from) {
                 Some(Origin::Itself(path)) => {
-                    part.set_apart().await?;
+                    part.set_apart().await.map_err(gone)?;
                     part.copy(path, content).await?;
                 }
                 Some(Origin::Another(peer, path)) => {
-                    part.set_apart().await?;
+                    part.set_apart().await.map_err(gone)?;
                     part.take(peer, path, content).await?;
                 }
                 Some(Origin::Controller) | None => part.fill(content, progress).await?,
             }
-            for pending in finish(sftp, &part.path, &part.handle, mode, ids).await? {
+            for pending in finish(sftp, &part.path, &part.handle, mode, ids).await.map_err(gone)? {
                 pending.done().await?;
             }
             let (renamed, synced) = rename(sftp, &part.path, path, dir).await?;
@@ -178,6 +187,13 @@ struct Part<'a> {
     from: u64,
 }
 
+/// What came of a try to open it.
+enum Opened<'a> {
+    Here(Part<'a>),
+    /// Something came between, or can not be told from that.
+    InTheWay(SftpError),
+}
+
 impl<'a> Part<'a> {
     async fn open(
         at: Remote<'a>,
@@ -187,15 +203,10 @@ impl<'a> Part<'a> {
     ) -> Result<Self, FileError> {
         let mut tries = 1;
         loop {
-            match Self::try_open(at, sftp, folder, content).await {
-                // The host may do yet what a connection asked of it that is gone.
-                Err(FileError::Io(error))
-                    if tries < TRIES_MAX
-                        && matches!(error.kind(), ErrorKind::Other | ErrorKind::NotFound) =>
-                {
-                    tries += 1;
-                }
-                opened => return opened,
+            match Self::try_open(at, sftp, folder, content).await? {
+                Opened::Here(part) => return Ok(part),
+                Opened::InTheWay(_) if tries < TRIES_MAX => tries += 1,
+                Opened::InTheWay(error) => return Err(explain(sftp, walk::parent(folder), error).await),
             }
         }
     }
@@ -205,7 +216,7 @@ impl<'a> Part<'a> {
         sftp: &'a Sftp,
         folder: &str,
         content: &Content,
-    ) -> Result<Self, FileError> {
+    ) -> Result<Opened<'a>, FileError> {
         let path = format!("{folder}/{:.32}", content.sum().to_string());
         let mut pieces = Pieces::new(content);
         let mut from = 0;
@@ -213,18 +224,25 @@ impl<'a> Part<'a> {
             match left(at, sftp, folder, &path).await? {
                 Some((len, sum)) if len <= content.len() && pieces.skip(len).await? == sum => from = len,
                 Some(_) | None => {
-                    remove::discard(sftp, folder).await?;
-                    if !make(sftp, folder).await? {
-                        return Err(io::Error::other(format!("{folder} is in the way")).into());
-                    }
                     pieces = Pieces::new(content);
+                    let made = async {
+                        remove::discard(sftp, folder).await?;
+                        sftp.send(&Request::MakeDir { path: folder, mode: 0o700 }).done().await
+                    };
+                    match made.await {
+                        Err(error @ SftpError::Status(_)) => return Ok(Opened::InTheWay(error)),
+                        made => made?,
+                    }
                 }
             }
         }
         let how = if from > 0 { Open::More } else { Open::New };
-        let opened = sftp.send(&Request::Open { path: &path, how, mode: 0o600 }).handle().await;
-        match opened {
-            Ok(handle) => Ok(Self { at, sftp, path, handle, pieces, from }),
+        match sftp.send(&Request::Open { path: &path, how, mode: 0o600 }).handle().await {
+            Ok(handle) => Ok(Opened::Here(Self { at, sftp, path, handle, pieces, from })),
+            // Something is there that was not, or the other way round.
+            Err(error @ SftpError::Status(_)) if from == 0 || remove::is_absent(&error) => {
+                Ok(Opened::InTheWay(error))
+            }
             Err(error) => Err(explain(sftp, walk::parent(folder), error).await),
         }
     }
@@ -310,11 +328,7 @@ impl<'a> Part<'a> {
     async fn check(&self, content: &Content) -> Result<(), Failed> {
         // It goes to disk while its sum is told.
         let synced = self.sftp.send(&Request::Sync { handle: &self.handle });
-        let sum = match self.at.sum(&self.path, content.len()).await {
-            // A connection that is gone had it put in its place, or taken away.
-            Err(FileError::Io(error)) if error.kind() == ErrorKind::NotFound => return Err(Failed::Spoilt),
-            sum => sum?,
-        };
+        let sum = self.at.sum(&self.path, content.len()).await.map_err(gone)?;
         synced.done().await?;
         if sum == content.sum() { Ok(()) } else { Err(Failed::Spoilt) }
     }
@@ -351,7 +365,10 @@ async fn left(
     if !at.run(&Command::new(["/bin/sh", "-c", IS_OURS, "sh", folder, path])).await?.success() {
         return Ok(None);
     }
-    let len = sftp.stat_link(path).attrs().await?.size.unwrap_or_default();
+    let len = match sftp.stat_link(path).attrs().await {
+        Err(error) if remove::is_absent(&error) => return Ok(None),
+        attrs => attrs?.size.unwrap_or_default(),
+    };
     let sum = at.sum_of_beginning(path, len).await?;
     Ok(sum.filter(|_| len > 0).map(|sum| (len, sum)))
 }

@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use super::super::sftp::{Request, Sftp, SftpError, Status};
 use super::{FileError, walk, write};
 
-fn is_absent(error: &SftpError) -> bool {
+pub(super) fn is_absent(error: &SftpError) -> bool {
     matches!(error, SftpError::Status(status) if status.code == Status::NO_SUCH_FILE)
 }
 

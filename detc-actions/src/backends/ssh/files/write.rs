@@ -89,11 +89,15 @@ async fn open_new<'a>(sftp: &'a Sftp, path: &str) -> Result<Temporary<'a>, FileE
         let handle = sftp.send(&Request::Open { path, how: Open::New, mode: 0o600 }).handle().await?;
         Ok(Temporary::new(sftp, path.to_owned(), handle))
     };
+    let other = other_temporary_of(path);
     match open(path).await {
+        Ok(temporary) => {
+            drop(sftp.send(&Request::Remove { path: &other }));
+            Ok(temporary)
+        }
         Err(SftpError::Status(status))
             if ![Status::NO_SUCH_FILE, Status::PERMISSION_DENIED].contains(&status.code) =>
         {
-            let other = other_temporary_of(path);
             for leftover in [path, other.as_str()] {
                 remove::discard(sftp, leftover).await?;
             }
@@ -102,7 +106,7 @@ async fn open_new<'a>(sftp: &'a Sftp, path: &str) -> Result<Temporary<'a>, FileE
                 Err(error) => Err(explain(sftp, walk::parent(path), error).await),
             }
         }
-        opened => Ok(opened?),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -55,6 +55,22 @@ async fn one_whose_health_check_fails_is_told_and_the_old_one_serves() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_a_dead_manager_has_begun_goes_when_it_does_not_work_and_the_old_one_serves() {
+    let mut bench = Bench::new("container/web", engine());
+    let old = bench.apply(&spec(json!({}))).await;
+    let ill = json!({ "order": "stop_first", "health": { "command": ["false"], "retries": 9 } });
+    let ill = spec(ill);
+    let died = tokio::time::timeout(std::time::Duration::from_millis(1), bench.tried(&ill)).await;
+    assert!(died.is_err(), "it is done already");
+    assert_eq!(bench.container("web").await.unwrap().status.phase, Phase::Exited(137));
+    let error = bench.tried(&ill).await.unwrap_err().full_message();
+    assert_eq!(error, "container/web is not healthy: its health check failed");
+    let serves = bench.container("web").await.unwrap();
+    assert_eq!((serves.id, serves.status.phase), (old.id, Phase::Running));
+    assert_eq!(running(&bench), ["container web of web:1"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_that_is_started_again_and_again_does_not_work() {
     let bench = Bench::new("container/web", engine());
     let loops = spec(json!({ "command": ["crash"], "restart": "always" }));
