@@ -317,7 +317,7 @@ async fn a_full_disk_is_said_and_given_its_room_back() {
 }
 
 #[tokio::test]
-async fn what_others_could_write_to_is_not_gone_on_with() {
+async fn what_others_could_write_to_is_not_gone_on_with_nor_entered() {
     use std::os::unix::fs::PermissionsExt;
     let sshd = Sshd::start();
     fs::set_permissions(sshd.path("home"), fs::Permissions::from_mode(0o1777)).unwrap();
@@ -328,10 +328,59 @@ async fn what_others_could_write_to_is_not_gone_on_with() {
     // Somebody knows what will come, and has put its beginning there, to change it later.
     fs::create_dir(&folder).unwrap();
     fs::write(&part, &bytes(1, 3 * MIB)[..MIB as usize]).unwrap();
+    fs::write(folder.join("theirs"), "theirs").unwrap();
     as_root(&["chown", "-R", "nobody", folder.to_str().unwrap()]);
     let held = fs::File::open(&part).unwrap();
     put(&*host, &path, &content).await.unwrap();
     assert_eq!(sum_of(&path), content.sum());
     let ids = |meta: fs::Metadata| std::os::unix::fs::MetadataExt::ino(&meta);
     assert_ne!(ids(held.metadata().unwrap()), ids(fs::metadata(&path).unwrap()));
+    // Nothing in it was removed, as the path to it could lead elsewhere by then.
+    let is_theirs = |name: &String| name.starts_with(".detc-new-");
+    let theirs: Vec<_> = names(&sshd).into_iter().filter(is_theirs).collect();
+    let [theirs] = theirs.as_slice() else { panic!("{theirs:?}") };
+    let theirs = sshd.path("home").join(theirs);
+    assert_ne!(theirs, folder);
+    assert_eq!(fs::read(theirs.join("theirs")).unwrap(), b"theirs");
+    assert!(theirs.join(part.file_name().unwrap()).exists());
+    // The same of one that is ours, and that others may write to; and of a small write.
+    fs::remove_dir_all(&theirs).unwrap();
+    for is_small in [false, true] {
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("theirs"), "theirs").unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+        if is_small {
+            host.write(&path, b"small", &Ownership::default()).await.unwrap();
+        } else {
+            put(&*host, &path, &Content::from(bytes(2, 3 * MIB))).await.unwrap();
+        }
+        let aside: Vec<_> = names(&sshd).into_iter().filter(is_theirs).collect();
+        assert_eq!(aside.len(), 1, "{aside:?}");
+        let aside = sshd.path("home").join(&aside[0]);
+        assert_eq!(fs::read(aside.join("theirs")).unwrap(), b"theirs");
+        fs::remove_dir_all(&aside).unwrap();
+    }
+}
+
+/// What came into the folder while the file was put in its place, of whoever hands on late, goes with it.
+#[tokio::test]
+async fn what_is_in_the_folder_at_the_end_goes_with_it_and_what_can_not_be_removed_is_named() {
+    let sshd = Sshd::start();
+    let host = connect(&sshd.spec()).await.unwrap();
+    let path = sshd.path("home/big").display().to_string();
+    let content = Content::from(bytes(1, 3 * MIB));
+    let (folder, part) = where_it_arrives(&sshd, &content);
+    let beginning = || {
+        fs::create_dir(&folder).unwrap();
+        fs::write(&part, &bytes(1, 3 * MIB)[..MIB as usize]).unwrap();
+    };
+    beginning();
+    fs::write(folder.join("late"), "late").unwrap();
+    put(&*host, &path, &content).await.unwrap();
+    assert_eq!((sum_of(&path), names(&sshd)), (content.sum(), vec!["big".to_owned()]));
+    fs::create_dir_all(folder.join("inner/most")).unwrap();
+    let error = put(&*host, &path, &Content::from(bytes(2, 3 * MIB))).await.unwrap_err().full_message();
+    let named = format!("{} is in the way, and can not be removed: remove it", folder.display());
+    assert!(error.contains(&named), "{error}");
+    assert_eq!(sum_of(&path), content.sum());
 }

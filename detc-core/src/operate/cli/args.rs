@@ -32,7 +32,7 @@ pub(super) struct Global {
     /// Where the embedded store is, from this folder on.
     #[arg(long, value_name = "DIR", default_value = ".detc", global = true, help_heading = GLOBAL)]
     pub(super) store: PathBuf,
-    /// How many actions may be at work at once [default: 16, and 8 on one host].
+    /// How many actions may be at work at once [default: 16, and 12 on one host].
     #[arg(long, value_name = "N", global = true, help_heading = GLOBAL, value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) parallel: Option<u16>,
     /// Machine-readable output on standard output, and nothing else there.

@@ -139,8 +139,10 @@ pub(in super::super) async fn write_large(
         };
         match done.await {
             Ok(_) => {
-                // What can not be removed is found by the next write.
-                let _left = sftp.send(&Request::RemoveDir { path: &folder }).done().await;
+                if sftp.send(&Request::RemoveDir { path: &folder }).done().await.is_err() {
+                    // Something came late. What can not be removed is found by the next write.
+                    let _left = remove::discard(sftp, &folder).await;
+                }
                 exchange.has(content.sum(), &us, path);
                 if let Some(taking) = taking {
                     taking.ends(Turned::Well);
@@ -365,10 +367,16 @@ async fn left(
     if !at.run(&Command::new(["/bin/sh", "-c", IS_OURS, "sh", folder, path])).await?.success() {
         return Ok(None);
     }
-    let len = match sftp.stat_link(path).attrs().await {
-        Err(error) if remove::is_absent(&error) => return Ok(None),
-        attrs => attrs?.size.unwrap_or_default(),
+    const OTHERS_WRITE: u32 = 0o022;
+    let (of_folder, of_file) = (sftp.stat_link(folder), sftp.stat_link(path));
+    let (of_folder, of_file) = match (of_folder.attrs().await, of_file.attrs().await) {
+        (Err(error), _) | (_, Err(error)) if remove::is_absent(&error) => return Ok(None),
+        (of_folder, of_file) => (of_folder?, of_file?),
     };
+    if [&of_folder, &of_file].iter().any(|it| it.mode.is_none_or(|mode| mode & OTHERS_WRITE != 0)) {
+        return Ok(None);
+    }
+    let len = of_file.size.unwrap_or_default();
     let sum = at.sum_of_beginning(path, len).await?;
     Ok(sum.filter(|_| len > 0).map(|sum| (len, sum)))
 }

@@ -3,7 +3,7 @@
 
 use std::io::{self, ErrorKind};
 
-use super::super::sftp::{Request, Sftp, SftpError, Status};
+use super::super::sftp::{Attrs, Request, Sftp, SftpError, Status};
 use super::{FileError, walk, write};
 
 pub(super) fn is_absent(error: &SftpError) -> bool {
@@ -78,23 +78,61 @@ pub(in super::super) async fn empty_directory(sftp: &Sftp, path: &str) -> Result
     }
 }
 
-/// Removes what a write has left: a file, or a folder with what a large one has got so far.
+/// Removes what a write has left: a file, or a folder with what a large one has got so far. A folder that others may change is not
+/// entered: its owner could lead each path in it elsewhere. It is given another name, and stays.
 pub(super) async fn discard(sftp: &Sftp, leftover: &str) -> Result<(), SftpError> {
+    /// How often [`NAMES_MAX`] names are removed.
+    const ROUNDS_MAX: usize = 10;
     match sftp.send(&Request::Remove { path: leftover }).done().await {
         Ok(()) => return Ok(()),
         Err(error) if is_absent(&error) => return Ok(()),
         Err(SftpError::Status(_)) => {}
         Err(error) => return Err(error),
     }
-    if !sftp.stat_link(leftover).attrs().await?.is_dir() {
-        return Ok(());
+    let found = match sftp.stat_link(leftover).attrs().await {
+        Err(error) if is_absent(&error) => return Ok(()),
+        found => found?,
+    };
+    let in_the_way =
+        || SftpError::Broken(format!("{leftover} is in the way, and can not be removed: remove it"));
+    if !found.is_dir() {
+        return Err(in_the_way());
     }
-    if let Ok(names) = entries(sftp, leftover).await {
-        for name in names {
+    let mut number = [0; 8];
+    getrandom::fill(&mut number).expect("invariant: the system has random bytes");
+    let aside = format!("{leftover}-{:016x}", u64::from_ne_bytes(number));
+    if !is_ours(sftp, &found, &aside).await? {
+        let moved = sftp.send(&Request::Rename { from: leftover, to: &aside }).done().await;
+        return match moved {
+            Err(SftpError::Status(_)) => Err(in_the_way()),
+            moved => moved,
+        };
+    }
+    for _ in 0..ROUNDS_MAX {
+        match sftp.send(&Request::RemoveDir { path: leftover }).done().await {
+            Ok(()) => return Ok(()),
+            Err(error) if is_absent(&error) => return Ok(()),
+            Err(SftpError::Status(_)) => {}
+            Err(error) => return Err(error),
+        }
+        for name in entries(sftp, leftover).await.unwrap_or_default() {
             drop(sftp.send(&Request::Remove { path: &format!("{leftover}/{name}") }));
         }
     }
-    sftp.send(&Request::RemoveDir { path: leftover }).done().await
+    Err(in_the_way())
+}
+
+/// Whether nobody else may change what is in a folder. Whose we are is told by one that is made at `probe` and removed.
+async fn is_ours(sftp: &Sftp, folder: &Attrs, probe: &str) -> Result<bool, SftpError> {
+    const OTHERS_WRITE: u32 = 0o022;
+    sftp.send(&Request::MakeDir { path: probe, mode: 0o700 }).done().await?;
+    let made = sftp.stat_link(probe);
+    let removed = sftp.send(&Request::RemoveDir { path: probe });
+    let owner = |attrs: &Attrs| attrs.owners.map(|(user, _)| user);
+    let (made, _left) = (made.attrs().await?, removed.done().await);
+    Ok(owner(folder).is_some()
+        && owner(folder) == owner(&made)
+        && folder.mode.is_some_and(|mode| mode & OTHERS_WRITE == 0))
 }
 
 /// How many names of a directory are looked at: of what writes have left there are a few.
