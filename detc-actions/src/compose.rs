@@ -336,13 +336,16 @@ impl Reader<'_> {
     fn is_held(&mut self, services: &[Service], by_name: &BTreeMap<&str, &Service>) -> bool {
         const CONTAINERS_MAX: u64 = 100_000;
         const ORDERS_MAX: u64 = 1_000_000;
+        const PORTS_MAX: u64 = 1_000_000;
         let replicas = |name: &str| by_name.get(name).map_or(0, |it| u64::from(it.replicas));
-        let (mut containers, mut orders) = (0, 0);
+        let (mut containers, mut orders, mut ports) = (0, 0, 0);
         for service in services.iter().filter(|service| service.is_enabled) {
             let many = u64::from(service.replicas);
             containers += many;
             orders += many * service.depends_on.iter().map(|it| replicas(&it.service)).sum::<u64>();
+            ports += many * service.spec.ports.len() as u64;
             for (count, most, of) in [
+                (ports, PORTS_MAX, "ports of containers"),
                 (containers, CONTAINERS_MAX, "containers"),
                 (orders, ORDERS_MAX, "pairs of a container and one that comes before it"),
             ] {

@@ -20,8 +20,21 @@ pub(super) fn publish(fields: &mut Fields, errors: &mut Errors) -> Vec<PortSpec>
             }),
         };
         ports.extend(read.unwrap_or_default());
+        if has_too_many(&ports, item, &path, errors) {
+            return Vec::new();
+        }
     }
     ports
+}
+
+fn has_too_many(ports: &[PortSpec], item: &Node, path: &str, errors: &mut Errors) -> bool {
+    const PORTS_MAX: usize = 1000;
+    let has_too_many = ports.len() > PORTS_MAX;
+    if has_too_many {
+        let () =
+            errors.wrong(item.line, format!("`{path}` has more than {PORTS_MAX} ports")).unwrap_or_default();
+    }
+    has_too_many
 }
 
 /// Adds the ports that are only there for containers, but for those that are published anyhow.
@@ -40,6 +53,9 @@ pub(super) fn expose(fields: &mut Fields, ports: &mut Vec<PortSpec>, errors: &mu
             }
         };
         for port in range {
+            if has_too_many(ports, item, &path, errors) {
+                return;
+            }
             let is_there = |it: &PortSpec| it.port == port && same(it.protocol, protocol);
             if !ports.iter().any(is_there) {
                 ports.push(PortSpec { port, protocol, publish: None });

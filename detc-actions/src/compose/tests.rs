@@ -263,6 +263,19 @@ fn what_can_not_be_held_is_told_before_it_is_made() {
 }
 
 #[test]
+fn what_stands_too_deep_and_ports_without_end_are_told() {
+    let deep =
+        format!("name: n\nservices:\n  a: {{ image: '{}x{}' }}\n", "${A:-".repeat(6000), "}".repeat(6000));
+    let told = read_in(&[], &ComposeOptions::new(), &deep);
+    assert!(told.starts_with("compose.yaml:3: more than 100 braces stand in each other\n"), "{told}");
+    for field in ["ports", "expose"] {
+        let text = format!("name: n\nservices:\n  a: {{ image: x, {field}: ['1-65535'] }}\n");
+        let told = read_in(&[], &ComposeOptions::new(), &text);
+        assert_eq!(told, format!("compose.yaml:3: `services.a.{field}` has more than 1000 ports\n"));
+    }
+}
+
+#[test]
 fn what_is_no_text_is_told_with_its_line() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("compose.yaml");

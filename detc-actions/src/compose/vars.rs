@@ -9,6 +9,19 @@ use super::node::Errors;
 ///
 /// A variable that is not set is an error: Compose itself warns, and takes it for empty.
 pub(super) fn interpolate(text: &str, vars: &BTreeMap<String, String>) -> Result<String, String> {
+    /// How deep defaults may stand in each other.
+    const DEPTH_MAX: usize = 100;
+    let mut depth = 0_usize;
+    for c in text.chars() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEPTH_MAX && text.contains("${") {
+            return Err(format!("more than {DEPTH_MAX} braces stand in each other"));
+        }
+    }
     let mut said = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('$') {

@@ -270,3 +270,52 @@ async fn who_comes_after_a_death_in_the_midst_of_a_start_succeeds_at_once() {
     }
     assert!(died >= 6, "it died {died} times");
 }
+
+/// The same of one that it stops: what ends yet is not what is left to serve.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_after_a_death_in_the_midst_of_a_stop_is_left_with_one_that_serves() {
+    let dockerd = Dockerd::shared();
+    dockerd.image().await;
+    let engine: &dyn Containers = &dockerd.engine();
+    let mark = name("ends");
+    let stubborn = |version: &str, order: &str| {
+        let spec = json!({
+            "container": mark, "image": IMAGE, "order": order, "env": { "VERSION": version }, "stop": { "grace_s": 2 },
+            "command": ["sh", "-c", "trap '' TERM; while :; do sleep 1; done"],
+        });
+        one("container", &spec)
+    };
+    for (order, dies_in) in [
+        ("start_first", desired()),
+        ("start_first", stubborn("2", "start_first")),
+        ("stop_first", stubborn("2", "stop_first")),
+    ] {
+        let cluster = Cluster::new(dockerd.engine(), Looks::Usual).await;
+        let wanted = stubborn("1", order);
+        cluster.brings_about(&wanted).await;
+        let planned = cluster.manager.plan(&dies_in).await.unwrap();
+        let old = serving(engine, &mark).await;
+        // It dies when the old one is on its way out.
+        let leaves = async {
+            loop {
+                let found = engine.container(&old).await.unwrap();
+                if found.is_none_or(|it| it.name != mark) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::select! {
+            applied = cluster.manager.apply(planned) => panic!("it is done: {}", applied.unwrap()),
+            () = async { leaves.await; tokio::time::sleep(Duration::from_millis(300)).await } => {}
+        }
+        let resumed = cluster.manager.finish_interrupted(Some(&wanted)).await.unwrap();
+        println!("{order}: {}", resumed.map(|it| it.to_string()).unwrap_or_default());
+        cluster.brings_about(&wanted).await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        serving(engine, &mark).await;
+        let settled = cluster.manager.plan(&wanted).await.unwrap().plan;
+        assert!(settled.is_settled(), "{order}: {settled}");
+        cluster.brings_about(&desired()).await;
+    }
+}

@@ -6,8 +6,8 @@
 //!                                                                └─▶ does not: it goes; (the old is started)
 //! ```
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use detc_core::action::{ActionCx, ActionError};
 use detc_core::backend::ContainersError;
@@ -29,6 +29,8 @@ pub(super) struct Keeper<'a> {
     cx: &'a ActionCx<'a>,
     engine: Arc<dyn Containers>,
     told: Told,
+    /// The ids of those that were given a name by which it is known that they go.
+    aside: Mutex<BTreeSet<String>>,
 }
 
 /// What there is, and what is to be done with it.
@@ -42,7 +44,7 @@ struct Found {
 impl<'a> Keeper<'a> {
     pub(super) async fn new(spec: &'a ContainerSpec, cx: &'a ActionCx<'_>) -> Result<Self, ActionError> {
         let told = Told::of(spec);
-        Ok(Self { spec, cx, engine: engine(cx).await?, told })
+        Ok(Self { spec, cx, engine: engine(cx).await?, told, aside: Mutex::default() })
     }
 
     /// The container, as the spec says, and working.
@@ -130,7 +132,8 @@ impl<'a> Keeper<'a> {
     async fn find(&self) -> Result<Found, ActionError> {
         let mut found = Found { fits: None, rest: Vec::new() };
         for one in self.made().await? {
-            let fit = self.fit(&one).await?;
+            // One that somebody has begun to stop who is gone may end at any moment, though it runs.
+            let fit = if is_aside(&one) { None } else { self.fit(&one).await? };
             match (fit, &found.fits) {
                 // One that runs is taken before one that has ended.
                 (Some(changes), Some((known, _)))
@@ -215,16 +218,27 @@ impl<'a> Keeper<'a> {
             beside.find(|name| is_free(name)).expect("invariant: there are more numbers than containers")
         };
         let new = New::Container {
-            name,
+            name: name.clone(),
             spec: Box::new(made::made(self.spec, self.cx)),
             files: made::files(self.spec),
         };
-        self.engine.create(&new).await.map_err(|error| match error {
-            ContainersError::NotFound { .. } => ActionError::from(error).with_hint(
+        match self.engine.create(&new).await {
+            Ok(id) => Ok(id),
+            Err(error @ ContainersError::NotFound { .. }) => Err(ActionError::from(error).with_hint(
                 "manage it with an `image`, `network` or `volume`, which comes before, or make it",
-            ),
-            other => foreign(self.cx, other),
-        })
+            )),
+            Err(error @ ContainersError::Taken { .. }) => {
+                // An engine gives the name away before it lists what it makes.
+                let is_made = self.engine.container(&name).await?.is_some();
+                let ours = ours(&*self.engine, ObjectKind::Container, self.cx).await?;
+                if !is_made || ours.iter().any(|one| one.name() == name) {
+                    let message = format!("container `{name}` is made meanwhile for somebody who is gone");
+                    return Err(ActionError::transient(message));
+                }
+                Err(foreign(self.cx, error))
+            }
+            Err(error) => Err(foreign(self.cx, error)),
+        }
     }
 
     /// Starts one, and waits until it works. What is in its place stops for it, and is given that back if it does not.
@@ -233,6 +247,7 @@ impl<'a> Keeper<'a> {
         if self.spec.order() == Order::StopFirst {
             for one in rest {
                 if is_up(one) {
+                    self.set_aside(one).await?;
                     self.engine.change(&Change::stop(&one.id)).await?;
                 }
                 // One that was recorded, and has ended, a try like this may have stopped.
@@ -259,8 +274,33 @@ impl<'a> Keeper<'a> {
         error = ended(&*self.engine, undo, error).await;
         for one in stopped {
             error = ended(&*self.engine, &Change::start(&one.id), error).await;
+            if is_aside(one) || self.is_set_aside(one) {
+                let to = if is_aside(one) { &self.spec.container } else { one.name() };
+                let back = Change::Rename { container: one.id.clone(), to: to.to_owned() };
+                error = ended(&*self.engine, &back, error).await;
+            }
         }
         error
+    }
+
+    fn is_set_aside(&self, one: &Listed) -> bool {
+        self.aside.lock().unwrap_or_else(PoisonError::into_inner).contains(&one.id)
+    }
+
+    /// Gives one that goes a name that says so, to whoever comes when we are gone.
+    async fn set_aside(&self, one: &Listed) -> Result<(), ActionError> {
+        if is_aside(one) || self.is_set_aside(one) {
+            return Ok(());
+        }
+        let to = format!("{}{}", self.spec.container, aside_suffix(one));
+        match self.engine.change(&Change::Rename { container: one.id.clone(), to }).await {
+            Ok(()) => {
+                self.aside.lock().unwrap_or_else(PoisonError::into_inner).insert(one.id.clone());
+                Ok(())
+            }
+            Err(ContainersError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(foreign(self.cx, error)),
+        }
     }
 
     /// What the engine says of one that can not be started, by the name that it is to have.
@@ -282,8 +322,7 @@ impl<'a> Keeper<'a> {
         let wanted = &self.spec.container;
         if container.name != *wanted {
             if let Some(old) = rest.iter().find(|one| one.name() == wanted) {
-                let to = format!("{wanted}-gone-{}", old.id.get(..12).unwrap_or(&old.id));
-                self.engine.change(&Change::Rename { container: old.id.clone(), to }).await?;
+                self.set_aside(old).await?;
             }
             let rename = Change::Rename { container: container.id.clone(), to: wanted.clone() };
             self.engine.change(&rename).await.map_err(|error| foreign(self.cx, error))?;
@@ -297,6 +336,7 @@ impl<'a> Keeper<'a> {
     /// Ends one with the grace that it has, and removes it.
     async fn remove(&self, one: &Listed) -> Result<(), ActionError> {
         if !matches!(phase(one), Phase::Created | Phase::Exited(_) | Phase::Removing) {
+            self.set_aside(one).await?;
             match self.engine.change(&Change::stop(&one.id)).await {
                 Ok(()) | Err(ContainersError::NotFound { .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -304,6 +344,15 @@ impl<'a> Keeper<'a> {
         }
         Ok(self.engine.change(&Change::remove(ObjectRef::container(&one.id))).await?)
     }
+}
+
+/// How the name of one ends that goes.
+fn aside_suffix(one: &Listed) -> String {
+    format!("-gone-{}", one.id.get(..12).unwrap_or(&one.id))
+}
+
+fn is_aside(one: &Listed) -> bool {
+    one.name().ends_with(&aside_suffix(one))
 }
 
 /// Ends and removes one at once: it never worked.

@@ -62,11 +62,26 @@ async fn one_that_a_dead_manager_has_begun_goes_when_it_does_not_work_and_the_ol
     let ill = spec(ill);
     let died = tokio::time::timeout(std::time::Duration::from_millis(1), bench.tried(&ill)).await;
     assert!(died.is_err(), "it is done already");
-    assert_eq!(bench.container("web").await.unwrap().status.phase, Phase::Exited(137));
+    // Whoever comes sees by its name that the old one goes.
+    assert_eq!(bench.container("web").await, None);
     let error = bench.tried(&ill).await.unwrap_err().full_message();
     assert_eq!(error, "container/web is not healthy: its health check failed");
     let serves = bench.container("web").await.unwrap();
     assert_eq!((serves.id, serves.status.phase), (old.id, Phase::Running));
+    assert_eq!(running(&bench), ["container web of web:1"]);
+}
+
+/// The engine ends it yet for somebody who is gone.
+#[tokio::test(start_paused = true)]
+async fn one_that_was_to_go_is_not_counted_on_though_it_runs() {
+    let mut bench = Bench::new("container/web", engine());
+    let wanted = spec(json!({}));
+    let old = bench.apply(&wanted).await;
+    let to = format!("web-gone-{}", &old.id[..12]);
+    bench.engine.change(&Change::Rename { container: old.id.clone(), to }).await.unwrap();
+    let new = bench.apply(&wanted).await;
+    assert_ne!(new.id, old.id);
+    assert_eq!(bench.container("web").await.unwrap().id, new.id);
     assert_eq!(running(&bench), ["container web of web:1"]);
 }
 
