@@ -78,9 +78,10 @@ pub struct ComposeOptions {
     pub host: HostName,
     /// How that is reached.
     pub connect: HostSpec,
-    /// What all is called after; where it is not given, as the file says in `name`, or the folder is called that it is in.
+    /// What all is called after; where it is not given, as the variable `COMPOSE_PROJECT_NAME` says, the file in `name`, or the folder
+    /// is called that it is in.
     pub project: Option<String>,
-    /// Services that have profiles are only there with one of these.
+    /// Services that have profiles are only there with one of these, or of the variable `COMPOSE_PROFILES`.
     pub profiles: BTreeSet<String>,
     /// Variables. They go before those of the file `.env` beside the Compose file. Those of this process are
     /// `std::env::vars().collect()`.
@@ -106,8 +107,8 @@ impl ComposeOptions {
     }
 }
 
-/// Reads Compose files wherever a program takes desired state files: those that are called `compose.yaml` or `docker-compose.yaml`,
-/// or end in `.yml`.
+/// Reads Compose files wherever a program takes desired state files: those that are called `compose.yaml`, `compose.yml`,
+/// `docker-compose.yaml` or `docker-compose.yml`. [`read`] and [`read_text`] take one that is called otherwise.
 ///
 /// ```
 /// # #[cfg(feature = "local")] {
@@ -159,6 +160,20 @@ pub fn read(path: &Path, options: &ComposeOptions) -> Result<Desired, InvalidSta
             .at(&name, line.try_into().unwrap_or(u32::MAX))
     })?;
     let base = path.parent().unwrap_or(Path::new(""));
+    // Compose itself would read both.
+    let over = [
+        "compose.override.yaml",
+        "compose.override.yml",
+        "docker-compose.override.yaml",
+        "docker-compose.override.yml",
+    ];
+    if let Some(over) = over.iter().find(|over| base.join(over).exists()) {
+        let message =
+            format!("{over} beside it is not read, and Compose would merge the two: that is not supported");
+        return Err(InvalidState::new(message)
+            .at(&name, 0)
+            .with_hint("merge them, as with `docker compose config`"));
+    }
     read_text(&name, &text, base, options)
 }
 
@@ -241,6 +256,13 @@ impl Reader<'_> {
         Some(())
     }
 
+    /// Whether a service is there that has these profiles.
+    fn has_profile(&self, profiles: &[String]) -> bool {
+        let given = self.vars.get("COMPOSE_PROFILES").map(String::as_str).unwrap_or_default();
+        let is_given = |profile: &String| given.split(',').any(|given| given.trim() == profile);
+        profiles.iter().any(|profile| self.options.profiles.contains(profile) || is_given(profile))
+    }
+
     /// The variables of `.env`, and those that are given.
     fn read_vars(&mut self) {
         let path = self.base.join(".env");
@@ -253,7 +275,8 @@ impl Reader<'_> {
 
     fn name_project(&mut self, named: Option<&Node>) {
         let line = named.map_or(0, |node| node.line);
-        let given = self.options.project.clone();
+        let given = self.options.project.as_ref().or_else(|| self.vars.get("COMPOSE_PROJECT_NAME"));
+        let given = given.filter(|name| !name.is_empty()).cloned();
         let given = given.or_else(|| named.and_then(|node| node.text("name", &mut self.errors)));
         let is_good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
         let project = given.unwrap_or_else(|| {

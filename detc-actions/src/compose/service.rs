@@ -112,8 +112,7 @@ impl Service {
         }
         let mut fields = entry.node.fields(&path, &mut reader.errors)?;
         let profiles = texts(&mut fields, "profiles", &mut reader.errors);
-        let is_enabled =
-            profiles.is_empty() || profiles.iter().any(|profile| reader.options.profiles.contains(profile));
+        let is_enabled = profiles.is_empty() || reader.has_profile(&profiles);
         let platform = fields.text("platform", &mut reader.errors);
         let build = fields.take("build");
         let (line_of_image, image) = (fields.line_of("image"), fields.take("image"));

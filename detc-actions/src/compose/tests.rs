@@ -276,6 +276,29 @@ fn what_stands_too_deep_and_ports_without_end_are_told() {
 }
 
 #[test]
+fn variables_of_compose_say_the_project_and_the_profiles() {
+    let text = "name: file\nservices:\n  a: { image: x }\n  b: { image: x, profiles: [debug] }\n  c: { image: x, profiles: [other] }\n";
+    let mut options = ComposeOptions::new();
+    options.vars = [("COMPOSE_PROJECT_NAME", "shop"), ("COMPOSE_PROFILES", "more, debug")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+    let desired = read_text("compose.yaml", text, Path::new("."), &options).unwrap();
+    let ids: Vec<_> =
+        desired.resources.keys().map(|id| id.as_str()).filter(|id| id.starts_with("container/")).collect();
+    assert_eq!(ids, ["container/shop-a-1", "container/shop-b-1"]);
+}
+
+#[test]
+fn a_file_that_compose_would_merge_in_is_not_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("compose.yaml");
+    fs::write(&path, "services:\n  a: { image: x }\n").unwrap();
+    fs::write(dir.path().join("compose.override.yml"), "services: {}\n").unwrap();
+    let told = super::read(&path, &ComposeOptions::new()).unwrap_err().to_string();
+    assert!(told.contains("compose.override.yml beside it is not read"), "{told}");
+}
+
+#[test]
 fn what_is_no_text_is_told_with_its_line() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("compose.yaml");
