@@ -375,7 +375,8 @@ async fn what_is_in_the_folder_at_the_end_goes_with_it_and_what_can_not_be_remov
         fs::write(&part, &bytes(1, 3 * MIB)[..MIB as usize]).unwrap();
     };
     beginning();
-    fs::write(folder.join("late"), "late").unwrap();
+    let late = format!("{}-0123456789abcdef", part.display());
+    fs::write(late, "late").unwrap();
     put(&*host, &path, &content).await.unwrap();
     assert_eq!((sum_of(&path), names(&sshd)), (content.sum(), vec!["big".to_owned()]));
     fs::create_dir_all(folder.join("inner/most")).unwrap();

@@ -16,7 +16,7 @@ use detc_core::backend::containers::{
     Restart,
 };
 
-use super::look::{is_image, is_there, is_up, output, phase, wrong_secrets};
+use super::look::{aside_suffix, is_aside, is_image, is_there, is_up, output, phase, wrong_secrets};
 use super::made::{self, MADE, TRIGGERS, Told};
 use super::ready::{ended, wait};
 use super::seen::{Seen, is_attached};
@@ -74,13 +74,7 @@ impl<'a> Keeper<'a> {
             Some(Ok(container)) => container,
             // One that somebody has begun who is gone: it is as if it were ours.
             Some(Err(error)) if !self.is_recorded(&id) => {
-                let mut stopped = Vec::new();
-                for one in &found.rest {
-                    if !is_up(one) && self.is_recorded(&one.id) {
-                        stopped.push(one);
-                    }
-                }
-                return Err(self.undone(&remove_running(&id), &stopped, error).await);
+                return Err(self.undone(&remove_running(&id), &found.rest, error).await);
             }
             Some(Err(error)) => return Err(error),
         };
@@ -243,17 +237,10 @@ impl<'a> Keeper<'a> {
 
     /// Starts one, and waits until it works. What is in its place stops for it, and is given that back if it does not.
     async fn start(&self, id: &str, is_new: bool, rest: &[Listed]) -> Result<Container, ActionError> {
-        let mut stopped = Vec::new();
         if self.spec.order() == Order::StopFirst {
-            for one in rest {
-                if is_up(one) {
-                    self.set_aside(one).await?;
-                    self.engine.change(&Change::stop(&one.id)).await?;
-                }
-                // One that was recorded, and has ended, a try like this may have stopped.
-                if is_up(one) || self.is_recorded(&one.id) {
-                    stopped.push(one);
-                }
+            for one in rest.iter().filter(|one| is_up(one)) {
+                self.set_aside(one).await?;
+                self.engine.change(&Change::stop(&one.id)).await?;
             }
         }
         let started = match self.engine.change(&Change::start(id)).await {
@@ -264,21 +251,32 @@ impl<'a> Keeper<'a> {
             Ok(container) => Ok(container),
             Err(error) => {
                 let undo = if is_new { remove_running(id) } else { Change::stop(id) };
-                Err(self.undone(&undo, &stopped, error).await)
+                Err(self.undone(&undo, rest, error).await)
             }
         }
     }
 
-    /// `error`, after what does not work was ended and what had stopped for it was started again.
-    async fn undone(&self, undo: &Change, stopped: &[&Listed], mut error: ActionError) -> ActionError {
+    /// `error`, after what does not work was ended, and what was in its place is there again.
+    async fn undone(&self, undo: &Change, rest: &[Listed], mut error: ActionError) -> ActionError {
         error = ended(&*self.engine, undo, error).await;
-        for one in stopped {
-            error = ended(&*self.engine, &Change::start(&one.id), error).await;
-            if is_aside(one) || self.is_set_aside(one) {
-                let to = if is_aside(one) { &self.spec.container } else { one.name() };
-                let back = Change::Rename { container: one.id.clone(), to: to.to_owned() };
-                error = ended(&*self.engine, &back, error).await;
-            }
+        let goes = |one: &Listed| is_aside(one) || self.is_set_aside(one);
+        if rest.iter().any(|one| is_up(one) && !goes(one)) {
+            return error;
+        }
+        // One of them: that which we have stopped, or a try like this one that has died; before one that was to go before that.
+        let rank = |one: &&Listed| (is_up(one) && !is_aside(one), self.is_recorded(&one.id), is_up(one));
+        let could_serve = |one: &&Listed| is_up(one) || self.is_recorded(&one.id);
+        let Some(one) = rest.iter().filter(could_serve).max_by_key(rank) else { return error };
+        if is_aside(one) && is_up(one) {
+            // The engine may end it yet: it is waited for.
+            error = ended(&*self.engine, &Change::stop(&one.id), error).await;
+        }
+        error = ended(&*self.engine, &Change::start(&one.id), error).await;
+        if goes(one) {
+            let to = if is_aside(one) { &self.spec.container } else { one.name() };
+            let back = Change::Rename { container: one.id.clone(), to: to.to_owned() };
+            // Where it is not given it back, it serves under the other until there is another.
+            let _unnamed = self.engine.change(&back).await;
         }
         error
     }
@@ -344,15 +342,6 @@ impl<'a> Keeper<'a> {
         }
         Ok(self.engine.change(&Change::remove(ObjectRef::container(&one.id))).await?)
     }
-}
-
-/// How the name of one ends that goes.
-fn aside_suffix(one: &Listed) -> String {
-    format!("-gone-{}", one.id.get(..12).unwrap_or(&one.id))
-}
-
-fn is_aside(one: &Listed) -> bool {
-    one.name().ends_with(&aside_suffix(one))
 }
 
 /// Ends and removes one at once: it never worked.

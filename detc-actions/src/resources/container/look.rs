@@ -29,7 +29,7 @@ pub(super) async fn observe(spec: &ContainerSpec, cx: &ActionCx<'_>) -> Result<O
     }
     let Some(one) = best(spec, &all, cx) else { return Ok(Observation::Present(left(&all))) };
     let status = one.status.clone().unwrap_or_else(|| Status::new(Phase::Running));
-    let by_listing = match cx.backend::<Engines>()?.looks_in_full() {
+    let by_listing = match cx.backend::<Engines>()?.looks_in_full() || is_aside(one) {
         true => None,
         false => told_by_listing(spec, cx, &*engine, one).await?,
     };
@@ -44,7 +44,23 @@ pub(super) async fn observe(spec: &ContainerSpec, cx: &ActionCx<'_>) -> Result<O
     let names: Vec<&str> = all.iter().map(Listed::name).collect();
     let present =
         present.with_field("container", names.join(", ")).with_triggers(one.labels.get(TRIGGERS).cloned());
+    if is_aside(one) {
+        // It can not be counted on, and another takes its place.
+        let why = "somebody who is gone has begun to stop it".to_owned();
+        let present = present.with_field("image", format!("({why})"));
+        return Ok(Observation::Present(present.with_health(Health::Unhealthy).with_detail(why)));
+    }
     Ok(Observation::Present(healthy(spec, present, &status)))
+}
+
+/// How the name of one ends that goes.
+pub(super) fn aside_suffix(one: &Listed) -> String {
+    format!("-gone-{}", one.id.get(..12).unwrap_or(&one.id))
+}
+
+/// Whether it was to go: its engine may end it at any moment, though it runs.
+pub(super) fn is_aside(one: &Listed) -> bool {
+    one.name().ends_with(&aside_suffix(one))
 }
 
 /// What is left of it, of which nothing runs. It is there all the same: it has the name, and is to be removed.
@@ -78,7 +94,7 @@ fn best<'a>(spec: &ContainerSpec, all: &'a [Listed], cx: &ActionCx<'_>) -> Optio
             true => phase(one) == Phase::Exited(0),
             false => one.status.as_ref().is_some_and(Status::is_ready),
         };
-        (is_ready, recorded == Some(&one.id))
+        (!is_aside(one), is_ready, recorded == Some(&one.id))
     };
     all.iter().filter(|one| is_there(spec, one)).max_by_key(rank)
 }

@@ -171,7 +171,11 @@ pub(in super::super) async fn write_large(
                     Failed::NotHandedOn(why) => io::Error::other(why).into(),
                     Failed::Spoilt => io::Error::other("what arrived there is not what was sent").into(),
                 };
-                remove::discard(sftp, &folder).await?;
+                // Its room is free when it is closed and removed, also where the disk has none left to look around with.
+                let path = part.path.clone();
+                drop(part);
+                drop(sftp.send(&Request::Remove { path: &path }));
+                let _left = remove::discard(sftp, &folder).await;
                 return Err(error);
             }
         }

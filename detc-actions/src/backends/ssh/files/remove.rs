@@ -78,8 +78,9 @@ pub(in super::super) async fn empty_directory(sftp: &Sftp, path: &str) -> Result
     }
 }
 
-/// Removes what a write has left: a file, or a folder with what a large one has got so far. A folder that others may change is not
-/// entered: its owner could lead each path in it elsewhere. It is given another name, and stays.
+/// Removes what a write has left: a file, or a folder with what a large one has got so far. A folder that is another's, or that others
+/// may change, is not entered: it is given another name, and stays. Whoever can exchange the folder itself, as the owner of the one that
+/// it is in, can lead a path in it elsewhere: nothing is removed but what is called as such writes call it.
 pub(super) async fn discard(sftp: &Sftp, leftover: &str) -> Result<(), SftpError> {
     /// How often [`NAMES_MAX`] names are removed.
     const ROUNDS_MAX: usize = 10;
@@ -98,10 +99,10 @@ pub(super) async fn discard(sftp: &Sftp, leftover: &str) -> Result<(), SftpError
     if !found.is_dir() {
         return Err(in_the_way());
     }
-    let mut number = [0; 8];
-    getrandom::fill(&mut number).expect("invariant: the system has random bytes");
-    let aside = format!("{leftover}-{:016x}", u64::from_ne_bytes(number));
-    if !is_ours(sftp, &found, &aside).await? {
+    if !is_ours(sftp, &found).await? {
+        let mut number = [0; 8];
+        getrandom::fill(&mut number).expect("invariant: the system has random bytes");
+        let aside = format!("{leftover}-{:016x}", u64::from_ne_bytes(number));
         let moved = sftp.send(&Request::Rename { from: leftover, to: &aside }).done().await;
         return match moved {
             Err(SftpError::Status(_)) => Err(in_the_way()),
@@ -115,23 +116,31 @@ pub(super) async fn discard(sftp: &Sftp, leftover: &str) -> Result<(), SftpError
             Err(SftpError::Status(_)) => {}
             Err(error) => return Err(error),
         }
-        for name in entries(sftp, leftover).await.unwrap_or_default() {
+        let names = entries(sftp, leftover).await.unwrap_or_default();
+        for name in names.iter().filter(|name| is_part(name)) {
             drop(sftp.send(&Request::Remove { path: &format!("{leftover}/{name}") }));
         }
     }
     Err(in_the_way())
 }
 
-/// Whether nobody else may change what is in a folder. Whose we are is told by one that is made at `probe` and removed.
-async fn is_ours(sftp: &Sftp, folder: &Attrs, probe: &str) -> Result<bool, SftpError> {
+/// Whether a large write calls a file so that has not arrived as a whole: by its sum, and where it was handed on by a number.
+fn is_part(name: &str) -> bool {
+    let is_hex =
+        |text: &str, len: usize| text.len() == len && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match name.split_once('-') {
+        None => is_hex(name, 32),
+        Some((sum, number)) => is_hex(sum, 32) && is_hex(number, 16),
+    }
+}
+
+/// Whether a folder is ours, and nobody else may change what is in it. Whose we are is told by where the server is: at home.
+async fn is_ours(sftp: &Sftp, folder: &Attrs) -> Result<bool, SftpError> {
     const OTHERS_WRITE: u32 = 0o022;
-    sftp.send(&Request::MakeDir { path: probe, mode: 0o700 }).done().await?;
-    let made = sftp.stat_link(probe);
-    let removed = sftp.send(&Request::RemoveDir { path: probe });
+    let home = sftp.send(&Request::Stat { path: "." }).attrs().await?;
     let owner = |attrs: &Attrs| attrs.owners.map(|(user, _)| user);
-    let (made, _left) = (made.attrs().await?, removed.done().await);
     Ok(owner(folder).is_some()
-        && owner(folder) == owner(&made)
+        && owner(folder) == owner(&home)
         && folder.mode.is_some_and(|mode| mode & OTHERS_WRITE == 0))
 }
 
@@ -158,4 +167,26 @@ async fn entries(sftp: &Sftp, path: &str) -> Result<Vec<String>, FileError> {
     read?;
     found.retain(|name| name != "." && name != "..");
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_removed_but_what_is_called_as_a_part() {
+        let sum = "f7d2f8b46dc004c5d91119332e3141ce";
+        assert!(is_part(sum) && is_part(&format!("{sum}-0123456789abcdef")));
+        for other in [
+            "",
+            "shadow",
+            &sum[1..],
+            &format!("{sum}-"),
+            &format!("{sum}-0123"),
+            &format!("{sum}x"),
+            &format!("g{}", &sum[1..]),
+        ] {
+            assert!(!is_part(other), "{other}");
+        }
+    }
 }

@@ -98,12 +98,18 @@ async fn open_new<'a>(sftp: &'a Sftp, path: &str) -> Result<Temporary<'a>, FileE
         Err(SftpError::Status(status))
             if ![Status::NO_SUCH_FILE, Status::PERMISSION_DENIED].contains(&status.code) =>
         {
+            let mut left = None;
             for leftover in [path, other.as_str()] {
-                remove::discard(sftp, leftover).await?;
+                match remove::discard(sftp, leftover).await {
+                    Ok(()) => {}
+                    Err(SftpError::Lost) => return Err(FileError::Lost),
+                    Err(error) => left = left.or(Some(error)),
+                }
             }
-            match open(&other).await {
-                Ok(temporary) => Ok(temporary),
-                Err(error) => Err(explain(sftp, walk::parent(path), error).await),
+            match (open(&other).await, left) {
+                (Ok(temporary), _) => Ok(temporary),
+                (Err(SftpError::Status(_)), Some(left)) => Err(left.into()),
+                (Err(error), _) => Err(explain(sftp, walk::parent(path), error).await),
             }
         }
         Err(error) => Err(error.into()),

@@ -79,6 +79,14 @@ async fn one_that_was_to_go_is_not_counted_on_though_it_runs() {
     let old = bench.apply(&wanted).await;
     let to = format!("web-gone-{}", &old.id[..12]);
     bench.engine.change(&Change::Rename { container: old.id.clone(), to }).await.unwrap();
+    // One that can not take its place gives it back what it had.
+    let ill = spec(json!({ "order": "start_first", "health": { "command": ["false"], "retries": 2 } }));
+    let error = bench.tried(&ill).await.unwrap_err().full_message();
+    assert_eq!(error, "container/web is not healthy: its health check failed");
+    let serves = bench.container("web").await.unwrap();
+    assert_eq!((&serves.id, serves.status.phase), (&old.id, Phase::Running));
+    let to = format!("web-gone-{}", &old.id[..12]);
+    bench.engine.change(&Change::Rename { container: old.id.clone(), to }).await.unwrap();
     let new = bench.apply(&wanted).await;
     assert_ne!(new.id, old.id);
     assert_eq!(bench.container("web").await.unwrap().id, new.id);
