@@ -348,13 +348,21 @@ impl Drop for Part<'_> {
 
 /// Makes the folder. `false`: there is something already.
 async fn make(sftp: &Sftp, folder: &str) -> Result<bool, FileError> {
-    match sftp.send(&Request::MakeDir { path: folder, mode: 0o700 }).done().await {
-        Ok(()) => Ok(true),
-        Err(error) if sftp.stat_link(folder).attrs().await.is_ok() => {
-            drop(error);
-            Ok(false)
+    let mut tries = 1;
+    loop {
+        let error = match sftp.send(&Request::MakeDir { path: folder, mode: 0o700 }).done().await {
+            Ok(()) => return Ok(true),
+            Err(error) => error,
+        };
+        match sftp.stat_link(folder).attrs().await {
+            Ok(_) => return Ok(false),
+            Err(SftpError::Lost) => return Err(FileError::Lost),
+            // It was there, and a connection that is gone has had it removed meanwhile.
+            Err(gone) if tries < TRIES_MAX && remove::is_absent(&gone) && !remove::is_absent(&error) => {
+                tries += 1
+            }
+            Err(_) => return Err(explain(sftp, walk::parent(folder), error).await),
         }
-        Err(error) => Err(explain(sftp, walk::parent(folder), error).await),
     }
 }
 
