@@ -359,7 +359,7 @@ async fn make(sftp: &Sftp, folder: &str) -> Result<bool, FileError> {
             Err(SftpError::Lost) => return Err(FileError::Lost),
             // It was there, and a connection that is gone has had it removed meanwhile.
             Err(gone) if tries < TRIES_MAX && remove::is_absent(&gone) && !remove::is_absent(&error) => {
-                tries += 1
+                tries += 1;
             }
             Err(_) => return Err(explain(sftp, walk::parent(folder), error).await),
         }
