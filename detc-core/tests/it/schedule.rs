@@ -181,6 +181,7 @@ async fn as_many_as_each_limit_lets_are_at_work_at_once_and_never_more() {
     let names: Vec<(&str, &[&str])> = names.iter().map(|name| (name.as_str(), &[][..])).collect();
     for (limits, most) in [
         (Limits::default(), vec![16, 12]),
+        (Limits::default().with_per_host(8), vec![16, 8, 8, 12]),
         (Limits::default().with_global(5), vec![5]),
         (Limits::default().with_per_host(3), vec![6, 3, 3]),
         (Limits::default().with_per_host(3).with_per_label("pool", "db", 1), vec![6, 3, 3, 1]),
