@@ -41,6 +41,7 @@
 //! - `deploy.update_config.parallelism` is an invariant of the desired state: so many replicas fewer at most, at every moment.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::Path;
 
 use detc_core::model::load::StateReader;
@@ -53,6 +54,7 @@ use detc_core::resource::Resource;
 use crate::resources::ImageSpec;
 use crate::resources::container::NetworkMode;
 
+mod addresses;
 mod context;
 mod deploy;
 mod life;
@@ -243,6 +245,7 @@ impl Reader<'_> {
         let services: Vec<Service> =
             entries.iter().filter_map(|entry| Service::read(entry, self, &mut parts)).collect();
         self.desired.hosts.insert(self.options.host.clone(), self.options.connect.clone());
+        addresses::check(&parts.networks(), &services, &mut self.errors);
         parts.put(self);
         let images = self.images(&services);
         let by_name: BTreeMap<&str, &Service> =
@@ -266,9 +269,13 @@ impl Reader<'_> {
     /// The variables of `.env`, and those that are given.
     fn read_vars(&mut self) {
         let path = self.base.join(".env");
-        if let Ok(text) = std::fs::read_to_string(&path) {
-            let name = path.display().to_string();
-            self.vars = vars::read_file(&name, &text, &self.options.vars, &mut self.errors, 0);
+        let name = path.display().to_string();
+        match units::text_of(&path) {
+            Ok(text) => self.vars = vars::read_file(&name, &text, &self.options.vars, &mut self.errors, 0),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                let () = self.errors.wrong(0, format!("{name} can not be read: {error}")).unwrap_or_default();
+            }
         }
         self.vars.extend(self.options.vars.clone());
     }

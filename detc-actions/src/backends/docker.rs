@@ -23,6 +23,7 @@ use detc_core::backend::containers::{
 use detc_core::backend::{Containers, ContainersError, Host};
 use hyper::Response;
 use hyper::body::Incoming;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinSet;
 
 mod change;
@@ -53,6 +54,11 @@ use words::Words;
 /// How long an engine has to begin its answer: one that starts fifty containers at once takes seconds for each.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// How many starts an engine is asked for at the same time. It does most of one alone, whatever else it is asked for: more at once do
+/// not end sooner, and the first of them, for which others may wait, ends as late as the last. The others wait in the order in
+/// which they were asked for.
+const STARTS_AT_ONCE: usize = 3;
+
 /// An engine that speaks the Docker Engine API.
 ///
 /// See [`Containers`] for the contract. Besides:
@@ -70,6 +76,7 @@ struct Inner {
     name: String,
     client: bollard::Docker,
     wire: Wire,
+    starts: Semaphore,
     /// What listens to the engine's events.
     tasks: Mutex<JoinSet<()>>,
 }
@@ -98,7 +105,8 @@ impl DockerEngine {
     pub fn over(name: impl Into<String>, dial: Arc<dyn Dial>) -> Self {
         let wire = Wire::new(dial);
         let client = wire::client(wire.clone(), ANSWER_TIMEOUT);
-        Self { inner: Arc::new(Inner { name: name.into(), client, wire, tasks: Mutex::default() }) }
+        let starts = Semaphore::new(STARTS_AT_ONCE);
+        Self { inner: Arc::new(Inner { name: name.into(), client, wire, starts, tasks: Mutex::default() }) }
     }
 
     fn client(&self) -> &bollard::Docker {
@@ -108,6 +116,11 @@ impl DockerEngine {
     /// A client that waits longer for an answer.
     fn patient(&self, longer: Duration) -> bollard::Docker {
         self.inner.client.clone().with_timeout(ANSWER_TIMEOUT + longer)
+    }
+
+    /// Waits until one more may be started.
+    async fn turn_to_start(&self) -> SemaphorePermit<'_> {
+        self.inner.starts.acquire().await.expect("invariant: it is never closed")
     }
 
     /// Sends a request that the client has no good words for.

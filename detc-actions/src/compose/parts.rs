@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::Reader;
 use super::node::{Entry, Errors, Fields, Node, Raw};
 use super::service::beside;
-use super::units::bytes;
+use super::units::{bytes, text_of};
 use crate::resources::container::{AttachmentSpec, MemoryMountSpec, MountSpec};
 use crate::resources::network::SubnetSpec;
 use crate::resources::{NetworkSpec, VolumeSpec};
@@ -55,6 +55,11 @@ impl Parts {
             Part { line, spec: Some(NetworkSpec::new(&name)), name, is_used: false }
         });
         parts
+    }
+
+    /// The networks that are made here, by what they are called on the engine.
+    pub(super) fn networks(&self) -> BTreeMap<&str, &NetworkSpec> {
+        self.networks.values().filter_map(|it| Some((it.name.as_str(), it.spec.as_ref()?))).collect()
     }
 
     /// Adds the networks that are used, and all volumes.
@@ -366,7 +371,7 @@ fn secret(entry: &Entry, reader: &mut Reader<'_>) -> Option<String> {
     fields.finish(&["file", "environment"], &mut reader.errors);
     match (file, variable) {
         (Some(file), None) => {
-            let read = std::fs::read_to_string(reader.base.join(&file));
+            let read = text_of(&reader.base.join(&file));
             let why = |error| format!("`{path}`: {file} can not be read as text: {error}");
             read.map_err(why).map_or_else(|why| reader.errors.wrong(entry.line, why), Some)
         }

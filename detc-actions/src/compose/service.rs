@@ -1,6 +1,7 @@
 //! One service of a file.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 
 use detc_core::content::Content;
@@ -11,6 +12,7 @@ use super::life::{health, logging, restart, stop};
 use super::node::{Entry, Errors, Fields, Node, Raw};
 use super::parts::Parts;
 use super::ports::{expose, port_twice, publish, shared_port};
+use super::units::text_of;
 use super::{Reader, vars};
 use crate::resources::ContainerSpec;
 use crate::resources::container::{CapabilitiesSpec, NetworkMode};
@@ -307,9 +309,9 @@ fn env_file(node: &Node, path: &str, reader: &mut Reader<'_>) -> Option<BTreeMap
     let Some(file) = file else {
         return reader.errors.wrong(node.line, format!("`{path}` has no `path`"));
     };
-    match std::fs::read_to_string(reader.base.join(&file)) {
+    match text_of(&reader.base.join(&file)) {
         Ok(text) => Some(vars::read_file(&file, &text, &reader.vars, &mut reader.errors, node.line)),
-        Err(_) if !is_required => None,
+        Err(error) if !is_required && error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => reader.errors.wrong(node.line, format!("`{path}`: {file} can not be read: {error}")),
     }
 }
@@ -385,6 +387,9 @@ fn network(
         ("none", _) => Some(NetworkMode::None),
         ("host", _) => Some(NetworkMode::Host),
         (_, Some(("container", other))) => Some(NetworkMode::Container(other.to_owned())),
+        (_, Some(("service", other))) if other == name => {
+            reader.errors.wrong(line, format!("`{path}` is `{mode}`: a service can not be in its own networks"))
+        }
         (_, Some(("service", other))) => return Some((other.to_owned(), line)),
         (_, _) => reader.errors.wrong(
             line,

@@ -248,6 +248,43 @@ netwroks: {}
 }
 
 #[test]
+fn addresses_are_given_by_the_networks_that_have_them_and_once() {
+    check(
+        r"
+services:
+  a: { image: x, networks: { own: { ipv4_address: 10.1.0.7 } } }
+  b: { image: x, networks: { own: { ipv4_address: 10.1.0.7 } } }
+  c: { image: x, networks: { own: { ipv4_address: 10.2.0.7 } } }
+  d: { image: x, networks: { own: { ipv4_address: 10.1.0.1 } } }
+  e: { image: x, networks: { plain: { ipv4_address: 10.1.0.8 } } }
+  f: { image: x, networks: { theirs: { ipv4_address: 10.9.0.7 } } }
+  g: { image: x, networks: { own: { ipv4_address: 10.1.0.7 } }, profiles: [never] }
+  h: { image: x, network_mode: 'service:h' }
+networks:
+  own: { ipam: { config: [{ subnet: 10.1.0.0/16, gateway: 10.1.0.1 }] } }
+  plain: {}
+  theirs: { external: true }
+  bad: { ipam: { config: [{ subnet: 10.1.0.1/16 }] } }
+",
+        &expect![[""]],
+    );
+}
+
+#[test]
+fn files_without_an_end_and_large_ones_are_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("large"), vec![b'#'; (1 << 20) + 1]).unwrap();
+    let text = r"
+name: n
+services:
+  a: { image: x, env_file: [/dev/zero, { path: large, required: false }], secrets: [s] }
+secrets: { s: { file: /dev/zero } }
+";
+    let told = read_text("compose.yaml", text, folder.path(), &ComposeOptions::new()).unwrap_err();
+    expect![[""]].assert_eq(&format!("{told:#}"));
+}
+
+#[test]
 fn what_can_not_be_held_is_told_before_it_is_made() {
     let one = |name: &str, more: &str| format!("  {name}: {{ image: x, scale: 10000{more} }}\n");
     let text = format!("services:\n{}{}", one("a", ""), one("b", ", depends_on: [a]"));

@@ -1,6 +1,26 @@
-//! Durations, sizes and shares, as Compose files write them.
+//! Durations, sizes, shares and small files, as Compose files write them.
 
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
 use std::time::Duration;
+
+/// Largest file of variables, or of a secret: it is held in memory, once for each container.
+const TEXT_LEN_MAX: u64 = 1 << 20;
+
+/// The text of a file that is named in another one. One that has no end, such as a device or a pipe, is not read.
+pub(super) fn text_of(path: &Path) -> io::Result<String> {
+    let refuse = |what: String| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+    if !fs::metadata(path)?.is_file() {
+        return refuse("it is no regular file".to_owned());
+    }
+    let mut text = String::new();
+    File::open(path)?.take(TEXT_LEN_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > TEXT_LEN_MAX {
+        return refuse(format!("it has more than {} KiB", TEXT_LEN_MAX / 1024));
+    }
+    Ok(text)
+}
 
 /// `1h30m`, `10s`, `500ms`, `100us`.
 pub(super) fn duration(text: &str) -> Option<Duration> {

@@ -18,9 +18,10 @@ use detc_core::resource::{ChangeEffect, HostNeed, InvalidField, KindTraits, Remo
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::common::is_later;
 use super::container::check_name;
 use super::engines::{check_labels, engine, foreign, mark, ours, without_marks};
+
+pub(crate) mod nets;
 
 /// The spec of a `network`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -244,15 +245,7 @@ impl Resource for NetworkSpec {
     fn inspect(&self) -> Result<Footprint, InvalidField> {
         check_name("network", &self.network)?;
         check_labels(&self.engine_labels)?;
-        let is_net = |text: &str| {
-            let parts = text.split_once('/').map(|(net, bits)| (net.parse::<IpAddr>(), bits.parse::<u8>()));
-            matches!(parts, Some((Ok(IpAddr::V4(_)), Ok(..=32)) | (Ok(IpAddr::V6(_)), Ok(..=128))))
-        };
-        let nets = self.subnets.iter().flat_map(|it| std::iter::once(&it.subnet).chain(&it.range));
-        if let Some(net) = nets.filter(|net| !is_later(net)).find(|net| !is_net(net)) {
-            let problem = format!("must be addresses such as `10.1.0.0/16`, not `{net}`");
-            return Err(InvalidField::new("subnets", problem));
-        }
+        nets::check(&self.subnets).map_err(|problem| InvalidField::new("subnets", problem))?;
         Ok(Footprint::new(CrashClass::FindableByTag).owning(Place::name("network", &self.network)))
     }
 

@@ -61,6 +61,10 @@ fn check_spec(spec: &ContainerSpec) -> Result<(), String> {
     if let Some((name, _)) = bad {
         return Err(format!("variable {name:?} can not be set"));
     }
+    let argvs = [&spec.entrypoint, &spec.command].into_iter().flatten();
+    if argvs.flatten().any(|argument| argument.contains('\0')) {
+        return Err("the command has an argument with a NUL byte, which no system takes".to_owned());
+    }
     spec.dir.as_deref().map_or(Ok(()), check_path)?;
     for (path, mount) in &spec.mounts {
         check_path(path)?;
@@ -132,10 +136,11 @@ mod tests {
             New::container("web", spec).validate().err()
         };
         assert_eq!(problem(|_| {}), None);
-        let wrong: [fn(&mut ContainerSpec); 12] = [
+        let wrong: [fn(&mut ContainerSpec); 13] = [
             |spec| spec.image = String::new(),
             |spec| drop(spec.labels.insert(String::new(), String::new())),
             |spec| drop(spec.env.insert("A=B".into(), String::new())),
+            |spec| spec.command = Some(vec!["a\0b".into()]),
             |spec| spec.dir = Some("relative".into()),
             |spec| drop(spec.mounts.insert("relative".into(), Mount::new(Source::Anonymous))),
             |spec| drop(spec.mounts.insert("/a".into(), Mount::new(Source::Bind("relative".into())))),
