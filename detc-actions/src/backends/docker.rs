@@ -54,10 +54,10 @@ use words::Words;
 /// How long an engine has to begin its answer: one that starts fifty containers at once takes seconds for each.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// How many starts an engine is asked for at the same time. It does most of one alone, whatever else it is asked for: more at once do
-/// not end sooner, and the first of them, for which others may wait, ends as late as the last. The others wait in the order in
-/// which they were asked for.
-const STARTS_AT_ONCE: usize = 3;
+/// How many containers an engine is asked to make or start at the same time. It does most of a start alone, whatever else it is asked
+/// for: more at once do not end sooner, and the first of them, for which others may wait, ends as late as the last. The
+/// others wait in the order in which they were asked for.
+const TURNS_AT_ONCE: usize = 3;
 
 /// An engine that speaks the Docker Engine API.
 ///
@@ -76,7 +76,7 @@ struct Inner {
     name: String,
     client: bollard::Docker,
     wire: Wire,
-    starts: Semaphore,
+    turns: Semaphore,
     /// What listens to the engine's events.
     tasks: Mutex<JoinSet<()>>,
 }
@@ -105,8 +105,8 @@ impl DockerEngine {
     pub fn over(name: impl Into<String>, dial: Arc<dyn Dial>) -> Self {
         let wire = Wire::new(dial);
         let client = wire::client(wire.clone(), ANSWER_TIMEOUT);
-        let starts = Semaphore::new(STARTS_AT_ONCE);
-        Self { inner: Arc::new(Inner { name: name.into(), client, wire, starts, tasks: Mutex::default() }) }
+        let turns = Semaphore::new(TURNS_AT_ONCE);
+        Self { inner: Arc::new(Inner { name: name.into(), client, wire, turns, tasks: Mutex::default() }) }
     }
 
     fn client(&self) -> &bollard::Docker {
@@ -118,9 +118,9 @@ impl DockerEngine {
         self.inner.client.clone().with_timeout(ANSWER_TIMEOUT + longer)
     }
 
-    /// Waits until one more may be started.
-    async fn turn_to_start(&self) -> SemaphorePermit<'_> {
-        self.inner.starts.acquire().await.expect("invariant: it is never closed")
+    /// Waits until one more container may be made or started.
+    async fn turn(&self) -> SemaphorePermit<'_> {
+        self.inner.turns.acquire().await.expect("invariant: it is never closed")
     }
 
     /// Sends a request that the client has no good words for.

@@ -16,8 +16,8 @@ use crate::resources::{NetworkSpec, VolumeSpec};
 pub(super) struct Parts {
     networks: BTreeMap<String, Part<NetworkSpec>>,
     volumes: BTreeMap<String, Part<VolumeSpec>>,
-    /// Where secrets come from, by their names.
-    secrets: BTreeMap<String, String>,
+    /// What secrets are, by their names; `None`: it is told why that is not known.
+    secrets: BTreeMap<String, Option<String>>,
 }
 
 /// A network, or a volume.
@@ -45,9 +45,8 @@ impl Parts {
             }
         }
         for entry in entries(top, "secrets", &mut reader.errors) {
-            if let Some(secret) = secret(&entry, reader) {
-                parts.secrets.insert(entry.name, secret);
-            }
+            let secret = secret(&entry, reader);
+            parts.secrets.insert(entry.name, secret);
         }
         let line = top.line;
         parts.networks.entry("default".to_owned()).or_insert_with(|| {
@@ -274,7 +273,7 @@ impl Parts {
             let Some((target, source)) = named else { continue };
             match self.secrets.get(&source) {
                 Some(value) => {
-                    secrets.insert(target, value.clone());
+                    secrets.extend(value.clone().map(|value| (target, value)));
                 }
                 None => {
                     let message = format!("`{path}` has `{source}`, which `secrets` at the top has not");

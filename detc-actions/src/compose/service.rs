@@ -387,9 +387,9 @@ fn network(
         ("none", _) => Some(NetworkMode::None),
         ("host", _) => Some(NetworkMode::Host),
         (_, Some(("container", other))) => Some(NetworkMode::Container(other.to_owned())),
-        (_, Some(("service", other))) if other == name => {
-            reader.errors.wrong(line, format!("`{path}` is `{mode}`: a service can not be in its own networks"))
-        }
+        (_, Some(("service", other))) if other == name => reader
+            .errors
+            .wrong(line, format!("`{path}` is `{mode}`: a service can not be in its own networks")),
         (_, Some(("service", other))) => return Some((other.to_owned(), line)),
         (_, _) => reader.errors.wrong(
             line,

@@ -239,6 +239,7 @@ netwroks: {}
             compose.yaml:29: a service can not be called ``: expected letters, digits, `.`, `_` and `-`
             compose.yaml:30: `services.twice.deploy.replicas` is 3, and `scale` is not: give one of them
             compose.yaml:30: `services.twice` has an address of its own, which only one of 3 can have
+            compose.yaml:30: `services.twice.networks` asks `shop_default` for the address 10.0.0.2, which only a network with a `subnet` gives
             compose.yaml:31: `services.ports` publishes port 80 of the machine twice
             compose.yaml:32: `services.listed.image` is a list: expected a text
             compose.yaml:33: `services.empty.image` is empty: expected the name of an image
@@ -264,9 +265,14 @@ networks:
   own: { ipam: { config: [{ subnet: 10.1.0.0/16, gateway: 10.1.0.1 }] } }
   plain: {}
   theirs: { external: true }
-  bad: { ipam: { config: [{ subnet: 10.1.0.1/16 }] } }
 ",
-        &expect![[""]],
+        &expect![[r#"
+            compose.yaml:4: `services.b.networks` asks `shop_own` for the address 10.1.0.7, which `a` on line 3 has
+            compose.yaml:5: `services.c.networks` asks `shop_own` for the address 10.2.0.7, which is in none of its subnets
+            compose.yaml:6: `services.d.networks` asks `shop_own` for the address 10.1.0.1, which is that of its gateway
+            compose.yaml:7: `services.e.networks` asks `shop_plain` for the address 10.1.0.8, which only a network with a `subnet` gives
+            compose.yaml:10: `services.h.network_mode` is `service:h`: a service can not be in its own networks
+        "#]],
     );
 }
 
@@ -281,7 +287,11 @@ services:
 secrets: { s: { file: /dev/zero } }
 ";
     let told = read_text("compose.yaml", text, folder.path(), &ComposeOptions::new()).unwrap_err();
-    expect![[""]].assert_eq(&format!("{told:#}"));
+    expect![[r#"
+        compose.yaml:4: `services.a.env_file`: /dev/zero can not be read: it is no regular file
+        compose.yaml:4: `services.a.env_file`: large can not be read: it has more than 1024 KiB
+        compose.yaml:5: `secrets.s`: /dev/zero can not be read as text: it is no regular file"#]]
+    .assert_eq(&format!("{told:#}"));
 }
 
 #[test]

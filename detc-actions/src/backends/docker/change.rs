@@ -96,7 +96,7 @@ fn of_container(done: Result<(), Fault>, container: &str, words: Words<'_>) -> R
 }
 
 async fn start(engine: &DockerEngine, container: &str, words: Words<'_>) -> Result<(), ContainersError> {
-    let _turn = engine.turn_to_start().await;
+    let _turn = engine.turn().await;
     let id = exact(engine, container, words).await?;
     match engine.client().start_container(&id, None::<StartContainerOptions>).await.map_err(Fault::from) {
         // An exec that finds no program is answered with 404 by some engines, and with 400 by others.

@@ -23,6 +23,8 @@ pub(super) async fn container(
     spec: &ContainerSpec,
     files: &[FileInside],
 ) -> Result<String, ContainersError> {
+    // What is asked for first is started first.
+    let _turn = engine.turn().await;
     let what = format!("create container `{name}`");
     let words = engine.words(&what);
     let mut body = asked(spec).map_err(|what| words.invalid(&what))?;
