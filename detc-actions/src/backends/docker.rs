@@ -23,7 +23,7 @@ use detc_core::backend::containers::{
 use detc_core::backend::{Containers, ContainersError, Host};
 use hyper::Response;
 use hyper::body::Incoming;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::task::JoinSet;
 
 mod change;
@@ -39,6 +39,7 @@ mod logs;
 mod look;
 mod network;
 mod spec;
+mod turns;
 mod watch;
 mod wire;
 mod words;
@@ -48,6 +49,7 @@ pub use hosts::DockerHosts;
 pub use spec::{DockerSpec, TlsSpec};
 
 use host::ContainerHost;
+use turns::{Step, Turn, Turns};
 use wire::Wire;
 use words::Words;
 
@@ -55,9 +57,12 @@ use words::Words;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How many containers an engine is asked to make or start at the same time. It does most of a start alone, whatever else it is asked
-/// for: more at once do not end sooner, and the first of them, for which others may wait, ends as late as the last. The
-/// others wait in the order in which they were asked for.
+/// for: more at once do not end sooner, and the first of them, for which others may wait, ends as late as the last.
 const TURNS_AT_ONCE: usize = 3;
+
+/// How long a rename waits for others to begin or end: most do in a moment, and of those that have minutes to end each ends in one
+/// of them only.
+const REST_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// An engine that speaks the Docker Engine API.
 ///
@@ -76,7 +81,9 @@ struct Inner {
     name: String,
     client: bollard::Docker,
     wire: Wire,
-    turns: Semaphore,
+    turns: Arc<Turns>,
+    /// Held for reading by what changes how many are in a network, and for writing by what has the engine write that number anew.
+    endpoints: RwLock<()>,
     /// What listens to the engine's events.
     tasks: Mutex<JoinSet<()>>,
 }
@@ -105,8 +112,17 @@ impl DockerEngine {
     pub fn over(name: impl Into<String>, dial: Arc<dyn Dial>) -> Self {
         let wire = Wire::new(dial);
         let client = wire::client(wire.clone(), ANSWER_TIMEOUT);
-        let turns = Semaphore::new(TURNS_AT_ONCE);
-        Self { inner: Arc::new(Inner { name: name.into(), client, wire, turns, tasks: Mutex::default() }) }
+        let turns = Turns::new(TURNS_AT_ONCE);
+        Self {
+            inner: Arc::new(Inner {
+                name: name.into(),
+                client,
+                wire,
+                turns,
+                endpoints: RwLock::new(()),
+                tasks: Mutex::default(),
+            }),
+        }
     }
 
     fn client(&self) -> &bollard::Docker {
@@ -119,8 +135,20 @@ impl DockerEngine {
     }
 
     /// Waits until one more container may be made or started.
-    async fn turn(&self) -> SemaphorePermit<'_> {
-        self.inner.turns.acquire().await.expect("invariant: it is never closed")
+    async fn turn(&self, step: Step) -> Turn {
+        self.inner.turns.take(step).await
+    }
+
+    /// Held while containers begin or cease to be in networks.
+    async fn endpoints(&self) -> RwLockReadGuard<'_, ()> {
+        self.inner.endpoints.read().await
+    }
+
+    /// Held while a container is renamed. An engine then writes down again how many are in each of its networks, as many as it knew of
+    /// before, though some have left meanwhile: the network could be removed no more until the engine is started again
+    /// (<https://github.com/moby/moby/issues/42119>). `None`: some take long to end, and it is not waited for any more.
+    async fn endpoints_at_rest(&self) -> Option<RwLockWriteGuard<'_, ()>> {
+        tokio::time::timeout(REST_TIMEOUT, self.inner.endpoints.write()).await.ok()
     }
 
     /// Sends a request that the client has no good words for.

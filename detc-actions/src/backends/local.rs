@@ -244,7 +244,7 @@ impl Connector for LocalConnector {
         }
         match spec.options.iter().find(|(name, _)| *name != STATE_DIR) {
             Some((name, _)) => {
-                Err(format!("unknown field `{name}`: a local host has `connect` and `{STATE_DIR}`"))
+                Err(format!("unknown field `{name}`: a local host has `connect`, `roots` and `{STATE_DIR}`"))
             }
             None => match spec.options.get(STATE_DIR) {
                 Some(dir) if !dir.as_str().is_some_and(|dir| dir.starts_with('/')) => {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::backend::host::plain_path;
 use crate::model::{FieldPath, ResourceId};
 
 /// What an action reads and writes, and how its outcome is found out after a crash.
@@ -158,18 +159,7 @@ impl Place {
     /// A path, in the one spelling that all spellings of it have in common: without `.`, and without slashes that are doubled
     /// or trail. What `..` leads to only the host knows: it stays.
     pub fn path(path: &str) -> Self {
-        if !path.starts_with('/') {
-            return Self::Path(path.to_owned());
-        }
-        let mut plain = String::with_capacity(path.len());
-        for name in path.split('/').filter(|name| !matches!(*name, "" | ".")) {
-            plain.push('/');
-            plain.push_str(name);
-        }
-        if plain.is_empty() {
-            plain.push('/');
-        }
-        Self::Path(plain)
+        Self::Path(plain_path(path))
     }
 
     /// Whether it lies strictly within `outer`. Of a path with `..` only the host knows.

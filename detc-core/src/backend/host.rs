@@ -14,6 +14,7 @@ mod file;
 pub use command::{Command, End, ExitStatus, Output, Purpose};
 pub use error::HostError;
 pub(super) use file::check_path;
+pub(crate) use file::plain_path;
 pub use file::{FileKind, Owner, Ownership, Remove, Stat};
 
 /// Where what is read goes.

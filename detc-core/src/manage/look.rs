@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use self::heard::Heard;
 use self::queue::{Ended, Place, Queue};
 use super::Manager;
-use crate::backend::Host;
+use crate::backend::{Host, RootedHost};
 use crate::execute::panics::caught;
 use crate::execute::{NotConnected, Progress, ProgressSink, Surroundings, Try};
 use crate::model::{Doc, Extra, HostName, HostSpec, Observation, RecordBody, ResourceId};
@@ -57,10 +57,18 @@ impl Manager {
             let limit = std::num::NonZeroUsize::new(self.options.limits.per_host)
                 .unwrap_or(std::num::NonZeroUsize::MIN);
             let (name, patience) = (name.clone(), self.options.connect_timeout);
+            // What detc keeps there for itself is beneath one, too.
+            let own = self.own_dirs(specs).into_iter().filter(|(host, _)| *host == name).map(|(_, dir)| dir);
+            let roots: Option<Vec<String>> =
+                (!spec.roots.is_empty()).then(|| spec.roots.iter().cloned().chain(own).collect());
             tasks.spawn(async move {
                 let connecting = tokio::time::timeout(patience, caught(connector.connect(&name, &spec)));
                 let host = match connecting.await {
-                    Ok(Ok(host)) => host.map_err(NotConnected::from),
+                    Ok(Ok(Ok(host))) => Ok(match roots {
+                        Some(roots) => Arc::new(RootedHost::new(host, roots)),
+                        None => host,
+                    }),
+                    Ok(Ok(Err(error))) => Err(NotConnected::from(error)),
                     Ok(Err(panic)) => Err(NotConnected::permanent(panic)),
                     Err(_) => {
                         let why = format!("no connection within {} s", patience.as_secs_f64());

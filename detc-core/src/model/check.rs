@@ -9,7 +9,10 @@ use super::{
     Desired, DesiredResource, EdgeKind, FieldPath, HostName, HostSpec, Origin, ResourceId, Topology,
     declared_edges,
 };
-use crate::resource::{ChangeEffect, HostNeed, KindFacts, Known, Registry, nearest};
+use crate::action::{Footprint, Place};
+use crate::backend::host::plain_path;
+use crate::backend::rooted::root_of;
+use crate::resource::{ChangeEffect, HostNeed, KindFacts, Known, LATER, Registry, nearest};
 
 mod fields;
 mod invariants;
@@ -112,10 +115,19 @@ pub(super) fn check_host(name: &HostName, spec: &HostSpec, registry: &Registry) 
     let error = |message: String| InvalidState::new(format!("host {name}: {message}"));
     let connector = registry.connector(spec.scheme()).ok_or_else(|| {
         let known: Vec<_> = registry.schemes().collect();
+        let is_bare = !spec.connect.contains("://") && known.contains(&"ssh");
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        error(format!("no connector for `{}`: this program has {known}", spec.connect))
-            .with_hint("a program has those that it gives its registry: `Registry::with_connector`")
+        let hint = match is_bare {
+            true => format!("a machine that is reached by SSH is written `ssh://{}`", spec.connect),
+            false => "a program has those that it gives its registry: `Registry::with_connector`".to_owned(),
+        };
+        error(format!("no connector for `{}`: this program has {known}", spec.connect)).with_hint(hint)
     })?;
+    if let Some(root) =
+        spec.roots.iter().find(|root| root_of(&[plain_path(root)], &plain_path(root)).is_none())
+    {
+        return Err(error(format!("`roots` must be absolute paths without `..`, not {root:?}")));
+    }
     connector.check(spec).map_err(error)
 }
 
@@ -254,6 +266,30 @@ impl Desired {
         declared.try_for_each(|(name, spec)| check_host(name, spec, registry))
     }
 
+    /// That nothing is changed outside of the roots of its host.
+    fn check_roots(&self, resource: &DesiredResource, footprint: &Footprint) -> Result<(), InvalidState> {
+        let Some((name, host)) = resource.host.as_ref().and_then(|name| self.hosts.get_key_value(name))
+        else {
+            return Ok(());
+        };
+        if host.roots.is_empty() {
+            return Ok(());
+        }
+        let roots: Vec<String> = host.roots.iter().map(|root| plain_path(root)).collect();
+        let paths = footprint.writes.iter().chain(&footprint.sweeps).filter_map(|place| match place {
+            Place::Path(path) if !path.contains(LATER) => Some(path),
+            Place::Path(_) | Place::Name { .. } => None,
+        });
+        match paths.into_iter().find(|path| root_of(&roots, path).is_none()) {
+            Some(path) => {
+                let message =
+                    format!("{path} is beneath none of the `roots` of host {name}: {}", roots.join(", "));
+                Err(InvalidState::new(message))
+            }
+            None => Ok(()),
+        }
+    }
+
     fn check_resource(&self, resource: &DesiredResource, registry: &Registry) -> Result<(), InvalidState> {
         let kind =
             registry.kind(resource.id.kind()).ok_or_else(|| unknown_kind(resource.id.kind(), registry))?;
@@ -281,6 +317,7 @@ impl Desired {
         self.check_misread(resource)?;
         let footprint = kind.inspect(&resource.spec, Known::of(resource)).map_err(InvalidState::new)?;
         check_lengths(&footprint)?;
+        self.check_roots(resource, &footprint)?;
         resource.references.iter().try_for_each(|reference| self.check_reference(reference, registry))?;
         self.check_referred(resource, &**kind, registry)?;
         self.check_sources(resource, facts, registry)?;

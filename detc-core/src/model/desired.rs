@@ -48,6 +48,10 @@ pub struct Desired {
 pub struct HostSpec {
     /// `local`, or a URL whose scheme names a connector (`ssh://user@address:port`).
     pub connect: String,
+    /// Beneath which absolute paths alone files of it are written, owned and removed, and through no symbolic link beneath them; without
+    /// any, wherever resources say. See [`RootedHost`](crate::backend::RootedHost).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roots: Vec<String>,
     /// What else the connector needs.
     #[serde(flatten)]
     pub options: BTreeMap<String, Value>,
@@ -56,7 +60,7 @@ pub struct HostSpec {
 impl HostSpec {
     /// The machine that the manager runs on.
     pub fn local() -> Self {
-        Self { connect: "local".to_owned(), options: BTreeMap::new() }
+        Self { connect: "local".to_owned(), roots: Vec::new(), options: BTreeMap::new() }
     }
 
     /// The part of `connect` that names the connector.

@@ -19,6 +19,7 @@ use futures_util::StreamExt;
 
 use super::container::{endpoint, limits, restart_policy};
 use super::look::can_be_called;
+use super::turns::Step;
 use super::words::{Fault, Words};
 use super::{DockerEngine, image, look};
 
@@ -96,8 +97,9 @@ fn of_container(done: Result<(), Fault>, container: &str, words: Words<'_>) -> R
 }
 
 async fn start(engine: &DockerEngine, container: &str, words: Words<'_>) -> Result<(), ContainersError> {
-    let _turn = engine.turn().await;
+    let _turn = engine.turn(Step::Start).await;
     let id = exact(engine, container, words).await?;
+    let _changed = engine.endpoints().await;
     match engine.client().start_container(&id, None::<StartContainerOptions>).await.map_err(Fault::from) {
         // An exec that finds no program is answered with 404 by some engines, and with 400 by others.
         Err(Fault::Said(said)) if !said.names_what_is_missing() => Err(words.not_started(container, &said)),
@@ -125,8 +127,11 @@ async fn stop(
             found.spec.stop_grace.unwrap_or(GRACE)
         }
     };
+    let _changed = engine.endpoints().await;
     let done = engine.patient(longer).stop_container(&id, Some(options)).await;
-    of_container(done.map_err(Fault::from), container, words)
+    of_container(done.map_err(Fault::from), container, words)?;
+    // An engine may say so before it has taken it out of its networks, and does not answer this before.
+    look::container(engine, &id).await.map(drop)
 }
 
 async fn rename(
@@ -137,6 +142,7 @@ async fn rename(
 ) -> Result<(), ContainersError> {
     let id = exact(engine, container, words).await?;
     let options = RenameContainerOptions { name: to.to_owned() };
+    let _rest = engine.endpoints_at_rest().await;
     match engine.client().rename_container(&id, options).await.map_err(Fault::from) {
         Err(Fault::Said(said)) if said.has(&["same name"]) => Ok(()),
         Err(Fault::Said(said)) if said.has(&["already in use"]) => {
@@ -205,6 +211,7 @@ async fn connect_as(
     attachment: &Attachment,
     words: Words<'_>,
 ) -> Result<(), ContainersError> {
+    let _changed = engine.endpoints().await;
     let found = found(engine, container, words).await?;
     let Some(there) = look::network(engine, network).await? else {
         return Err(words.not_found(&ObjectRef::network(network)));
@@ -254,6 +261,7 @@ async fn disconnect(
     let Some(there) = look::network(engine, network).await? else {
         return Err(words.not_found(&ObjectRef::network(network)));
     };
+    let _changed = engine.endpoints().await;
     let request = NetworkDisconnectRequest { container: found.id, force: Some(false) };
     match engine.client().disconnect_network(&there.id, request).await.map_err(Fault::from) {
         Ok(()) => Ok(()),
@@ -273,6 +281,7 @@ async fn remove_container(
         Err(ContainersError::NotFound { .. }) => return Ok(()),
         id => id?,
     };
+    let _changed = engine.endpoints().await;
     let options = RemoveContainerOptions { v: true, force: how == RemoveHow::Running, link: false };
     match engine.client().remove_container(&id, Some(options)).await.map_err(Fault::from) {
         Ok(()) => Ok(()),

@@ -8,6 +8,7 @@ use futures_util::future::try_join_all;
 use futures_util::stream;
 
 use super::container::{asked, endpoint};
+use super::turns::Step;
 use super::words::{Fault, Words};
 use super::{DockerEngine, change, look};
 
@@ -23,8 +24,7 @@ pub(super) async fn container(
     spec: &ContainerSpec,
     files: &[FileInside],
 ) -> Result<String, ContainersError> {
-    // What is asked for first is started first.
-    let _turn = engine.turn().await;
+    let _turn = engine.turn(Step::Make(name.to_owned())).await;
     let what = format!("create container `{name}`");
     let words = engine.words(&what);
     let mut body = asked(spec).map_err(|what| words.invalid(&what))?;

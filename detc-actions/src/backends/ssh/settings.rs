@@ -65,6 +65,7 @@ const FIELDS: [&str; 9] = [
     "known_hosts",
     "post_quantum",
     "relay",
+    "roots",
     "state_dir",
 ];
 

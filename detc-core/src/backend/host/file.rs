@@ -122,6 +122,23 @@ pub(in crate::backend) fn check_path(path: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// An absolute path, in the one spelling that all spellings of it have in common: without `.`, and without slashes that are doubled
+/// or trail. What `..` leads to only the host knows: it stays.
+pub(crate) fn plain_path(path: &str) -> String {
+    if !path.starts_with('/') {
+        return path.to_owned();
+    }
+    let mut plain = String::with_capacity(path.len());
+    for name in path.split('/').filter(|name| !matches!(*name, "" | ".")) {
+        plain.push('/');
+        plain.push_str(name);
+    }
+    if plain.is_empty() {
+        plain.push('/');
+    }
+    plain
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

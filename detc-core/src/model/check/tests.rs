@@ -267,6 +267,34 @@ fn hosts_are_told_by_those_there_are() {
 }
 
 #[test]
+fn what_is_changed_outside_of_the_roots_of_its_host_is_told() {
+    let said = |roots: &[&str], path: &str| {
+        let door = format!(r#"{{"kind":"door","name":"d","path":"{path}","host":"h"}}"#);
+        let mut desired = desired(&[door.as_str()], "").unwrap();
+        let host = desired.hosts.get_mut(&HostName::new("h")).unwrap();
+        host.roots = roots.iter().map(|root| (*root).to_owned()).collect();
+        desired.check(&registry()).map_or_else(|error| error.to_string(), |_| "nothing".to_owned())
+    };
+    let all = [
+        said(&[], "/etc/door"),
+        said(&["/srv/", "/etc/door"], "/etc/door"),
+        said(&["/srv"], "/srv//a/../b"),
+        said(&["/srv"], "/srv/a"),
+        said(&["/srv"], "/srvs"),
+        said(&["srv"], "/srv"),
+        said(&["/srv/.."], "/srv"),
+    ];
+    expect![[r#"
+        nothing
+        nothing
+        f:2: door/d: /srv/a/../b is beneath none of the `roots` of host h: /srv
+        nothing
+        f:2: door/d: /srvs is beneath none of the `roots` of host h: /srv
+        host h: `roots` must be absolute paths without `..`, not "srv"
+        host h: `roots` must be absolute paths without `..`, not "/srv/..""#]].assert_eq(&all.join("\n"));
+}
+
+#[test]
 fn what_a_program_adds_to_a_file_is_told_without_a_place_in_it() {
     let desired = desired(&[&door("a", r#""path":"/a""#)], "").unwrap();
     let added = DesiredResource::from_value("door", "b", &serde_json::json!({"path": "b"})).unwrap().on("h");
