@@ -281,7 +281,10 @@ async fn remove_container(
         Err(ContainersError::NotFound { .. }) => return Ok(()),
         id => id?,
     };
-    let _changed = engine.endpoints().await;
+    let _changed = match how {
+        RemoveHow::Running => Some(engine.endpoints().await),
+        RemoveHow::Unused => None,
+    };
     let options = RemoveContainerOptions { v: true, force: how == RemoveHow::Running, link: false };
     match engine.client().remove_container(&id, Some(options)).await.map_err(Fault::from) {
         Ok(()) => Ok(()),

@@ -56,7 +56,7 @@ pub(super) enum PostQuantum {
 }
 
 /// What may stand beside `connect`.
-const FIELDS: [&str; 9] = [
+const FIELDS: [&str; 10] = [
     "become",
     "config",
     "host_keys",

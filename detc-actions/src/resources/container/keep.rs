@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use detc_core::action::{ActionCx, ActionError};
 use detc_core::backend::ContainersError;
@@ -301,6 +302,14 @@ impl<'a> Keeper<'a> {
         }
     }
 
+    /// Whether it is ended at once, with no time to end by itself.
+    async fn is_killed(&self, one: &Listed) -> Result<bool, ActionError> {
+        let Some(container) = self.engine.container(&one.id).await? else { return Ok(true) };
+        let spec = &container.spec;
+        let by_signal = matches!(spec.stop_signal.as_deref(), Some("SIGKILL" | "KILL" | "9"));
+        Ok(by_signal || spec.stop_grace == Some(Duration::ZERO))
+    }
+
     /// What the engine says of one that can not be started, by the name that it is to have.
     fn named(&self, error: ContainersError) -> ContainersError {
         let container = self.spec.container.clone();
@@ -334,7 +343,10 @@ impl<'a> Keeper<'a> {
     /// Ends one with the grace that it has, and removes it.
     async fn remove(&self, one: &Listed) -> Result<(), ActionError> {
         if !matches!(phase(one), Phase::Created | Phase::Exited(_) | Phase::Removing) {
-            self.set_aside(one).await?;
+            // One that is killed is gone before anybody could count on it.
+            if !self.is_killed(one).await? {
+                self.set_aside(one).await?;
+            }
             match self.engine.change(&Change::stop(&one.id)).await {
                 Ok(()) | Err(ContainersError::NotFound { .. }) => {}
                 Err(error) => return Err(error.into()),
