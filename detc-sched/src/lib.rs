@@ -10,11 +10,12 @@
 //! | [`explain`] | why here, why not there, why nowhere, and what if |
 //! | [`rebalance`] | how a running placement gets better, with few moves |
 //! | [`roll`] | the next safe step from the instances that run to those that should: rolling, canary, blue/green |
+//! | `testing` | nothing: random models and a solver that tries everything, for tests (feature `testing`) |
 
 pub mod explain;
 pub mod place;
 pub mod rebalance;
 mod rng;
 pub mod roll;
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

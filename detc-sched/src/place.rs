@@ -11,8 +11,8 @@
 
 pub use ids::{DomainId, GroupId, InstanceId, LevelId, MachineId, ResourceId};
 pub use model::{
-    Builder, DeviceNeed, Group, Hold, Instance, Machine, Model, ModelError, Pattern, PatternError,
-    Requirement, Rule, SHARES_OF_DEVICE, Test, Wish,
+    Builder, ConstraintError, DeviceNeed, Group, Hold, Instance, Machine, Model, ModelError, Pattern,
+    PatternError, Requirement, Rule, SHARES_OF_DEVICE, Test, Wish,
 };
 pub use objective::{Balance, Bill, Entry, Objective, Term, bill};
 pub use placement::Placement;

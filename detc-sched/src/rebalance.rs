@@ -78,6 +78,7 @@ pub fn rebalance(model: &Model, start: &Placement, options: &Options, effort: Ef
     let at: Vec<u32> =
         dense.order.iter().map(|id| start.machine(*id).map_or(NOWHERE, |machine| machine.0)).collect();
     dense.movable.retain(|instance| at[*instance as usize] != NOWHERE);
+    dense.expect_those_nowhere(&at);
     let dense = dense;
     let search = |thread: usize| {
         let rng = Rng::new(options.seed, thread as u64);

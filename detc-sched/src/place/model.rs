@@ -8,12 +8,15 @@
 //! flat arrays, because searches read them millions of times a second. All amounts are whole numbers, so that sums are
 //! exact and do not depend on their order.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+pub(crate) use attribute::is_version;
 pub use attribute::{Pattern, PatternError, Requirement, Test};
 pub use builder::{Builder, ModelError};
 pub use group::{DeviceNeed, Group, Instance, SHARES_OF_DEVICE, Wish};
 pub use machine::Machine;
+pub use marathon::ConstraintError;
 pub use rule::Rule;
 
 use crate::place::{DomainId, GroupId, InstanceId, LevelId, MachineId, Objective, ResourceId};
@@ -22,6 +25,7 @@ mod attribute;
 mod builder;
 mod group;
 mod machine;
+mod marathon;
 mod rule;
 
 /// Something that machines have and instances need.
@@ -42,11 +46,27 @@ pub enum Hold {
     Twice,
 }
 
+/// A level of fault domains.
+#[derive(Clone, Debug)]
+pub(crate) struct Level {
+    pub(crate) name: String,
+    /// What its domains are called; those that are told by number alone are not there.
+    pub(crate) domain_names: Vec<String>,
+    /// The attribute whose values are its domains.
+    pub(crate) attribute: Option<String>,
+}
+
+impl Level {
+    fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), domain_names: Vec::new(), attribute: None }
+    }
+}
+
 /// Everything that a placement is decided from.
 #[derive(Clone, Debug)]
 pub struct Model {
     pub(crate) resources: Vec<Resource>,
-    pub(crate) levels: Vec<String>,
+    pub(crate) levels: Vec<Level>,
     /// How many domains each level has.
     pub(crate) domain_counts: Vec<u32>,
     /// Per level, the domain of each machine.
@@ -123,7 +143,7 @@ impl Model {
 
     /// What a level is called.
     pub fn level_name(&self, level: LevelId) -> &str {
-        &self.levels[level.index()]
+        &self.levels[level.index()].name
     }
 
     /// The group of an instance.
@@ -159,6 +179,37 @@ impl Model {
     /// How many domains a level has.
     pub fn domain_count(&self, level: LevelId) -> usize {
         self.domain_counts[level.index()] as usize
+    }
+
+    /// What a domain is called: its path in its tree, the value of the attribute, the machine; or its number.
+    pub fn domain_name(&self, level: LevelId, domain: DomainId) -> Cow<'_, str> {
+        match (level, self.levels[level.index()].domain_names.get(domain.index())) {
+            (LevelId::MACHINE, _) => Cow::Borrowed(&self.machine_names[domain.index()]),
+            (_, Some(name)) => Cow::Borrowed(name),
+            (_, None) => Cow::Owned(format!("{} {}", self.level_name(level), domain.index())),
+        }
+    }
+
+    /// What an instance is called: the name of its group, and its number among the group's, from 1.
+    pub fn instance_name(&self, instance: InstanceId) -> String {
+        let group = self.group_of(instance);
+        let number = self.members(group).binary_search(&instance).map_or(0, |index| index + 1);
+        format!("{}.{number}", self.group_name(group))
+    }
+
+    /// The rules of a group that must be kept.
+    pub fn rules(&self, group: GroupId) -> &[Rule] {
+        &self.groups[group.index()].rules
+    }
+
+    /// The attributes of a machine.
+    pub fn attributes(&self, machine: MachineId) -> &BTreeMap<String, String> {
+        &self.attributes[machine.index()]
+    }
+
+    /// The taints of a machine.
+    pub fn taints(&self, machine: MachineId) -> &[String] {
+        &self.taints[machine.index()]
     }
 
     /// Where an instance ran when the model was made.

@@ -146,7 +146,9 @@ pub fn breach(model: &Model, placement: &Placement, group: GroupId, rule: &Rule)
             too_many(*over, (members + domains - 1) / domains)
         }
         Rule::Spread { over, domains: wanted } => {
-            (i128::from(*wanted) - domains(group, *over).len() as i128).max(0)
+            let reached = domains(group, *over).len() as i128;
+            let to_come = (model.members(group).len() - machines_of(group).count()) as i128;
+            if reached == 0 { 0 } else { (i128::from(*wanted) - reached - to_come).max(0) }
         }
         Rule::Together { within } => (domains(group, *within).len() as i128 - 1).max(0),
         Rule::With { group: other, within } => {

@@ -108,7 +108,12 @@ impl Dense {
             order.extend(members.iter().copied());
             starts.push(order.len() as u32);
         }
-        let resources = model.resource_count();
+        // A model without resources is one of a resource that nobody needs.
+        let resources = model.resource_count().max(1);
+        let padded = |rows: &[i64], count: usize| match rows {
+            [] => vec![0; count * resources],
+            rows => rows.to_vec(),
+        };
         let mut overload = vec![0; resources];
         for (resource, weight) in &objective.overload {
             overload[resource.index()] = *weight;
@@ -125,22 +130,32 @@ impl Dense {
             machines: model.machine_count(),
             resources,
             group: order.iter().map(|id| model.group_of(*id).0).collect(),
-            needs: order.iter().flat_map(|id| model.needs(*id).iter().copied()).collect(),
+            needs: padded(
+                &order.iter().flat_map(|id| model.needs(*id).iter().copied()).collect::<Vec<_>>(),
+                order.len(),
+            ),
             origin: order
                 .iter()
                 .map(|id| model.runs_on[of(id)].map_or(NOWHERE, |machine| machine.0))
                 .collect(),
             move_cost: order.iter().map(|id| model.move_costs[of(id)] * objective.instance_move).collect(),
             movable: (0..order.len() as u32).filter(|index| !fixed(&order[*index as usize])).collect(),
-            twice: model.resources.iter().map(|resource| -i64::from(resource.hold == Hold::Twice)).collect(),
+            twice: padded(
+                &model
+                    .resources
+                    .iter()
+                    .map(|resource| -i64::from(resource.hold == Hold::Twice))
+                    .collect::<Vec<_>>(),
+                1,
+            ),
             overload,
             balances: balances.collect(),
             group_move: objective.group_move,
             machine_move: objective.machine_move,
             moves_between: without_diagonal(&objective.moves_between, model.machine_count()),
             machine_use: objective.machine_use,
-            capacities: model.capacities.clone(),
-            safeties: model.safeties.clone(),
+            capacities: padded(&model.capacities, model.machine_count()),
+            safeties: padded(&model.safeties, model.machine_count()),
             domains: model
                 .domains
                 .iter()
@@ -162,6 +177,19 @@ impl Dense {
             group.related.dedup();
         }
         dense
+    }
+
+    /// Instances that are nowhere could open a domain each: see [`Rule::Spread`].
+    pub(crate) fn expect_those_nowhere(&mut self, at: &[u32]) {
+        for (index, group) in self.groups.iter_mut().enumerate() {
+            let members = self.starts[index] as usize..self.starts[index + 1] as usize;
+            let nowhere = at[members].iter().filter(|at| **at == NOWHERE).count() as u32;
+            for check in group.rules.iter_mut().chain(group.wishes.iter_mut().map(|(check, _)| check)) {
+                if let Check::Spread { domains, .. } = check {
+                    *domains = domains.saturating_sub(nowhere);
+                }
+            }
+        }
     }
 
     pub(crate) fn size_of_group(&self, group: u32) -> usize {

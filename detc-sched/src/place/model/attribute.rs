@@ -1,8 +1,17 @@
 //! What rules ask of a machine's attributes.
 //!
-//! Numbers are compared as numbers when both sides are, and as versions (`1.10` after `1.9`, a release after its
-//! pre-release) where a version is asked for. A machine without the attribute satisfies no test but [`Test::Absent`],
-//! [`Test::Unlike`] and [`Test::NotIn`]: what is not known to be so, is not.
+//! | asked | tests | a machine without the attribute |
+//! |---|---|---|
+//! | whether it is known | [`Present`](Test::Present), [`Absent`](Test::Absent) | is absent |
+//! | its text | [`Is`](Test::Is), [`In`](Test::In), [`Like`](Test::Like) | fails |
+//! | what it must not be | [`IsNot`](Test::IsNot), [`NotIn`](Test::NotIn), [`Unlike`](Test::Unlike), [`HasNone`](Test::HasNone) | passes |
+//! | a whole number | [`AtLeast`](Test::AtLeast), [`Above`](Test::Above), [`AtMost`](Test::AtMost), [`Below`](Test::Below) | fails |
+//! | a list with commas | [`HasAll`](Test::HasAll), [`HasAny`](Test::HasAny) | fails |
+//! | a version | [`VersionAtLeast`](Test::VersionAtLeast), [`VersionBelow`](Test::VersionBelow) | fails |
+//!
+//! A range is two rules. What is not a number passes no test of numbers, and what is not a version none of versions: what
+//! is not known to be so, is not. Versions are compared part by part (`1.10` after `1.9`), a release after its
+//! pre-releases, what follows a `+` not at all (semver.org, items 10 and 11, without the limit to three parts).
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +39,8 @@ pub enum Test {
     Absent,
     /// Exactly this.
     Is(String),
+    /// Anything but this.
+    IsNot(String),
     /// One of these.
     In(BTreeSet<String>),
     /// None of these.
@@ -42,6 +53,16 @@ pub enum Test {
     Below(i64),
     /// A number above this.
     Above(i64),
+    /// A number of at least this.
+    AtLeast(i64),
+    /// A number of at most this.
+    AtMost(i64),
+    /// A list, divided by commas, that has all of these.
+    HasAll(BTreeSet<String>),
+    /// A list that has one of these.
+    HasAny(BTreeSet<String>),
+    /// A list that has none of these.
+    HasNone(BTreeSet<String>),
     /// A version of at least this.
     VersionAtLeast(String),
     /// A version below this.
@@ -72,6 +93,14 @@ impl Pattern {
     }
 }
 
+impl Pattern {
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        let whole = self.0.as_str();
+        whole.strip_prefix("^(?:").and_then(|rest| rest.strip_suffix(")$")).unwrap_or(whole)
+    }
+}
+
 impl PartialEq for Pattern {
     fn eq(&self, other: &Self) -> bool {
         self.0.as_str() == other.0.as_str()
@@ -89,55 +118,68 @@ impl Requirement {
     /// Whether a machine with these attributes passes.
     pub fn holds(&self, attributes: &BTreeMap<String, String>) -> bool {
         let value = attributes.get(&self.attribute).map(String::as_str);
-        match (&self.test, value) {
-            (Test::Present, value) => value.is_some(),
-            (Test::Absent, value) => value.is_none(),
-            (Test::Is(wanted), Some(value)) => wanted == value,
-            (Test::In(set), Some(value)) => set.contains(value),
-            (Test::NotIn(set), value) => value.is_none_or(|value| !set.contains(value)),
-            (Test::Like(pattern), Some(value)) => pattern.0.is_match(value),
-            (Test::Unlike(pattern), value) => value.is_none_or(|value| !pattern.0.is_match(value)),
-            (Test::Below(limit), Some(value)) => value.parse::<i64>().is_ok_and(|value| value < *limit),
-            (Test::Above(limit), Some(value)) => value.parse::<i64>().is_ok_and(|value| value > *limit),
-            (Test::VersionAtLeast(limit), Some(value)) => compare_versions(value, limit) != Ordering::Less,
-            (Test::VersionBelow(limit), Some(value)) => compare_versions(value, limit) == Ordering::Less,
-            (
-                Test::Is(_)
-                | Test::In(_)
-                | Test::Like(_)
-                | Test::Below(_)
-                | Test::Above(_)
-                | Test::VersionAtLeast(_)
-                | Test::VersionBelow(_),
-                None,
-            ) => false,
+        let number = || value.and_then(|value| value.trim().parse::<i64>().ok());
+        let items = || value.map(|value| value.split(',').map(str::trim).collect::<BTreeSet<&str>>());
+        let version = |limit: &str| Some(Version::read(value?)?.cmp(&Version::read(limit)?));
+        match &self.test {
+            Test::Present => value.is_some(),
+            Test::Absent => value.is_none(),
+            Test::Is(wanted) => value == Some(wanted),
+            Test::IsNot(unwanted) => value != Some(unwanted),
+            Test::In(set) => value.is_some_and(|value| set.contains(value)),
+            Test::NotIn(set) => value.is_none_or(|value| !set.contains(value)),
+            Test::Like(pattern) => value.is_some_and(|value| pattern.0.is_match(value)),
+            Test::Unlike(pattern) => value.is_none_or(|value| !pattern.0.is_match(value)),
+            Test::Below(limit) => number().is_some_and(|number| number < *limit),
+            Test::Above(limit) => number().is_some_and(|number| number > *limit),
+            Test::AtLeast(limit) => number().is_some_and(|number| number >= *limit),
+            Test::AtMost(limit) => number().is_some_and(|number| number <= *limit),
+            Test::HasAll(set) => items().is_some_and(|items| set.iter().all(|item| items.contains(&**item))),
+            Test::HasAny(set) => items().is_some_and(|items| set.iter().any(|item| items.contains(&**item))),
+            Test::HasNone(set) => items().is_none_or(|items| !set.iter().any(|item| items.contains(&**item))),
+            Test::VersionAtLeast(limit) => version(limit).is_some_and(Ordering::is_ge),
+            Test::VersionBelow(limit) => version(limit).is_some_and(Ordering::is_lt),
         }
     }
 }
 
-/// Compares versions of any number of parts: numbers as numbers, and what follows a `-` is before the release (semver.org,
-/// item 11, without its limit to three parts).
-fn compare_versions(left: &str, right: &str) -> Ordering {
-    let split = |version: &str| -> (Vec<u64>, Option<String>) {
-        let version = version.trim_start_matches('v');
-        let version = version.split('+').next().unwrap_or(version);
-        let (release, before) = match version.split_once('-') {
-            Some((release, before)) => (release, Some(before.to_owned())),
-            None => (version, None),
+/// Whether a text can be compared as a version.
+pub(crate) fn is_version(text: &str) -> bool {
+    Version::read(text).is_some()
+}
+
+/// A version, to be compared: its numbers without zeros at the end, and what it is a pre-release of.
+#[derive(Debug, PartialEq, Eq)]
+struct Version<'a> {
+    numbers: Vec<u64>,
+    before: Option<&'a str>,
+}
+
+impl<'a> Version<'a> {
+    fn read(text: &'a str) -> Option<Self> {
+        let text = text.trim();
+        let text = text.strip_prefix('v').unwrap_or(text);
+        let text = text.split('+').next().unwrap_or(text);
+        let (release, before) = match text.split_once('-') {
+            Some((release, before)) => (release, Some(before)),
+            None => (text, None),
         };
-        let mut parts: Vec<u64> = release.split('.').map(|part| part.parse().unwrap_or(0)).collect();
-        while parts.last() == Some(&0) {
-            parts.pop();
+        let mut numbers: Vec<u64> =
+            release.split('.').map(|part| part.parse().ok()).collect::<Option<_>>()?;
+        while numbers.last() == Some(&0) {
+            numbers.pop();
         }
-        (parts, before)
-    };
-    let ((left, left_before), (right, right_before)) = (split(left), split(right));
-    left.cmp(&right).then_with(|| match (left_before, right_before) {
-        (None, None) => Ordering::Equal,
-        (None, Some(_)) => Ordering::Greater,
-        (Some(_), None) => Ordering::Less,
-        (Some(left), Some(right)) => compare_before(&left, &right),
-    })
+        Some(Self { numbers, before })
+    }
+
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.numbers.cmp(&other.numbers).then_with(|| match (self.before, other.before) {
+            (None, None) => Ordering::Equal,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(_), None) => Ordering::Less,
+            (Some(left), Some(right)) => compare_before(left, right),
+        })
+    }
 }
 
 /// Compares pre-releases part by part: numbers as numbers and before texts, fewer parts before more.
@@ -157,10 +199,16 @@ impl fmt::Display for Requirement {
             Test::Present => write!(f, "{name} is known"),
             Test::Absent => write!(f, "{name} is not known"),
             Test::Is(value) => write!(f, "{name} is {value}"),
+            Test::IsNot(value) => write!(f, "{name} is not {value}"),
+            Test::AtLeast(limit) => write!(f, "{name} is at least {limit}"),
+            Test::AtMost(limit) => write!(f, "{name} is at most {limit}"),
+            Test::HasAll(set) => write!(f, "{name} has {}", joined(set)),
+            Test::HasAny(set) => write!(f, "{name} has one of {}", joined(set)),
+            Test::HasNone(set) => write!(f, "{name} has none of {}", joined(set)),
             Test::In(set) => write!(f, "{name} is one of {}", joined(set)),
             Test::NotIn(set) => write!(f, "{name} is none of {}", joined(set)),
-            Test::Like(pattern) => write!(f, "{name} is like {}", pattern.0.as_str()),
-            Test::Unlike(pattern) => write!(f, "{name} is not like {}", pattern.0.as_str()),
+            Test::Like(pattern) => write!(f, "{name} is like {}", pattern.as_str()),
+            Test::Unlike(pattern) => write!(f, "{name} is not like {}", pattern.as_str()),
             Test::Below(limit) => write!(f, "{name} is below {limit}"),
             Test::Above(limit) => write!(f, "{name} is above {limit}"),
             Test::VersionAtLeast(limit) => write!(f, "{name} is version {limit} or later"),

@@ -2,73 +2,42 @@
 
 use std::collections::BTreeMap;
 
-use thiserror::Error;
+pub use check::ModelError;
 
-use super::{DeviceNeed, Group, Hold, Instance, Machine, Model, Resource, Rule, SHARES_OF_DEVICE};
+use super::{Group, Hold, Instance, Level, Machine, Model, Resource, Rule};
 use crate::place::{DomainId, GroupId, InstanceId, LevelId, MachineId, Objective, ResourceId};
 
-/// The greatest amount and weight. Products of two and sums over a million instances stay within 64 bits by the check
-/// of [`Builder::build`]; this bound keeps that check itself within 128 bits.
-const AMOUNT_MAX: i64 = 1 << 48;
+mod again;
+mod check;
+mod domains;
 
 /// Collects the parts of a [`Model`].
+///
+/// ```
+/// use detc_sched::place::{Builder, Group, Hold, Instance, LevelId, Machine, Objective, Rule};
+///
+/// let mut builder = Builder::new();
+/// let cores = builder.resource("cores", Hold::Freed);
+/// let tree = builder.tree(["zone", "row", "rack"]);
+/// let [zone, ..] = tree;
+/// for (name, path) in [("m1", "a/1/7"), ("m2", "a/1/8"), ("m3", "b/1/7")] {
+///     builder.machine(Machine::new(name).with_capacity(cores, 16).with_path(&tree, path));
+/// }
+/// let web = builder.group(Group::new("web").with_rule(Rule::Spread { over: zone, domains: 2 }));
+/// builder.instances(3, &Instance::new(web).with_need(cores, 4));
+/// builder.objective(Objective::new().with_machine_use(1));
+/// let model = builder.build()?;
+/// assert_eq!(model.domain_count(zone), 2);
+/// # Ok::<(), detc_sched::place::ModelError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Builder {
     resources: Vec<Resource>,
-    levels: Vec<String>,
+    levels: Vec<Level>,
     machines: Vec<Machine>,
     groups: Vec<Group>,
     instances: Vec<Instance>,
     objective: Objective,
-}
-
-/// Why no model can be made of the parts.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum ModelError {
-    /// A part that was not added is named.
-    #[error("{by} names {part}, which was not added to the model")]
-    Unknown {
-        /// Who names it.
-        by: String,
-        /// What is named.
-        part: String,
-    },
-    /// A group's rule is about itself where it needs another.
-    #[error(
-        "{by} has a rule that keeps it with or apart from itself: ask for at most so many, or for a spread"
-    )]
-    Itself {
-        /// The group.
-        by: String,
-    },
-    /// An amount is negative or beyond 2⁴⁸.
-    #[error("{of} has the amount {amount}: amounts are from 0 to 2^48")]
-    Amount {
-        /// Whose amount.
-        of: String,
-        /// The amount.
-        amount: i64,
-    },
-    /// The costs could add up to more than 64 bits hold.
-    #[error("the costs of this model can add up to more than 2^62: use coarser units or smaller weights")]
-    TooLarge,
-    /// The table of moves between machines does not have a row and a column for each machine.
-    #[error("the table of moves has {entries} entries, and there are {machines} machines")]
-    MoveTable {
-        /// Entries of the table.
-        entries: usize,
-        /// Machines of the model.
-        machines: usize,
-    },
-    /// More than all of a device, or no share of it.
-    #[error("{of} asks for {shares} shares of a device: a device has 1 to 1000")]
-    Shares {
-        /// Whose need.
-        of: String,
-        /// What was asked for.
-        shares: u32,
-    },
 }
 
 impl Default for Builder {
@@ -82,7 +51,7 @@ impl Builder {
     pub fn new() -> Self {
         Self {
             resources: Vec::new(),
-            levels: vec!["machine".to_owned()],
+            levels: vec![Level::new("machine")],
             machines: Vec::new(),
             groups: Vec::new(),
             instances: Vec::new(),
@@ -98,14 +67,42 @@ impl Builder {
 
     /// Adds a level of fault domains. Levels need not nest: a rack may have two power feeds.
     pub fn level(&mut self, name: impl Into<String>) -> LevelId {
-        self.levels.push(name.into());
+        self.levels.push(Level::new(name));
         LevelId::new(self.levels.len() - 1)
+    }
+
+    /// Adds the levels of a tree of fault domains, of any depth, the widest first. Where a machine stands in it is told by
+    /// [`Machine::with_path`].
+    pub fn tree<const DEPTH: usize>(&mut self, names: [&str; DEPTH]) -> [LevelId; DEPTH] {
+        names.map(|name| self.level(name))
+    }
+
+    /// The level whose domains are the values of an attribute; added when it is asked for first. Machines without the
+    /// attribute are one domain more: rules that must not count it ask for [`Test::Present`](super::Test::Present), too.
+    pub fn level_of_attribute(&mut self, attribute: &str) -> LevelId {
+        let known = self.levels.iter().position(|level| level.attribute.as_deref() == Some(attribute));
+        known.map_or_else(
+            || {
+                let level = self.level(attribute);
+                self.levels[level.index()].attribute = Some(attribute.to_owned());
+                level
+            },
+            LevelId::new,
+        )
     }
 
     /// Adds a machine.
     pub fn machine(&mut self, machine: Machine) -> MachineId {
         self.machines.push(machine);
         MachineId::new(self.machines.len() - 1)
+    }
+
+    /// A machine that was added, to change it.
+    ///
+    /// # Panics
+    /// When it was not added here.
+    pub fn machine_mut(&mut self, machine: MachineId) -> &mut Machine {
+        &mut self.machines[machine.index()]
     }
 
     /// Adds a group.
@@ -128,6 +125,21 @@ impl Builder {
         InstanceId::new(self.instances.len() - 1)
     }
 
+    /// Adds so many instances that are alike; gives the first and the last number, if there are any.
+    pub fn instances(&mut self, count: usize, like: &Instance) -> Option<(InstanceId, InstanceId)> {
+        let first = self.instances.len();
+        self.instances.extend(std::iter::repeat_n(like.clone(), count));
+        (count > 0).then(|| (InstanceId::new(first), InstanceId::new(first + count - 1)))
+    }
+
+    /// An instance that was added, to change it.
+    ///
+    /// # Panics
+    /// When it was not added here.
+    pub fn instance_mut(&mut self, instance: InstanceId) -> &mut Instance {
+        &mut self.instances[instance.index()]
+    }
+
     /// Sets what is aimed at.
     pub fn objective(&mut self, objective: Objective) {
         self.objective = objective;
@@ -136,13 +148,14 @@ impl Builder {
     /// The model.
     ///
     /// # Errors
-    /// When a part names another that is not there, or an amount is out of range.
-    pub fn build(self) -> Result<Model, ModelError> {
+    /// When a part names another that is not there, an amount is out of range, or a path or version can not be read.
+    pub fn build(mut self) -> Result<Model, ModelError> {
         self.check_names()?;
+        self.find_domains()?;
         self.check_amounts()?;
         let resources = self.resources.len();
         let mut model = Model {
-            levels: self.levels,
+            levels: Vec::new(),
             domain_counts: Vec::new(),
             domains: Vec::new(),
             machine_names: Vec::new(),
@@ -162,27 +175,29 @@ impl Builder {
             objective: self.objective,
             resources: self.resources,
         };
-        for level in 0..model.levels.len() {
-            let own = |(index, machine): (usize, &Machine)| match level {
+        for (number, level) in self.levels.into_iter().enumerate() {
+            let own = |(index, machine): (usize, &Machine)| match number {
                 0 => DomainId::new(index),
-                _ => machine.domains.get(&LevelId::new(level)).copied().unwrap_or(DomainId(0)),
+                _ => machine.domains.get(&LevelId::new(number)).copied().unwrap_or(DomainId(0)),
             };
             let domains: Vec<DomainId> = self.machines.iter().enumerate().map(own).collect();
             model.domain_counts.push(domains.iter().map(|domain| domain.0 + 1).max().unwrap_or(0));
             model.domains.push(domains);
+            model.levels.push(level);
         }
-        for machine in self.machines {
+        for mut machine in self.machines {
             for resource in (0..resources).map(ResourceId::new) {
                 let capacity = machine.capacity.get(&resource).copied().unwrap_or(0);
                 model.capacities.push(capacity);
                 model.safeties.push(machine.safety.get(&resource).copied().unwrap_or(capacity));
             }
+            machine.attributes.entry(HOSTNAME.to_owned()).or_insert_with(|| machine.name.clone());
             model.machine_names.push(machine.name);
             model.attributes.push(machine.attributes);
             model.taints.push(machine.taints);
             model.devices.push(machine.devices);
         }
-        for (index, instance) in self.instances.into_iter().enumerate() {
+        for (index, mut instance) in self.instances.into_iter().enumerate() {
             let id = InstanceId::new(index);
             let need = |resource| instance.needs.get(&ResourceId::new(resource)).copied().unwrap_or_default();
             model.needs.extend((0..resources).map(need));
@@ -192,96 +207,22 @@ impl Builder {
             model.runs_on.push(instance.runs_on);
             model.device_needs.push(instance.devices);
             if !instance.ports.is_empty() {
+                instance.ports.sort_unstable();
+                instance.ports.dedup();
                 model.ports.insert(id, instance.ports);
             }
         }
+        // As many domains as there are: known only now.
+        let counts = &model.domain_counts;
+        let rules = model.groups.iter_mut().flat_map(Group::all_rules_mut);
+        rules.for_each(|rule| {
+            if let Rule::Even { over, domains: domains @ 0 } = rule {
+                *domains = counts[over.index()];
+            }
+        });
         Ok(model)
     }
-
-    fn check_names(&self) -> Result<(), ModelError> {
-        let known = |by: &str, part: String, index: usize, count: usize| match index < count {
-            true => Ok(()),
-            false => Err(ModelError::Unknown { by: by.to_owned(), part }),
-        };
-        let level = |by: &str, level: LevelId| known(by, level.to_string(), level.index(), self.levels.len());
-        let group = |by: &str, id: GroupId| known(by, id.to_string(), id.index(), self.groups.len());
-        let resource = |by: &str, id: ResourceId| known(by, id.to_string(), id.index(), self.resources.len());
-        let machine = |by: &str, id: MachineId| known(by, id.to_string(), id.index(), self.machines.len());
-        for part in &self.machines {
-            let by = &part.name;
-            part.domains.keys().try_for_each(|id| level(by, *id))?;
-            part.capacity.keys().chain(part.safety.keys()).try_for_each(|id| resource(by, *id))?;
-        }
-        for (index, part) in self.groups.iter().enumerate() {
-            let by = &part.name;
-            for rule in part.rules.iter().chain(part.wishes.iter().map(|wish| &wish.rule)) {
-                match rule {
-                    Rule::AtMost { per: id, .. }
-                    | Rule::Even { over: id, .. }
-                    | Rule::Spread { over: id, .. }
-                    | Rule::Together { within: id } => level(by, *id)?,
-                    Rule::With { group: other, .. } | Rule::Apart { group: other, .. }
-                        if other.index() == index =>
-                    {
-                        return Err(ModelError::Itself { by: by.clone() });
-                    }
-                    Rule::With { group: other, within } | Rule::Apart { group: other, within } => {
-                        group(by, *other)?;
-                        level(by, *within)?;
-                    }
-                    Rule::Machines(_) => {}
-                    Rule::Pinned(machines) => machines.iter().try_for_each(|id| machine(by, *id))?,
-                }
-            }
-        }
-        for (index, part) in self.instances.iter().enumerate() {
-            let by = &format!("instance {index}");
-            group(by, part.group)?;
-            part.needs.keys().try_for_each(|id| resource(by, *id))?;
-            part.runs_on.iter().try_for_each(|id| machine(by, *id))?;
-        }
-        let by = "the objective";
-        self.objective.resources().try_for_each(|id| resource(by, id))?;
-        match self.objective.moves_between.len() {
-            0 => Ok(()),
-            entries if entries == self.machines.len().pow(2) => Ok(()),
-            entries => Err(ModelError::MoveTable { entries, machines: self.machines.len() }),
-        }
-    }
-
-    /// Amounts are in range, and the worst conceivable cost is within 64 bits.
-    fn check_amounts(&self) -> Result<(), ModelError> {
-        let amount = |of: &str, amount: i64| match (0..=AMOUNT_MAX).contains(&amount) {
-            true => Ok(()),
-            false => Err(ModelError::Amount { of: of.to_owned(), amount }),
-        };
-        let mut capacity_sum = 0_i128;
-        for part in &self.machines {
-            for value in part.capacity.values().chain(part.safety.values()) {
-                amount(&part.name, *value)?;
-                capacity_sum += i128::from(*value);
-            }
-        }
-        let mut move_sum = 0_i128;
-        let mut need_sum = 0_i128;
-        for (index, part) in self.instances.iter().enumerate() {
-            let of = &format!("instance {index}");
-            part.needs.values().try_for_each(|value| amount(of, *value))?;
-            amount(of, part.move_cost)?;
-            need_sum += part.needs.values().map(|value| i128::from(*value)).sum::<i128>();
-            move_sum += i128::from(part.move_cost);
-            let DeviceNeed { count, shares } = part.devices;
-            if count > 0 && !(1..=SHARES_OF_DEVICE).contains(&shares) {
-                return Err(ModelError::Shares { of: of.clone(), shares });
-            }
-        }
-        let wishes = self.groups.iter().flat_map(|group| group.wishes.iter().map(|wish| wish.weight));
-        for weight in self.objective.weights().chain(wishes.clone()) {
-            amount("a weight of the objective", weight)?;
-        }
-        let count = self.instances.len() as i128 + self.machines.len() as i128;
-        let wish_sum: i128 = wishes.map(|weight| i128::from(weight) * count).sum();
-        let worst = self.objective.worst(capacity_sum + need_sum, move_sum, count) + wish_sum;
-        if worst < 1 << 62 { Ok(()) } else { Err(ModelError::TooLarge) }
-    }
 }
+
+/// The attribute that each machine has: its name, unless it is told otherwise.
+const HOSTNAME: &str = "hostname";

@@ -32,10 +32,46 @@ impl Group {
         Self { name: name.into(), ..Self::default() }
     }
 
+    /// The same under another name.
+    #[must_use]
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// The rules that must be kept, in the order in which they were added.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// The rules that may be broken at a cost.
+    pub fn wishes(&self) -> &[Wish] {
+        &self.wishes
+    }
+
+    /// Must keep only those rules of which `keeps` is true; it is asked for each, with its number.
+    #[must_use]
+    pub fn with_rules_kept(mut self, mut keeps: impl FnMut(usize, &Rule) -> bool) -> Self {
+        let mut numbers = 0..;
+        self.rules.retain(|rule| numbers.next().is_some_and(|number| keeps(number, rule)));
+        self
+    }
+
+    pub(crate) fn all_rules_mut(&mut self) -> impl Iterator<Item = &mut Rule> {
+        self.rules.iter_mut().chain(self.wishes.iter_mut().map(|wish| &mut wish.rule))
+    }
+
     /// Must keep this rule.
     #[must_use]
     pub fn with_rule(mut self, rule: Rule) -> Self {
         self.rules.push(rule);
+        self
+    }
+
+    /// Must keep these rules.
+    #[must_use]
+    pub fn with_rules(mut self, rules: impl IntoIterator<Item = Rule>) -> Self {
+        self.rules.extend(rules);
         self
     }
 
@@ -112,6 +148,14 @@ impl Instance {
     #[must_use]
     pub fn with_port(mut self, port: u16) -> Self {
         self.ports.push(port);
+        self
+    }
+
+    /// Needs no device and no port.
+    #[must_use]
+    pub fn without_devices_and_ports(mut self) -> Self {
+        self.devices = DeviceNeed::default();
+        self.ports.clear();
         self
     }
 

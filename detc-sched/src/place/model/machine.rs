@@ -11,6 +11,8 @@ pub struct Machine {
     pub(crate) capacity: BTreeMap<ResourceId, i64>,
     pub(crate) safety: BTreeMap<ResourceId, i64>,
     pub(crate) domains: BTreeMap<LevelId, DomainId>,
+    /// Trees, and where it stands in them.
+    pub(crate) paths: Vec<(Vec<LevelId>, String)>,
     pub(crate) attributes: BTreeMap<String, String>,
     pub(crate) taints: Vec<String>,
     pub(crate) devices: u32,
@@ -20,6 +22,13 @@ impl Machine {
     /// A machine that has nothing yet.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), ..Self::default() }
+    }
+
+    /// The same under another name.
+    #[must_use]
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
     }
 
     /// Has so much of a resource, and no instance gets more. What is not told is 0.
@@ -37,14 +46,23 @@ impl Machine {
         self
     }
 
-    /// Stands in this domain. What is not told is domain 0 of the level.
+    /// Stands in this domain of a level whose domains are told by number. What is not told is domain 0.
     #[must_use]
     pub fn with_domain(mut self, level: LevelId, domain: DomainId) -> Self {
         self.domains.insert(level, domain);
         self
     }
 
-    /// Is like this, for rules to ask.
+    /// Stands there in a [tree](crate::place::Builder::tree): the names of its domains, the widest first, with a `/` between
+    /// them. Names need to be unique only within the next wider domain. A path may be shorter than the tree is deep; then
+    /// all machines with this path are one domain of each level below.
+    #[must_use]
+    pub fn with_path(mut self, tree: &[LevelId], path: impl Into<String>) -> Self {
+        self.paths.push((tree.to_vec(), path.into()));
+        self
+    }
+
+    /// Is like this, for rules to ask. `hostname` is the machine's name, unless it is told here.
     #[must_use]
     pub fn with_attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.attributes.insert(name.into(), value.into());

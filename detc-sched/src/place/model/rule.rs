@@ -1,6 +1,7 @@
 //! Rules: where the instances of a group may be, alone and together.
 //!
-//! A rule is a fact about the finished placement, not about the order of placing. Marathon's operators are said so:
+//! A rule is a fact about the finished placement, not about the order of placing. Marathon's operators are said so, and
+//! [`Builder::marathon`](super::Builder::marathon) reads them as they are written there:
 //!
 //! | Marathon | here |
 //! |---|---|
@@ -10,6 +11,14 @@
 //! | `[field, "CLUSTER"]` | [`Rule::Together`] |
 //! | `[field, "CLUSTER" or "IS", value]` | [`Rule::Machines`] with [`Test::Is`](super::Test::Is) |
 //! | `[field, "LIKE" or "UNLIKE", regex]` | [`Rule::Machines`] with [`Test::Like`](super::Test::Like) or `Unlike` |
+//!
+//! A field's level is [`Builder::level_of_attribute`](super::Builder::level_of_attribute), or one of a
+//! [tree](super::Builder::tree). [`Rule::Even`] lets domains stay empty (4 over 3: 2, 2 and 0 are even enough, as by
+//! `MAX_PER`); who wants each used asks for [`Rule::Spread`], too.
+//!
+//! As [wishes](super::Wish) the same rules are soft: [`Rule::With`] and [`Rule::Machines`] affinity, [`Rule::Apart`] and
+//! [`Rule::AtMost`] anti-affinity, [`Rule::Even`] an even spread. Balance and packing are terms of the
+//! [objective](crate::place::Objective).
 
 use std::fmt;
 
@@ -31,10 +40,11 @@ pub enum Rule {
     Even {
         /// The level.
         over: LevelId,
-        /// How many domains there are to use.
+        /// How many domains there are to use; 0: as many as there are.
         domains: u32,
     },
-    /// In at least so many domains. Breach: domains too few.
+    /// In at least so many domains. Breach: domains too few; instances that are nowhere count as if each would open one, and
+    /// a group that is nowhere breaks nothing.
     Spread {
         /// The level.
         over: LevelId,

@@ -68,12 +68,24 @@ impl Placer<'_> {
             let worst = victims.iter().map(|victim| self.model.priority(*victim)).max();
             Some((worst, victims.len(), machine, victims))
         });
-        let Some((.., victims)) = plans.min() else { return Err(refusal) };
-        for victim in &victims {
-            self.take(*victim);
+        let mut plans: Vec<_> = plans.collect();
+        plans.sort_unstable();
+        for (.., machine, victims) in plans {
+            let before: Vec<_> =
+                victims.iter().map(|victim| (*victim, self.placement.devices(*victim).to_vec())).collect();
+            victims.iter().for_each(|victim| self.take(*victim));
+            let spot = self.place(instance);
+            let missed = |victim: &InstanceId| {
+                self.together.is_missed(self.model, self.model.group_of(*victim), machine)
+            };
+            match spot {
+                Ok(spot) if !victims.iter().any(missed) => return Ok(Spot { victims, ..spot }),
+                _ => self.take(instance),
+            }
+            // Rules on where others are forbid it after all.
+            before.into_iter().for_each(|(victim, devices)| self.put(victim, machine, devices));
         }
-        let spot = self.place(instance)?;
-        Ok(Spot { victims, ..spot })
+        Err(refusal)
     }
 
     /// Who would have to leave a machine for an instance; none, when that does not help.

@@ -12,6 +12,8 @@ pub(super) struct Together {
     asked: Vec<bool>,
     /// Groups and levels at which others keep apart from a group.
     apart: BTreeMap<GroupId, Vec<(GroupId, LevelId)>>,
+    /// Groups that need a group, and at which level.
+    needing: BTreeMap<GroupId, Vec<(GroupId, LevelId)>>,
     /// Per group and level that is asked about, the instances in each domain.
     counts: BTreeMap<(GroupId, LevelId), Vec<u32>>,
     levels: Vec<Vec<LevelId>>,
@@ -23,6 +25,7 @@ impl Together {
         let mut together = Self {
             asked: vec![false; model.group_count()],
             apart: BTreeMap::new(),
+            needing: BTreeMap::new(),
             counts: BTreeMap::new(),
             levels: vec![Vec::new(); model.group_count()],
             placed: vec![0; model.group_count()],
@@ -37,7 +40,9 @@ impl Together {
                     | Rule::Together { within: level } => together.count(model, id, *level),
                     Rule::With { group: other, within } => {
                         together.asked[index] = true;
+                        together.count(model, id, *within);
                         together.count(model, *other, *within);
+                        together.needing.entry(*other).or_default().push((id, *within));
                     }
                     Rule::Apart { group: other, within } => {
                         together.count(model, id, *within);
@@ -97,6 +102,14 @@ impl Together {
         };
         let apart = self.apart.get(&group).into_iter().flatten();
         rules.iter().enumerate().filter_map(broken).chain(apart.filter_map(keeps_apart))
+    }
+
+    /// Whether others need an instance of a group where a machine stands, and there is none.
+    pub(super) fn is_missed(&self, model: &Model, group: GroupId, machine: MachineId) -> bool {
+        let missed = |(needing, level): &(GroupId, LevelId)| {
+            self.here(model, group, *level, machine) == 0 && self.here(model, *needing, *level, machine) > 0
+        };
+        self.needing.get(&group).is_some_and(|all| all.iter().any(missed))
     }
 
     fn here(&self, model: &Model, group: GroupId, level: LevelId, machine: MachineId) -> u32 {

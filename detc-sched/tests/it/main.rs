@@ -1,0 +1,10 @@
+//! The promises of scheduling, each for thousands of random models, judged by the validator and by trying everything.
+//!
+//! A failure prints its seed and the command that repeats it. `DETC_SEEDS=N` makes each test N times as long.
+
+mod changes;
+mod model;
+mod packing;
+mod placing;
+mod rebalancing;
+mod support;

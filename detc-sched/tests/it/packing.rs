@@ -1,0 +1,64 @@
+//! Packing onto few machines.
+
+use detc_sched::place::{Builder, Group, Hold, Instance, Machine, Model, Objective, validate};
+use detc_sched::rebalance::{Effort, pack};
+use detc_sched::testing::Exhaustive;
+
+use crate::support::for_seeds;
+
+/// Machines that are all alike, and instances of many sizes.
+fn shelves(seed: u64) -> Model {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut below = |bound: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 11) % bound
+    };
+    let mut builder = Builder::new();
+    let resources: Vec<_> =
+        (0..1 + below(2)).map(|index| builder.resource(format!("r{index}"), Hold::Freed)).collect();
+    for index in 0..1 + below(5) {
+        let machine = Machine::new(format!("shelf {index}"));
+        builder.machine(
+            resources.iter().fold(machine, |machine, resource| machine.with_capacity(*resource, 10)),
+        );
+    }
+    let things = builder.group(Group::new("things"));
+    for _ in 0..1 + below(6) {
+        let mut instance = Instance::new(things);
+        for resource in &resources {
+            instance = instance.with_need(*resource, below(12) as i64);
+        }
+        builder.instance(instance);
+    }
+    builder.objective(Objective::new().with_machine_use(1));
+    builder.build().expect("small numbers")
+}
+
+#[test]
+fn what_is_packed_is_feasible_and_on_as_few_machines_as_can_be() {
+    let (mut more, mut solved, mut refused) = (0, 0, 0);
+    for_seeds(800, |seed| {
+        let model = shelves(seed);
+        let least = Exhaustive::new(&model).least().expect("it is small");
+        match (pack(&model, seed, Effort::Steps(20_000)), least) {
+            (Some(packed), Some((_, least))) => {
+                assert_eq!(validate(&model, &packed), []);
+                assert!(model.instances().all(|id| packed.machine(id).is_some()));
+                let mut used: Vec<_> = packed.machines().to_vec();
+                used.sort_unstable();
+                used.dedup();
+                assert!(used.len() as i128 >= least);
+                solved += 1;
+                more += i32::from(used.len() as i128 > least);
+            }
+            (Some(_), None) => panic!("what can not be packed was packed"),
+            // Greedy filling may need more machines than there are.
+            (None, Some((_, least))) => assert!(least as usize + 1 >= model.machine_count()),
+            (None, None) => refused += 1,
+        }
+    });
+    assert!(more * 50 <= solved, "{more} of {solved} use more than needed");
+    assert!(refused > 50 || std::env::var("DETC_SEED").is_ok());
+}

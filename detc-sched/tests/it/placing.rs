@@ -1,0 +1,93 @@
+//! Placing one by one.
+
+use detc_sched::place::online::{Mix, Placer, Preference};
+use detc_sched::place::{Model, Placement, validate};
+use detc_sched::testing::{Exhaustive, Shape, random_model};
+
+use crate::support::for_seeds;
+
+const SHAPE: Shape = Shape { machines: 4, groups: 3, instances: 8, resources: 2, devices: 3 };
+
+fn preference(seed: u64, model: &Model) -> Preference {
+    match seed % 3 {
+        0 => Preference::Tight,
+        1 => Preference::Loose,
+        _ => Preference::Usable(Mix::of(model, model.instances(), 4)),
+    }
+}
+
+#[test]
+fn what_is_placed_is_feasible_and_what_is_refused_fits_nowhere() {
+    let (mut placed, mut refused) = (0, 0);
+    for_seeds(1500, |seed| {
+        let model = random_model(seed, &SHAPE);
+        let mut placer = Placer::new(&model, &Placement::empty(&model), preference(seed, &model));
+        for instance in model.instances() {
+            let before = placer.placement().clone();
+            let one = Exhaustive::new(&model).placing(&[instance], &before);
+            let possible = one.first().expect("one instance is not too much").is_some();
+            match placer.place(instance) {
+                Ok(_) => {
+                    placed += 1;
+                    assert!(possible, "{instance}");
+                    assert_eq!(validate(&model, placer.placement()), []);
+                }
+                Err(refusal) => {
+                    refused += 1;
+                    assert!(!possible, "{instance}: {refusal}");
+                    assert_eq!(refusal.reasons.values().sum::<usize>(), model.machine_count());
+                    assert_eq!(placer.placement(), &before);
+                }
+            }
+        }
+    });
+    assert!(placed > refused && refused > 500 || std::env::var("DETC_SEED").is_ok(), "{placed} {refused}");
+}
+
+#[test]
+fn who_makes_room_is_less_urgent_and_nobody_goes_without_need() {
+    let mut displaced = 0;
+    for_seeds(1500, |seed| {
+        let model = random_model(seed, &SHAPE);
+        let mut placer = Placer::new(&model, &Placement::empty(&model), preference(seed, &model));
+        for instance in model.instances() {
+            let before = placer.placement().clone();
+            let Ok(spot) = placer.place_displacing(instance) else {
+                assert_eq!(placer.placement(), &before);
+                continue;
+            };
+            let after = placer.placement().clone();
+            displaced += spot.victims.len();
+            assert_eq!(validate(&model, &after), []);
+            for victim in &spot.victims {
+                assert!(model.priority(*victim) < model.priority(instance));
+                assert_eq!(after.machine(*victim), None);
+                // Who goes could not have stayed, on whatever devices.
+                let mut kept = before.clone();
+                spot.victims.iter().filter(|other| *other != victim).for_each(|other| kept.take(*other));
+                let one = Exhaustive::new(&model).placing(&[instance], &kept);
+                let with = one.first().expect("one is not too much");
+                assert!(
+                    with.is_none_or(|with| with.machine(instance) != Some(spot.machine)),
+                    "{victim} could have stayed beside {instance}"
+                );
+            }
+            let others = model.instances().filter(|id| *id != instance && !spot.victims.contains(id));
+            others.for_each(|id| assert_eq!(after.machine(id), before.machine(id)));
+        }
+    });
+    assert!(displaced > 50 || std::env::var("DETC_SEED").is_ok(), "{displaced}");
+}
+
+#[test]
+fn the_same_arguments_place_alike() {
+    for_seeds(300, |seed| {
+        let model = random_model(seed, &Shape::SMALL.with_devices(3));
+        let place = || {
+            let mut placer = Placer::new(&model, &Placement::empty(&model), preference(seed, &model));
+            let outcomes: Vec<_> = model.instances().map(|instance| placer.place(instance)).collect();
+            (outcomes, placer.placement().clone())
+        };
+        assert_eq!(place(), place());
+    });
+}
