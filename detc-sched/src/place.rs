@@ -14,12 +14,14 @@ pub use model::{
     Builder, ConstraintError, DeviceNeed, Group, Hold, Instance, Machine, Model, ModelError, Pattern,
     PatternError, Requirement, Rule, SHARES_OF_DEVICE, Test, Wish,
 };
+pub use named::{Named, WithNames};
 pub use objective::{Balance, Bill, Entry, Objective, Term, bill};
 pub use placement::Placement;
 pub use validate::{Violation, validate};
 
 mod ids;
 pub mod model;
+pub(crate) mod named;
 pub mod objective;
 pub mod online;
 mod placement;

@@ -86,6 +86,11 @@ impl Objective {
         self
     }
 
+    /// What is asked to be in balance.
+    pub fn balances(&self) -> &[Balance] {
+        &self.balances
+    }
+
     pub(crate) fn resources(&self) -> impl Iterator<Item = ResourceId> {
         self.overload
             .keys()
@@ -170,21 +175,39 @@ impl Bill {
     }
 }
 
+impl fmt::Display for Term {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Overload(resource) => write!(f, "overload of {resource}"),
+            Self::Balance(index) => write!(f, "balance {index}"),
+            Self::InstanceMoves => f.write_str("moved instances"),
+            Self::GroupMoves => f.write_str("most moved of one group"),
+            Self::MachineMoves => f.write_str("ways moved"),
+            Self::MachineUse => f.write_str("machines in use"),
+            Self::Wish(group, index) => write!(f, "wish {index} of {group}"),
+        }
+    }
+}
+
+impl Bill {
+    pub(crate) fn fmt_lines(
+        &self,
+        name: &dyn Fn(&Term) -> String,
+        f: &mut fmt::Formatter<'_>,
+    ) -> fmt::Result {
+        let names: Vec<String> = self.entries.iter().map(|entry| name(&entry.term)).collect();
+        let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(24);
+        for (entry, name) in self.entries.iter().zip(names) {
+            writeln!(f, "{name:width$} {:>16} × {:<10} = {:>18}", entry.amount, entry.weight, entry.cost())?;
+        }
+        write!(f, "{:width$} {:>50}", "total", self.total())
+    }
+}
+
+/// With numbers instead of names; [`Model::named`] has those.
 impl fmt::Display for Bill {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for entry in &self.entries {
-            let name = match &entry.term {
-                Term::Overload(resource) => format!("overload of {resource}"),
-                Term::Balance(index) => format!("balance {index}"),
-                Term::InstanceMoves => "moved instances".to_owned(),
-                Term::GroupMoves => "most moved of one group".to_owned(),
-                Term::MachineMoves => "ways moved".to_owned(),
-                Term::MachineUse => "machines in use".to_owned(),
-                Term::Wish(group, index) => format!("wish {index} of {group}"),
-            };
-            writeln!(f, "{name:24} {:>16} × {:<10} = {:>18}", entry.amount, entry.weight, entry.cost())?;
-        }
-        write!(f, "{:24} {:>50}", "total", self.total())
+        self.fmt_lines(&ToString::to_string, f)
     }
 }
 

@@ -15,6 +15,7 @@ pub struct Exhaustive<'m> {
     model: &'m Model,
     start: Placement,
     placing: Vec<InstanceId>,
+    without: Vec<MachineId>,
     tries_max: u64,
 }
 
@@ -41,7 +42,7 @@ impl<'m> Exhaustive<'m> {
     pub fn new(model: &'m Model) -> Self {
         let placing = model.instances().collect();
         let start = Placement::empty(model);
-        Self { model, start, placing, tries_max: Self::TRIES_MAX }
+        Self { model, start, placing, without: Vec::new(), tries_max: Self::TRIES_MAX }
     }
 
     /// Only these instances are to be placed; the others stay as they are in `start`.
@@ -49,6 +50,13 @@ impl<'m> Exhaustive<'m> {
     pub fn placing(mut self, instances: &[InstanceId], start: &Placement) -> Self {
         self.placing = instances.to_vec();
         self.start = start.clone();
+        self
+    }
+
+    /// Places nothing on these machines.
+    #[must_use]
+    pub fn without(mut self, machines: &[MachineId]) -> Self {
+        self.without = machines.to_vec();
         self
     }
 
@@ -113,7 +121,7 @@ impl<'m> Exhaustive<'m> {
         if violations.iter().any(|violation| !self.can_be_mended(violation)) {
             return Ok(Next::More);
         }
-        for machine in self.model.machines() {
+        for machine in self.model.machines().filter(|machine| !self.without.contains(machine)) {
             for devices in self.choices(*instance, machine) {
                 placement.put_on_devices(*instance, machine, devices);
                 if self.descend(placement, depth + 1, tried, found)? == Next::Stop {

@@ -3,8 +3,11 @@
 //! A failure prints its seed and the command that repeats it. `DETC_SEEDS=N` makes each test N times as long.
 
 mod changes;
+mod explaining;
 mod model;
+mod moves;
 mod packing;
 mod placing;
 mod rebalancing;
 mod support;
+mod what_if;

@@ -151,10 +151,9 @@ impl Instance {
         self
     }
 
-    /// Needs no device and no port.
+    /// Needs no port.
     #[must_use]
-    pub fn without_devices_and_ports(mut self) -> Self {
-        self.devices = DeviceNeed::default();
+    pub fn without_ports(mut self) -> Self {
         self.ports.clear();
         self
     }
