@@ -181,7 +181,8 @@ impl Trial<'_> {
                 let keeps = |rule: &Rule| matches!(rule, Rule::Apart { group: other, .. } if *other == group);
                 model.groups.iter_mut().for_each(|other| other.rules.retain(|rule| !keeps(rule)));
             }
-            _ => {}
+            // The new ones run nowhere, and nothing is closed.
+            Reason::Closed | Reason::Leaving(_) => {}
         }
     }
 

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use crate::place::model::Hold;
 use crate::place::named::listed;
 use crate::place::online::{Placer, Reason};
 use crate::place::{
@@ -45,6 +46,17 @@ pub enum Fact {
         free: i128,
         /// Of how much.
         capacity: i64,
+        /// What is needed.
+        needs: i64,
+    },
+    /// It runs elsewhere, holds this there until it has moved, and so much is free there.
+    Leaving {
+        /// Where it runs.
+        origin: MachineId,
+        /// Of what.
+        resource: ResourceId,
+        /// What is free there.
+        free: i128,
         /// What is needed.
         needs: i64,
     },
@@ -129,6 +141,7 @@ pub fn why_not_there(
     if placer.reasons_on(instance, machine).contains(&Reason::Closed) {
         facts.push((Reason::Closed, Fact::Closed));
     }
+    look.leaving(&mut facts);
     look.nature(&mut facts);
     look.room(&mut facts);
     look.others(&mut facts);
@@ -146,6 +159,33 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
+    /// What others leave free: those that are there, and those that ran there and hold it until they have moved.
+    fn free(&self, machine: MachineId, index: usize) -> i128 {
+        let model = self.model;
+        let twice = model.resources[index].hold == Hold::Twice;
+        let holds = |id: &InstanceId| {
+            let at = self.placement.machine(*id).filter(|_| *id != self.instance);
+            at == Some(machine) || at.is_some() && twice && model.runs_on(*id) == Some(machine)
+        };
+        let used: i128 = model.instances().filter(holds).map(|id| i128::from(model.needs(id)[index])).sum();
+        i128::from(model.capacity(machine)[index]) - used
+    }
+
+    /// Why it can not leave where it runs for here.
+    fn leaving(&self, facts: &mut Facts) {
+        let model = self.model;
+        let origin = model.runs_on(self.instance).filter(|origin| *origin != self.machine);
+        let Some(origin) = origin else { return };
+        for (index, needs) in model.needs(self.instance).iter().copied().enumerate() {
+            let free = self.free(origin, index);
+            if needs > 0 && model.resources[index].hold == Hold::Twice && free < i128::from(needs) {
+                let resource = ResourceId::new(index);
+                facts.push((Reason::Leaving(resource), Fact::Leaving { origin, resource, free, needs }));
+                return;
+            }
+        }
+    }
+
     /// The others on the machine.
     fn residents(&self) -> impl Iterator<Item = InstanceId> {
         let here =
@@ -175,9 +215,8 @@ impl Look<'_> {
     fn room(&self, facts: &mut Facts) {
         let model = self.model;
         for (index, needs) in model.needs(self.instance).iter().copied().enumerate() {
-            let used: i128 = self.residents().map(|id| i128::from(model.needs(id)[index])).sum();
             let capacity = model.capacity(self.machine)[index];
-            let free = i128::from(capacity) - used;
+            let free = self.free(self.machine, index);
             if needs > 0 && free < i128::from(needs) {
                 let resource = ResourceId::new(index);
                 let fact = Fact::Free { resource, free, capacity, needs };
@@ -293,6 +332,12 @@ impl Named for Obstacle {
                 let resource = model.resource_name(*resource);
                 write!(f, "{machine} has {free} of {capacity} {resource} free, and {name} needs {needs}")?;
             }
+            (Fact::Leaving { origin, resource, free, needs }, _) => write!(
+                f,
+                "{name} holds {needs} {} on {} until it has moved, and {free} are free there",
+                model.resource_name(*resource),
+                model.machine_name(*origin)
+            )?,
             (Fact::Devices { fitting, devices, needs, shares }, _) => write!(
                 f,
                 "{fitting} of {devices} devices of {machine} have {shares} shares free, and {name} needs {needs}"

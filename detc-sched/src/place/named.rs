@@ -113,8 +113,9 @@ impl Named for (GroupId, Reason) {
             Reason::Devices => f.write_str("too few devices with enough left"),
             Reason::Port => f.write_str("a port that is taken"),
             Reason::KeptApart => write!(f, "a group that keeps apart from {}", model.group_name(*group)),
-            #[allow(unreachable_patterns, reason = "reasons come, and have a text at once")]
-            other => write!(f, "{other}"),
+            Reason::Leaving(resource) => {
+                write!(f, "too little {} left where it runs", model.resource_name(*resource))
+            }
         }
     }
 }

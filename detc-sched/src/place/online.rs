@@ -25,6 +25,7 @@ use together::Together;
 
 mod class;
 mod facts;
+mod leaving;
 mod mix;
 mod reason;
 #[cfg(test)]
@@ -155,8 +156,9 @@ impl<'m> Placer<'m> {
     pub fn place(&mut self, instance: InstanceId) -> Result<Spot, Refusal> {
         self.take(instance);
         let class = self.class(instance);
-        let group = self.model.group_of(instance);
-        let Some(machine) = self.choose(class, group) else { return Err(self.refusal(class, group)) };
+        let Some(machine) = self.choose_for(instance, class) else {
+            return Err(self.refusal_for(instance, class));
+        };
         let devices = devices_for(&self.free.devices[machine.index()], self.model.device_need(instance))
             .expect("invariant: a machine that fits has the devices");
         self.put(instance, machine, devices.clone());
@@ -167,6 +169,7 @@ impl<'m> Placer<'m> {
     pub fn take(&mut self, instance: InstanceId) {
         let Some(machine) = self.placement.machine(instance) else { return };
         self.change(instance, machine, 1);
+        self.hold(instance, machine, 1);
         for device in self.placement.devices(instance) {
             let shares = self.model.device_need(instance).shares;
             self.free.devices[machine.index()][*device as usize] += shares;
@@ -181,10 +184,9 @@ impl<'m> Placer<'m> {
     /// Why an instance can not be placed as things are; none when it can.
     pub fn why_not(&mut self, instance: InstanceId) -> Option<Refusal> {
         let class = self.class(instance);
-        let group = self.model.group_of(instance);
-        match self.choose(class, group) {
+        match self.choose_for(instance, class) {
             Some(_) => None,
-            None => Some(self.refusal(class, group)),
+            None => Some(self.refusal_for(instance, class)),
         }
     }
 
@@ -195,12 +197,32 @@ impl<'m> Placer<'m> {
         match self.classes[class].verdicts[machine.index()] {
             _ if self.closed[machine.index()] => Some(Reason::Closed),
             Verdict::Not(reason) => Some(reason),
-            Verdict::Score(_) => self.together.reason(self.model, group, machine),
+            Verdict::Score(_) => {
+                self.together.reason(self.model, group, machine).or_else(|| self.held_back(instance, machine))
+            }
         }
+    }
+
+    fn choose_for(&mut self, instance: InstanceId, class: usize) -> Option<MachineId> {
+        match self.bound(instance) {
+            Some((origin, _)) => self.why_not_on(instance, origin).is_none().then_some(origin),
+            None => self.choose(class, self.model.group_of(instance)),
+        }
+    }
+
+    fn refusal_for(&self, instance: InstanceId, class: usize) -> Refusal {
+        let mut refusal = self.refusal(class, self.model.group_of(instance));
+        let counted: usize = refusal.reasons.values().sum();
+        // Those that have no other reason.
+        if let Some((_, reason)) = self.bound(instance).filter(|_| counted < self.model.machine_count()) {
+            refusal.reasons.insert(reason, self.model.machine_count() - counted);
+        }
+        refusal
     }
 
     fn put(&mut self, instance: InstanceId, machine: MachineId, devices: Vec<u32>) {
         self.change(instance, machine, -1);
+        self.hold(instance, machine, -1);
         for device in &devices {
             let shares = self.model.device_need(instance).shares;
             self.free.devices[machine.index()][*device as usize] -= shares;

@@ -2,7 +2,7 @@
 
 use detc_sched::place::online::{Mix, Placer, Preference};
 use detc_sched::place::{Model, Placement, validate};
-use detc_sched::testing::{Exhaustive, Shape, random_model};
+use detc_sched::testing::{Exhaustive, Shape, random_model, random_running};
 
 use crate::support::for_seeds;
 
@@ -90,4 +90,36 @@ fn the_same_arguments_place_alike() {
         };
         assert_eq!(place(), place());
     });
+}
+
+#[test]
+fn what_runs_occupies_its_place_while_it_moves_and_placing_keeps_to_that() {
+    let mut moved = 0;
+    for_seeds(1500, |seed| {
+        let (model, start) = random_running(seed, &SHAPE);
+        let mut placer = Placer::new(&model, &start, preference(seed, &model));
+        // Some leave; then all that are nowhere are placed, the last first.
+        for instance in model.instances().filter(|id| (id.index() as u64 + seed).is_multiple_of(2)) {
+            placer.take(instance);
+        }
+        let waiting: Vec<_> =
+            model.instances().filter(|id| placer.placement().machine(*id).is_none()).collect();
+        let broken = validate(&model, placer.placement());
+        for instance in waiting.into_iter().rev() {
+            let before = placer.placement().clone();
+            let one = Exhaustive::new(&model).placing(&[instance], &before);
+            let possible = one.first().expect("one instance is not too much").is_some();
+            match placer.place(instance) {
+                Ok(spot) => {
+                    moved += i32::from(model.runs_on(instance).is_some_and(|from| from != spot.machine));
+                    let mut now = validate(&model, placer.placement());
+                    now.retain(|violation| !broken.contains(violation));
+                    assert_eq!(now, [], "{instance} to {}", spot.machine);
+                }
+                // Where something is broken already, nothing is possible by trying.
+                Err(refusal) => assert!(!possible, "{instance}: {refusal}"),
+            }
+        }
+    });
+    assert!(moved > 300 || std::env::var("DETC_SEED").is_ok(), "{moved}");
 }

@@ -40,6 +40,7 @@ impl Placer<'_> {
         if self.closed[machine.index()] {
             reasons.insert(Reason::Closed);
         }
+        reasons.extend(self.held_back(instance, machine));
         if model.taints[machine.index()].iter().any(|taint| !group.tolerations.contains(taint)) {
             reasons.insert(Reason::Taint);
         }

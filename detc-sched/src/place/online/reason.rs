@@ -25,6 +25,8 @@ pub enum Reason {
     Rule(usize),
     /// A rule of another group would be broken, which keeps apart from this one.
     KeptApart,
+    /// Where it runs, this resource is occupied until it has moved, and was given to others.
+    Leaving(ResourceId),
 }
 
 /// Why an instance is nowhere: how many machines for which reason.
@@ -45,6 +47,7 @@ impl fmt::Display for Reason {
             Self::Port => f.write_str("a port is taken"),
             Self::Rule(rule) => write!(f, "rule {rule} would be broken"),
             Self::KeptApart => f.write_str("another group keeps apart"),
+            Self::Leaving(resource) => write!(f, "too little of {resource} is left where it runs"),
         }
     }
 }
