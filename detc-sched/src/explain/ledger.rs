@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Move;
 use crate::place::model::{Hold, SHARES_OF_DEVICE};
+use crate::place::objective::unusable;
 use crate::place::validate::breach;
 use crate::place::{GroupId, InstanceId, MachineId, Model, Placement, ResourceId, Rule, Term};
 
@@ -114,6 +115,17 @@ impl<'m> Ledger<'m> {
         self.residents[machine.index()].iter().map(needs).sum()
     }
 
+    fn free_shares(&self, machine: MachineId) -> Vec<i128> {
+        let mut free = vec![i128::from(SHARES_OF_DEVICE); self.model.devices(machine) as usize];
+        for instance in &self.residents[machine.index()] {
+            let shares = i128::from(self.model.device_need(*instance).shares);
+            for device in self.placement.devices(*instance) {
+                free[*device as usize] = (free[*device as usize] - shares).max(0);
+            }
+        }
+        free
+    }
+
     /// What is on the bill for all that moves touch, as things are.
     pub(super) fn costs(&self, moves: &[Move]) -> Costs {
         let (model, objective) = (self.model, self.model.objective());
@@ -134,6 +146,9 @@ impl<'m> Ledger<'m> {
             for (index, balance) in objective.balances.iter().enumerate() {
                 let lack = i128::from(balance.times) * free(balance.of) - free(balance.with);
                 add(Term::Balance(index), lack.max(0), balance.weight);
+            }
+            for (index, (need, weight)) in objective.fragmentations.iter().enumerate() {
+                add(Term::Fragmentation(index), unusable(&self.free_shares(machine), *need), *weight);
             }
             let in_use = i128::from(!self.residents[machine.index()].is_empty());
             add(Term::MachineUse, in_use, objective.machine_use);

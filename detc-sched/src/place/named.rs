@@ -187,6 +187,10 @@ impl Named for Term {
                     model.resource_name(balance.with)
                 )
             }
+            Self::Fragmentation(index) => {
+                let need = model.objective().fragmentations().nth(*index).unwrap_or_default();
+                write!(f, "device shares of no use to {} × {}", need.count, need.shares)
+            }
             Self::Wish(group, number) => write!(
                 f,
                 "{}'s wish \"{}\"",

@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::place::model::SHARES_OF_DEVICE;
 use crate::place::validate::breach;
-use crate::place::{GroupId, Model, Placement, ResourceId};
+use crate::place::{DeviceNeed, GroupId, MachineId, Model, Placement, ResourceId};
 
 /// What a placement costs. All terms are added; a term of weight 0 is not there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +22,7 @@ pub struct Objective {
     /// Per pair of machines, or empty.
     pub(crate) moves_between: Vec<u32>,
     pub(crate) machine_use: i64,
+    pub(crate) fragmentations: Vec<(DeviceNeed, i64)>,
 }
 
 /// For each free unit of `of` a machine should have `times` free units of `with`: what lacks costs.
@@ -86,6 +88,31 @@ impl Objective {
         self
     }
 
+    /// Each free share of a device that instances with this need could not use costs `weight`: what is left of devices should
+    /// be of use to those that are expected.
+    #[must_use]
+    pub fn with_fragmentation(mut self, expected: DeviceNeed, weight: i64) -> Self {
+        self.fragmentations.push((expected, weight));
+        self
+    }
+
+    /// What a move from one machine to another costs by the table, before its weight; 0 where there is no table.
+    ///
+    /// # Panics
+    /// With a machine that the table does not have.
+    pub fn way(&self, from: MachineId, to: MachineId) -> u32 {
+        let machines = self.moves_between.len().isqrt();
+        match self.moves_between.len() {
+            0 => 0,
+            _ => self.moves_between[from.index() * machines + to.index()],
+        }
+    }
+
+    /// The needs whose fragmentation costs.
+    pub fn fragmentations(&self) -> impl Iterator<Item = DeviceNeed> {
+        self.fragmentations.iter().map(|(need, _)| *need)
+    }
+
     /// What is asked to be in balance.
     pub fn balances(&self) -> &[Balance] {
         &self.balances
@@ -101,12 +128,13 @@ impl Objective {
     pub(crate) fn weights(&self) -> impl Iterator<Item = i64> {
         let single = [self.instance_move, self.group_move, self.machine_move, self.machine_use];
         let balances = self.balances.iter().flat_map(|balance| [balance.weight, balance.times]);
-        self.overload.values().copied().chain(single).chain(balances)
+        let fragmentations = self.fragmentations.iter().map(|(_, weight)| *weight);
+        self.overload.values().copied().chain(single).chain(balances).chain(fragmentations)
     }
 
     /// More than any placement can cost, when the units of all machines and instances are `units`, their move costs
-    /// `moves`, and their number `count`.
-    pub(crate) fn worst(&self, units: i128, moves: i128, count: i128) -> i128 {
+    /// `moves`, their number `count`, and the shares of all devices `shares`.
+    pub(crate) fn worst(&self, units: i128, moves: i128, count: i128, shares: i128) -> i128 {
         let heaviest = self.overload.values().copied().max().unwrap_or(0);
         let balances: i128 = self
             .balances
@@ -119,7 +147,8 @@ impl Objective {
         let each = i128::from(self.group_move)
             + i128::from(self.machine_use)
             + i128::from(self.machine_move) * farthest;
-        units.saturating_add(moved).saturating_add(count.saturating_mul(each))
+        let unused: i128 = self.fragmentations.iter().map(|(_, weight)| shares * i128::from(*weight)).sum();
+        units.saturating_add(moved).saturating_add(count.saturating_mul(each)).saturating_add(unused)
     }
 }
 
@@ -139,6 +168,8 @@ pub enum Term {
     MachineMoves,
     /// Machines in use.
     MachineUse,
+    /// Free shares of devices that expected need number so could not use.
+    Fragmentation(usize),
     /// Wish number so of a group.
     Wish(GroupId, usize),
 }
@@ -184,6 +215,7 @@ impl fmt::Display for Term {
             Self::GroupMoves => f.write_str("most moved of one group"),
             Self::MachineMoves => f.write_str("ways moved"),
             Self::MachineUse => f.write_str("machines in use"),
+            Self::Fragmentation(index) => write!(f, "fragmentation {index}"),
             Self::Wish(group, index) => write!(f, "wish {index} of {group}"),
         }
     }
@@ -257,6 +289,12 @@ pub fn bill(model: &Model, placement: &Placement) -> Bill {
     add(Term::GroupMoves, moved.iter().copied().max().unwrap_or(0), objective.group_move);
     add(Term::MachineMoves, machine_moves, objective.machine_move);
     add(Term::MachineUse, used.iter().filter(|used| **used).count() as i128, objective.machine_use);
+    if !objective.fragmentations.is_empty() {
+        let free = free_shares(model, placement);
+        for (index, (need, weight)) in objective.fragmentations.iter().enumerate() {
+            add(Term::Fragmentation(index), free.iter().map(|free| unusable(free, *need)).sum(), *weight);
+        }
+    }
     for (index, group) in model.groups.iter().enumerate() {
         let id = GroupId::new(index);
         for (number, wish) in group.wishes.iter().enumerate() {
@@ -264,4 +302,31 @@ pub fn bill(model: &Model, placement: &Placement) -> Bill {
         }
     }
     Bill { entries }
+}
+
+/// Per machine, what is free of each device; nothing where more than all is given out.
+fn free_shares(model: &Model, placement: &Placement) -> Vec<Vec<i128>> {
+    let whole = |devices: &u32| vec![i128::from(SHARES_OF_DEVICE); *devices as usize];
+    let mut free: Vec<Vec<i128>> = model.devices.iter().map(whole).collect();
+    for instance in model.instances() {
+        let Some(machine) = placement.machine(instance) else { continue };
+        for device in placement.devices(instance) {
+            if let Some(free) = free[machine.index()].get_mut(*device as usize) {
+                *free = (*free - i128::from(model.device_need(instance).shares)).max(0);
+            }
+        }
+    }
+    free
+}
+
+/// How many of the free shares of a machine's devices are left when as many as can be with a need are on them. So many fit as
+/// have `count` different devices each: `k`, where no device counts for more than `k` of them.
+pub(crate) fn unusable(free: &[i128], need: DeviceNeed) -> i128 {
+    let (count, shares) = (i128::from(need.count.max(1)), i128::from(need.shares.max(1)));
+    let slots = || free.iter().map(|free| free / shares);
+    let fits =
+        |instances: &i128| slots().map(|slots| slots.min(*instances)).sum::<i128>() >= instances * count;
+    let most = slots().sum::<i128>() / count;
+    let instances = (0..=most).rev().find(fits).unwrap_or(0);
+    free.iter().sum::<i128>() - instances * count * shares
 }

@@ -2,8 +2,8 @@
 
 use crate::place::model::Pattern;
 use crate::place::{
-    Balance, Builder, Group, GroupId, Hold, Instance, LevelId, Machine, MachineId, Model, Objective,
-    Placement, Requirement, ResourceId, Rule, Test, validate,
+    Balance, Builder, DeviceNeed, Group, GroupId, Hold, Instance, LevelId, Machine, MachineId, Model,
+    Objective, Placement, Requirement, ResourceId, Rule, Test, validate,
 };
 use crate::rng::Rng;
 
@@ -131,7 +131,7 @@ fn builder(seed: u64, shape: &Shape) -> Builder {
         let instance = draw.instance(shape.devices);
         builder.instance(instance);
     }
-    let objective = draw.objective();
+    let objective = draw.objective(shape.devices);
     builder.objective(objective);
     builder
 }
@@ -226,7 +226,7 @@ impl Draw {
         instance
     }
 
-    fn objective(&mut self) -> Objective {
+    fn objective(&mut self, devices: usize) -> Objective {
         let mut objective = Objective::new()
             .with_instance_move(self.rng.below(3) as i64)
             .with_group_move(self.rng.below(4) as i64)
@@ -238,6 +238,11 @@ impl Draw {
                 let (times, weight) = (1 + self.rng.below(2) as i64, self.rng.below(4) as i64);
                 objective = objective.with_balance(Balance { of, times, with, weight });
             }
+        }
+        if devices > 0 && self.one_in(2) {
+            let need =
+                DeviceNeed { count: 1 + self.rng.below(2) as u32, shares: [300, 700][self.rng.below(2)] };
+            objective = objective.with_fragmentation(need, 1);
         }
         if self.one_in(2) {
             let table = (0..self.machines * self.machines).map(|_| self.rng.below(5) as u32).collect();

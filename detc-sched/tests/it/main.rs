@@ -4,6 +4,7 @@
 
 mod changes;
 mod explaining;
+mod judge;
 mod model;
 mod moves;
 mod packing;

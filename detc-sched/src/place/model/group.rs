@@ -57,6 +57,13 @@ impl Group {
         self
     }
 
+    /// Wishes for nothing.
+    #[must_use]
+    pub fn without_wishes(mut self) -> Self {
+        self.wishes.clear();
+        self
+    }
+
     pub(crate) fn all_rules_mut(&mut self) -> impl Iterator<Item = &mut Rule> {
         self.rules.iter_mut().chain(self.wishes.iter_mut().map(|wish| &mut wish.rule))
     }

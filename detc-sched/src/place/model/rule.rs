@@ -17,7 +17,7 @@
 //! `MAX_PER`); who wants each used asks for [`Rule::Spread`], too.
 //!
 //! As [wishes](super::Wish) the same rules are soft: [`Rule::With`] and [`Rule::Machines`] affinity, [`Rule::Apart`] and
-//! [`Rule::AtMost`] anti-affinity, [`Rule::Even`] an even spread. Balance and packing are terms of the
+//! [`Rule::AtMost`] anti-affinity, [`Rule::Even`] an even spread. Balance, packing and fragmentation are terms of the
 //! [objective](crate::place::Objective).
 
 use std::fmt;

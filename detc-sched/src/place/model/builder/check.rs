@@ -194,13 +194,20 @@ impl Builder {
                 return Err(ModelError::Shares { of: of.clone(), shares });
             }
         }
+        for DeviceNeed { shares, .. } in self.objective.fragmentations() {
+            if !(1..=SHARES_OF_DEVICE).contains(&shares) {
+                return Err(ModelError::Shares { of: "the objective".to_owned(), shares });
+            }
+        }
         let wishes = self.groups.iter().flat_map(|group| group.wishes.iter().map(|wish| wish.weight));
         for weight in self.objective.weights().chain(wishes.clone()) {
             amount("a weight of the objective", weight)?;
         }
         let count = self.instances.len() as i128 + self.machines.len() as i128;
         let wish_sum: i128 = wishes.map(|weight| i128::from(weight) * count).sum();
-        let worst = self.objective.worst(capacity_sum + need_sum, move_sum, count) + wish_sum;
+        let devices: i128 = self.machines.iter().map(|part| i128::from(part.devices)).sum();
+        let shares = devices * i128::from(SHARES_OF_DEVICE);
+        let worst = self.objective.worst(capacity_sum + need_sum, move_sum, count, shares) + wish_sum;
         if worst < 1 << 62 { Ok(()) } else { Err(ModelError::TooLarge) }
     }
 }
