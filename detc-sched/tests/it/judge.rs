@@ -18,7 +18,7 @@ fn world(change: impl FnOnce(&mut Builder, GroupId, LevelId)) -> (Model, Vec<Ins
     let disk = builder.resource("disk", Hold::Twice);
     let tree = builder.tree(["zone"]);
     for (name, path) in [("m1", "a"), ("m2", "b")] {
-        let machine = Machine::new(name).with_capacity(cpu, 4).with_capacity(disk, 4).with_devices(2);
+        let machine = Machine::new(name).with_capacity(cpu, 5).with_capacity(disk, 5).with_devices(2);
         builder.machine(machine.with_path(&tree, path).with_attribute("os", name));
     }
     let group = builder.group(Group::new("web"));
@@ -65,7 +65,7 @@ fn what_is_wrong_is_told_with_names_and_with_numbers() {
         needing(cpu, 3),
         &[1, 1, 2],
         &[],
-        &expect!["m1 has 4 cpu, and 6 are used | m0 has 4 of r0, and 6 are used"],
+        &expect!["m1 has 5 cpu, and 6 are used | m0 has 5 of r0, and 6 are used"],
     );
     told(needing(cpu, 2), &[2, 1, 1], &[], &expect![""]);
     told(
@@ -73,7 +73,7 @@ fn what_is_wrong_is_told_with_names_and_with_numbers() {
         &[2, 1, 1],
         &[],
         &expect![
-            "m1 has 4 disk, and 6 are occupied during the moves | m0 has 4 of r1, and 6 are occupied during the moves"
+            "m1 has 5 disk, and 6 are occupied during the moves | m0 has 5 of r1, and 6 are occupied during the moves"
         ],
     );
     let ruled = |rule: fn(GroupId, LevelId) -> Rule| {

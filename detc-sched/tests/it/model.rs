@@ -203,6 +203,20 @@ fn what_can_not_be_is_refused_with_its_name() {
     .assert_eq(&lines.join("\n"));
 }
 
+#[test]
+fn a_port_that_is_told_twice_is_one_port() {
+    let mut builder = Builder::new();
+    builder.machine(Machine::new("m"));
+    let web = builder.group(Group::new("web"));
+    builder.instance(Instance::new(web).with_port(80).with_port(22).with_port(80));
+    let model = builder.build().expect("a small model");
+    let mut placement = Placement::empty(&model);
+    let instance = model.instances().next().expect("there is one");
+    placement.put(instance, MachineId::new(0));
+    assert_eq!(model.ports(instance), [22, 80]);
+    assert_eq!(validate(&model, &placement), []);
+}
+
 /// Four machines: two in rack 1, one in rack 2, one in no rack; and a group under a constraint of Marathon.
 fn marathon(constraint: &[&str], instances: usize) -> Model {
     let mut builder = Builder::new();

@@ -6,15 +6,20 @@ use detc_sched::testing::Exhaustive;
 
 use crate::support::for_seeds;
 
-/// Machines that are all alike, and instances of many sizes.
-fn shelves(seed: u64) -> Model {
+/// Numbers below a bound, from a seed (Marsaglia, "Xorshift RNGs", 2003).
+fn numbers(seed: u64) -> impl FnMut(u64) -> u64 {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut below = |bound: u64| {
+    move |bound| {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
         (state >> 11) % bound
-    };
+    }
+}
+
+/// Machines that are all alike, and instances of many sizes.
+fn shelves(seed: u64) -> Model {
+    let mut below = numbers(seed);
     let mut builder = Builder::new();
     let resources: Vec<_> =
         (0..1 + below(2)).map(|index| builder.resource(format!("r{index}"), Hold::Freed)).collect();
@@ -59,6 +64,40 @@ fn what_is_packed_is_feasible_and_on_as_few_machines_as_can_be() {
             (None, None) => refused += 1,
         }
     });
-    assert!(more * 50 <= solved, "{more} of {solved} use more than needed");
+    assert!(more * 200 <= solved, "{more} of {solved} use more than needed");
     assert!(refused > 50 || std::env::var("DETC_SEED").is_ok());
+}
+
+#[test]
+fn what_fills_machines_without_a_gap_is_packed_without_one() {
+    const FULL: usize = 6;
+    let (mut found, mut tried) = (0, 0);
+    for_seeds(100, |seed| {
+        let mut below = numbers(seed);
+        let mut builder = Builder::new();
+        let weight = builder.resource("weight", Hold::Freed);
+        for index in 0..2 * FULL {
+            builder.machine(Machine::new(format!("shelf {index}")).with_capacity(weight, 100));
+        }
+        let things = builder.group(Group::new("things"));
+        // Each machine's worth is cut in three.
+        for _ in 0..FULL {
+            let first = 20 + below(30) as i64;
+            let second = 15 + below(25) as i64;
+            for size in [first, second, 100 - first - second] {
+                builder.instance(Instance::new(things).with_need(weight, size));
+            }
+        }
+        let model = builder.build().expect("small numbers");
+        let packed = pack(&model, seed, Effort::Steps(60_000)).expect("there are twice as many machines");
+        assert_eq!(validate(&model, &packed), []);
+        let mut used: Vec<_> = packed.machines().to_vec();
+        used.sort_unstable();
+        used.dedup();
+        assert!(used.len() >= FULL);
+        tried += 1;
+        found += i32::from(used.len() == FULL);
+    });
+    // A search of a moment gives no proof; this is what is known of it.
+    assert!(found * 10 >= tried * 6, "{found} of {tried}");
 }

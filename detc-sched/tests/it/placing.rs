@@ -1,7 +1,9 @@
 //! Placing one by one.
 
 use detc_sched::place::online::{Mix, Placer, Preference};
-use detc_sched::place::{Model, Placement, validate};
+use detc_sched::place::{
+    Builder, Group, Hold, Instance, LevelId, Machine, MachineId, Model, Placement, Rule, validate,
+};
 use detc_sched::testing::{Exhaustive, Shape, random_model, random_running};
 
 use crate::support::for_seeds;
@@ -90,6 +92,32 @@ fn the_same_arguments_place_alike() {
         };
         assert_eq!(place(), place());
     });
+}
+
+#[test]
+fn who_is_needed_by_others_is_not_displaced_and_comes_back_to_where_it_was() {
+    let mut builder = Builder::new();
+    let cpu = builder.resource("cpu", Hold::Freed);
+    builder.machine(Machine::new("m1").with_capacity(cpu, 4).with_devices(2));
+    let db = builder.group(Group::new("db"));
+    let web = Group::new("web").with_priority(2);
+    let web = builder.group(web.with_rule(Rule::With { group: db, within: LevelId::MACHINE }));
+    let job = builder.group(Group::new("job").with_priority(1));
+    builder.instance(Instance::new(db).with_need(cpu, 3).with_devices(1, 500));
+    builder.instance(Instance::new(web));
+    builder.instance(Instance::new(job).with_need(cpu, 2));
+    let model = builder.build().expect("a small model");
+    let [db, web, job] = model.instances().collect::<Vec<_>>()[..] else { panic!("three") };
+    let mut start = Placement::empty(&model);
+    start.put_on_devices(db, MachineId::new(0), vec![1]);
+    start.put(web, MachineId::new(0));
+    let mut placer = Placer::new(&model, &start, Preference::Tight);
+    let refusal = placer.place_displacing(job).expect_err("web needs what is in the way");
+    assert_eq!(refusal.to_string(), "1 × too little of r0 is left");
+    assert_eq!(placer.placement(), &start);
+    placer.take(web);
+    let spot = placer.place_displacing(job).expect("nobody needs it now");
+    assert_eq!(spot.victims, [db]);
 }
 
 #[test]

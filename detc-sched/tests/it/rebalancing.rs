@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use detc_sched::place::{Placement, bill, validate};
+use detc_sched::place::{
+    Builder, DomainId, Group, Instance, Machine, MachineId, Objective, Placement, Rule, bill, validate,
+};
 use detc_sched::rebalance::{Effort, Options, Spent, rebalance};
 use detc_sched::testing::{Exhaustive, Shape, random_running};
 
@@ -77,4 +79,31 @@ fn nothing_to_do_is_no_mistake() {
         let outcome = rebalance(&model, &nowhere, &Options::new(seed), Effort::Steps(2000));
         assert_eq!(outcome.placement, nowhere);
     });
+}
+
+#[test]
+fn those_that_are_nowhere_do_not_pay_for_what_others_break() {
+    let mut builder = Builder::new();
+    let zone = builder.level("zone");
+    let machines: Vec<MachineId> = (0..3)
+        .map(|index| {
+            builder.machine(Machine::new(format!("m{index}")).with_domain(zone, DomainId::new(index)))
+        })
+        .collect();
+    let spread = builder.group(Group::new("spread").with_rule(Rule::Spread { over: zone, domains: 3 }));
+    let single = builder.group(Group::new("single").with_rule(Rule::unique()));
+    builder.instances(3, &Instance::new(spread).running_on(machines[0]));
+    // Two more are to come, each of which can open a zone.
+    builder.instances(2, &Instance::new(spread));
+    builder.instance(Instance::new(single).running_on(machines[1]));
+    builder.instance(Instance::new(single).running_on(machines[2]));
+    builder.objective(Objective::new().with_machine_use(1));
+    let model = builder.build().expect("a small model");
+    let start = Placement::running(&model);
+    for seed in 0..20 {
+        let outcome = rebalance(&model, &start, &Options::new(seed), Effort::Steps(4000));
+        assert_eq!(validate(&model, &outcome.placement), []);
+        // All of one group on a machine of the other.
+        assert_eq!(outcome.bill.total(), 2);
+    }
 }
