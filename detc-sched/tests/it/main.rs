@@ -2,6 +2,7 @@
 //!
 //! A failure prints its seed and the command that repeats it. `DETC_SEEDS=N` makes each test N times as long.
 
+mod batch;
 mod changes;
 mod explaining;
 mod judge;
