@@ -19,7 +19,7 @@ pub use model::{
 pub use named::{Named, WithNames};
 pub use objective::{Balance, Bill, Entry, Objective, Term, bill};
 pub use placement::Placement;
-pub use validate::{Violation, validate};
+pub use validate::{Violation, newly_broken, validate};
 
 mod batch;
 mod ids;

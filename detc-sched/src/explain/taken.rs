@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::place::named::listed;
 use crate::place::online::{Placer, Refusal};
-use crate::place::{InstanceId, MachineId, Model, Named, Placement, Violation, validate};
+use crate::place::{InstanceId, MachineId, Model, Named, Placement, Violation, newly_broken, validate};
 
 /// What would become of the instances of machines that are taken down.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,8 +58,7 @@ pub fn take_down(placer: &Placer<'_>, model: &Model, machines: &[MachineId]) -> 
         }
     }
     let after = placer.placement().clone();
-    let mut broken = validate(model, &after);
-    broken.retain(|violation| !broken_now.contains(violation));
+    let broken = newly_broken(&broken_now, validate(model, &after));
     TakenDown { machines: machines.to_vec(), moves, stranded, broken, after }
 }
 

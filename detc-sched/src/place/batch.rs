@@ -14,7 +14,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use crate::place::online::{Placer, Preference, Reason, Refusal};
-use crate::place::{DeviceNeed, InstanceId, Model, Placement, validate};
+use crate::place::{DeviceNeed, InstanceId, Model, Placement, newly_broken, validate};
 use crate::rebalance::{Effort, Options, Spent, rebalance};
 
 /// What came of a batch.
@@ -44,7 +44,7 @@ pub fn place_all(
     effort: Effort<'_>,
 ) -> Batch {
     let broken = validate(model, start);
-    let holds = |placement: &Placement| validate(model, placement).iter().all(|it| broken.contains(it));
+    let holds = |placement: &Placement| newly_broken(&broken, validate(model, placement)).is_empty();
     let mut placer = Placer::new(model, start, preference.clone());
     let mut waiting: Vec<InstanceId> =
         model.instances().filter(|instance| start.machine(*instance).is_none()).collect();

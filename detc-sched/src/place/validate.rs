@@ -93,6 +93,37 @@ pub fn validate(model: &Model, placement: &Placement) -> Vec<Violation> {
     found
 }
 
+impl Violation {
+    /// Whether it is the same thing as `other`, and no worse.
+    pub fn is_no_worse_than(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Capacity { machine, resource, used, .. },
+                Self::Capacity { machine: m, resource: r, used: more, .. },
+            )
+            | (
+                Self::Transient { machine, resource, used, .. },
+                Self::Transient { machine: m, resource: r, used: more, .. }
+                | Self::Capacity { machine: m, resource: r, used: more, .. },
+            ) => machine == m && resource == r && used <= more,
+            (Self::Rule { group, rule, breach }, Self::Rule { group: g, rule: r, breach: more }) => {
+                group == g && rule == r && breach <= more
+            }
+            (
+                Self::Device { machine, device, shares },
+                Self::Device { machine: m, device: d, shares: more },
+            ) => machine == m && device == d && shares <= more,
+            (left, right) => left == right,
+        }
+    }
+}
+
+/// What is broken now and was not, or not as badly, before.
+pub fn newly_broken(before: &[Violation], now: Vec<Violation>) -> Vec<Violation> {
+    let is_new = |violation: &Violation| !before.iter().any(|old| violation.is_no_worse_than(old));
+    now.into_iter().filter(is_new).collect()
+}
+
 fn capacities(model: &Model, placement: &Placement, found: &mut Vec<Violation>) {
     let mut used: BTreeMap<(MachineId, ResourceId), i128> = BTreeMap::new();
     let mut leaving: BTreeMap<(MachineId, ResourceId), i128> = BTreeMap::new();

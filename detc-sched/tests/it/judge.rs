@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use detc_sched::place::{
     Balance, Builder, DeviceNeed, Group, GroupId, Hold, Instance, InstanceId, LevelId, Machine, MachineId,
-    Model, Objective, Placement, Requirement, Rule, Test, bill, validate,
+    Model, Objective, Placement, Requirement, Rule, Test, bill, newly_broken, validate,
 };
 use detc_sched::testing::{Shape, random_running};
 use expect_test::expect;
@@ -182,6 +182,30 @@ fn what_is_wrong_is_told_with_names_and_with_numbers() {
         port 80 of m1 is given to two instances | port 80 of m0 is given to two instances
         device 1 of m1 is given out by 1200 shares | device 1 of m0 is given out by 1200 shares"#]],
     );
+}
+
+#[test]
+fn what_is_as_bad_as_it_was_is_not_newly_broken() {
+    let (model, ids) = world(|builder, group, _| {
+        let part = builder.group_mut(group);
+        *part = part.clone().with_rule(Rule::unique());
+        builder.instances(4, &Instance::new(group).with_need(detc_sched::place::ResourceId::new(0), 3));
+    });
+    let told = |machines: [usize; 4]| {
+        let mut placement = Placement::empty(&model);
+        for (instance, machine) in ids.iter().zip(machines).filter(|(_, machine)| *machine > 0) {
+            placement.put(*instance, MachineId::new(machine - 1));
+        }
+        validate(&model, &placement)
+    };
+    assert_eq!(newly_broken(&told([1, 1, 2, 2]), told([1, 1, 2, 0])), []);
+    assert_eq!(newly_broken(&told([1, 1, 2, 2]), told([1, 1, 2, 2])), []);
+    let worse = newly_broken(&told([1, 1, 2, 0]), told([1, 1, 1, 0]));
+    let lines: Vec<String> = worse.iter().map(|violation| model.named(violation).to_string()).collect();
+    expect![[r#"
+        m1 has 5 cpu, and 9 are used
+        web breaks its rule "at most 1 in a machine", by 2"#]]
+    .assert_eq(&lines.join("\n"));
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use detc_sched::place::online::{Mix, Placer, Preference};
 use detc_sched::place::{
-    Builder, Group, Hold, Instance, LevelId, Machine, MachineId, Model, Placement, Rule, validate,
+    Builder, Group, Hold, Instance, LevelId, Machine, MachineId, Model, Placement, Rule, newly_broken,
+    validate,
 };
 use detc_sched::testing::{Exhaustive, Shape, random_model, random_running};
 
@@ -140,8 +141,7 @@ fn what_runs_occupies_its_place_while_it_moves_and_placing_keeps_to_that() {
             match placer.place(instance) {
                 Ok(spot) => {
                     moved += i32::from(model.runs_on(instance).is_some_and(|from| from != spot.machine));
-                    let mut now = validate(&model, placer.placement());
-                    now.retain(|violation| !broken.contains(violation));
+                    let now = newly_broken(&broken, validate(&model, placer.placement()));
                     assert_eq!(now, [], "{instance} to {}", spot.machine);
                 }
                 // Where something is broken already, nothing is possible by trying.
