@@ -18,6 +18,7 @@ use dense::{Dense, NOWHERE};
 pub use effort::{Effort, Spent};
 pub use pack::pack;
 use run::Run;
+use share::Exchange;
 use state::{Prices, Standing};
 
 mod anneal;
@@ -26,8 +27,10 @@ mod counts;
 mod dense;
 mod effort;
 mod pack;
+mod pick;
 mod relieve;
 mod run;
+mod share;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -80,17 +83,18 @@ pub fn rebalance(model: &Model, start: &Placement, options: &Options, effort: Ef
     dense.movable.retain(|instance| at[*instance as usize] != NOWHERE);
     dense.expect_those_nowhere(&at);
     let dense = dense;
-    let search = |thread: usize| {
+    let search = |thread: usize, exchange: Exchange| {
         let rng = Rng::new(options.seed, thread as u64);
         let mut run = Run::new(&dense, &at, standing, Prices::strict(&dense), rng);
-        run.search(&effort, thread);
+        run.search(&effort, &exchange);
         let cost = run.best.cost();
         (cost, run.best.write_out(&run.state.at).to_vec(), run.evaluated)
     };
     let results: Vec<(i64, Vec<u32>, u64)> = std::thread::scope(|scope| {
         let search = &search;
+        let exchanges = Exchange::all(options.threads).into_iter().enumerate();
         let threads: Vec<_> =
-            (0..options.threads).map(|thread| scope.spawn(move || search(thread))).collect();
+            exchanges.map(|(thread, exchange)| scope.spawn(move || search(thread, exchange))).collect();
         threads.into_iter().map(|thread| thread.join().expect("invariant: a search does not panic")).collect()
     });
     let evaluated = results.iter().map(|result| result.2).sum();

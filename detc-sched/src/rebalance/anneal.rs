@@ -12,10 +12,13 @@ use super::run::Run;
 use super::state::Prices;
 
 /// Steps between two looks at what is spent: rare enough to cost nothing, often enough for a deadline in milliseconds.
-const STEPS_PER_LOOK: u64 = 1024;
+const STEPS_PER_LOOK: u64 = 256;
 
-/// Looks between two settings of the fines, which touch each machine.
-const LOOKS_PER_PRICING: u64 = 64;
+/// Looks between two adaptions of what is tried how often.
+const LOOKS_PER_ADAPTION: u32 = 64;
+
+/// Even cooling goes in so many stages.
+const STAGES_OF_COOLING: usize = 64;
 
 /// How a run cools: from one temperature to another, over a part of the effort.
 #[derive(Clone, Debug)]
@@ -31,85 +34,134 @@ pub(crate) struct Cooling {
     pub(crate) end: f64,
 }
 
+/// A temperature, the fines that go with it, and the share of the whole effort at which it ends.
+#[derive(Clone, Debug)]
+pub(crate) struct Stage {
+    pub(crate) temperature: f64,
+    pub(crate) prices: Prices,
+    pub(crate) end: f64,
+}
+
 impl Run<'_> {
+    /// Cools evenly, in the logarithm.
     pub(crate) fn anneal(&mut self, effort: &Effort<'_>, cooling: &Cooling) {
-        if self.state.dense.movable.is_empty() {
-            return;
+        let stages = STAGES_OF_COOLING;
+        let stage = |index: usize| {
+            let progress = (index as f64 + 0.5) / stages as f64;
+            Stage {
+                temperature: cooling.hot * (cooling.cold / cooling.hot).powf(progress),
+                prices: cooling.prices.times(cooling.dearer.powf(progress)),
+                end: cooling.begin + (cooling.end - cooling.begin) * (index + 1) as f64 / stages as f64,
+            }
+        };
+        for index in 0..stages {
+            self.dwell(effort, &stage(index));
         }
-        let logs = log_table();
-        for look in 0.. {
+    }
+
+    /// Searches at one temperature until its end. Gives the mean cost there.
+    pub(crate) fn dwell(&mut self, effort: &Effort<'_>, stage: &Stage) -> f64 {
+        let mut looks = 0_u32;
+        let mut sum = 0.0;
+        if self.state.dense.movable.is_empty() {
+            return sum;
+        }
+        loop {
             // Nothing costs less than nothing.
             let share = effort.spent(self.steps).share();
-            if share >= cooling.end || share >= 1.0 || self.best.cost() == 0 {
+            if share >= stage.end || share >= 1.0 || self.best.cost() == 0 {
                 break;
             }
-            let progress = ((share - cooling.begin) / (cooling.end - cooling.begin)).clamp(0.0, 1.0);
-            if look % LOOKS_PER_PRICING == 0 {
-                self.state.set_prices(cooling.prices.times(cooling.dearer.powf(progress)));
+            if looks == 0 {
+                self.state.set_prices(stage.prices.clone());
             }
-            let temperature = cooling.hot * (cooling.cold / cooling.hot).powf(progress);
             for _ in 0..STEPS_PER_LOOK {
-                let bits = self.rng.next();
-                let limit = (temperature * logs[(bits & 1023) as usize]) as i64;
-                match (bits >> 10) & 15 {
-                    0 => self.random_return(limit),
-                    1..=7 => self.random_shift(limit),
-                    _ => self.random_swap(limit),
-                }
+                self.step(stage.temperature);
             }
             self.steps += STEPS_PER_LOOK;
+            sum += self.state.cost() as f64;
+            looks += 1;
+            if looks.is_multiple_of(LOOKS_PER_ADAPTION) {
+                self.picker.adapt();
+            }
         }
+        if looks == 0 { self.state.cost() as f64 } else { sum / f64::from(looks) }
     }
 
-    /// Only downwards, for so many steps.
-    pub(crate) fn descend(&mut self, steps: u64, prices: Prices) {
-        self.state.set_prices(prices);
-        for _ in 0..steps / 2 {
-            self.random_shift(0);
-            self.random_swap(0);
+    /// Tries one move.
+    #[inline]
+    fn step(&mut self, temperature: f64) {
+        let bits = self.rng.next();
+        let limit = (temperature * self.logs[(bits & 1023) as usize]) as i64;
+        match (bits >> 10) & 63 {
+            0..=3 => self.return_home(limit),
+            4..=11 => self.swap_home(limit),
+            12..=33 => self.random_shift(limit),
+            _ => self.random_swap(limit),
         }
-        self.steps += steps;
-    }
-
-    fn random_instance(&mut self) -> u32 {
-        let movable = &self.state.dense.movable;
-        movable[self.rng.below(movable.len())]
     }
 
     fn random_shift(&mut self, limit: i64) {
-        let instance = self.random_instance();
+        let (instance, class) = self.picker.pick(&mut self.rng);
         let to = self.rng.below(self.state.dense.machines) as u32;
         if to != self.state.at[instance as usize] {
-            self.try_shift(instance, to, limit);
+            let accepted = self.try_shift(instance, to, limit).is_some();
+            self.picker.note(class, accepted);
         }
     }
 
     /// To where it ran: there it occupies nothing twice, and the move costs nothing.
-    fn random_return(&mut self, limit: i64) {
-        let instance = self.random_instance();
-        let to = self.state.dense.origin[instance as usize];
-        if to != super::dense::NOWHERE && to != self.state.at[instance as usize] {
-            self.try_shift(instance, to, limit);
+    fn return_home(&mut self, limit: i64) {
+        let away = self.state.away();
+        if away.is_empty() {
+            return;
+        }
+        let instance = away[self.rng.below(away.len())];
+        if self.state.dense.is_movable(instance) {
+            self.try_shift(instance, self.state.dense.origin[instance as usize], limit);
+        }
+    }
+
+    /// To where it ran, in the place of another.
+    fn swap_home(&mut self, limit: i64) {
+        let away = self.state.away();
+        if away.is_empty() {
+            return;
+        }
+        let left = away[self.rng.below(away.len())];
+        let residents = self.state.residents(self.state.dense.origin[left as usize]);
+        if residents.is_empty() {
+            return;
+        }
+        let right = residents[self.rng.below(residents.len())];
+        if self.state.dense.is_movable(left) && self.state.dense.is_movable(right) {
+            self.try_swap(left, right, limit);
         }
     }
 
     fn random_swap(&mut self, limit: i64) {
-        let (left, right) = (self.random_instance(), self.random_instance());
+        let (left, class) = self.picker.pick(&mut self.rng);
+        let Some(right) = self.picker.partner(left, &mut self.rng) else { return };
         if self.state.at[left as usize] != self.state.at[right as usize] {
-            self.try_swap(left, right, limit);
+            let accepted = self.try_swap(left, right, limit);
+            self.picker.note(class, accepted);
         }
     }
 }
 
 impl Prices {
     /// So many times these.
-    fn times(&self, factor: f64) -> Self {
+    pub(crate) fn times(&self, factor: f64) -> Self {
         let times = |price: i64| ((price as f64 * factor) as i64).max(1);
-        Self { capacity: self.capacity.iter().copied().map(times).collect(), breach: times(self.breach) }
+        Self {
+            capacity: self.capacity.iter().copied().map(times).collect(),
+            excess: self.excess,
+            breach: times(self.breach),
+        }
     }
 }
 
 /// -ln of the middles of 1,024 equal parts of (0, 1).
-fn log_table() -> Vec<f64> {
+pub(crate) fn log_table() -> Vec<f64> {
     (0..1024).map(|index| -((f64::from(index) + 0.5) / 1024.0).ln()).collect()
 }

@@ -2,8 +2,10 @@
 //!
 //! Evaluating goes from cheap to dear, and stops as soon as a move is too bad: capacities, costs, rules.
 
+use super::anneal::log_table;
 use super::best::Best;
 use super::dense::Dense;
+use super::pick::Picker;
 use super::state::{Prices, Standing, State};
 use crate::rng::Rng;
 
@@ -15,6 +17,9 @@ pub(crate) struct Run<'a> {
     pub(crate) best: Best,
     pub(crate) steps: u64,
     pub(crate) evaluated: u64,
+    pub(crate) picker: Picker,
+    /// -ln of random numbers.
+    pub(crate) logs: Vec<f64>,
 }
 
 impl<'a> Run<'a> {
@@ -23,7 +28,15 @@ impl<'a> Run<'a> {
         state.set_prices(prices);
         // What breaks rules is no result: anything that does not is better.
         let cost = if state.fine() == 0 { standing.cost } else { i64::MAX };
-        Self { state, rng, best: Best::new(at, cost), steps: 0, evaluated: 0 }
+        Self {
+            state,
+            rng,
+            best: Best::new(at, cost),
+            steps: 0,
+            evaluated: 0,
+            picker: Picker::new(dense),
+            logs: log_table(),
+        }
     }
 
     /// Moves an instance, when that costs no more than `limit`, fines included. Gives what it cost.

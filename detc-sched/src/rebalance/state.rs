@@ -24,6 +24,9 @@ pub(crate) struct State<'a> {
     /// Where an instance is among the residents of its machine.
     slots: Vec<u32>,
     counts: Counts,
+    /// Instances that are not where they ran, and where each is in this list.
+    away: Vec<u32>,
+    away_slots: Vec<u32>,
     moved: Vec<u32>,
     /// How many groups have so many moved instances.
     moved_histogram: Vec<u32>,
@@ -41,6 +44,8 @@ pub(crate) struct State<'a> {
 pub(crate) struct Prices {
     /// Per resource, each unit beyond a capacity.
     pub(crate) capacity: Vec<i64>,
+    /// Each capacity that is exceeded, by however little: a small excess must not freeze in, for want of a small move.
+    pub(crate) excess: i64,
     /// Each unit of a rule's breach.
     pub(crate) breach: i64,
 }
@@ -68,11 +73,13 @@ impl<'a> State<'a> {
             residents: vec![Vec::new(); dense.machines],
             slots: vec![0; at.len()],
             counts: Counts::new(dense),
+            away: Vec::new(),
+            away_slots: vec![0; at.len()],
             moved: vec![0; dense.groups.len()],
             moved_histogram,
             most_moved: 0,
             cost: 0,
-            prices: Prices { capacity: vec![1; width], breach: 1 },
+            prices: Prices { capacity: vec![1; width], excess: 0, breach: 1 },
             machine_fines: vec![0; dense.machines],
             capacity_fine: 0,
             breach: 0,
@@ -118,6 +125,11 @@ impl<'a> State<'a> {
     /// The instances on a machine.
     pub(crate) fn residents(&self, machine: u32) -> &[u32] {
         &self.residents[machine as usize]
+    }
+
+    /// The instances that are not where they ran.
+    pub(crate) fn away(&self) -> &[u32] {
+        &self.away
     }
 
     /// What a machine's load costs and is fined.
@@ -166,8 +178,15 @@ impl<'a> State<'a> {
         self.at[instance as usize] = to;
         if origin == from {
             self.count_moved(dense.group[instance as usize] as usize, 1);
+            self.away_slots[instance as usize] = self.away.len() as u32;
+            self.away.push(instance);
         } else if origin == to {
             self.count_moved(dense.group[instance as usize] as usize, -1);
+            let slot = self.away_slots[instance as usize];
+            self.away.swap_remove(slot as usize);
+            if let Some(other) = self.away.get(slot as usize) {
+                self.away_slots[*other as usize] = slot;
+            }
         }
     }
 

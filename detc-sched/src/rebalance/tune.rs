@@ -1,118 +1,198 @@
-//! How hot a search begins and what it fines, from the model and the start alone: nothing is set by hand.
+//! How hot a search begins, how long it stays at which temperature and what it fines, from the model and the start alone:
+//! nothing is set by hand.
 //!
-//! The numbers were found on generated models and on the public instances of the ROADEF/EURO challenge of 2012.
+//! ```text
+//!   relieve ─▶ pilot: all temperatures, evenly ─▶ main: from as hot as is worth it, long where costs fall ─▶ reheats
+//!                         └── the cost at each temperature ──▲                └────── the same, anew ─────────▲
+//! ```
+//!
+//! Most of the temperatures of an even cooling are spent where nothing happens. The time to cool from one stage to the next
+//! is given in proportion to what the costs fell there the last time, more where it is colder and all is slower: coarsely
+//! the cooling at constant thermodynamic speed of Nulton and Salamon, "Statistical mechanics of combinatorial
+//! optimization" (Physical Review A 37, 1988), which needs the heat capacity at each temperature.
 
-use super::anneal::Cooling;
+use super::anneal::Stage;
 use super::dense::Dense;
 use super::effort::Effort;
 use super::run::Run;
+use super::share::Exchange;
 use super::state::Prices;
 
-/// The first temperature, as a share of what a random move changes.
+/// The highest temperature, as a multiple of what a random move changes: above, placements are random.
 const HOT_BY_MOVE: f64 = 2.0;
-
-/// And not more than so many instances' share of the whole cost: where little is left to gain, hot does harm.
-const HOT_BY_COST: f64 = 24.0;
-
-/// So many steps an instance deserve the full temperature; with fewer, there is no time to cool from it.
-const STEPS_PER_INSTANCE: f64 = 100_000.0;
-
-/// The last temperature at which rules can be broken, as a share of the first.
-const COLD: f64 = 1.0 / 200.0;
 
 /// Costs are whole numbers: at this temperature nothing that costs more is done any more.
 const FROZEN: f64 = 0.1;
 
-/// Fines at first, in weights of an overload; at last so many times that.
+/// Temperatures from the highest to frozen, each the same part of the one before.
+const STAGES: usize = 48;
+
+/// How the effort is shared between a first look, the main cooling, and the reheats.
+const CYCLES: [f64; 4] = [0.05, 0.7, 0.15, 0.1];
+
+/// What relieving may take.
+const RELIEF: f64 = 0.3;
+
+/// The main cooling begins where costs are as many times above the pilot's last as the start is, with so many steps an
+/// instance for each: large structures want hot, and where there is no time to cool from it hot only does harm.
+const STEPS_PER_HEAT: f64 = 1000.0;
+const HEAT_MAX: f64 = 64.0;
+
+/// The same where the start is as good as the pilot's last: as a share of all that costs fell.
+const HEAT_MIN: f64 = 0.02;
+
+/// A reheat goes to where costs are so much of the way up.
+const REHEAT: f64 = 0.15;
+
+/// How much longer a stage is for being colder: by this power of the temperature.
+const SLOWNESS: f64 = 0.2;
+
+/// A stage of which nothing is known to be gained has the time of this share of the cost.
+const GAIN_MIN: f64 = 1e-7;
+
+/// Fines at the highest temperature, in weights of an overload. They grow as the temperature falls.
 const FINE: f64 = 3.0;
-const DEARER: f64 = 300.0;
 
-/// How hot threads begin, in turn: which is better depends on the model and the time, and so both are tried.
-const HEAT_OF_THREADS: [f64; 2] = [1.0, 0.5];
+/// When fines have grown so many times, nothing is worth breaking any more.
+const DEARER_MAX: f64 = 1000.0;
 
-/// Cycles of cooling: the share of the effort of each, and how hot it begins, as a share of the first temperature. Each
-/// begins at the best so far: the later ones change it less.
-const CYCLES: [(f64, f64); 2] = [(0.7, 1.0), (0.3, 0.2)];
+/// What any excess of a capacity is fined, in temperatures.
+const EXCESS: f64 = 3.0;
 
-/// What breaking a rule by one is fined at first, in temperatures.
+/// What breaking a rule by one is fined at first, in the highest temperature.
 const BREACH: f64 = 10.0;
 
-/// How much of a cycle is left for its end, where nothing may be broken.
-const END_SHARE: f64 = 0.1;
-
-/// Steps that tell how many there will be, and moves that tell how much a move changes.
-const TRIAL_STEPS: u64 = 16 * 1024;
+/// Moves that tell how much a move changes.
 const TRIAL_MOVES: usize = 4096;
 
 impl Prices {
     /// Prices by which nothing is ever worth breaking.
     pub(crate) fn strict(dense: &Dense) -> Self {
-        Self { capacity: vec![1 << 20; dense.resources], breach: 1 << 40 }
+        Self { capacity: vec![1 << 20; dense.resources], excess: 0, breach: 1 << 40 }
     }
 
     /// Prices by which the whole capacity of the first machine costs `price`, of whatever resource.
     pub(crate) fn level(dense: &Dense, price: i64) -> Self {
         let of = |capacity: &i64| (price / (*capacity).max(1)).max(1);
-        Self { capacity: dense.capacities[..dense.resources].iter().map(of).collect(), breach: price }
+        let capacity = dense.capacities[..dense.resources].iter().map(of).collect();
+        Self { capacity, excess: 0, breach: price }
     }
 
     /// Prices in proportion to what overloads cost: of the resource itself, and of all on average, so that a resource that
     /// costs nothing is not free to overflow.
     fn fair(dense: &Dense, hot: f64) -> Self {
-        let width = dense.resources;
+        let price = |worth: f64| (FINE * worth) as i64 + 1;
+        let capacity = dense.worth_of_units().into_iter().map(price).collect();
+        Self { capacity, excess: 0, breach: (BREACH * hot) as i64 + 1 }
+    }
+}
+
+impl Dense {
+    /// What a unit of each resource is worth, by what its overloads cost and, for those that cost nothing, by its scarcity.
+    pub(crate) fn worth_of_units(&self) -> Vec<f64> {
+        let width = self.resources;
         let mean = |resource: usize| {
             let sum: f64 =
-                dense.capacities.iter().skip(resource).step_by(width).map(|value| *value as f64).sum();
-            (sum / dense.machines as f64).max(1.0)
+                self.capacities.iter().skip(resource).step_by(width).map(|value| *value as f64).sum();
+            (sum / self.machines as f64).max(1.0)
         };
-        let worth: f64 = (0..width).map(|resource| mean(resource) * dense.overload[resource] as f64).sum();
-        let worth = worth / width as f64;
-        let price = |resource: usize| FINE * (dense.overload[resource] as f64 + worth / mean(resource)) + 1.0;
-        Self {
-            capacity: (0..width).map(|resource| price(resource) as i64).collect(),
-            breach: (BREACH * hot) as i64 + 1,
+        let worth: f64 = (0..width).map(|resource| mean(resource) * self.overload[resource] as f64).sum();
+        let worth = worth.max(1.0) / width as f64;
+        (0..width).map(|resource| self.overload[resource] as f64 + worth / mean(resource)).collect()
+    }
+}
+
+/// From which stage a cycle begins, and how its time is shared between the stages.
+#[derive(Debug)]
+struct Plan {
+    top: f64,
+    first: usize,
+    weights: Vec<f64>,
+}
+
+impl Plan {
+    /// From the highest temperature, evenly.
+    fn even(top: f64) -> Self {
+        Self { top, first: 0, weights: vec![1.0; STAGES] }
+    }
+
+    fn temperature(&self, stage: usize) -> f64 {
+        self.top * (FROZEN / self.top).powf(stage as f64 / (STAGES - 1) as f64)
+    }
+
+    /// By the costs at each temperature of the last cycle. `goal` tells, from the highest and the lowest of these, how
+    /// high a cost is to be reached.
+    fn learn(&mut self, costs: &[f64], goal: impl Fn(f64, f64) -> f64) {
+        // What is colder does not cost more, but by chance.
+        let mut costs = costs.to_vec();
+        for stage in (0..STAGES - 1).rev() {
+            costs[stage] = costs[stage].max(costs[stage + 1]);
         }
+        let last = costs[STAGES - 1];
+        let weight = |stage: usize| {
+            let gain = costs[stage.saturating_sub(1)] - costs[stage] + (last * GAIN_MIN).max(1.0);
+            gain * (self.top / self.temperature(stage)).powf(SLOWNESS)
+        };
+        let mut weights: Vec<f64> = (0..STAGES).map(weight).collect();
+        for _ in 0..2 {
+            let at = |stage: usize| weights[stage.min(STAGES - 1)];
+            let mean = |stage: usize| (at(stage.saturating_sub(1)) + 2.0 * at(stage) + at(stage + 1)) / 4.0;
+            weights = (0..STAGES).map(mean).collect();
+        }
+        self.weights = weights;
+        let goal = goal(costs[self.first], last);
+        self.first = costs.iter().position(|cost| *cost <= goal).unwrap_or(0).min(STAGES - 2);
     }
 }
 
 impl Run<'_> {
-    /// The whole search of thread number so.
-    pub(crate) fn search(&mut self, effort: &Effort<'_>, thread: usize) {
+    /// The whole search of one thread.
+    pub(crate) fn search(&mut self, effort: &Effort<'_>, exchange: &Exchange) {
         let dense = self.state.dense;
         if dense.movable.is_empty() || dense.machines < 2 {
             return;
         }
-        self.relieve(effort, 0.9);
-        let strict = Prices::strict(dense);
-        let hot = self.first_temperature(effort) * HEAT_OF_THREADS[thread % HEAT_OF_THREADS.len()];
+        self.relieve(effort, RELIEF);
+        let start = self.state.cost() as f64;
+        let mut plan = Plan::even((HOT_BY_MOVE * self.mean_change()).max(1.0));
         let begin = effort.spent(self.steps).share();
-        let at = |share: f64| begin + (1.0 - begin) * share;
+        let mut costs = vec![start; STAGES];
         let mut done = 0.0;
-        for (share, heat) in CYCLES {
-            let hot = (hot * heat).max(FROZEN);
-            let cold = hot * COLD;
-            let prices = Prices::fair(dense, hot);
-            let turn = done + share * (1.0 - END_SHARE);
-            self.anneal(
-                effort,
-                &Cooling { hot, cold, prices, dearer: DEARER, begin: at(done), end: at(turn) },
-            );
-            // What is still broken is repaired; only from there the best may be better.
+        for (cycle, share) in CYCLES.into_iter().enumerate() {
+            let steps = self.steps;
+            let at = |part: f64| begin + (1.0 - begin) * part;
+            self.cool(effort, &plan, (at(done), at(done + share)), &mut costs);
             done += share;
-            let last = Cooling {
-                hot: cold,
-                cold: FROZEN.min(cold),
-                prices: strict.clone(),
-                dearer: 1.0,
-                begin: at(turn),
-                end: at(done),
-            };
-            self.anneal(effort, &last);
+            let steps_per_instance =
+                (self.steps - steps) as f64 / share * CYCLES[1] / dense.movable.len() as f64;
+            let heat = (steps_per_instance / STEPS_PER_HEAT).clamp(1.0, HEAT_MAX);
+            plan.learn(&costs, |high, low| match cycle {
+                0 => low + (start - low).max(HEAT_MIN * (high - low)) * heat,
+                _ => low + (high - low) * REHEAT,
+            });
+            exchange.best_of_all(&mut self.best, &self.state.at);
             self.back_to_best();
         }
     }
 
-    fn first_temperature(&mut self, effort: &Effort<'_>) -> f64 {
+    /// Cools by a plan, from one share of the effort to another. Notes the cost at each temperature.
+    fn cool(&mut self, effort: &Effort<'_>, plan: &Plan, (begin, end): (f64, f64), costs: &mut [f64]) {
+        let dense = self.state.dense;
+        let fair = Prices::fair(dense, plan.top);
+        let total: f64 = plan.weights[plan.first..].iter().sum();
+        let mut sum = 0.0;
+        for (stage, cost) in costs.iter_mut().enumerate().skip(plan.first) {
+            sum += plan.weights[stage] / total;
+            let temperature = plan.temperature(stage);
+            let dearer = plan.top / temperature;
+            let prices = if dearer < DEARER_MAX { fair.times(dearer) } else { Prices::strict(dense) };
+            let prices = Prices { excess: (EXCESS * temperature) as i64, ..prices };
+            *cost = self.dwell(effort, &Stage { temperature, prices, end: begin + (end - begin) * sum });
+        }
+    }
+
+    /// What a random move changes, on average.
+    fn mean_change(&mut self) -> f64 {
         let dense = self.state.dense;
         let mut change = 0.0;
         for _ in 0..TRIAL_MOVES {
@@ -122,15 +202,6 @@ impl Run<'_> {
                 change += self.state.shift_delta(instance, to).unsigned_abs() as f64 / TRIAL_MOVES as f64;
             }
         }
-        let instances = dense.movable.len() as f64;
-        let by_cost = HOT_BY_COST * self.state.cost() as f64 / instances;
-        // A descent, to see how fast steps are.
-        let (steps, spent) = (self.steps, effort.spent(self.steps).share());
-        let prices = Prices::strict(dense);
-        self.descend(TRIAL_STEPS, prices);
-        let taken = (effort.spent(self.steps).share() - spent).max(1e-6);
-        let coming = (self.steps - steps) as f64 * (1.0 - spent) / taken;
-        let time = (coming / instances / STEPS_PER_INSTANCE).min(1.0).sqrt();
-        ((HOT_BY_MOVE * change).min(by_cost) * time).max(FROZEN)
+        change
     }
 }

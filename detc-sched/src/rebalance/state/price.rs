@@ -41,7 +41,12 @@ impl<'a> State<'a> {
     pub(super) fn load_fine(&self, machine: u32, change: impl Fn(usize) -> i64) -> i64 {
         let (slack, ..) = self.row(machine);
         let prices = &self.prices.capacity[..slack.len()];
-        (0..slack.len()).map(|resource| (change(resource) - slack[resource]).max(0) * prices[resource]).sum()
+        let mut fine = 0;
+        for resource in 0..slack.len() {
+            let beyond = change(resource) - slack[resource];
+            fine += beyond.max(0) * prices[resource] + i64::from(beyond > 0) * self.prices.excess;
+        }
+        fine
     }
 
     /// What the moves cost more when an instance goes from where it is to `to`.
