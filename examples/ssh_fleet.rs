@@ -50,6 +50,7 @@ fn cluster(version: &str, dir: &Path, machines: &[Machine]) -> Desired {
                 ("state_dir".to_owned(), option(&format!("{name}/state"))),
             ]
             .into(),
+            ..HostSpec::local()
         };
         let root = dir.join(name).join("web").display().to_string();
         let mut server =

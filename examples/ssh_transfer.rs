@@ -21,7 +21,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let runs: u32 = runs.first().map_or(Ok(5), |runs| runs.parse())?;
     let options = [("config", "none"), ("identity", identity), ("known_hosts", known_hosts)];
     let options = options.map(|(name, value)| (name.to_owned(), value.into())).into();
-    let spec = HostSpec { connect: connect.clone(), options };
+    let spec = HostSpec { connect: connect.clone(), options, ..HostSpec::local() };
     for _ in 0..runs {
         // As `ssh host 'cat >FILE'` does: the connection is made, too.
         let began = Instant::now();

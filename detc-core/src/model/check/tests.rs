@@ -291,7 +291,8 @@ fn what_is_changed_outside_of_the_roots_of_its_host_is_told() {
         nothing
         f:2: door/d: /srvs is beneath none of the `roots` of host h: /srv
         host h: `roots` must be absolute paths without `..`, not "srv"
-        host h: `roots` must be absolute paths without `..`, not "/srv/..""#]].assert_eq(&all.join("\n"));
+        host h: `roots` must be absolute paths without `..`, not "/srv/..""#]]
+    .assert_eq(&all.join("\n"));
 }
 
 #[test]
