@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::host::plain_path;
+use crate::backend::rooted::root_of;
 use crate::model::{FieldPath, ResourceId};
 
 /// What an action reads and writes, and how its outcome is found out after a crash.
@@ -160,6 +161,17 @@ impl Place {
     /// or trail. What `..` leads to only the host knows: it stays.
     pub fn path(path: &str) -> Self {
         Self::Path(plain_path(path))
+    }
+
+    /// Whether it is one of these paths, or lies within one. What is no path lies anywhere; of one with `..` only the host knows.
+    pub(crate) fn is_beneath(&self, roots: &[String]) -> bool {
+        match self {
+            Self::Path(path) => {
+                let roots: Vec<String> = roots.iter().map(|root| plain_path(root)).collect();
+                root_of(&roots, path).is_some()
+            }
+            Self::Name { .. } => true,
+        }
     }
 
     /// Whether it lies strictly within `outer`. Of a path with `..` only the host knows.

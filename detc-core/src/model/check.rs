@@ -10,8 +10,6 @@ use super::{
     declared_edges,
 };
 use crate::action::{Footprint, Place};
-use crate::backend::host::plain_path;
-use crate::backend::rooted::root_of;
 use crate::resource::{ChangeEffect, HostNeed, KindFacts, Known, LATER, Registry, nearest};
 
 mod fields;
@@ -123,9 +121,8 @@ pub(super) fn check_host(name: &HostName, spec: &HostSpec, registry: &Registry) 
         };
         error(format!("no connector for `{}`: this program has {known}", spec.connect)).with_hint(hint)
     })?;
-    if let Some(root) =
-        spec.roots.iter().find(|root| root_of(&[plain_path(root)], &plain_path(root)).is_none())
-    {
+    let is_root = |root: &&String| Place::path(root).is_beneath(std::slice::from_ref(*root));
+    if let Some(root) = spec.roots.iter().find(|root| !is_root(root)) {
         return Err(error(format!("`roots` must be absolute paths without `..`, not {root:?}")));
     }
     connector.check(spec).map_err(error)
@@ -275,16 +272,14 @@ impl Desired {
         if host.roots.is_empty() {
             return Ok(());
         }
-        let roots: Vec<String> = host.roots.iter().map(|root| plain_path(root)).collect();
-        let paths = footprint.writes.iter().chain(&footprint.sweeps).filter_map(|place| match place {
-            Place::Path(path) if !path.contains(LATER) => Some(path),
-            Place::Path(_) | Place::Name { .. } => None,
-        });
-        match paths.into_iter().find(|path| root_of(&roots, path).is_none()) {
-            Some(path) => {
-                let message =
-                    format!("{path} is beneath none of the `roots` of host {name}: {}", roots.join(", "));
-                Err(InvalidState::new(message))
+        let is_late = |place: &&Place| matches!(place, Place::Path(path) if path.contains(LATER));
+        let mut changed = footprint.writes.iter().chain(&footprint.sweeps).filter(|place| !is_late(place));
+        match changed.find(|place| !place.is_beneath(&host.roots)) {
+            Some(place) => {
+                let roots = host.roots.join(", ");
+                Err(InvalidState::new(format!(
+                    "{place} is beneath none of the `roots` of host {name}: {roots}"
+                )))
             }
             None => Ok(()),
         }

@@ -1,5 +1,6 @@
 //! Whether what is said of a network's addresses can be.
 
+#[cfg(feature = "compose")]
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -36,6 +37,7 @@ pub(crate) fn check(subnets: &[SubnetSpec]) -> Result<(), String> {
 }
 
 /// Whether one of these has the address; `None` where it is known only later.
+#[cfg(feature = "compose")]
 pub(crate) fn holds(subnets: &[SubnetSpec], address: IpAddr) -> Option<bool> {
     let nets = subnets.iter().map(|spec| spec.subnet.parse::<IpNet>());
     let nets: Vec<IpNet> = nets.collect::<Result<_, _>>().ok()?;
