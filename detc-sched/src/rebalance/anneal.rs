@@ -40,6 +40,15 @@ pub(crate) struct Stage {
     pub(crate) temperature: f64,
     pub(crate) prices: Prices,
     pub(crate) end: f64,
+    pub(crate) homing: Homing,
+}
+
+/// How often what is away is tried where it ran. That finds what is cheap to undo, and it holds large instances back from
+/// going where they should: it is for when these are settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Homing {
+    Seldom,
+    Often,
 }
 
 impl Run<'_> {
@@ -52,6 +61,7 @@ impl Run<'_> {
                 temperature: cooling.hot * (cooling.cold / cooling.hot).powf(progress),
                 prices: cooling.prices.times(cooling.dearer.powf(progress)),
                 end: cooling.begin + (cooling.end - cooling.begin) * (index + 1) as f64 / stages as f64,
+                homing: Homing::Seldom,
             }
         };
         for index in 0..stages {
@@ -76,7 +86,7 @@ impl Run<'_> {
                 self.state.set_prices(stage.prices.clone());
             }
             for _ in 0..STEPS_PER_LOOK {
-                self.step(stage.temperature);
+                self.step(stage);
             }
             self.steps += STEPS_PER_LOOK;
             sum += self.state.cost() as f64;
@@ -90,13 +100,13 @@ impl Run<'_> {
 
     /// Tries one move.
     #[inline]
-    fn step(&mut self, temperature: f64) {
+    fn step(&mut self, stage: &Stage) {
         let bits = self.rng.next();
-        let limit = (temperature * self.logs[(bits & 1023) as usize]) as i64;
-        match (bits >> 10) & 63 {
-            0..=3 => self.return_home(limit),
-            4..=11 => self.swap_home(limit),
-            12..=33 => self.random_shift(limit),
+        let limit = (stage.temperature * self.logs[(bits & 1023) as usize]) as i64;
+        match ((bits >> 10) & 63, stage.homing) {
+            (0, _) | (1..=3, Homing::Often) => self.return_home(limit),
+            (4, _) | (5..=11, Homing::Often) => self.swap_home(limit),
+            (1..=31, _) => self.random_shift(limit),
             _ => self.random_swap(limit),
         }
     }

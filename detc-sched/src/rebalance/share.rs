@@ -33,6 +33,11 @@ impl Exchange {
         all
     }
 
+    /// The number of this thread.
+    pub(crate) fn thread(&self) -> usize {
+        self.own
+    }
+
     /// Makes the best of all threads that of this one, which is `at` there now. Of equals that of the first thread counts.
     /// One that has ended is not waited for.
     pub(crate) fn best_of_all(&self, best: &mut Best, at: &[u32]) {

@@ -7,11 +7,11 @@
 //! ```
 //!
 //! Most of the temperatures of an even cooling are spent where nothing happens. The time to cool from one stage to the next
-//! is given in proportion to what the costs fell there the last time, more where it is colder and all is slower: coarsely
+//! is given by what the costs fell there the last time, more where it is colder and all is slower: coarsely
 //! the cooling at constant thermodynamic speed of Nulton and Salamon, "Statistical mechanics of combinatorial
 //! optimization" (Physical Review A 37, 1988), which needs the heat capacity at each temperature.
 
-use super::anneal::Stage;
+use super::anneal::{Homing, Stage};
 use super::dense::Dense;
 use super::effort::Effort;
 use super::run::Run;
@@ -28,7 +28,7 @@ const FROZEN: f64 = 0.1;
 const STAGES: usize = 48;
 
 /// How the effort is shared between a first look, the main cooling, and the reheats.
-const CYCLES: [f64; 4] = [0.05, 0.7, 0.15, 0.1];
+const CYCLES: [f64; 4] = [0.05, 0.75, 0.12, 0.08];
 
 /// What relieving may take.
 const RELIEF: f64 = 0.3;
@@ -42,10 +42,18 @@ const HEAT_MAX: f64 = 64.0;
 const HEAT_MIN: f64 = 0.02;
 
 /// A reheat goes to where costs are so much of the way up.
-const REHEAT: f64 = 0.15;
+const REHEAT: f64 = 0.02;
+
+/// How the time of a stage grows with what is gained there: by less than in proportion, since what is gained is known
+/// coarsely.
+const SHARE_OF_GAIN: f64 = 0.8;
+
+/// How threads differ, in turn: which is better depends on the model, most where much is occupied twice, and so both are
+/// tried.
+const HOMING_OF_THREADS: [Homing; 2] = [Homing::Seldom, Homing::Often];
 
 /// How much longer a stage is for being colder: by this power of the temperature.
-const SLOWNESS: f64 = 0.2;
+const SLOWNESS: f64 = 0.1;
 
 /// A stage of which nothing is known to be gained has the time of this share of the cost.
 const GAIN_MIN: f64 = 1e-7;
@@ -108,12 +116,14 @@ struct Plan {
     top: f64,
     first: usize,
     weights: Vec<f64>,
+    /// While large instances move.
+    homing: Homing,
 }
 
 impl Plan {
     /// From the highest temperature, evenly.
-    fn even(top: f64) -> Self {
-        Self { top, first: 0, weights: vec![1.0; STAGES] }
+    fn even(top: f64, homing: Homing) -> Self {
+        Self { top, first: 0, weights: vec![1.0; STAGES], homing }
     }
 
     fn temperature(&self, stage: usize) -> f64 {
@@ -131,7 +141,7 @@ impl Plan {
         let last = costs[STAGES - 1];
         let weight = |stage: usize| {
             let gain = costs[stage.saturating_sub(1)] - costs[stage] + (last * GAIN_MIN).max(1.0);
-            gain * (self.top / self.temperature(stage)).powf(SLOWNESS)
+            gain.powf(SHARE_OF_GAIN) * (self.top / self.temperature(stage)).powf(SLOWNESS)
         };
         let mut weights: Vec<f64> = (0..STAGES).map(weight).collect();
         for _ in 0..2 {
@@ -154,7 +164,8 @@ impl Run<'_> {
         }
         self.relieve(effort, RELIEF);
         let start = self.state.cost() as f64;
-        let mut plan = Plan::even((HOT_BY_MOVE * self.mean_change()).max(1.0));
+        let homing = HOMING_OF_THREADS[exchange.thread() % HOMING_OF_THREADS.len()];
+        let mut plan = Plan::even((HOT_BY_MOVE * self.mean_change()).max(1.0), homing);
         let begin = effort.spent(self.steps).share();
         let mut costs = vec![start; STAGES];
         let mut done = 0.0;
@@ -185,9 +196,13 @@ impl Run<'_> {
             sum += plan.weights[stage] / total;
             let temperature = plan.temperature(stage);
             let dearer = plan.top / temperature;
-            let prices = if dearer < DEARER_MAX { fair.times(dearer) } else { Prices::strict(dense) };
+            let (prices, homing) = match dearer < DEARER_MAX {
+                true => (fair.times(dearer), plan.homing),
+                false => (Prices::strict(dense), Homing::Often),
+            };
             let prices = Prices { excess: (EXCESS * temperature) as i64, ..prices };
-            *cost = self.dwell(effort, &Stage { temperature, prices, end: begin + (end - begin) * sum });
+            let end = begin + (end - begin) * sum;
+            *cost = self.dwell(effort, &Stage { temperature, prices, end, homing });
         }
     }
 
