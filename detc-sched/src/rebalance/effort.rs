@@ -8,7 +8,7 @@ use std::fmt;
 pub enum Effort<'a> {
     /// So many steps of each thread. The same seed, threads and steps give the same result.
     Steps(u64),
-    /// Until the caller says that all is spent. It is asked every few thousand steps, by several threads.
+    /// Until the caller says that all is spent. It is asked every few hundred steps, by several threads.
     Until(&'a (dyn Fn() -> Spent + Sync)),
 }
 
