@@ -28,8 +28,7 @@ impl Placer<'_> {
     }
 
     fn free_row(&self, machine: MachineId) -> &[i64] {
-        let width = self.model.resource_count();
-        &self.free.resources[machine.index() * width..][..width]
+        self.free.row(machine, self.model.resource_count())
     }
 
     /// What about the machine itself keeps an instance away: no change of what runs there would help.
@@ -52,8 +51,8 @@ impl Placer<'_> {
         reasons
     }
 
-    /// Places an instance, and where there is no room takes away instances of lower priority: of the lowest priorities, and
-    /// nobody without need, on one machine. The victims are placed nowhere afterwards.
+    /// Places an instance, and where there is no room takes away instances of lower priority: of the lowest priorities, then
+    /// the fewest, then those that are cheapest to move, and nobody without need, on one machine. The victims are placed nowhere afterwards.
     ///
     /// Makes room only; it does not take away instances that stand in the way by a rule.
     ///
@@ -67,7 +66,8 @@ impl Placer<'_> {
         let plans = self.model.machines().filter_map(|machine| {
             let victims = self.victims(instance, machine)?;
             let worst = victims.iter().map(|victim| self.model.priority(*victim)).max();
-            Some((worst, victims.len(), machine, victims))
+            let cost: i64 = victims.iter().map(|victim| self.model.move_costs[victim.index()]).sum();
+            Some((worst, victims.len(), cost, machine, victims))
         });
         let mut plans: Vec<_> = plans.collect();
         plans.sort_unstable();

@@ -5,8 +5,10 @@ use proptest::prelude::*;
 
 use super::{Mix, Placer, Preference};
 use crate::place::{
-    Builder, Group, Hold, Instance, InstanceId, Machine, MachineId, Model, Placement, Rule, validate,
+    Builder, Entry, Group, GroupId, Hold, Instance, InstanceId, Machine, MachineId, Model, Placement, Rule,
+    Term, Violation, bill, validate,
 };
+use crate::rng::Rng;
 use crate::testing::{Rules, Size, model};
 
 const SIZE: Size = Size { machines: 6, groups: 4, instances: 25, devices: 3 };
@@ -62,6 +64,94 @@ proptest! {
         model.instances().for_each(|instance| placer.take(instance));
         prop_assert_eq!(placer.placement(), &Placement::empty(&model));
         prop_assert_eq!(place_all(&mut placer), first);
+    }
+}
+
+/// The preferences, by what they prefer among machines on which wishes cost the same: computed from the definitions.
+fn preferences(model: &Model) -> [(Preference, Value); 4] {
+    [
+        (Preference::Tight, |model, before, _, machine| scarcest(model, before, machine)),
+        (Preference::Loose, |model, before, _, machine| -scarcest(model, before, machine)),
+        (Preference::Cheapest, |model, _, after, _| cost_of(model, after, |term| !is_wish(term))),
+        // What is worth what to expected instances is a matter of taste.
+        (Preference::Usable(Mix::of(model, model.instances(), 8)), |_, _, _, _| 0),
+    ]
+}
+
+type Value = fn(&Model, &Placement, &Placement, MachineId) -> i128;
+
+fn is_wish(term: &Term) -> bool {
+    matches!(term, Term::Wish(..))
+}
+
+fn cost_of(model: &Model, placement: &Placement, counts: fn(&Term) -> bool) -> i128 {
+    bill(model, placement).entries.iter().filter(|entry| counts(&entry.term)).map(Entry::cost).sum()
+}
+
+/// What a machine has left of what it has least of, in thousandths of the most that any machine has of it.
+fn scarcest(model: &Model, placement: &Placement, machine: MachineId) -> i128 {
+    let here = || model.instances().filter(|instance| placement.machine(*instance) == Some(machine));
+    let left = |resource: usize| {
+        let most = model.machines().map(|machine| model.capacity(machine)[resource]).max();
+        let used: i64 = here().map(|instance| model.needs(instance)[resource]).sum();
+        i128::from((model.capacity(machine)[resource] - used) * 1000 / most.expect("there are machines"))
+    };
+    let shares = |machine| i128::from(model.devices(machine)) * 1000;
+    let most = model.machines().map(shares).max().expect("there are machines");
+    let need = |instance| model.device_need(instance);
+    let used: u32 = here().map(|instance| need(instance).count * need(instance).shares).sum();
+    let devices = (model.devices(machine) > 0).then(|| (shares(machine) - i128::from(used)) * 1000 / most);
+    (0..model.resource_count()).map(left).chain(devices).min().expect("there are resources")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn wishes_come_first_then_what_is_preferred(seed: u64) {
+        let model = model(seed, SIZE, Rules::Gradual, &[]);
+        for (preference, value) in preferences(&model) {
+            let mut placer = Placer::new(&model, &Placement::empty(&model), preference.clone());
+            for instance in model.instances() {
+                let before = placer.placement().clone();
+                let possible = model.machines().filter(|at| placer.reasons_on(instance, *at).is_empty());
+                let worth = |machine: MachineId| {
+                    let mut after = before.clone();
+                    after.put(instance, machine);
+                    (cost_of(&model, &after, is_wish), value(&model, &before, &after, machine))
+                };
+                let best = possible.map(worth).min();
+                let taken = placer.place(instance).ok().map(|spot| worth(spot.machine));
+                prop_assert_eq!(taken, best, "{} with {:?}", instance, preference);
+            }
+        }
+    }
+
+    #[test]
+    fn many_come_and_go_and_room_is_found_where_there_is_some(seed: u64) {
+        // Enough machines for shelves of several, and needs that leave them full of one thing or the other.
+        let size = Size { machines: 60, groups: 6, instances: 260, devices: 2 };
+        let model = model(seed, size, Rules::Gradual, &[]);
+        let mut rng = Rng::new(seed, 0);
+        for preference in [Preference::Tight, Preference::Loose] {
+            let mut placer = Placer::new(&model, &Placement::empty(&model), preference);
+            for _ in 0..600 {
+                let instance = InstanceId::new(rng.below(size.instances));
+                placer.take(instance);
+                if rng.below(3) == 0 {
+                    continue;
+                }
+                let possible = model.machines().any(|at| placer.reasons_on(instance, at).is_empty());
+                let before: Vec<usize> = (0..2).map(|_| placer.why_not(instance).map_or(0, |no| no.reasons.values().sum())).collect();
+                prop_assert_eq!(before, vec![if possible { 0 } else { size.machines }; 2]);
+                prop_assert_eq!(placer.place(instance).is_ok(), possible);
+            }
+            // Who leaves may leave others without whom they need; nothing else is broken by leaving.
+            let needs = |group: GroupId, rule: usize| matches!(model.groups[group.index()].rules[rule], Rule::With { .. });
+            let mut broken = validate(&model, placer.placement());
+            broken.retain(|found| !matches!(found, Violation::Rule { group, rule, .. } if needs(*group, *rule)));
+            prop_assert_eq!(broken, vec![]);
+        }
     }
 }
 

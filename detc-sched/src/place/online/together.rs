@@ -1,82 +1,174 @@
-//! Rules on where other instances are, kept as counts of those that are placed.
-
-use std::collections::BTreeMap;
+//! Rules and wishes on where other instances are, kept as counts of those that are placed.
+//!
+//! Each group's rules are put into checks once; a check is then one or two looks at counts, whatever the group's size.
 
 use super::Reason;
 use crate::place::{GroupId, LevelId, MachineId, Model, Rule};
 
-/// Counts of placed instances, for the groups whose rules ask for them.
+/// Counts of placed instances, and what is asked of them.
 #[derive(Clone, Debug)]
 pub(super) struct Together {
-    /// Per group: whether it has such a rule, or another group keeps apart from it.
-    asked: Vec<bool>,
-    /// Groups and levels at which others keep apart from a group.
-    apart: BTreeMap<GroupId, Vec<(GroupId, LevelId)>>,
-    /// Groups that need a group, and at which level.
-    needing: BTreeMap<GroupId, Vec<(GroupId, LevelId)>>,
-    /// Per group and level that is asked about, the instances in each domain.
-    counts: BTreeMap<(GroupId, LevelId), Vec<u32>>,
-    levels: Vec<Vec<LevelId>>,
-    placed: Vec<u32>,
+    counters: Vec<Counter>,
+    groups: Vec<Asked>,
+}
+
+/// How many instances of a group are in each domain of a level.
+#[derive(Clone, Debug)]
+struct Counter {
+    level: LevelId,
+    cells: Vec<u32>,
+    /// In how many domains there is one.
+    occupied: u32,
+}
+
+/// What is asked when an instance of a group is placed.
+#[derive(Clone, Debug, Default)]
+struct Asked {
+    rules: Vec<(Check, Reason)>,
+    wishes: Vec<(Check, i64)>,
+    /// Counters of the group where others need it, and of those.
+    needed: Vec<(usize, usize)>,
+    counters: Vec<usize>,
+    placed: u32,
+    members: u32,
+}
+
+/// A rule, by the numbers of counters: `own` of the group that is placed, `other` of another.
+#[derive(Clone, Debug)]
+enum Check {
+    AtMost {
+        own: usize,
+        count: u32,
+    },
+    Spread {
+        own: usize,
+        domains: u32,
+    },
+    Together {
+        own: usize,
+    },
+    With {
+        own: usize,
+        other: usize,
+    },
+    /// The same, seen from the group that the other needs. Only a wish: nobody is refused where another waits for it.
+    Needed {
+        own: usize,
+        other: usize,
+    },
+    /// Seen from either.
+    Apart {
+        own: usize,
+        other: usize,
+    },
+    /// Only a wish: rules on machines are part of their nature.
+    Machines(Vec<bool>),
 }
 
 impl Together {
     pub(super) fn new(model: &Model) -> Self {
-        let mut together = Self {
-            asked: vec![false; model.group_count()],
-            apart: BTreeMap::new(),
-            needing: BTreeMap::new(),
-            counts: BTreeMap::new(),
-            levels: vec![Vec::new(); model.group_count()],
-            placed: vec![0; model.group_count()],
-        };
+        let mut together = Self { counters: Vec::new(), groups: vec![Asked::default(); model.group_count()] };
         for (index, group) in model.groups.iter().enumerate() {
             let id = GroupId::new(index);
+            together.groups[index].members = model.members(id).len() as u32;
+            for (number, rule) in group.rules.iter().enumerate().filter(|(_, rule)| !rule.is_about_machines())
+            {
+                let Some(check) = together.check(model, id, rule) else { continue };
+                together.groups[index].rules.push((check, Reason::Rule(number)));
+            }
+            for wish in &group.wishes {
+                let Some(check) = together.check(model, id, &wish.rule) else { continue };
+                together.groups[index].wishes.push((check, wish.weight));
+            }
+        }
+        // What a group asks of another is asked of that one, too; after its own rules.
+        for (index, group) in model.groups.iter().enumerate() {
             for rule in &group.rules {
-                match rule {
-                    Rule::AtMost { per: level, .. }
-                    | Rule::Even { over: level, .. }
-                    | Rule::Spread { over: level, .. }
-                    | Rule::Together { within: level } => together.count(model, id, *level),
-                    Rule::With { group: other, within } => {
-                        together.asked[index] = true;
-                        together.count(model, id, *within);
-                        together.count(model, *other, *within);
-                        together.needing.entry(*other).or_default().push((id, *within));
-                    }
-                    Rule::Apart { group: other, within } => {
-                        together.count(model, id, *within);
-                        together.count(model, *other, *within);
-                        together.apart.entry(*other).or_default().push((id, *within));
-                    }
-                    Rule::Machines(_) | Rule::Pinned(_) => continue,
+                if let Rule::With { group: other, within } = rule {
+                    let own = together.counter(model, *other, *within);
+                    let needy = together.counter(model, GroupId::new(index), *within);
+                    together.groups[other.index()].needed.push((own, needy));
                 }
-                together.asked[index] = true;
+                if let Rule::Apart { group: other, within } = rule {
+                    let check = together.apart(model, *other, GroupId::new(index), *within);
+                    together.groups[other.index()].rules.push((check, Reason::KeptApart));
+                }
+            }
+            for wish in &group.wishes {
+                let (other, check) = match &wish.rule {
+                    Rule::Apart { group: other, within } => {
+                        (other, together.apart(model, *other, GroupId::new(index), *within))
+                    }
+                    Rule::With { group: other, within } => {
+                        let own = together.counter(model, *other, *within);
+                        let needy = together.counter(model, GroupId::new(index), *within);
+                        (other, Check::Needed { own, other: needy })
+                    }
+                    _ => continue,
+                };
+                together.groups[other.index()].wishes.push((check, wish.weight));
             }
         }
         together
     }
 
-    fn count(&mut self, model: &Model, group: GroupId, level: LevelId) {
-        if !self.levels[group.index()].contains(&level) {
-            self.levels[group.index()].push(level);
-            self.counts.insert((group, level), vec![0; model.domain_count(level)]);
-        }
+    fn apart(&mut self, model: &Model, group: GroupId, other: GroupId, within: LevelId) -> Check {
+        Check::Apart { own: self.counter(model, group, within), other: self.counter(model, other, within) }
     }
 
-    /// Whether a group has rules of this kind.
+    fn check(&mut self, model: &Model, id: GroupId, rule: &Rule) -> Option<Check> {
+        Some(match rule {
+            Rule::AtMost { count, per } => {
+                Check::AtMost { own: self.counter(model, id, *per), count: *count }
+            }
+            Rule::Even { over, domains } => {
+                let count = (model.members(id).len() as u32).div_ceil((*domains).max(1));
+                Check::AtMost { own: self.counter(model, id, *over), count }
+            }
+            Rule::Spread { over, domains } => {
+                Check::Spread { own: self.counter(model, id, *over), domains: *domains }
+            }
+            Rule::Together { within } => Check::Together { own: self.counter(model, id, *within) },
+            Rule::With { group, .. } if *group == id => return None,
+            Rule::With { group, within } => Check::With {
+                own: self.counter(model, id, *within),
+                other: self.counter(model, *group, *within),
+            },
+            Rule::Apart { group, within } => self.apart(model, id, *group, *within),
+            Rule::Machines(_) | Rule::Pinned(_) => {
+                Check::Machines(model.machines().map(|machine| rule.admits(model, machine)).collect())
+            }
+        })
+    }
+
+    fn counter(&mut self, model: &Model, group: GroupId, level: LevelId) -> usize {
+        let known = self.groups[group.index()].counters.iter().copied();
+        if let Some(counter) = known.into_iter().find(|counter| self.counters[*counter].level == level) {
+            return counter;
+        }
+        let cells = vec![0; model.domain_count(level)];
+        self.counters.push(Counter { level, cells, occupied: 0 });
+        self.groups[group.index()].counters.push(self.counters.len() - 1);
+        self.counters.len() - 1
+    }
+
+    /// Whether it matters to a group where others are, by rules.
     pub(super) fn asks(&self, group: GroupId) -> bool {
-        self.asked[group.index()] || self.apart.contains_key(&group)
+        !self.groups[group.index()].rules.is_empty()
     }
 
     /// An instance of the group came to (1) or left (-1) a machine.
     pub(super) fn change(&mut self, model: &Model, group: GroupId, machine: MachineId, change: i32) {
-        let placed = &mut self.placed[group.index()];
-        *placed = placed.wrapping_add_signed(change);
-        for level in &self.levels[group.index()] {
-            if let Some(counts) = self.counts.get_mut(&(group, *level)) {
-                let count = &mut counts[model.domain(*level, machine).index()];
-                *count = count.wrapping_add_signed(change);
+        let asked = &mut self.groups[group.index()];
+        asked.placed = asked.placed.wrapping_add_signed(change);
+        for counter in &asked.counters {
+            let counter = &mut self.counters[*counter];
+            let count = &mut counter.cells[model.domain(counter.level, machine).index()];
+            *count = count.wrapping_add_signed(change);
+            match (change, *count) {
+                (1, 1) => counter.occupied += 1,
+                (-1, 0) => counter.occupied -= 1,
+                _ => {}
             }
         }
     }
@@ -86,52 +178,79 @@ impl Together {
         self.reasons(model, group, machine).next()
     }
 
-    /// All such reasons.
+    /// All such reasons; one that several groups give comes as often.
     pub(super) fn reasons<'t>(
         &'t self,
         model: &'t Model,
         group: GroupId,
         machine: MachineId,
     ) -> impl Iterator<Item = Reason> + 't {
-        let rules = &model.groups[group.index()].rules;
-        let broken = move |(index, rule): (usize, &Rule)| {
-            self.breaks(model, group, rule, machine).then_some(Reason::Rule(index))
+        let asked = &self.groups[group.index()];
+        let broken = move |(check, reason): &(Check, Reason)| {
+            self.breaks(model, asked, check, machine).then_some(*reason)
         };
-        let keeps_apart = move |(other, level): &(GroupId, LevelId)| {
-            (self.here(model, *other, *level, machine) > 0).then_some(Reason::KeptApart)
-        };
-        let apart = self.apart.get(&group).into_iter().flatten();
-        rules.iter().enumerate().filter_map(broken).chain(apart.filter_map(keeps_apart))
+        asked.rules.iter().filter_map(broken)
     }
 
     /// Whether others need an instance of a group where a machine stands, and there is none.
     pub(super) fn is_missed(&self, model: &Model, group: GroupId, machine: MachineId) -> bool {
-        let missed = |(needing, level): &(GroupId, LevelId)| {
-            self.here(model, group, *level, machine) == 0 && self.here(model, *needing, *level, machine) > 0
-        };
-        self.needing.get(&group).is_some_and(|all| all.iter().any(missed))
+        let here = |counter: usize| self.here(model, counter, machine);
+        self.groups[group.index()].needed.iter().any(|(own, needy)| here(*own) == 0 && here(*needy) > 0)
     }
 
-    fn here(&self, model: &Model, group: GroupId, level: LevelId, machine: MachineId) -> u32 {
-        self.counts[&(group, level)][model.domain(level, machine).index()]
+    fn here(&self, model: &Model, counter: usize, machine: MachineId) -> u32 {
+        let counter = &self.counters[counter];
+        counter.cells[model.domain(counter.level, machine).index()]
     }
 
-    fn breaks(&self, model: &Model, group: GroupId, rule: &Rule, machine: MachineId) -> bool {
-        let here = |group: GroupId, level: LevelId| self.here(model, group, level, machine);
-        let members = model.members(group).len() as u32;
-        match rule {
-            Rule::AtMost { count, per } => here(group, *per) >= *count,
-            Rule::Even { over, domains } => here(group, *over) >= members.div_ceil((*domains).max(1)),
-            Rule::Spread { over, domains } => {
+    fn breaks(&self, model: &Model, asked: &Asked, check: &Check, machine: MachineId) -> bool {
+        let here = |counter: usize| self.here(model, counter, machine);
+        match check {
+            Check::AtMost { own, count } => here(*own) >= *count,
+            Check::Spread { own, domains } => {
                 // Those that are still to come can open a domain each.
-                let reached = self.counts[&(group, *over)].iter().filter(|count| **count > 0).count() as u32
-                    + u32::from(here(group, *over) == 0);
-                reached + (members - self.placed[group.index()]).saturating_sub(1) < *domains
+                let reached = self.counters[*own].occupied + u32::from(here(*own) == 0);
+                reached + asked.members.saturating_sub(asked.placed + 1) < *domains
             }
-            Rule::Together { within } => self.placed[group.index()] > 0 && here(group, *within) == 0,
-            Rule::With { group: other, within } => *other != group && here(*other, *within) == 0,
-            Rule::Apart { group: other, within } => here(*other, *within) > 0,
-            Rule::Machines(_) | Rule::Pinned(_) => false,
+            Check::Together { own } => self.counters[*own].occupied > 0 && here(*own) == 0,
+            Check::With { other, .. } => here(*other) == 0,
+            Check::Apart { other, .. } => here(*other) > 0,
+            Check::Needed { .. } => false,
+            Check::Machines(allowed) => !allowed[machine.index()],
         }
+    }
+
+    /// What the wishes of all groups cost more when an instance of this one comes to a machine.
+    pub(super) fn wish_delta(&self, model: &Model, group: GroupId, machine: MachineId) -> i64 {
+        let here = |counter: usize| self.here(model, counter, machine);
+        let more = |check: &Check| match check {
+            Check::AtMost { own, count } => i64::from(here(*own) >= *count),
+            Check::Spread { own, domains } => {
+                -i64::from(here(*own) == 0 && self.counters[*own].occupied < *domains)
+            }
+            Check::Together { own } => i64::from(here(*own) == 0 && self.counters[*own].occupied > 0),
+            Check::With { own, other } => i64::from(here(*other) == 0 && here(*own) == 0),
+            Check::Needed { own, other } => -i64::from(here(*own) == 0 && here(*other) > 0),
+            Check::Apart { own, other } => i64::from(here(*own) == 0 && here(*other) > 0),
+            Check::Machines(allowed) => i64::from(!allowed[machine.index()]),
+        };
+        self.groups[group.index()].wishes.iter().map(|(check, weight)| more(check) * weight).sum()
+    }
+
+    /// No machine has a [wish delta](Self::wish_delta) below this: where it is met, nothing better need be looked for.
+    pub(super) fn wish_floor(&self, group: GroupId) -> i64 {
+        let least = |check: &Check| match check {
+            Check::Spread { own, domains } => -i64::from(self.counters[*own].occupied < *domains),
+            Check::Needed { own, other } => {
+                let cells = self.counters[*own].cells.iter().zip(&self.counters[*other].cells);
+                -i64::from(cells.into_iter().any(|(own, other)| *own == 0 && *other > 0))
+            }
+            Check::AtMost { .. }
+            | Check::Together { .. }
+            | Check::With { .. }
+            | Check::Apart { .. }
+            | Check::Machines(_) => 0,
+        };
+        self.groups[group.index()].wishes.iter().map(|(check, weight)| least(check) * weight).sum()
     }
 }
