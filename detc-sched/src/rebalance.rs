@@ -29,6 +29,7 @@ mod effort;
 mod pack;
 mod pick;
 mod relieve;
+mod rework;
 mod run;
 mod share;
 mod state;

@@ -73,6 +73,9 @@ const BREACH: f64 = 10.0;
 /// Moves that tell how much a move changes.
 const TRIAL_MOVES: usize = 4096;
 
+/// How much of the effort may have been spent when the rework of a relief ends.
+const REWORK_SHARE: f64 = 0.9;
+
 impl Prices {
     /// Prices by which nothing is ever worth breaking.
     pub(crate) fn strict(dense: &Dense) -> Self {
@@ -163,6 +166,7 @@ impl Run<'_> {
             return;
         }
         self.relieve(effort, RELIEF);
+        self.rework(effort, REWORK_SHARE);
         let start = self.state.cost() as f64;
         let homing = HOMING_OF_THREADS[exchange.thread() % HOMING_OF_THREADS.len()];
         let mut plan = Plan::even((HOT_BY_MOVE * self.mean_change()).max(1.0), homing);

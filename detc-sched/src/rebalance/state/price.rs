@@ -108,6 +108,27 @@ impl<'a> State<'a> {
             - self.machine_fines[from as usize]
     }
 
+    /// How much more a machine takes, of what it takes least of, before it costs.
+    pub(crate) fn room(&self, machine: u32) -> i64 {
+        let (_, excess, _) = self.row(machine);
+        excess.iter().map(|excess| -excess).min().unwrap_or(0)
+    }
+
+    /// What a machine would cost and be fined without these of its residents.
+    pub(crate) fn burden_without(&self, machine: u32, leaving: &[u32]) -> i64 {
+        let dense = self.dense;
+        let sum = |resource: usize| -> i64 { leaving.iter().map(|id| self.needs(*id)[resource]).sum() };
+        let freed = |resource: usize| -> i64 {
+            let of = |id: &u32| {
+                let stays = -i64::from(dense.origin[*id as usize] == machine);
+                self.needs(*id)[resource] & !(dense.twice[resource] & stays)
+            };
+            leaving.iter().map(of).sum()
+        };
+        self.load_cost(machine, |resource| -sum(resource))
+            + self.load_fine(machine, |resource| -freed(resource))
+    }
+
     /// What an instance's going to a machine is fined more for capacities.
     #[inline]
     pub(crate) fn shift_fine(&self, instance: u32, to: u32) -> i64 {

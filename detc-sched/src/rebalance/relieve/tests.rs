@@ -1,0 +1,86 @@
+//! Relief and its rework by themselves, without the annealing that would hide what they miss.
+
+use super::super::dense::Dense;
+use super::super::effort::Effort;
+use super::super::run::Run;
+use super::super::standing;
+use super::super::state::Prices;
+use crate::place::{
+    Builder, Group, Hold, Instance, Machine, MachineId, Model, Objective, Placement, bill, validate,
+};
+use crate::rng::Rng;
+
+/// Machines that may be loaded up to `safety` of two resources, and the sizes of what runs on each.
+fn model(loads: &[Vec<(i64, i64)>], safety: i64) -> Model {
+    let mut builder = Builder::new();
+    let both = ["left", "right"].map(|name| builder.resource(name, Hold::Freed));
+    let things = builder.group(Group::new("things"));
+    let mut objective = Objective::new().with_instance_move(1);
+    for (index, load) in loads.iter().enumerate() {
+        let mut machine = Machine::new(format!("machine {index}"));
+        for resource in both {
+            machine = machine.with_capacity(resource, 10 * safety).with_safety(resource, safety);
+            objective = objective.with_overload(resource, 1000);
+        }
+        let machine = builder.machine(machine);
+        for (left, right) in load {
+            let thing = Instance::new(things).with_need(both[0], *left).with_need(both[1], *right);
+            builder.instance(thing.running_on(machine).with_move_cost(1));
+        }
+    }
+    builder.objective(objective);
+    builder.build().expect("a model of small numbers")
+}
+
+fn search<T>(model: &Model, seed: u64, then: impl FnOnce(&mut Run<'_>) -> T) -> T {
+    let start = Placement::running(model);
+    let dense = Dense::new(model);
+    let at: Vec<u32> = dense.order.iter().map(|id| start.machine(*id).map_or(0, |at| at.0)).collect();
+    let standing = standing(model, &start);
+    then(&mut Run::new(&dense, &at, standing, Prices::strict(&dense), Rng::new(seed, 0)))
+}
+
+#[track_caller]
+fn check_relief(loads: &[Vec<(i64, i64)>], moves: i64) {
+    let model = model(loads, 10);
+    search(&model, 1, |run| {
+        run.relieve(&Effort::Steps(10_000), 1.0);
+        assert_eq!(run.state.cost(), moves);
+    });
+}
+
+#[test]
+fn as_few_go_as_suffice_for_both_resources() {
+    // 4 too much of each.
+    check_relief(&[vec![(3, 3), (4, 0), (0, 4), (3, 3), (4, 4)], vec![], vec![]], 1);
+    // The same, and for (7, 7) there is no room: (3, 3) gains as much as any, and is not enough with either of
+    // the others.
+    check_relief(&[vec![(3, 3), (4, 0), (0, 4), (7, 7)], vec![(6, 6)], vec![(6, 6)]], 2);
+}
+
+#[test]
+fn a_rework_is_never_worse_never_infeasible_and_its_cost_is_the_judges() {
+    let mut improved = 0;
+    for seed in 0..20 {
+        let mut rng = Rng::new(seed, 3);
+        let mut loads: Vec<Vec<(i64, i64)>> = vec![Vec::new(); 12];
+        for index in 0..120 {
+            loads[index % 10].push((1 + rng.below(30) as i64, 1 + rng.below(30) as i64));
+        }
+        let model = model(&loads, 170);
+        search(&model, seed, |run| {
+            run.relieve(&Effort::Steps(50_000), 1.0);
+            let before = run.state.cost();
+            run.rework(&Effort::Steps(run.steps + 200_000), 1.0);
+            assert!(run.state.cost() <= before, "seed {seed}: {} after {before}", run.state.cost());
+            improved += i32::from(run.state.cost() < before);
+            let mut placement = Placement::empty(&model);
+            for (id, at) in run.state.dense.order.iter().zip(&run.state.at) {
+                placement.put(*id, MachineId(*at));
+            }
+            assert_eq!(i128::from(run.state.cost()), bill(&model, &placement).total(), "seed {seed}");
+            assert_eq!(validate(&model, &placement), vec![], "seed {seed}");
+        });
+    }
+    assert!(improved > 0, "no relief was left to improve");
+}
