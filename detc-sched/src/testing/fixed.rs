@@ -102,16 +102,26 @@ fn rule(rng: &mut Rng, own: usize, zone: LevelId, size: Size, rules: Rules) -> R
     }
 }
 
-/// A model whose instances run where the placer has put them, those that have room.
+/// A model whose instances run where they came one by one, each on the fullest machine by all resources together; those
+/// that have room. What a placer prefers is not asked, so that these models stay what they are.
 pub(crate) fn running_model(seed: u64, size: Size) -> (Model, Placement) {
     let empty = model(seed, size, Rules::Gradual, &[]);
-    let mut placer = Placer::new(&empty, &Placement::empty(&empty), Preference::Tight);
+    let mut start = Placement::empty(&empty);
+    let mut free: Vec<Vec<i64>> = empty.machines().map(|machine| empty.capacity(machine).to_vec()).collect();
     for instance in empty.instances() {
+        let placer = Placer::new(&empty, &start, Preference::Tight);
+        let needs = empty.needs(instance);
+        let left = |machine: &MachineId| -> i64 {
+            let parts = free[machine.index()].iter().zip(needs).zip(empty.capacity(*machine));
+            parts.map(|((free, need), capacity)| ((free - need) * 1000).div_euclid(*capacity)).sum()
+        };
+        let fits = |machine: &MachineId| placer.reasons_on(instance, *machine).is_empty();
         // Who has no room stays out of this test.
-        let _ = placer.place(instance);
+        let Some(machine) = empty.machines().filter(fits).min_by_key(left) else { continue };
+        free[machine.index()].iter_mut().zip(needs).for_each(|(free, need)| *free -= need);
+        start.put(instance, machine);
     }
-    let running: Vec<Option<MachineId>> = placer.placement().machines().to_vec();
-    let model = model(seed, size, Rules::Gradual, &running);
+    let model = model(seed, size, Rules::Gradual, start.machines());
     let placement = Placement::running(&model);
     (model, placement)
 }
