@@ -15,7 +15,7 @@ impl Placer<'_> {
                 self.free.resources[origin.index() * width + index] += need * sign;
             }
         }
-        self.changed.push(origin.0);
+        self.note(origin);
     }
 
     /// The only machine that an instance that is nowhere may go to, and why: where it ran, because what it held there was given
