@@ -7,7 +7,7 @@
 use std::fmt::Write;
 
 use detc_sched::explain::{take_down, why_nowhere};
-use detc_sched::place::online::{Placer, Preference};
+use detc_sched::place::online::{Placer, Preference, Reason, Refusal};
 use detc_sched::place::{
     Builder, DomainId, Group, Hold, Instance, InstanceId, LevelId, Machine, MachineId, Model, Placement,
     Requirement, ResourceId, Rule, Test, validate,
@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         match placer.place(instance) {
             Ok(spot) => println!("{group} {instance} goes to {}", model.machine_name(spot.machine)),
             Err(refusal) => {
-                println!("{group} {instance} goes nowhere: {refusal}");
+                println!("{group} {instance} goes nowhere: {}", told(&model, instance, &refusal));
                 explain(&mut placer, &model, instance);
             }
         }
@@ -37,16 +37,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("\nMay {} be taken down?", model.machine_name(lost));
     let taken = take_down(&placer, &model, &[lost]);
     for (instance, machine) in &taken.moves {
-        println!("{instance} would go to {}", model.machine_name(*machine));
+        println!("{} would go to {}", named(&model, *instance), model.machine_name(*machine));
     }
     for (instance, refusal) in &taken.stranded {
-        println!("{instance} would be nowhere: {refusal}");
+        println!("{} would be nowhere: {}", named(&model, *instance), told(&model, *instance, refusal));
     }
     let last_job = model.instances().last().ok_or("there are instances")?;
     let (more, refusal) = placer.room_for_more(last_job, 20);
     println!(
         "\nOf 20 more jobs {more} would fit{}",
-        refusal.map_or_else(String::new, |why| format!(": {why}"))
+        refusal.map_or_else(String::new, |why| format!(": {}", told(&model, last_job, &why)))
     );
 
     let path = std::env::args().nth(1).unwrap_or_else(|| "placement.svg".to_owned());
@@ -55,14 +55,43 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
+/// The rules of each group, in its own words and in the order in which they are added.
+const RULES: [(&str, &[&str]); 2] = [
+    ("web", &["no two on a machine", "at most two in a zone"]),
+    ("db", &["on fast disks only", "one in each zone"]),
+];
+
+fn named(model: &Model, instance: InstanceId) -> String {
+    format!("{} {instance}", model.group_name(model.group_of(instance)))
+}
+
+/// A reason as one who knows the shop would say it.
+fn words(model: &Model, instance: InstanceId, reason: Reason) -> String {
+    let group = model.group_name(model.group_of(instance));
+    let rules = RULES.iter().find(|(name, _)| *name == group).map_or(&[][..], |(_, rules)| rules);
+    let rule = |index: usize| rules.get(index).copied().unwrap_or("a rule");
+    match reason {
+        Reason::Elsewhere(index) => format!("\"{}\" asks for others", rule(index)),
+        Reason::Rule(index) => format!("\"{}\" would be broken", rule(index)),
+        Reason::Lacks(resource) => format!("too few {} are left", model.resource_name(resource)),
+        other => other.to_string(),
+    }
+}
+
+fn told(model: &Model, instance: InstanceId, refusal: &Refusal) -> String {
+    let counts = refusal.reasons.iter();
+    let parts = counts.map(|(reason, count)| format!("on {count} {}", words(model, instance, *reason)));
+    parts.collect::<Vec<_>>().join(", ")
+}
+
 /// What blocks an instance everywhere, and what would free it.
 fn explain(placer: &mut Placer<'_>, model: &Model, instance: InstanceId) {
     let Some(nowhere) = why_nowhere(placer, model, instance) else { return };
     println!("  what blocks it:");
-    nowhere.blocking.iter().for_each(|reason| println!("  - {reason}"));
+    nowhere.blocking.iter().for_each(|reason| println!("  - {}", words(model, instance, *reason)));
     println!("  what would free it:");
     for (way, machines) in &nowhere.ways_out {
-        let way: Vec<String> = way.iter().map(ToString::to_string).collect();
+        let way: Vec<String> = way.iter().map(|reason| words(model, instance, *reason)).collect();
         println!("  - if it were not that {} ({machines} machines)", way.join(" and that "));
     }
 }
