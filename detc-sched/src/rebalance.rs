@@ -42,18 +42,26 @@ mod tune;
 pub struct Options {
     seed: u64,
     threads: usize,
+    moved_max: usize,
 }
 
 impl Options {
     /// One thread, and this seed.
     pub fn new(seed: u64) -> Self {
-        Self { seed, threads: 1 }
+        Self { seed, threads: 1, moved_max: usize::MAX }
     }
 
     /// So many threads.
     #[must_use]
     pub fn with_threads(mut self, threads: usize) -> Self {
         self.threads = threads.max(1);
+        self
+    }
+
+    /// That at most so many instances are elsewhere than where they run; or, where more are in the start, no more than these.
+    #[must_use]
+    pub fn with_moved_max(mut self, instances: usize) -> Self {
+        self.moved_max = instances;
         self
     }
 }
@@ -87,6 +95,7 @@ pub fn rebalance(model: &Model, start: &Placement, options: &Options, effort: Ef
     let search = |thread: usize, exchange: Exchange| {
         let rng = Rng::new(options.seed, thread as u64);
         let mut run = Run::new(&dense, &at, standing, Prices::strict(&dense), rng);
+        run.moved_max = options.moved_max;
         run.search(&effort, &exchange);
         let cost = run.best.cost();
         (cost, run.best.write_out(&run.state.at).to_vec(), run.evaluated)

@@ -28,7 +28,8 @@ impl Run<'_> {
             || dense.machine_move > 0
             || dense.machine_use > 0
             || dense.has_wishes;
-        if costs_more || !counts_moves {
+        // It takes moves back to make others: by how many there are, it does not count.
+        if costs_more || !counts_moves || self.moved_max != usize::MAX {
             return;
         }
         let is_moved = |run: &Self, id: u32| {

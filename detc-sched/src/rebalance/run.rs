@@ -18,6 +18,8 @@ pub(crate) struct Run<'a> {
     pub(crate) steps: u64,
     pub(crate) evaluated: u64,
     pub(crate) picker: Picker,
+    /// How many instances may be elsewhere than where they ran.
+    pub(crate) moved_max: usize,
     /// -ln of random numbers.
     pub(crate) logs: Vec<f64>,
 }
@@ -35,6 +37,7 @@ impl<'a> Run<'a> {
             steps: 0,
             evaluated: 0,
             picker: Picker::new(dense),
+            moved_max: usize::MAX,
             logs: log_table(),
         }
     }
@@ -43,6 +46,9 @@ impl<'a> Run<'a> {
     #[inline]
     pub(crate) fn try_shift(&mut self, instance: u32, to: u32, limit: i64) -> Option<i64> {
         self.evaluated += 1;
+        if self.is_one_too_many(self.leaves(instance, to)) {
+            return None;
+        }
         let delta = self.shift_delta(instance, to, limit)?;
         let from = self.state.at[instance as usize];
         self.state.shift(instance, to);
@@ -75,6 +81,9 @@ impl<'a> Run<'a> {
     pub(crate) fn try_swap(&mut self, left: u32, right: u32, limit: i64) -> bool {
         self.evaluated += 1;
         let (a, b) = (self.state.at[left as usize], self.state.at[right as usize]);
+        if self.is_one_too_many(self.leaves(left, b) + self.leaves(right, a)) {
+            return false;
+        }
         let delta = self.state.swap_delta(left, right).saturating_add(self.state.swap_fine(left, right));
         let dense = self.state.dense;
         if delta > limit && self.state.is_lawful() && !dense.has_wishes {
@@ -109,6 +118,19 @@ impl<'a> Run<'a> {
         self.state.shift(right, a);
         self.note(&[(left, a), (right, b)]);
         true
+    }
+
+    /// By how many more are away from where they ran, when an instance moves.
+    #[inline]
+    fn leaves(&self, instance: u32, to: u32) -> isize {
+        let (at, origin) = (self.state.at[instance as usize], self.state.dense.origin[instance as usize]);
+        isize::from(at == origin) - isize::from(to == origin)
+    }
+
+    /// Whether more would be away than may be.
+    #[inline]
+    fn is_one_too_many(&self, more: isize) -> bool {
+        more > 0 && self.state.away().len().saturating_add_signed(more) > self.moved_max
     }
 
     /// What moving an instance costs in rules and wishes.

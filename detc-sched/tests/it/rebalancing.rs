@@ -46,6 +46,38 @@ fn a_rebalance_is_never_infeasible_and_never_worse_and_claims_nothing_better_tha
 }
 
 #[test]
+fn no_more_are_moved_than_may_be_and_what_is_left_is_the_best_of_those() {
+    let (mut missed, mut solved, mut bound) = (0, 0, 0);
+    for_seeds(300, |seed| {
+        let (model, start) = random_running(seed, &Shape::TINY);
+        let away = |placement: &Placement| {
+            let is_away = |id: &_| {
+                let ran = model.runs_on(*id);
+                ran.is_some() && placement.machine(*id).is_some() && placement.machine(*id) != ran
+            };
+            model.instances().filter(is_away).count()
+        };
+        let free = rebalance(&model, &start, &Options::new(seed), Effort::Steps(6000));
+        for most in 0..3 {
+            let options = Options::new(seed).with_moved_max(most).with_threads(1 + seed as usize % 2);
+            let outcome = rebalance(&model, &start, &options, Effort::Steps(6000));
+            assert_eq!(validate(&model, &outcome.placement), []);
+            assert!(outcome.bill.total() <= bill(&model, &start).total());
+            let moved = away(&outcome.placement);
+            assert!(moved <= most.max(away(&start)), "{moved} are moved, and {most} may be");
+            // What is within it anyhow is found within it, too.
+            if away(&free.placement) <= most {
+                solved += 1;
+                missed += i32::from(outcome.bill.total() > free.bill.total());
+            } else {
+                bound += 1;
+            }
+        }
+    });
+    assert!(bound > 0 && missed * 20 <= solved, "{missed} of {solved} were not solved, {bound} were bound");
+}
+
+#[test]
 fn larger_models_stay_feasible_too_and_the_same_arguments_give_the_same_placement() {
     for_seeds(150, |seed| {
         let (model, start) = random_running(seed, &shape(seed, Shape::SMALL));
