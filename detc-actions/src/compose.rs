@@ -273,6 +273,8 @@ impl Reader<'_> {
         match units::text_of(&path) {
             Ok(text) => self.vars = vars::read_file(&name, &text, &self.options.vars, &mut self.errors, 0),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // Others keep an environment of their own in a folder that is called so.
+            Err(_) if path.is_dir() => {}
             Err(error) => {
                 let () = self.errors.wrong(0, format!("{name} can not be read: {error}")).unwrap_or_default();
             }

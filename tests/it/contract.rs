@@ -24,6 +24,7 @@ mod process;
 mod readers;
 mod refused;
 mod rehearsal;
+mod roots;
 mod saved;
 mod secrets;
 mod terminal;

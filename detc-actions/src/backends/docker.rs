@@ -60,9 +60,10 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// for: more at once do not end sooner, and the first of them, for which others may wait, ends as late as the last.
 const TURNS_AT_ONCE: usize = 3;
 
-/// How long a rename waits for others to begin or end: most do in a moment, and of those that have minutes to end each ends in one
-/// of them only.
-const REST_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a rename waits until no other begins or ends, and how often it looks: most do in a moment, and those that have minutes to
+/// end are not waited for.
+const REST_TIMEOUT: Duration = Duration::from_millis(500);
+const REST_LOOK: Duration = Duration::from_millis(20);
 
 /// An engine that speaks the Docker Engine API.
 ///
@@ -148,7 +149,16 @@ impl DockerEngine {
     /// before, though some have left meanwhile: the network could be removed no more until the engine is started again
     /// (<https://github.com/moby/moby/issues/42119>). `None`: some take long to end, and it is not waited for any more.
     async fn endpoints_at_rest(&self) -> Option<RwLockWriteGuard<'_, ()>> {
-        tokio::time::timeout(REST_TIMEOUT, self.inner.endpoints.write()).await.ok()
+        let rest = async {
+            // Whoever waits for a lock to write keeps all others from reading: nobody is to wait for a name.
+            loop {
+                if let Ok(rest) = self.inner.endpoints.try_write() {
+                    return rest;
+                }
+                tokio::time::sleep(REST_LOOK).await;
+            }
+        };
+        tokio::time::timeout(REST_TIMEOUT, rest).await.ok()
     }
 
     /// Sends a request that the client has no good words for.

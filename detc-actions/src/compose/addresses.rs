@@ -11,7 +11,7 @@ use crate::resources::network::nets;
 /// Tells of each address that a network, of those that are made here, will not give to the service that asks for it.
 pub(super) fn check(networks: &BTreeMap<&str, &NetworkSpec>, services: &[Service], errors: &mut Errors) {
     let mut owners: BTreeMap<(&str, IpAddr), &Service> = BTreeMap::new();
-    for service in services.iter().filter(|service| service.is_enabled) {
+    for service in services.iter().filter(|service| service.is_enabled && service.replicas > 0) {
         for (network, attachment) in &service.spec.networks {
             let Some(spec) = networks.get(network.as_str()) else { continue };
             for address in attachment.addresses.iter().flatten() {

@@ -14,12 +14,12 @@ pub(super) fn text_of(path: &Path) -> io::Result<String> {
     if !fs::metadata(path)?.is_file() {
         return refuse("it is no regular file".to_owned());
     }
-    let mut text = String::new();
-    File::open(path)?.take(TEXT_LEN_MAX + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > TEXT_LEN_MAX {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(TEXT_LEN_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > TEXT_LEN_MAX {
         return refuse(format!("it has more than {} KiB", TEXT_LEN_MAX / 1024));
     }
-    Ok(text)
+    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is no text in UTF-8"))
 }
 
 /// `1h30m`, `10s`, `500ms`, `100us`.

@@ -45,7 +45,7 @@ impl RootedHost {
         let refused = |why: String| HostError::Refused {
             host: self.inner.to_string(),
             what: format!("change {path}"),
-            source: io::Error::new(io::ErrorKind::PermissionDenied, why),
+            source: io::Error::new(io::ErrorKind::InvalidInput, why),
         };
         let plain = plain_path(path);
         let Some(root) = root_of(&self.roots, &plain) else {
@@ -76,14 +76,14 @@ impl RootedHost {
     }
 }
 
-/// Which of the roots, each in plain spelling, a path in plain spelling is or lies beneath: the innermost. Of a path with `..` only the
-/// host knows.
+/// Which of the roots, each in plain spelling, a path in plain spelling is or lies beneath: the innermost. Of one that goes on
+/// with `..` only the host knows.
 pub(crate) fn root_of<'a>(roots: &'a [String], path: &str) -> Option<&'a str> {
-    if !path.starts_with('/') || path.split('/').any(|name| name == "..") {
-        return None;
-    }
     let is_within = |root: &&String| {
-        path.strip_prefix(root.trim_end_matches('/')).is_some_and(|it| it.is_empty() || it.starts_with('/'))
+        let within = path.strip_prefix(root.trim_end_matches('/'));
+        within.is_some_and(|it| {
+            (it.is_empty() || it.starts_with('/')) && it.split('/').all(|name| name != "..")
+        })
     };
     roots.iter().filter(is_within).max_by_key(|root| root.len()).map(String::as_str)
 }

@@ -57,10 +57,7 @@ impl Manager {
             let limit = std::num::NonZeroUsize::new(self.options.limits.per_host)
                 .unwrap_or(std::num::NonZeroUsize::MIN);
             let (name, patience) = (name.clone(), self.options.connect_timeout);
-            // What detc keeps there for itself is beneath one, too.
-            let own = self.own_dirs(specs).into_iter().filter(|(host, _)| *host == name).map(|(_, dir)| dir);
-            let roots: Option<Vec<String>> =
-                (!spec.roots.is_empty()).then(|| spec.roots.iter().cloned().chain(own).collect());
+            let roots = self.roots_of(&name, &spec);
             tasks.spawn(async move {
                 let connecting = tokio::time::timeout(patience, caught(connector.connect(&name, &spec)));
                 let host = match connecting.await {
@@ -82,6 +79,16 @@ impl Manager {
         }
         hosts.extend(tasks.join_all().await);
         hosts
+    }
+
+    /// Beneath which paths a host is changed, if it is bound to some: what detc keeps there for itself is one, too.
+    fn roots_of(&self, name: &HostName, spec: &HostSpec) -> Option<Vec<String>> {
+        if spec.roots.is_empty() {
+            return None;
+        }
+        let alone = BTreeMap::from([(name.clone(), spec.clone())]);
+        let own = self.own_dirs(&alone).into_iter().map(|(_, dir)| dir);
+        Some(spec.roots.iter().cloned().chain(own).collect())
     }
 
     /// Where detc keeps its own things on each host.

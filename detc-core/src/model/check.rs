@@ -121,7 +121,7 @@ pub(super) fn check_host(name: &HostName, spec: &HostSpec, registry: &Registry) 
         };
         error(format!("no connector for `{}`: this program has {known}", spec.connect)).with_hint(hint)
     })?;
-    let is_root = |root: &&String| Place::path(root).is_beneath(std::slice::from_ref(*root));
+    let is_root = |root: &&String| root.starts_with('/') && root.split('/').all(|name| name != "..");
     if let Some(root) = spec.roots.iter().find(|root| !is_root(root)) {
         return Err(error(format!("`roots` must be absolute paths without `..`, not {root:?}")));
     }

@@ -254,7 +254,10 @@ impl<'m> Placer<'m> {
         self.hold(instance, machine, -1);
         for device in &devices {
             let shares = self.model.device_need(instance).shares;
-            self.free.devices[machine.index()][*device as usize] -= shares;
+            // What runs already may be given more than there is, and what is not there.
+            if let Some(free) = self.free.devices[machine.index()].get_mut(*device as usize) {
+                *free = free.saturating_sub(shares);
+            }
         }
         self.free.ports[machine.index()].extend_from_slice(self.model.ports(instance));
         self.residents[machine.index()].push(instance);

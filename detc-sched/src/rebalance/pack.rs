@@ -153,6 +153,9 @@ fn close_one(
         machine => machine,
     };
     let start: Vec<u32> = at.iter().map(|machine| moved(machine, rng)).collect();
+    if smaller.movable.is_empty() {
+        return None;
+    }
     let prices = Prices::level(&smaller, PRICE_OF_CAPACITY);
     let standing = Standing { cost: 0, breach: 0 };
     let mut run = Run::new(&smaller, &start, standing, prices.clone(), Rng::new(rng.next(), 1));

@@ -48,11 +48,14 @@ impl Run<'_> {
             order.sort_by_key(|machine| (std::cmp::Reverse(self.state.burden(*machine)), *machine));
             let mut gained = false;
             for machine in order {
-                while self.relieve_machine(machine, 0).is_some() {
-                    gained = true;
+                loop {
                     if effort.spent(self.steps).share() >= share {
                         return;
                     }
+                    if self.relieve_machine(machine, 0).is_none() {
+                        break;
+                    }
+                    gained = true;
                 }
             }
             if !gained {
@@ -82,7 +85,9 @@ impl Run<'_> {
             if attempt >= SETS_MAX && best.is_some_and(|(delta, ..)| gain >= delta) {
                 break;
             }
-            let costless = gain.saturating_add(self.state.dense.move_cost[instance as usize]);
+            let is_home = self.state.dense.origin[instance as usize] == machine;
+            let move_cost = if is_home { self.state.dense.move_cost[instance as usize] } else { 0 };
+            let costless = gain.saturating_add(move_cost);
             let Some((delta, to)) = self.offer(instance, best.map_or(0, |(delta, ..)| delta), costless)
             else {
                 continue;

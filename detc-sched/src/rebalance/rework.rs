@@ -33,7 +33,9 @@ impl Run<'_> {
             return;
         }
         let is_moved = |run: &Self, id: u32| {
-            dense.origin[id as usize] != NOWHERE && run.state.at[id as usize] != dense.origin[id as usize]
+            let origin = dense.origin[id as usize];
+            // Where it may not be any more it is not put back.
+            origin != NOWHERE && run.state.at[id as usize] != origin && run.state.is_allowed(id, origin)
         };
         let mut moved: Vec<u32> = dense.movable.iter().copied().filter(|id| is_moved(self, *id)).collect();
         while !moved.is_empty() && effort.spent(self.steps).share() < share {

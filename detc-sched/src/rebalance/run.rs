@@ -90,10 +90,10 @@ impl<'a> Run<'a> {
             return false;
         }
         let (left_group, right_group) = (dense.group[left as usize], dense.group[right as usize]);
+        if !self.state.is_allowed(left, b) || !self.state.is_allowed(right, a) {
+            return false;
+        }
         if left_group != right_group {
-            if !self.state.is_allowed(left, b) || !self.state.is_allowed(right, a) {
-                return false;
-            }
             let first = delta.saturating_add(self.law_delta(left, b));
             if !dense.are_related(left_group, right_group) {
                 if first.saturating_add(self.law_delta(right, a)) > limit {

@@ -76,6 +76,9 @@ const TRIAL_MOVES: usize = 4096;
 /// How much of the effort may have been spent when the rework of a relief ends.
 const REWORK_SHARE: f64 = 0.9;
 
+/// No price is higher at first: a thousand times that, times what a hundred thousand rules are broken by, is within 64 bits.
+const PRICE_MAX: f64 = (1_u64 << 36) as f64;
+
 impl Prices {
     /// Prices by which nothing is ever worth breaking.
     pub(crate) fn strict(dense: &Dense) -> Self {
@@ -92,9 +95,9 @@ impl Prices {
     /// Prices in proportion to what overloads cost: of the resource itself, and of all on average, so that a resource that
     /// costs nothing is not free to overflow.
     fn fair(dense: &Dense, hot: f64) -> Self {
-        let price = |worth: f64| (FINE * worth) as i64 + 1;
+        let price = |worth: f64| (FINE * worth).min(PRICE_MAX) as i64 + 1;
         let capacity = dense.worth_of_units().into_iter().map(price).collect();
-        Self { capacity, excess: 0, breach: (BREACH * hot) as i64 + 1 }
+        Self { capacity, excess: 0, breach: (BREACH * hot).min(PRICE_MAX) as i64 + 1 }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use detc_sched::place::{
-    Builder, DomainId, Group, Instance, Machine, MachineId, Objective, Placement, Rule, bill, validate,
+    Builder, DomainId, Group, Hold, Instance, Machine, MachineId, Objective, Placement, Rule, bill, validate,
 };
 use detc_sched::rebalance::{Effort, Options, Spent, rebalance};
 use detc_sched::testing::{Exhaustive, Shape, random_running};
@@ -137,5 +137,45 @@ fn those_that_are_nowhere_do_not_pay_for_what_others_break() {
         assert_eq!(validate(&model, &outcome.placement), []);
         // All of one group on a machine of the other.
         assert_eq!(outcome.bill.total(), 2);
+    }
+}
+
+#[test]
+fn who_was_drained_is_not_put_back_though_that_would_cost_less() {
+    let mut builder = Builder::new();
+    let drained = builder.machine(Machine::new("drained").with_taint("drain"));
+    let other = builder.machine(Machine::new("other"));
+    let group = builder.group(Group::new("web"));
+    let instance = builder.instance(Instance::new(group).running_on(drained).with_move_cost(1));
+    builder.objective(Objective::new().with_instance_move(1));
+    let model = builder.build().expect("a small model");
+    let mut start = Placement::empty(&model);
+    start.put(instance, other);
+    assert_eq!(validate(&model, &start), []);
+    for seed in 0..20 {
+        let outcome = rebalance(&model, &start, &Options::new(seed), Effort::Steps(4000));
+        assert_eq!(outcome.placement, start);
+    }
+}
+
+#[test]
+fn capacities_in_bytes_are_not_overflown() {
+    let tib = 1_i64 << 40;
+    let mut builder = Builder::new();
+    let cpu = builder.resource("cpu", Hold::Freed);
+    let disk = builder.resource("disk", Hold::Freed);
+    let machine = |name: &str| {
+        Machine::new(name).with_capacity(cpu, 10).with_safety(cpu, 1).with_capacity(disk, 16 * tib)
+    };
+    let [one, two] = ["one", "two"].map(|name| builder.machine(machine(name)));
+    let group = builder.group(Group::new("db"));
+    builder.instance(Instance::new(group).running_on(one).with_need(cpu, 8).with_need(disk, 16 * tib));
+    builder.instance(Instance::new(group).running_on(two).with_need(disk, 16 * tib));
+    builder.objective(Objective::new().with_overload(cpu, 1));
+    let model = builder.build().expect("a small model");
+    let start = Placement::running(&model);
+    for seed in 0..20 {
+        let outcome = rebalance(&model, &start, &Options::new(seed), Effort::Steps(4000));
+        assert_eq!(validate(&model, &outcome.placement), []);
     }
 }

@@ -130,8 +130,9 @@ async fn stop(
     let _changed = engine.endpoints().await;
     let done = engine.patient(longer).stop_container(&id, Some(options)).await;
     of_container(done.map_err(Fault::from), container, words)?;
-    // An engine may say so before it has taken it out of its networks, and does not answer this before.
-    look::container(engine, &id).await.map(drop)
+    // An engine may say so before it has taken it out of its networks, and does not answer this before. It has ended, whatever is said.
+    let _seen = look::container(engine, &id).await;
+    Ok(())
 }
 
 async fn rename(

@@ -343,8 +343,8 @@ impl<'a> Keeper<'a> {
     /// Ends one with the grace that it has, and removes it.
     async fn remove(&self, one: &Listed) -> Result<(), ActionError> {
         if !matches!(phase(one), Phase::Created | Phase::Exited(_) | Phase::Removing) {
-            // One that is killed is gone before anybody could count on it.
-            if !self.is_killed(one).await? {
+            // One that is killed is gone in a moment.
+            if !is_aside(one) && !self.is_killed(one).await? {
                 self.set_aside(one).await?;
             }
             match self.engine.change(&Change::stop(&one.id)).await {

@@ -3,6 +3,9 @@
 use super::State;
 use crate::rebalance::dense::NOWHERE;
 
+/// The most that one resource of a machine is fined: of a million such the sum is within 64 bits.
+const FINE_MAX: i64 = 1 << 42;
+
 impl<'a> State<'a> {
     #[inline]
     fn needs(&self, instance: u32) -> &'a [i64] {
@@ -44,7 +47,8 @@ impl<'a> State<'a> {
         let mut fine = 0;
         for resource in 0..slack.len() {
             let beyond = change(resource) - slack[resource];
-            fine += beyond.max(0) * prices[resource] + i64::from(beyond > 0) * self.prices.excess;
+            let price = beyond.max(0).saturating_mul(prices[resource]).min(FINE_MAX);
+            fine += price + i64::from(beyond > 0) * self.prices.excess;
         }
         fine
     }
