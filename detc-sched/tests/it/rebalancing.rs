@@ -164,10 +164,12 @@ fn capacities_in_bytes_are_not_overflown() {
     let mut builder = Builder::new();
     let cpu = builder.resource("cpu", Hold::Freed);
     let disk = builder.resource("disk", Hold::Freed);
-    let machine = |name: &str| {
-        Machine::new(name).with_capacity(cpu, 10).with_safety(cpu, 1).with_capacity(disk, 16 * tib)
+    let machine = |name: &str, safety: i64| {
+        Machine::new(name).with_capacity(cpu, 10).with_safety(cpu, safety).with_capacity(disk, 16 * tib)
     };
-    let [one, two] = ["one", "two"].map(|name| builder.machine(machine(name)));
+    let one = builder.machine(machine("one", 1));
+    // Idle, and so where the first would go, were there room.
+    let two = builder.machine(machine("two", 10));
     let group = builder.group(Group::new("db"));
     builder.instance(Instance::new(group).running_on(one).with_need(cpu, 8).with_need(disk, 16 * tib));
     builder.instance(Instance::new(group).running_on(two).with_need(disk, 16 * tib));
