@@ -4,9 +4,12 @@
 //!   Model ──Dense──▶ State ◀─ shift, swap ─ Run (one a thread) ── relieve ── anneal ──▶ best of all ──▶ Outcome
 //! ```
 //!
-//! **Guarantees.** The outcome is never infeasible where the start was feasible, and never costs more than the start; the
+//! **Guarantees.** Where the start is feasible, the outcome is never infeasible and never costs more than the start; the
 //! best that was found is what is given, whenever the effort ends. With [`Effort::Steps`] the outcome depends on nothing
-//! but the arguments.
+//! but the arguments, on one platform and toolchain: temperatures are floating point.
+//!
+//! **Caveats.** Where the start is infeasible, it is given back unless all that is broken is mended: what instances that are not moved
+//! break stops the whole search.
 //!
 //! **Does not** move instances that have devices or ports, and does not place what is not placed: that is for
 //! [`place::online`](crate::place::online).

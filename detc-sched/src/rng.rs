@@ -1,4 +1,4 @@
-//! A small seeded generator, so that the same seed gives the same search on every machine and in every version.
+//! A small seeded generator, so that the same seed gives the same numbers on every machine and in every version.
 
 /// wyrand (Wang Yi, github.com/wangyi-fudan/wyhash, 2019): one multiplication a number, passes BigCrush.
 #[derive(Clone, Debug)]

@@ -46,7 +46,7 @@ pub struct Account {
 }
 
 /// What each move between two placements bought, in the order of what they buy: first the one that buys most, of those for
-/// which there is room at that time. No step breaks a capacity or rule more than it was before it; moves for which
+/// which there is room at that time. No step breaks more than was broken before it, all capacities and rules together; moves for which
 /// that can not be are in one step.
 ///
 /// A move is looked at again when it comes up or when what was in its way has gone: about so many times as it has

@@ -166,7 +166,8 @@ impl<'m> Placer<'m> {
         &self.residents[machine.index()]
     }
 
-    /// How many more instances like this would fit, up to `wanted`, and what would keep the next one away.
+    /// How many more instances like this would fit, up to `wanted`, and what would keep the next one away. Of one that occupies twice what
+    /// it moves away from, too few are told: [`what_would_it_take`](crate::explain::what_would_it_take) does not run it in many places at once.
     pub fn room_for_more(&self, like: InstanceId, wanted: usize) -> (usize, Option<Refusal>) {
         let mut placer = self.clone();
         for fitted in 0..wanted {
