@@ -51,7 +51,7 @@ pub struct RecordBody {
     /// It was there before it was recorded: when it is no longer desired, it is left as it is.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
-    /// Its making was cut off, and it was found afterwards: what lies within may be somebody else's.
+    /// Its making was cut off, and it was found afterwards to be detc's own: what lies within may be somebody else's.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cut_off: bool,
     /// The spec as it was applied: references resolved, sensitive values marked.

@@ -297,9 +297,13 @@ fn is_foreign(kind: &dyn Kind, body: &RecordBody) -> bool {
     body.adopted && kind.facts().traits.removal == Removal::Delete && !is_marked(kind, body)
 }
 
-/// Whether what is there is not what the making can have left of which it is only recorded that it had begun.
+/// Whether what is there is not what the making can have left of which it is only recorded that it had begun. What was found to
+/// be detc's own before it was gone on with is that, whatever it says since.
 fn is_made_by_others(kind: &dyn Kind, begun: &RecordBody, observed: &Observation) -> bool {
     let Observation::Present(present) = observed else { return false };
+    if begun.cut_off {
+        return false;
+    }
     let facts = kind.facts();
     if facts.traits.removal == Removal::Forget || facts.reads(&begun.spec).is_err() || is_marked(kind, begun)
     {

@@ -348,3 +348,21 @@ async fn what_somebody_else_put_in_the_place_of_what_was_being_removed_is_not_re
         assert_eq!(scene.text().await, (then == Outcome::Refused).then(|| there.to_owned()));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_changed_before_its_making_had_ended_is_removed_as_detcs_own() {
+    for is_written in [false, true] {
+        let scene = Scene::new().await;
+        let sealed = |text: &str| desired(&Page { seal: Some("seal".to_owned()), ..page(text) });
+        scene.cut_off(&sealed("first")).await;
+        scene.give_up().await;
+        scene.cut_off(&sealed("second")).await;
+        assert_eq!(scene.text().await, text("second"));
+        if !is_written {
+            scene.write(PATH, "first").await;
+        }
+        scene.give_up().await;
+        let told = scene.apply(&nothing()).await;
+        assert_eq!(scene.text().await, None, "{told}");
+    }
+}

@@ -82,7 +82,7 @@ impl Perform for PlanWork {
             | CrashClass::FindableByTag
             | CrashClass::CompareAndSet => Vec::new(),
         };
-        if action.crash != CrashClass::AtMostOnce && self.is_made_anew(index) {
+        if action.crash != CrashClass::AtMostOnce && (self.is_made_anew(index) || self.is_made_on(index)) {
             writes.extend(self.note_begun(index, open()));
         }
         self.state().open.entry(index).or_default().is_started = true;

@@ -161,6 +161,18 @@ impl PlanWork {
         !self.has_found(action, id, &ground, open.found)
     }
 
+    /// Whether an action goes on with something of which only the beginning is known, and which was found to be detc's own: what it
+    /// leaves when it is cut off in its turn is no longer what the first beginning has left.
+    pub(super) fn is_made_on(&self, index: u32) -> bool {
+        let (action, id) = self.action(index);
+        if action.verb != Verb::Adopt || !self.is_thing(action, id) {
+            return false;
+        }
+        let open = self.state().open.get(&index).cloned().unwrap_or_default();
+        let ground = self.ground(action, id, open.spec.as_ref().unwrap_or(&action.spec));
+        matches!(ground, Ground::Begun(_)) && !self.has_found(action, id, &ground, open.found)
+    }
+
     /// The id under which a try of it may still be under way.
     pub(super) fn tried_as<'a>(
         &'a self,
