@@ -1,6 +1,6 @@
 //! How many instances of which group are in which domain, and by how much a move would break a rule more.
 
-use super::dense::{Check, Counter, Dense, NOWHERE, has_bit};
+use super::dense::{Check, Counter, Dense, NOWHERE, Relations, has_bit};
 use super::state::State;
 
 /// The counts that the rules of a model need.
@@ -56,6 +56,26 @@ impl Counts {
             (-1, 0) => *occupied -= 1,
             _ => {}
         }
+    }
+
+    /// By how much more rules of a group with others are broken when an instance of it goes to a machine.
+    pub(crate) fn relations_delta(
+        &self,
+        state: &State<'_>,
+        relations: &Relations,
+        instance: u32,
+        to: u32,
+    ) -> i64 {
+        let dense = state.dense;
+        let domains = &dense.domains[dense.counters[relations.own as usize].level as usize];
+        let (left, entered) = (domains[state.at[instance as usize] as usize], domains[to as usize]);
+        let is_same_there = left == entered
+            || (self.count(dense, &state.at, relations.own, entered) > 0
+                && self.count(dense, &state.at, relations.own, left) > 1);
+        if is_same_there {
+            return 0;
+        }
+        relations.checks.iter().map(|check| self.breach_delta(state, check, instance, to)).sum()
     }
 
     /// By how much a rule is broken more when an instance goes to a machine. Written case by case from the breach that

@@ -74,10 +74,21 @@ pub(crate) struct FlatGroup {
     pub(crate) allowed: Vec<u64>,
     /// Its counters that have rows.
     pub(crate) counters: Vec<u32>,
+    /// Its rules that are about it alone.
     pub(crate) rules: Vec<Check>,
+    /// Its rules with other groups.
+    pub(crate) relations: Vec<Relations>,
     pub(crate) wishes: Vec<(Check, i64)>,
     /// Other groups that its checks count, in order.
     pub(crate) related: Vec<u32>,
+}
+
+/// The rules of a group with others that hold in the domains of one level. None of them is asked unless the group comes to
+/// a domain anew, or leaves one for good: with thousands of them that is what makes them cheap.
+#[derive(Debug)]
+pub(crate) struct Relations {
+    pub(crate) own: u32,
+    pub(crate) checks: Vec<Check>,
 }
 
 /// A rule, as the change of its breach is computed.
@@ -288,8 +299,15 @@ impl Dense {
         let group = &mut self.groups[id.index()];
         match (check, weight) {
             (Check::Machines(bits), None) => self.restrict(id, &bits),
-            (check, None) => group.rules.push(check),
             (check, Some(weight)) => group.wishes.push((check, weight)),
+            (
+                check @ (Check::With { own, .. } | Check::Needed { own, .. } | Check::Apart { own, .. }),
+                None,
+            ) => match group.relations.iter_mut().find(|relations| relations.own == own) {
+                Some(relations) => relations.checks.push(check),
+                None => group.relations.push(Relations { own, checks: vec![check] }),
+            },
+            (check, None) => group.rules.push(check),
         }
     }
 

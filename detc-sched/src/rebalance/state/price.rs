@@ -189,8 +189,11 @@ impl<'a> State<'a> {
     /// By how much more rules are broken when an instance goes to a machine.
     #[inline]
     pub(crate) fn breach_delta(&self, instance: u32, to: u32) -> i64 {
-        let rules = &self.dense.groups[self.dense.group[instance as usize] as usize].rules;
-        rules.iter().map(|check| self.counts.breach_delta(self, check, instance, to)).sum()
+        let group = &self.dense.groups[self.dense.group[instance as usize] as usize];
+        let own = group.rules.iter().map(|check| self.counts.breach_delta(self, check, instance, to));
+        let with_others =
+            group.relations.iter().map(|it| self.counts.relations_delta(self, it, instance, to));
+        own.sum::<i64>() + with_others.sum::<i64>()
     }
 
     /// What an instance's going to a machine is fined more for rules.
