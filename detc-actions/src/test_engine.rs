@@ -181,6 +181,7 @@ pub(crate) struct Bench {
     recorded: Option<RecordBody>,
     pub(crate) triggers: Option<String>,
     pub(crate) heals: bool,
+    pub(crate) cut_off: bool,
     pub(crate) sensitive: Vec<FieldPath>,
 }
 
@@ -195,6 +196,7 @@ impl Bench {
             recorded: None,
             triggers: None,
             heals: false,
+            cut_off: false,
             sensitive: Vec::new(),
         }
     }
@@ -218,7 +220,7 @@ impl Bench {
             key: "key",
             begun_before: false,
             sensitive: &self.sensitive,
-            cut_off: false,
+            cut_off: self.cut_off,
             heals: self.heals,
             blobs: const { &BTreeMap::new() },
         })

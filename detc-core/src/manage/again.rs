@@ -5,15 +5,18 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::look::{Look, look_at_all};
 use super::{ManageError, Manager};
 use crate::action::CrashClass;
 use crate::diff::with_theirs;
+use crate::execute::journal::state_key;
 use crate::execute::{Checked, Phase, RunReport, Surroundings, judge, judge_removed, unhealthy};
-use crate::model::{Health, Observation, RecordBody, ResourceId, Set};
+use crate::model::{Digest, Health, Map, Observation, Record, RecordBody, ResourceId, Set};
 use crate::plan::{Observed, Plan, PlannedAction, Verb};
 use crate::resource::Unhealthy;
+use crate::store::Write;
 
 impl Manager {
     /// Looks at everything that the plan made, changed or removed where its action ended well, and counts as failed what is
@@ -51,10 +54,12 @@ impl Manager {
             done.push(index as u32);
         }
         let retaken = retaken(plan, &removed);
+        let (mut bases, mut back) = (Map::<u32, RecordBody>::default(), Vec::new());
         for (index, body) in removed.into_iter().filter(|(index, _)| !retaken.contains(index)) {
             let (action, id) = (&plan.actions[index as usize], plan.resource_of(index).clone());
             let extra = body.as_ref().and_then(|body| body.extra.clone());
             let (spec, host) = (action.spec.clone(), action.host.clone());
+            bases.extend(body.clone().map(|body| (index, body)));
             looks.push(Look { id, host, spec, extra, base: body });
             done.push(index);
         }
@@ -72,6 +77,7 @@ impl Manager {
             let what = match found {
                 Checked::Satisfied => continue,
                 Checked::Needed(_) if action.recording.is_none() => {
+                    back.extend(bases.swap_remove(&index).map(|body| (id.clone(), body)));
                     "a second look found that it is there again".to_owned()
                 }
                 Checked::Needed(why) | Checked::Moved(why) => {
@@ -83,6 +89,34 @@ impl Manager {
             };
             report.overturn(index, format!("{what} (`{}.{}`)", id.kind(), action.verb));
         }
+        self.record_again(back, &observed).await
+    }
+
+    /// Records what was removed and is there again, as something of which no more is known than that it was begun: the next plan
+    /// looks whether it is detc's own, and removes it then. A making that was cut off may have ended after its removal.
+    async fn record_again(
+        &self,
+        back: Vec<(ResourceId, RecordBody)>,
+        observed: &Observed,
+    ) -> Result<(), ManageError> {
+        let recorded = self.recorded();
+        // What is recorded under its id is what is there instead.
+        let back: Vec<(ResourceId, RecordBody)> =
+            back.into_iter().filter(|(id, _)| !recorded.contains_key(id)).collect();
+        drop(recorded);
+        if back.is_empty() {
+            return Ok(());
+        }
+        let write = |(id, body): &(ResourceId, RecordBody)| {
+            let seen = observed.get(id).map_or(Digest::NONE, Observation::fingerprint);
+            let body = RecordBody { cut_off: false, ..body.clone() };
+            let value = Record::begun(Digest::NONE, seen, &body).as_bytes().clone();
+            Write::Put { key: state_key(id), value, lease: None }
+        };
+        self.stale.store(true, Ordering::SeqCst);
+        self.commit(back.iter().map(write).collect()).await?;
+        self.refresh(back.len(), || back.into_iter().map(|(id, _)| id).collect()).await?;
+        self.stale.store(false, Ordering::SeqCst);
         Ok(())
     }
 

@@ -8,6 +8,7 @@
 //! `docs/reliability.md` has what they came to.
 
 mod crashes;
+mod edits;
 mod events;
 mod lost;
 mod parts;

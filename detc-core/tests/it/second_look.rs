@@ -68,7 +68,7 @@ async fn what_can_not_be_looked_at_again_is_told_so_and_not_that_it_did_not_last
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_removed_and_is_there_again_is_told() {
+async fn what_was_removed_and_is_there_again_is_told_and_removed_by_the_next_run() {
     let world = world();
     let manager = manager(&world).await;
     assert_eq!(converge(&manager, &lines(&["x"])).await, Outcome::Done);
@@ -77,6 +77,8 @@ async fn what_was_removed_and_is_there_again_is_told() {
     assert_eq!((applied.report.outcome, applied.report.tally), (Outcome::Failed, tally(1, 1)));
     assert_eq!(errors(&applied), ["a second look found that it is there again (`line.delete`)"]);
     assert_eq!(world.lines().await, ["x", "y"]);
+    assert_eq!(converge(&manager, &lines(&["y"])).await, Outcome::Done);
+    assert_eq!(world.lines().await, ["y"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -85,8 +85,23 @@ impl<'a> Keeper<'a> {
 
     /// Ends and removes all that there is of it.
     pub(super) async fn clear(&self) -> Result<(), ActionError> {
+        if self.cx.was_cut_off() {
+            self.wait_until_listed().await?;
+        }
         for one in self.made().await? {
             self.remove(&one).await?;
+        }
+        Ok(())
+    }
+
+    /// Whoever has asked for its making is gone, and the engine lists it only when it has done that: it is waited for, 2 s at most.
+    async fn wait_until_listed(&self) -> Result<(), ActionError> {
+        const PAUSE: Duration = Duration::from_millis(200);
+        for _ in 0..10 {
+            if !ours(&*self.engine, ObjectKind::Container, self.cx).await?.is_empty() {
+                break;
+            }
+            tokio::time::sleep(PAUSE).await;
         }
         Ok(())
     }

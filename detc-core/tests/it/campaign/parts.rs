@@ -195,6 +195,7 @@ impl Resource for Part {
     fn traits() -> KindTraits {
         let mut traits = KindTraits::default();
         traits.replace_on = &["mould"];
+        traits.at_once = &["version", "mould"];
         traits.change = ChangeEffect::Restart;
         traits
     }

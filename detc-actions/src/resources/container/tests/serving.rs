@@ -165,6 +165,21 @@ async fn one_that_has_ended_is_started_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_the_engine_still_makes_for_somebody_who_is_gone_is_waited_for() {
+    let mut bench = Bench::new("container/web", engine());
+    let wanted = spec(json!({}));
+    bench.cut_off = true;
+    let late = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        now(bench.engine.create(&New::container("web", made::made(&wanted, &bench.cx())))).unwrap();
+    };
+    let cx = bench.cx();
+    let ((), removed) = tokio::join!(late, wanted.delete(&cx));
+    removed.unwrap();
+    assert!(bench.container("web").await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_whose_making_was_cut_off_is_removed_and_one_that_is_not_whole_marked_is_foreign() {
     let bench = Bench::new("container/web", engine());
     let wanted = spec(json!({ "secrets": { "KEY": "s3cret" } }));
