@@ -74,7 +74,7 @@ async fn life(seed: u64) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_in_flight_and_is_no_longer_desired_is_gone_however_often_it_was_edited() {
-    let lives = sized(1_000, 100_000);
+    let lives = sized(300, 20_000);
     let mut died = 0;
     for seed in 0..lives {
         died += life(seed).await;
