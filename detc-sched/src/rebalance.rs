@@ -20,6 +20,7 @@ use crate::rng::Rng;
 use dense::{Dense, NOWHERE};
 pub use effort::{Effort, Spent};
 pub use pack::pack;
+use reach::Reach;
 use run::Run;
 use share::Exchange;
 use state::{Prices, Standing};
@@ -31,6 +32,7 @@ mod dense;
 mod effort;
 mod pack;
 mod pick;
+mod reach;
 mod relieve;
 mod rework;
 mod run;
@@ -94,11 +96,16 @@ pub fn rebalance(model: &Model, start: &Placement, options: &Options, effort: Ef
         dense.order.iter().map(|id| start.machine(*id).map_or(NOWHERE, |machine| machine.0)).collect();
     dense.movable.retain(|instance| at[*instance as usize] != NOWHERE);
     dense.expect_those_nowhere(&at);
+    let reach = Reach::new(&dense, &at);
+    if let Some(reach) = &reach {
+        dense.movable.retain(|instance| reach.of(*instance) != [at[*instance as usize]]);
+    }
     let dense = dense;
     let search = |thread: usize, exchange: Exchange| {
         let rng = Rng::new(options.seed, thread as u64);
         let mut run = Run::new(&dense, &at, standing, Prices::strict(&dense), rng);
         run.moved_max = options.moved_max;
+        run.reach = reach.as_ref();
         run.search(&effort, &exchange);
         let cost = run.best.cost();
         (cost, run.best.write_out(&run.state.at).to_vec(), run.evaluated)

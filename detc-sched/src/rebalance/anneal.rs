@@ -17,6 +17,9 @@ const STEPS_PER_LOOK: u64 = 256;
 /// Looks between two adaptions of what is tried how often.
 const LOOKS_PER_ADAPTION: u32 = 64;
 
+/// So many partners are drawn at most until one is found that can change places.
+const PARTNERS: usize = 8;
+
 /// Even cooling goes in so many stages.
 const STAGES_OF_COOLING: usize = 64;
 
@@ -113,8 +116,9 @@ impl Run<'_> {
 
     fn random_shift(&mut self, limit: i64) {
         let (instance, class) = self.picker.pick(&mut self.rng);
-        let to = self.rng.below(self.state.dense.machines) as u32;
-        if to != self.state.at[instance as usize] {
+        if let Some(to) = self.machine_for(instance)
+            && to != self.state.at[instance as usize]
+        {
             let accepted = self.try_shift(instance, to, limit).is_some();
             self.picker.note(class, accepted);
         }
@@ -144,18 +148,46 @@ impl Run<'_> {
             return;
         }
         let right = residents[self.rng.below(residents.len())];
-        if self.state.dense.is_movable(left) && self.state.dense.is_movable(right) {
+        let can_come = self.reach.is_none_or(|reach| reach.has(right, self.state.at[left as usize]));
+        if can_come && self.state.dense.is_movable(left) && self.state.dense.is_movable(right) {
             self.try_swap(left, right, limit);
         }
     }
 
     fn random_swap(&mut self, limit: i64) {
         let (left, class) = self.picker.pick(&mut self.rng);
-        let Some(right) = self.picker.partner(left, &mut self.rng) else { return };
+        let Some(right) = self.partner(left) else { return };
         if self.state.at[left as usize] != self.state.at[right as usize] {
             let accepted = self.try_swap(left, right, limit);
             self.picker.note(class, accepted);
         }
+    }
+}
+
+impl Run<'_> {
+    /// A machine by chance, of those to which an instance can go.
+    #[inline]
+    pub(crate) fn machine_for(&mut self, instance: u32) -> Option<u32> {
+        match self.reach {
+            Some(reach) => reach.pick(instance, &mut self.rng),
+            None => Some(self.rng.below(self.state.dense.machines) as u32),
+        }
+    }
+
+    /// Another of about its size, each of which can be where the other is.
+    #[inline]
+    fn partner(&mut self, left: u32) -> Option<u32> {
+        let Some(reach) = self.reach else { return self.picker.partner(left, &mut self.rng) };
+        let at = &self.state.at;
+        for _ in 0..PARTNERS {
+            if let Some(right) = self.picker.partner(left, &mut self.rng)
+                && reach.has(left, at[right as usize])
+                && reach.has(right, at[left as usize])
+            {
+                return Some(right);
+            }
+        }
+        None
     }
 }
 

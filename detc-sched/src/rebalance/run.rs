@@ -6,6 +6,7 @@ use super::anneal::log_table;
 use super::best::Best;
 use super::dense::Dense;
 use super::pick::Picker;
+use super::reach::Reach;
 use super::state::{Prices, Standing, State};
 use crate::rng::Rng;
 
@@ -20,6 +21,8 @@ pub(crate) struct Run<'a> {
     pub(crate) picker: Picker,
     /// How many instances may be elsewhere than where they ran.
     pub(crate) moved_max: usize,
+    /// Where instances can be at all, where that is worth knowing.
+    pub(crate) reach: Option<&'a Reach>,
     /// -ln of random numbers.
     pub(crate) logs: Vec<f64>,
 }
@@ -38,6 +41,7 @@ impl<'a> Run<'a> {
             evaluated: 0,
             picker: Picker::new(dense),
             moved_max: usize::MAX,
+            reach: None,
             logs: log_table(),
         }
     }

@@ -219,7 +219,7 @@ impl Run<'_> {
         let mut change = 0.0;
         for _ in 0..TRIAL_MOVES {
             let instance = dense.movable[self.rng.below(dense.movable.len())];
-            let to = self.rng.below(dense.machines) as u32;
+            let Some(to) = self.machine_for(instance) else { continue };
             if to != self.state.at[instance as usize] {
                 change += self.state.shift_delta(instance, to).unsigned_abs() as f64 / TRIAL_MOVES as f64;
             }
