@@ -27,11 +27,14 @@ use state::{Prices, Standing};
 
 mod anneal;
 mod best;
+mod chain;
 mod counts;
 mod dense;
+mod divide;
 mod effort;
 mod pack;
 mod pick;
+mod polish;
 mod reach;
 mod relieve;
 mod rework;
@@ -51,15 +54,18 @@ pub struct Options {
 }
 
 impl Options {
+    /// More threads are not begun: each holds a placement of its own, and tells all others what it found.
+    pub const THREADS_MAX: usize = 256;
+
     /// One thread, and this seed.
     pub fn new(seed: u64) -> Self {
         Self { seed, threads: 1, moved_max: usize::MAX }
     }
 
-    /// So many threads.
+    /// So many threads, [`THREADS_MAX`](Self::THREADS_MAX) at most.
     #[must_use]
     pub fn with_threads(mut self, threads: usize) -> Self {
-        self.threads = threads.max(1);
+        self.threads = threads.clamp(1, Self::THREADS_MAX);
         self
     }
 

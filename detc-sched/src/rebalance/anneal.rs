@@ -148,8 +148,10 @@ impl Run<'_> {
             return;
         }
         let right = residents[self.rng.below(residents.len())];
-        let can_come = self.reach.is_none_or(|reach| reach.has(right, self.state.at[left as usize]));
-        if can_come && self.state.dense.is_movable(left) && self.state.dense.is_movable(right) {
+        if self.can_reach(right, self.state.at[left as usize])
+            && self.state.dense.is_movable(left)
+            && self.state.dense.is_movable(right)
+        {
             self.try_swap(left, right, limit);
         }
     }
@@ -171,6 +173,15 @@ impl Run<'_> {
         match self.reach {
             Some(reach) => reach.pick(instance, &mut self.rng),
             None => Some(self.rng.below(self.state.dense.machines) as u32),
+        }
+    }
+
+    /// Whether an instance can ever be on a machine; without its rules, where that is not known.
+    #[inline]
+    pub(crate) fn can_reach(&self, instance: u32, machine: u32) -> bool {
+        match self.reach {
+            Some(reach) => reach.has(instance, machine),
+            None => self.state.is_allowed(instance, machine),
         }
     }
 

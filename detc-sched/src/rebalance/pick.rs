@@ -10,6 +10,9 @@
 use super::dense::Dense;
 use crate::rng::Rng;
 
+#[cfg(test)]
+mod tests;
+
 /// Classes of instances.
 const CLASSES_MAX: usize = 32;
 

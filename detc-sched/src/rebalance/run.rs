@@ -5,6 +5,7 @@
 use super::anneal::log_table;
 use super::best::Best;
 use super::dense::Dense;
+use super::effort::{Effort, Spent};
 use super::pick::Picker;
 use super::reach::Reach;
 use super::state::{Prices, Standing, State};
@@ -144,14 +145,16 @@ impl<'a> Run<'a> {
         self.state.breach_fine(instance, to).saturating_add(wishes)
     }
 
-    /// Goes back to the best seen, if that is known.
-    pub(crate) fn back_to_best(&mut self) {
-        if self.best.cost() == i64::MAX {
+    /// Goes back to the best seen, if that is known, and if there is anything left to spend.
+    pub(crate) fn back_to_best(&mut self, effort: &Effort<'_>) {
+        if self.best.cost() == i64::MAX || effort.spent(self.steps) == Spent::ALL {
             return;
         }
         let standing = Standing { cost: self.best.cost(), breach: 0 };
         let at = self.best.write_out(&self.state.at).to_vec();
+        let prices = self.state.prices().clone();
         self.state = State::new(self.state.dense, &at, standing);
+        self.state.set_prices(prices);
         self.best = Best::new(&at, standing.cost);
     }
 

@@ -2,12 +2,16 @@
 //!
 //! Each waits for all others there, and so the outcome does not depend on which of them is faster.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::best::Best;
 
+#[cfg(test)]
+mod tests;
+
 /// A placement, and what it costs.
-type Found = (i64, Vec<u32>);
+type Found = (i64, Arc<[u32]>);
 
 /// One thread's ways to and from all others.
 #[derive(Debug)]
@@ -45,10 +49,11 @@ impl Exchange {
             return;
         }
         let cost = best.cost();
-        let own = best.write_out(at).to_vec();
+        // One copy for all: each thread holds it only until it has compared.
+        let own: Arc<[u32]> = best.write_out(at).into();
         for to in &self.to {
             // Who is not there any more needs nothing.
-            let _ = to.send((cost, own.clone()));
+            let _ = to.send((cost, Arc::clone(&own)));
         }
         let received = self.from.iter().filter_map(|(thread, from)| Some((*thread, from.recv().ok()?)));
         let least = received.min_by_key(|(thread, (cost, _))| (*cost, *thread));

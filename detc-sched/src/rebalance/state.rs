@@ -137,6 +137,11 @@ impl<'a> State<'a> {
         self.machine_costs[machine as usize].saturating_add(self.machine_fines[machine as usize])
     }
 
+    /// What breaking rules is fined.
+    pub(crate) fn prices(&self) -> &Prices {
+        &self.prices
+    }
+
     /// Sets what breaking rules is fined.
     pub(crate) fn set_prices(&mut self, prices: Prices) {
         self.prices = prices;

@@ -30,6 +30,9 @@ const STAGES: usize = 48;
 /// How the effort is shared between a first look, the main cooling, and the reheats.
 const CYCLES: [f64; 4] = [0.05, 0.75, 0.12, 0.08];
 
+/// What part of a cycle is for cooling; the rest is for what a cold search does not reach.
+const COOLED: f64 = 0.99;
+
 /// What relieving may take.
 const RELIEF: f64 = 0.3;
 
@@ -179,8 +182,10 @@ impl Run<'_> {
         for (cycle, share) in CYCLES.into_iter().enumerate() {
             let steps = self.steps;
             let at = |part: f64| begin + (1.0 - begin) * part;
-            self.cool(effort, &plan, (at(done), at(done + share)), &mut costs);
+            self.cool(effort, &plan, (at(done), at(done + share * COOLED)), &mut costs);
             done += share;
+            self.back_to_best(effort);
+            self.polish(effort, at(done));
             let steps_per_instance =
                 (self.steps - steps) as f64 / share * CYCLES[1] / dense.movable.len() as f64;
             let heat = (steps_per_instance / STEPS_PER_HEAT).clamp(1.0, HEAT_MAX);
@@ -189,7 +194,7 @@ impl Run<'_> {
                 _ => low + (high - low) * REHEAT,
             });
             exchange.best_of_all(&mut self.best, &self.state.at);
-            self.back_to_best();
+            self.back_to_best(effort);
         }
     }
 

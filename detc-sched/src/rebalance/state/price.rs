@@ -55,7 +55,7 @@ impl<'a> State<'a> {
 
     /// What the moves cost more when an instance goes from where it is to `to`.
     #[inline]
-    pub(super) fn move_delta(&self, instance: u32, to: u32) -> i64 {
+    pub(crate) fn move_delta(&self, instance: u32, to: u32) -> i64 {
         let dense = self.dense;
         let (from, origin) = (self.at[instance as usize], dense.origin[instance as usize]);
         if origin == NOWHERE {
@@ -131,6 +131,22 @@ impl<'a> State<'a> {
         };
         self.load_cost(machine, |resource| -sum(resource))
             + self.load_fine(machine, |resource| -freed(resource))
+    }
+
+    /// What a machine would cost and be fined when these come to it and those of its residents leave.
+    pub(crate) fn burden_with(&self, machine: u32, coming: &[u32], leaving: &[u32]) -> i64 {
+        let dense = self.dense;
+        let counted = |id: &u32, resource: usize| {
+            let ran_here = -i64::from(dense.origin[*id as usize] == machine);
+            self.needs(*id)[resource] & !(dense.twice[resource] & ran_here)
+        };
+        let need = |id: &u32, resource: usize| self.needs(*id)[resource];
+        let change = |of: &dyn Fn(&u32, usize) -> i64, resource: usize| -> i64 {
+            coming.iter().map(|id| of(id, resource)).sum::<i64>()
+                - leaving.iter().map(|id| of(id, resource)).sum::<i64>()
+        };
+        self.load_cost(machine, |resource| change(&need, resource))
+            .saturating_add(self.load_fine(machine, |resource| change(&counted, resource)))
     }
 
     /// What an instance's going to a machine is fined more for capacities.
