@@ -1,7 +1,8 @@
 //! How a running placement gets better.
 //!
 //! ```text
-//!   Model ──Dense──▶ State ◀─ shift, swap ─ Run (one a thread) ── relieve ── anneal ──▶ best of all ──▶ Outcome
+//!   Model ──Dense──▶ State ◀─ shift, swap ─ Run (one a thread) ── relieve ── anneal ── polish ──▶ best of all ──▶ Outcome
+//!                  Reach (where who can be)             chains, divisions of three machines
 //! ```
 //!
 //! **Guarantees.** Where the start is feasible, the outcome is never infeasible and never costs more than the start; the

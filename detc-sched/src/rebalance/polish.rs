@@ -13,10 +13,10 @@ mod tests;
 /// Tries between two looks at what is spent.
 const TRIES_PER_LOOK: usize = 16;
 
-/// Tries for each instance without a gain after which there is none to be expected any more.
+/// After so many tries an instance without a gain, none is expected any more.
 const TRIES_IN_VAIN: usize = 12;
 
-/// Each kind has at least one of so many tries, so that it can show that it has become useful.
+/// Each kind has at least this share of the tries, so that it can show that it has become useful.
 const SHARE_MIN: f64 = 0.1;
 
 /// What a kind of move has gained, and what it took.

@@ -6,6 +6,8 @@
 //!                         └── the cost at each temperature ──▲                └────── the same, anew ─────────▲
 //! ```
 //!
+//! Each cycle ends with what a cold search no longer reaches: [`polish`](super::polish).
+//!
 //! Most of the temperatures of an even cooling are spent where nothing happens. The time to cool from one stage to the next
 //! is given by what the costs fell there the last time, more where it is colder and all is slower: coarsely
 //! the cooling at constant thermodynamic speed of Nulton and Salamon, "Statistical mechanics of combinatorial
