@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::place::named::listed;
-use crate::place::online::{Placer, Refusal};
+use crate::place::online::{Placer, Reason, Refusal};
 use crate::place::{InstanceId, MachineId, Model, Named};
 
 /// Why an instance is where it is.
@@ -43,7 +43,12 @@ pub fn why_here(placer: &Placer<'_>, instance: InstanceId) -> Option<Here> {
             Ok(spot) if spot.machine == machine => here.rank = Some(look + 1),
             Ok(spot) if here.rank.is_none() => here.preferred.push(spot.machine),
             Ok(spot) => here.next.push(spot.machine),
-            Err(refusal) => {
+            Err(mut refusal) => {
+                // Those that were looked at are closed only here.
+                if let Some(closed) = refusal.reasons.get_mut(&Reason::Closed) {
+                    *closed -= look;
+                }
+                refusal.reasons.retain(|_, count| *count > 0);
                 here.refusal = Some(refusal);
                 break;
             }

@@ -120,7 +120,10 @@ impl<'m> Ledger<'m> {
         for instance in &self.residents[machine.index()] {
             let shares = i128::from(self.model.device_need(*instance).shares);
             for device in self.placement.devices(*instance) {
-                free[*device as usize] = (free[*device as usize] - shares).max(0);
+                // What runs already may have what is not there.
+                if let Some(free) = free.get_mut(*device as usize) {
+                    *free = (*free - shares).max(0);
+                }
             }
         }
         free

@@ -194,13 +194,12 @@ impl Look<'_> {
     }
 
     fn nature(&self, facts: &mut Facts) {
-        let group = &self.model.groups[self.model.group_of(self.instance).index()];
-        let mut taints = self.model.taints(self.machine).to_vec();
-        taints.retain(|taint| !group.tolerations.contains(taint));
+        let group = self.model.group_of(self.instance);
+        let taints: Vec<String> = self.model.untolerated(group, self.machine).cloned().collect();
         if !taints.is_empty() {
             facts.push((Reason::Taint, Fact::Taints(taints)));
         }
-        for (number, rule) in group.rules.iter().enumerate() {
+        for (number, rule) in self.model.rules(group).iter().enumerate() {
             let value = match rule {
                 Rule::Machines(asked) if !asked.holds(self.model.attributes(self.machine)) => {
                     self.model.attributes(self.machine).get(&asked.attribute).cloned()

@@ -212,6 +212,17 @@ impl Model {
         &self.taints[machine.index()]
     }
 
+    /// The taints of a machine that a group does not tolerate.
+    pub(crate) fn untolerated(&self, group: GroupId, machine: MachineId) -> impl Iterator<Item = &String> {
+        let tolerations = &self.groups[group.index()].tolerations;
+        self.taints(machine).iter().filter(|taint| !tolerations.contains(taint))
+    }
+
+    /// Whether a group tolerates all taints of a machine.
+    pub(crate) fn tolerates(&self, group: GroupId, machine: MachineId) -> bool {
+        self.untolerated(group, machine).next().is_none()
+    }
+
     /// Where an instance ran when the model was made.
     pub fn runs_on(&self, instance: InstanceId) -> Option<MachineId> {
         self.runs_on[instance.index()]
@@ -220,6 +231,11 @@ impl Model {
     /// Which devices an instance needs.
     pub fn device_need(&self, instance: InstanceId) -> DeviceNeed {
         self.device_needs[instance.index()]
+    }
+
+    /// Shares that an instance needs of each device that it has.
+    pub(crate) fn shares(&self, instance: InstanceId) -> i64 {
+        i64::from(self.device_need(instance).shares)
     }
 
     /// How many devices a machine has.

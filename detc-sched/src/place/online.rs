@@ -28,6 +28,7 @@ use order::{Order, Side};
 pub use reason::{Reason, Refusal};
 use together::Together;
 
+mod cells;
 mod class;
 mod facts;
 mod leaving;
@@ -90,8 +91,8 @@ enum Verdict {
 pub(crate) struct Free {
     /// Per machine, a row of all resources.
     pub(crate) resources: Vec<i64>,
-    /// Per machine, the shares left of each device.
-    pub(crate) devices: Vec<Vec<u32>>,
+    /// Per machine, the shares left of each device; below 0 where what runs already was given more than there is.
+    pub(crate) devices: Vec<Vec<i64>>,
     pub(crate) ports: Vec<Vec<u16>>,
 }
 
@@ -111,7 +112,11 @@ impl<'m> Placer<'m> {
     pub fn new(model: &'m Model, start: &Placement, preference: Preference) -> Self {
         let free = Free {
             resources: model.capacities.clone(),
-            devices: model.devices.iter().map(|count| vec![SHARES_OF_DEVICE; *count as usize]).collect(),
+            devices: model
+                .devices
+                .iter()
+                .map(|count| vec![i64::from(SHARES_OF_DEVICE); *count as usize])
+                .collect(),
             ports: vec![Vec::new(); model.machine_count()],
         };
         let mut placer = Self {
@@ -166,16 +171,15 @@ impl<'m> Placer<'m> {
         &self.residents[machine.index()]
     }
 
-    /// How many more instances like this would fit, up to `wanted`, and what would keep the next one away. Of one that occupies twice what
-    /// it moves away from, too few are told: [`what_would_it_take`](crate::explain::what_would_it_take) does not run it in many places at once.
+    /// How many more instances like this would fit, up to `wanted`, and what would keep the next one away. They are
+    /// new ones: nothing moves, and nothing is occupied twice.
     pub fn room_for_more(&self, like: InstanceId, wanted: usize) -> (usize, Option<Refusal>) {
         let mut placer = self.clone();
         for fitted in 0..wanted {
             let Some(machine) = placer.choose(like) else { return (fitted, Some(placer.refusal(like))) };
-            placer.placement.take(like);
             let devices = devices_for(&placer.free.devices[machine.index()], self.model.device_need(like))
                 .unwrap_or_default();
-            placer.put(like, machine, devices);
+            placer.occupy(like, machine, &devices);
         }
         (wanted, None)
     }
@@ -198,10 +202,7 @@ impl<'m> Placer<'m> {
         let Some(machine) = self.placement.machine(instance) else { return };
         self.give_back(instance, machine, 1);
         self.hold(instance, machine, 1);
-        for device in self.placement.devices(instance) {
-            let shares = self.model.device_need(instance).shares;
-            self.free.devices[machine.index()][*device as usize] += shares;
-        }
+        self.free.take_shares(machine, self.placement.devices(instance), -self.model.shares(instance));
         let ports = self.model.ports(instance);
         self.free.ports[machine.index()].retain(|port| !ports.contains(port));
         self.residents[machine.index()].retain(|resident| *resident != instance);
@@ -251,19 +252,18 @@ impl<'m> Placer<'m> {
     }
 
     fn put(&mut self, instance: InstanceId, machine: MachineId, devices: Vec<u32>) {
-        self.give_back(instance, machine, -1);
         self.hold(instance, machine, -1);
-        for device in &devices {
-            let shares = self.model.device_need(instance).shares;
-            // What runs already may be given more than there is, and what is not there.
-            if let Some(free) = self.free.devices[machine.index()].get_mut(*device as usize) {
-                *free = free.saturating_sub(shares);
-            }
-        }
+        self.occupy(instance, machine, &devices);
+        self.placement.put_on_devices(instance, machine, devices);
+    }
+
+    /// What it needs is taken on a machine.
+    fn occupy(&mut self, instance: InstanceId, machine: MachineId, devices: &[u32]) {
+        self.give_back(instance, machine, -1);
+        self.free.take_shares(machine, devices, self.model.shares(instance));
         self.free.ports[machine.index()].extend_from_slice(self.model.ports(instance));
         self.residents[machine.index()].push(instance);
         self.together.change(self.model, self.model.group_of(instance), machine, 1);
-        self.placement.put_on_devices(instance, machine, devices);
         self.note(machine);
     }
 
@@ -431,11 +431,11 @@ fn count(counts: &mut Vec<(Reason, usize)>, reason: Reason, change: isize) {
 const CHANGES_MAX: usize = 1 << 20;
 
 /// The devices to give: those that have least left beyond the need, so that whole ones stay whole.
-pub(crate) fn devices_for(free: &[u32], need: DeviceNeed) -> Option<Vec<u32>> {
-    let mut fitting: Vec<(u32, u32)> = free
+pub(crate) fn devices_for(free: &[i64], need: DeviceNeed) -> Option<Vec<u32>> {
+    let mut fitting: Vec<(i64, u32)> = free
         .iter()
         .enumerate()
-        .filter(|(_, free)| **free >= need.shares)
+        .filter(|(_, free)| **free >= i64::from(need.shares))
         .map(|(index, free)| (*free, index as u32))
         .collect();
     if fitting.len() < need.count as usize {

@@ -222,3 +222,20 @@ fn answers_read_as_sentences() {
         b2 is closed
         on b2 it is sata (rule: where disk is nvme)"#]].assert_eq(&lines.join("\n"));
 }
+
+#[test]
+fn who_was_looked_at_is_no_refusal() {
+    let model = shop();
+    let mut placer = Placer::new(&model, &Placement::empty(&model), Preference::Tight);
+    let [db1, _, web1, ..] = model.instances().collect::<Vec<_>>()[..] else { panic!("six instances") };
+    placer.place(db1).expect("all is free");
+    placer.place(web1).expect("the database is there");
+    let counts = |placer: &Placer<'_>| {
+        let here = why_here(placer, web1).expect("it is placed");
+        (here.next.len(), here.refusal.expect("all were looked at").reasons)
+    };
+    // The other machine of the zone is next, and the other zone has no database.
+    assert_eq!(counts(&placer), (1, [(Reason::Rule(1), 2)].into()));
+    placer.close(MachineId::new(1));
+    assert_eq!(counts(&placer), (0, [(Reason::Closed, 1), (Reason::Rule(1), 2)].into()));
+}

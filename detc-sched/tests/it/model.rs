@@ -286,3 +286,18 @@ fn what_is_no_constraint_is_refused_with_what_was_read() {
         read the constraint ["rack", "LIKE", "("]"#]]
     .assert_eq(&lines.join("\n"));
 }
+
+#[test]
+fn a_wish_for_more_domains_than_there_are_counts_in_full() {
+    let build = |domains: u32, weight: i64| {
+        let mut builder = Builder::new();
+        builder.machine(Machine::new("m1"));
+        let zone = builder.level("zone");
+        let group = Group::new("web").with_wish(Rule::Spread { over: zone, domains }, weight);
+        let group = builder.group(group);
+        builder.instance(Instance::new(group));
+        builder.build().map(drop)
+    };
+    assert_eq!(build(1 << 30, 1 << 31), Ok(()));
+    assert_eq!(build(1 << 30, 1 << 32), Err(ModelError::TooLarge));
+}

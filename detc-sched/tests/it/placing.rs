@@ -151,3 +151,67 @@ fn what_runs_occupies_its_place_while_it_moves_and_placing_keeps_to_that() {
     });
     assert!(moved > 300 || std::env::var("DETC_SEED").is_ok(), "{moved}");
 }
+
+#[test]
+fn of_a_device_that_was_given_to_too_many_nothing_is_left_until_enough_have_gone() {
+    let mut builder = Builder::new();
+    let machine = builder.machine(Machine::new("m1").with_devices(1));
+    let group = builder.group(Group::new("jobs"));
+    builder.instances(2, &Instance::new(group).with_devices(1, 700));
+    builder.instance(Instance::new(group).with_devices(1, 100));
+    builder.instances(2, &Instance::new(group).with_devices(1, 300));
+    let model = builder.build().expect("a small model");
+    let [first, second, lost, waits, too] = model.instances().collect::<Vec<_>>()[..] else { panic!("five") };
+    let mut start = Placement::empty(&model);
+    start.put_on_devices(first, machine, vec![0]);
+    start.put_on_devices(second, machine, vec![0]);
+    // The machine has had more devices.
+    start.put_on_devices(lost, machine, vec![7]);
+    for preference in [Preference::Tight, Preference::Cheapest] {
+        let mut placer = Placer::new(&model, &start, preference);
+        assert!(placer.place(waits).is_err());
+        placer.take(lost);
+        assert!(placer.place(waits).is_err());
+        placer.take(first);
+        assert!(placer.place(waits).is_ok());
+        assert!(placer.place(too).is_err(), "300 of 1000 were left");
+        placer.take(second);
+        assert!(placer.place(too).is_ok());
+        assert_eq!(validate(&model, placer.placement()), []);
+    }
+}
+
+#[test]
+fn more_like_one_that_runs_hold_nothing_where_it_runs() {
+    let mut builder = Builder::new();
+    let disk = builder.resource("disk", Hold::Twice);
+    let machines = ["m1", "m2", "m3"].map(|name| Machine::new(name).with_capacity(disk, 10));
+    let [first, ..] = machines.map(|machine| builder.machine(machine));
+    let group = builder.group(Group::new("db"));
+    let like = builder.instance(Instance::new(group).with_need(disk, 4).running_on(first));
+    let model = builder.build().expect("a small model");
+    for preference in [Preference::Tight, Preference::Loose, Preference::Cheapest] {
+        let placer = Placer::new(&model, &Placement::running(&model), preference);
+        let (fits, refusal) = placer.room_for_more(like, 20);
+        assert_eq!(fits, 5);
+        assert_eq!(refusal.expect("all is full").to_string(), "3 × too little of r0 is left");
+        // It is nowhere, and what it held is free again.
+        let placer = Placer::new(&model, &Placement::empty(&model), Preference::Tight);
+        assert_eq!(placer.room_for_more(like, 20).0, 6);
+    }
+}
+
+#[test]
+fn a_machine_whose_taint_they_do_not_tolerate_is_worth_nothing_to_those_that_are_expected() {
+    let mut builder = Builder::new();
+    builder.machine(Machine::new("m1").with_devices(1));
+    let tainted = builder.machine(Machine::new("m2").with_devices(1).with_taint("odd"));
+    let expected = builder.group(Group::new("expected"));
+    let comes = builder.group(Group::new("comes").with_toleration("odd"));
+    let expected = builder.instance(Instance::new(expected).with_devices(1, 800));
+    let comes = builder.instance(Instance::new(comes).with_devices(1, 500));
+    let model = builder.build().expect("a small model");
+    let mix = Mix::of(&model, [expected].into_iter(), 4);
+    let mut placer = Placer::new(&model, &Placement::empty(&model), Preference::Usable(mix));
+    assert_eq!(placer.place(comes).expect("all is free").machine, tainted);
+}

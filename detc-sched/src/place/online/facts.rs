@@ -40,7 +40,7 @@ impl Placer<'_> {
             reasons.insert(Reason::Closed);
         }
         reasons.extend(self.held_back(instance, machine));
-        if model.taints[machine.index()].iter().any(|taint| !group.tolerations.contains(taint)) {
+        if !model.tolerates(model.group_of(instance), machine) {
             reasons.insert(Reason::Taint);
         }
         for (index, rule) in group.rules.iter().enumerate() {
@@ -119,17 +119,19 @@ impl Placer<'_> {
     fn fits_without(&self, instance: InstanceId, machine: MachineId, gone: &[InstanceId]) -> bool {
         let model = self.model;
         let mut free = self.free_row(machine).to_vec();
-        let mut devices = self.free.devices[machine.index()].clone();
+        let mut free_shares = self.free.devices[machine.index()].clone();
         let mut ports = self.free.ports[machine.index()].clone();
         for resident in gone {
             free.iter_mut().zip(model.needs(*resident)).for_each(|(free, need)| *free += need);
             for device in self.placement.devices(*resident) {
-                devices[*device as usize] += model.device_need(*resident).shares;
+                if let Some(free) = free_shares.get_mut(*device as usize) {
+                    *free += model.shares(*resident);
+                }
             }
             ports.retain(|port| !model.ports(*resident).contains(port));
         }
         free.iter().zip(model.needs(instance)).all(|(free, need)| *need == 0 || need <= free)
-            && devices_for(&devices, model.device_need(instance)).is_some()
+            && devices_for(&free_shares, model.device_need(instance)).is_some()
             && !model.ports(instance).iter().any(|port| ports.contains(port))
     }
 }

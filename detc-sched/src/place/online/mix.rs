@@ -59,8 +59,10 @@ impl Mix {
         classes.sort_by_key(|((_, devices, _), (_, like))| (*devices, *like));
         let heaviest = classes.iter().map(|(_, (weight, _))| *weight).max().unwrap_or(0).max(WEIGHT_MAX);
         let classes = classes.into_iter().map(|((group, devices, needs), (weight, _))| {
-            let group = &model.groups[group.index()];
-            let fits = |machine| group.rules.iter().all(|rule| rule.admits(model, machine));
+            let rules = model.rules(group);
+            let fits = |machine| {
+                model.tolerates(group, machine) && rules.iter().all(|rule| rule.admits(model, machine))
+            };
             Expected {
                 needs: needs.to_vec(),
                 inverses: needs.iter().map(|need| (ONE << FRACTION) / (*need).max(1)).collect(),
@@ -88,13 +90,13 @@ impl Mix {
         }
         let mut devices = free.devices[machine].clone();
         for device in devices_for(&devices, need).unwrap_or_default() {
-            devices[device as usize] -= need.shares;
+            devices[device as usize] -= i64::from(need.shares);
         }
         self.worth_of(machine, &row, &devices)
     }
 
-    fn worth_of(&self, machine: usize, row: &[i64], devices: &[u32]) -> i64 {
-        if devices.iter().all(|free| *free == 0) {
+    fn worth_of(&self, machine: usize, row: &[i64], devices: &[i64]) -> i64 {
+        if devices.iter().all(|free| *free <= 0) {
             return 0;
         }
         let mut worth = 0;
@@ -127,8 +129,9 @@ impl Mix {
 
 /// How many instances the free shares are, on devices that have enough for one; and how many the devices could take. In
 /// parts; both 0 when they can take none.
-fn room_on(devices: &[u32], need: DeviceNeed) -> (i64, i64) {
-    let enough = devices.iter().filter(|free| **free >= need.shares);
+fn room_on(devices: &[i64], need: DeviceNeed) -> (i64, i64) {
+    // No device has more than fits 32 bits, which are divided faster.
+    let enough = devices.iter().filter(|free| **free >= i64::from(need.shares)).map(|free| *free as u32);
     let (mut whole, mut shares, mut slots) = (0, 0, 0);
     for free in enough {
         whole += 1;

@@ -43,9 +43,8 @@ impl Nature {
 }
 
 fn first(model: &Model, id: GroupId, machine: MachineId) -> Option<Reason> {
-    let group = &model.groups[id.index()];
-    if model.taints[machine.index()].iter().any(|taint| !group.tolerations.contains(taint)) {
+    if !model.tolerates(id, machine) {
         return Some(Reason::Taint);
     }
-    group.rules.iter().position(|rule| !rule.admits(model, machine)).map(Reason::Elsewhere)
+    model.rules(id).iter().position(|rule| !rule.admits(model, machine)).map(Reason::Elsewhere)
 }

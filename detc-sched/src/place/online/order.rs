@@ -224,11 +224,11 @@ fn capacity(model: &Model, machine: MachineId, part: usize) -> i64 {
 }
 
 impl Free {
-    /// What is left of it.
+    /// What is left of it; of devices, what could be given.
     fn left_of(&self, machine: MachineId, part: usize, width: usize) -> i64 {
         match part + 1 == width {
             false => self.resources[machine.index() * (width - 1) + part],
-            true => self.devices[machine.index()].iter().map(|shares| i64::from(*shares)).sum(),
+            true => self.devices[machine.index()].iter().map(|shares| (*shares).max(0)).sum(),
         }
     }
 }

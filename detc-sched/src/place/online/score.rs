@@ -27,10 +27,10 @@ pub(super) fn left(
             capacity => ((free - need) * 1000).div_euclid(*capacity),
         })
         .sum();
-    let shares: u32 = free.devices[machine.index()].iter().sum();
+    let shares: i64 = free.devices[machine.index()].iter().map(|shares| (*shares).max(0)).sum();
     let all = i64::from(SHARES_OF_DEVICE) * i64::from(model.devices(machine));
     let asked = i64::from(devices.count) * i64::from(devices.shares);
-    sum + if all == 0 { 0 } else { (i64::from(shares) - asked) * 1000 / all }
+    sum + if all == 0 { 0 } else { (shares - asked) * 1000 / all }
 }
 
 /// What the objective costs more when these needs come to a machine; `opened` tells that it was empty.
@@ -59,6 +59,16 @@ impl Free {
         &self.resources[machine.index() * width..][..width]
     }
 
+    /// Takes so many shares of each of these devices. What runs already may have more than there is, and what is not there.
+    pub(super) fn take_shares(&mut self, machine: MachineId, devices: &[u32], shares: i64) {
+        let here = &mut self.devices[machine.index()];
+        for device in devices {
+            if let Some(free) = here.get_mut(*device as usize) {
+                *free -= shares;
+            }
+        }
+    }
+
     /// What a machine has too little of, of resources, devices and ports in this order. A need of 0 is met even where
     /// more than all is taken.
     #[inline]
@@ -76,7 +86,7 @@ impl Free {
         }
         if devices.count > 0 {
             let here = &self.devices[machine.index()];
-            let fitting = here.iter().filter(|free| **free >= devices.shares).count();
+            let fitting = here.iter().filter(|free| **free >= i64::from(devices.shares)).count();
             if fitting < devices.count as usize {
                 return Some(Reason::Devices);
             }

@@ -215,3 +215,23 @@ fn a_unique_group_goes_to_as_many_machines_as_it_has_instances() {
         .collect();
     expect!["m0; m1; m2; 3 × rule 0 would be broken"].assert_eq(&outcomes.join("; "));
 }
+
+#[test]
+fn small_groups_do_not_count_on_every_machine() {
+    let (machines, groups) = (2_000, 400);
+    let mut builder = Builder::new();
+    for index in 0..machines {
+        builder.machine(Machine::new(format!("m{index}")));
+    }
+    for index in 0..groups {
+        let group = builder.group(Group::new(format!("g{index}")).with_rule(Rule::unique()));
+        builder.instances(3, &Instance::new(group));
+    }
+    let model = builder.build().expect("a model of small numbers");
+    let mut placer = Placer::new(&model, &Placement::empty(&model), Preference::Tight);
+    for instance in model.instances() {
+        placer.place(instance).expect("there is room");
+    }
+    assert_eq!(validate(&model, placer.placement()), vec![]);
+    assert!(placer.together.cells() <= 10 * model.instance_count(), "{}", placer.together.cells());
+}

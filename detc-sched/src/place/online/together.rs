@@ -3,6 +3,7 @@
 //! Each group's rules are put into checks once; a check is then one or two looks at counts, whatever the group's size.
 
 use super::Reason;
+use super::cells::Cells;
 use crate::place::{GroupId, LevelId, MachineId, Model, Rule};
 
 /// Counts of placed instances, and what is asked of them.
@@ -16,7 +17,7 @@ pub(super) struct Together {
 #[derive(Clone, Debug)]
 struct Counter {
     level: LevelId,
-    cells: Vec<u32>,
+    cells: Cells,
     /// In how many domains there is one.
     occupied: u32,
 }
@@ -146,10 +147,20 @@ impl Together {
         if let Some(counter) = known.into_iter().find(|counter| self.counters[*counter].level == level) {
             return counter;
         }
-        let cells = vec![0; model.domain_count(level)];
+        let cells = Cells::new(model.domain_count(level), model.members(group).len());
         self.counters.push(Counter { level, cells, occupied: 0 });
         self.groups[group.index()].counters.push(self.counters.len() - 1);
         self.counters.len() - 1
+    }
+
+    /// Counts that are kept.
+    #[cfg(test)]
+    pub(super) fn cells(&self) -> usize {
+        let kept = |counter: &Counter| match &counter.cells {
+            Cells::Row(row) => row.capacity(),
+            Cells::Few(pairs) => 2 * pairs.capacity(),
+        };
+        self.counters.iter().map(kept).sum()
     }
 
     /// Whether it matters to a group where others are, by rules.
@@ -163,9 +174,8 @@ impl Together {
         asked.placed = asked.placed.wrapping_add_signed(change);
         for counter in &asked.counters {
             let counter = &mut self.counters[*counter];
-            let count = &mut counter.cells[model.domain(counter.level, machine).index()];
-            *count = count.wrapping_add_signed(change);
-            match (change, *count) {
+            let count = counter.cells.change(model.domain(counter.level, machine), change);
+            match (change, count) {
                 (1, 1) => counter.occupied += 1,
                 (-1, 0) => counter.occupied -= 1,
                 _ => {}
@@ -200,7 +210,7 @@ impl Together {
 
     fn here(&self, model: &Model, counter: usize, machine: MachineId) -> u32 {
         let counter = &self.counters[counter];
-        counter.cells[model.domain(counter.level, machine).index()]
+        counter.cells.count(model.domain(counter.level, machine))
     }
 
     fn breaks(&self, model: &Model, asked: &Asked, check: &Check, machine: MachineId) -> bool {
@@ -242,8 +252,9 @@ impl Together {
         let least = |check: &Check| match check {
             Check::Spread { own, domains } => -i64::from(self.counters[*own].occupied < *domains),
             Check::Needed { own, other } => {
-                let cells = self.counters[*own].cells.iter().zip(&self.counters[*other].cells);
-                -i64::from(cells.into_iter().any(|(own, other)| *own == 0 && *other > 0))
+                let own = &self.counters[*own].cells;
+                let needy = self.counters[*other].cells.occupied();
+                -i64::from(needy.into_iter().any(|domain| own.count(domain) == 0))
             }
             Check::AtMost { .. }
             | Check::Together { .. }

@@ -199,12 +199,17 @@ impl Builder {
                 return Err(ModelError::Shares { of: "the objective".to_owned(), shares });
             }
         }
-        let wishes = self.groups.iter().flat_map(|group| group.wishes.iter().map(|wish| wish.weight));
-        for weight in self.objective.weights().chain(wishes.clone()) {
+        let wishes = self.groups.iter().flat_map(|group| &group.wishes);
+        for weight in self.objective.weights().chain(wishes.clone().map(|wish| wish.weight)) {
             amount("a weight of the objective", weight)?;
         }
         let count = self.instances.len() as i128 + self.machines.len() as i128;
-        let wish_sum: i128 = wishes.map(|weight| i128::from(weight) * count).sum();
+        // A breach counts instances or domains; a spread over more than there are lacks as many.
+        let breach = |rule: &Rule| match rule {
+            Rule::Spread { domains, .. } => count.max(i128::from(*domains)),
+            _ => count,
+        };
+        let wish_sum: i128 = wishes.map(|wish| i128::from(wish.weight) * breach(&wish.rule)).sum();
         let devices: i128 = self.machines.iter().map(|part| i128::from(part.devices)).sum();
         let shares = devices * i128::from(SHARES_OF_DEVICE);
         let worst = self.objective.worst(capacity_sum + need_sum, move_sum, count, shares) + wish_sum;
