@@ -17,22 +17,31 @@ use crate::place::online::{Placer, Preference, Reason, Refusal};
 use crate::place::{DeviceNeed, InstanceId, Model, Placement, newly_broken, validate};
 use crate::rebalance::{Effort, Options, Spent, rebalance};
 
+#[cfg(test)]
+mod tests;
+
 /// What came of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
     /// All that have a place; those that had one still have one, maybe another.
     pub placement: Placement,
-    /// Who has none, and why not as things are now.
+    /// Who has none, and why not as things were when it was asked last: now, unless the effort ended.
     pub refused: Vec<(InstanceId, Refusal)>,
+    /// Whose turn did not come before the effort ended.
+    pub untried: Vec<InstanceId>,
 }
 
 /// Part of the effort that is left goes to each try to make room.
 const SHARE_OF_TRY: f64 = 0.4;
 
+/// Part of a try goes at most into where to put those that have no place.
+const SHARE_OF_FORCING: f64 = 0.25;
+
 /// Places all instances that are nowhere in `start`, those of high priority first, of these the large ones.
 ///
 /// **Guarantees.** Nothing is broken that was not broken in `start`, and nobody loses its place. With [`Effort::Steps`] it depends
-/// on nothing but the arguments. Without effort it is placing one by one, and then again for those that wait for others.
+/// on nothing but the arguments. Without effort it is placing one by one, and then again for those that wait for others. With
+/// [`Effort::Until`] it is asked before each instance, and when all is spent what has a place by then is given.
 ///
 /// **Does not** make room by moving for instances that need devices or ports, and nobody gives way for good:
 /// [`Placer::place_displacing`] does.
@@ -50,16 +59,20 @@ pub fn place_all(
         model.instances().filter(|instance| start.machine(*instance).is_none()).collect();
     let size = share_of_all(model);
     waiting.sort_by_key(|id| (Reverse(model.priority(*id)), Reverse(size(*id)), *id));
-    let mut refused = one_by_one(&mut placer, waiting);
+    let waiting = waiting.into_iter().map(|id| (id, None)).collect();
+    let (mut refused, untried) = one_by_one(&mut placer, waiting, &effort);
     let mut placement = placer.placement().clone();
     let mut spent = 0.0;
     let mut trying: Vec<InstanceId> = match &effort {
         Effort::Steps(0) => Vec::new(),
+        Effort::Until(spent) if spent() == Spent::ALL => Vec::new(),
         _ => movable(model, &refused),
     };
     while !trying.is_empty() {
         let until = spent + (1.0 - spent) * SHARE_OF_TRY;
-        let forced = force(model, &placement, preference, &trying);
+        let forcing = spent + (until - spent) * SHARE_OF_FORCING;
+        let forced =
+            part(&effort, spent, forcing, |effort| force(model, &placement, preference, &trying, &effort));
         trying.retain(|instance| forced.machine(*instance).is_some());
         if trying.is_empty() {
             break;
@@ -73,9 +86,9 @@ pub fn place_all(
         if holds(&found) {
             placement = found;
             let mut placer = Placer::new(model, &placement, preference.clone());
-            let waiting = refused.into_iter().map(|(instance, _)| instance);
-            let waiting = waiting.filter(|instance| placement.machine(*instance).is_none());
-            refused = one_by_one(&mut placer, waiting.collect());
+            let waiting = refused.into_iter().filter(|(instance, _)| placement.machine(*instance).is_none());
+            let waiting = waiting.map(|(instance, refusal)| (instance, Some(refusal)));
+            refused = one_by_one(&mut placer, waiting.collect(), &effort).0;
             placement = placer.placement().clone();
             trying = movable(model, &refused);
         } else {
@@ -86,7 +99,7 @@ pub fn place_all(
             break;
         }
     }
-    Batch { placement, refused }
+    Batch { placement, refused, untried }
 }
 
 /// How large an instance is: of the resource of which it needs the greatest part of all there is, in millionths.
@@ -101,17 +114,37 @@ fn share_of_all(model: &Model) -> impl Fn(InstanceId) -> i128 {
     }
 }
 
-/// Places what has a place, and again those that waited for others, as long as that helps.
-fn one_by_one(placer: &mut Placer<'_>, mut waiting: Vec<InstanceId>) -> Vec<(InstanceId, Refusal)> {
+/// Who waits, and why it has no place yet, if it was tried.
+type Waiting = Vec<(InstanceId, Option<Refusal>)>;
+
+/// Places what has a place, and again those that waited for others, as long as that helps and there is time. Gives who has none,
+/// and whose turn did not come.
+fn one_by_one(
+    placer: &mut Placer<'_>,
+    mut waiting: Waiting,
+    effort: &Effort<'_>,
+) -> (Vec<(InstanceId, Refusal)>, Vec<InstanceId>) {
+    // In steps, effort is for moves alone.
+    let is_over = || matches!(effort, Effort::Until(spent) if spent() == Spent::ALL);
+    let mut over = false;
     loop {
         let count = waiting.len();
-        let placed = waiting.into_iter().map(|instance| (instance, placer.place(instance).err()));
-        let refused: Vec<_> = placed.filter_map(|(instance, refusal)| Some((instance, refusal?))).collect();
-        if refused.is_empty() || refused.len() == count {
-            return refused;
+        let mut still = Waiting::new();
+        for (instance, before) in waiting {
+            over = over || is_over();
+            if over {
+                still.push((instance, before));
+            } else if let Err(refusal) = placer.place(instance) {
+                still.push((instance, Some(refusal)));
+            }
         }
-        waiting = refused.into_iter().map(|(instance, _)| instance).collect();
+        waiting = still;
+        if over || waiting.is_empty() || waiting.len() == count {
+            break;
+        }
     }
+    let untried = waiting.iter().filter(|(_, refusal)| refusal.is_none()).map(|(id, _)| *id).collect();
+    (waiting.into_iter().filter_map(|(id, refusal)| Some((id, refusal?))).collect(), untried)
 }
 
 fn movable(model: &Model, refused: &[(InstanceId, Refusal)]) -> Vec<InstanceId> {
@@ -120,16 +153,21 @@ fn movable(model: &Model, refused: &[(InstanceId, Refusal)]) -> Vec<InstanceId> 
     refused.iter().map(|(instance, _)| *instance).filter(plain).collect()
 }
 
-/// Puts instances where the least is in their way, of what others could clear.
+/// Puts instances where the least is in their way, of what others could clear; as many as there is time for, when each look at a
+/// machine is a step.
 fn force(
     model: &Model,
     placement: &Placement,
     preference: &Preference,
     instances: &[InstanceId],
+    effort: &Effort<'_>,
 ) -> Placement {
     let mut forced = placement.clone();
     let placer = Placer::new(model, placement, preference.clone());
     for (number, instance) in instances.iter().enumerate() {
+        if effort.spent((number * model.machine_count()) as u64) == Spent::ALL {
+            break;
+        }
         let lasting = |reasons: &BTreeSet<Reason>| {
             reasons
                 .iter()
