@@ -9,8 +9,8 @@
 //! best that was found is what is given, whenever the effort ends. With [`Effort::Steps`] the outcome depends on nothing
 //! but the arguments, on one platform and toolchain: temperatures are floating point.
 //!
-//! **Caveats.** Where the start is infeasible, it is given back unless all that is broken is mended: what instances that are not moved
-//! break stops the whole search.
+//! **Caveats.** Where the start is infeasible, it is given back unless all that is broken is mended. A machine that is overfull by
+//! what is not moved stays so, and is not filled further; a rule that such instances break stops the whole search.
 //!
 //! **Does not** move instances that have devices or ports, and does not place what is not placed: that is for
 //! [`place::online`](crate::place::online).
@@ -107,6 +107,7 @@ pub fn rebalance(model: &Model, start: &Placement, options: &Options, effort: Ef
     if let Some(reach) = &reach {
         dense.movable.retain(|instance| reach.of(*instance) != [at[*instance as usize]]);
     }
+    dense.suffer_what_stays(&at);
     let dense = dense;
     let search = |thread: usize, exchange: Exchange| {
         let rng = Rng::new(options.seed, thread as u64);

@@ -39,6 +39,8 @@ pub(crate) struct Dense {
     pub(crate) moves_between: Vec<u32>,
     pub(crate) machine_use: i64,
     pub(crate) capacities: Vec<i64>,
+    /// What is fined beyond: the capacities, or what stays where that is more.
+    pub(crate) limits: Vec<i64>,
     pub(crate) safeties: Vec<i64>,
     /// Per level, the domain of each machine.
     pub(crate) domains: Vec<Vec<u32>>,
@@ -166,6 +168,7 @@ impl Dense {
             moves_between: without_diagonal(&objective.moves_between, model.machine_count()),
             machine_use: objective.machine_use,
             capacities: padded(&model.capacities, model.machine_count()),
+            limits: padded(&model.capacities, model.machine_count()),
             safeties: padded(&model.safeties, model.machine_count()),
             domains: model
                 .domains
@@ -203,6 +206,27 @@ impl Dense {
         }
     }
 
+    /// Of what stays, whatever is moved, a machine may have more than it holds: that can not be helped, and nothing more goes
+    /// there. Were it fined, no other placement would be a result either.
+    pub(crate) fn suffer_what_stays(&mut self, at: &[u32]) {
+        let width = self.resources;
+        let mut loads = vec![0; self.limits.len()];
+        for (index, machine) in at.iter().copied().enumerate().filter(|(_, at)| *at != NOWHERE) {
+            let (origin, stays) = (self.origin[index], !self.is_movable(index as u32));
+            for (resource, need) in self.needs[index * width..][..width].iter().enumerate() {
+                // What is occupied twice is occupied where it ran, wherever it goes.
+                let held = if origin == NOWHERE { 0 } else { need & self.twice[resource] };
+                if held > 0 {
+                    loads[origin as usize * width + resource] += held;
+                }
+                if stays && (held == 0 || machine != origin) {
+                    loads[machine as usize * width + resource] += need;
+                }
+            }
+        }
+        self.limits.iter_mut().zip(loads).for_each(|(limit, load)| *limit = load.max(*limit));
+    }
+
     pub(crate) fn size_of_group(&self, group: u32) -> usize {
         (self.starts[group as usize + 1] - self.starts[group as usize]) as usize
     }
@@ -217,6 +241,7 @@ impl Dense {
         Self {
             machines,
             capacities: self.capacities[..cells].to_vec(),
+            limits: self.capacities[..cells].to_vec(),
             safeties: self.capacities[..cells].to_vec(),
             order: self.order.clone(),
             group: self.group.clone(),
@@ -258,9 +283,7 @@ impl Dense {
 
     fn add_rules(&mut self, model: &Model, id: GroupId) {
         let group = &model.groups[id.index()];
-        let tolerated = |machine: MachineId| {
-            model.taints[machine.index()].iter().all(|taint| group.tolerations.contains(taint))
-        };
+        let tolerated = |machine: MachineId| model.tolerates(id, machine);
         if !model.machines().all(tolerated) {
             self.restrict(id, &bits(model, tolerated));
         }

@@ -84,10 +84,11 @@ impl<'a> State<'a> {
             capacity_fine: 0,
             breach: 0,
         };
-        for (capacity, safety) in dense.capacities.chunks(width).zip(dense.safeties.chunks(width)) {
-            state.rows.extend_from_slice(capacity);
-            state.rows.extend(safety.iter().map(|safety| -safety));
-            state.rows.extend_from_slice(capacity);
+        for machine in 0..dense.machines {
+            let row = machine * width..(machine + 1) * width;
+            state.rows.extend_from_slice(&dense.limits[row.clone()]);
+            state.rows.extend(dense.safeties[row.clone()].iter().map(|safety| -safety));
+            state.rows.extend_from_slice(&dense.capacities[row]);
         }
         for machine in 0..dense.machines as u32 {
             state.machine_costs[machine as usize] = state.load_cost(machine, |_| 0);

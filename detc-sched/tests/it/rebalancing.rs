@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use detc_sched::place::{
-    Builder, DomainId, Group, Hold, Instance, Machine, MachineId, Objective, Placement, Rule, bill, validate,
+    Builder, DomainId, Group, Hold, Instance, Machine, MachineId, Objective, Placement, Rule, bill,
+    newly_broken, validate,
 };
 use detc_sched::rebalance::{Effort, Options, Spent, rebalance};
 use detc_sched::testing::{Exhaustive, Shape, random_running};
@@ -179,5 +180,43 @@ fn capacities_in_bytes_are_not_overflown() {
     for seed in 0..20 {
         let outcome = rebalance(&model, &start, &Options::new(seed), Effort::Steps(4000));
         assert_eq!(validate(&model, &outcome.placement), []);
+    }
+}
+
+#[test]
+fn a_machine_that_is_overfull_by_what_stays_does_not_keep_the_others_from_getting_better() {
+    let mut builder = Builder::new();
+    let cores = builder.resource("cores", Hold::Freed);
+    let disk = builder.resource("disk", Hold::Twice);
+    let machine = |name: &str| {
+        Machine::new(name)
+            .with_capacity(cores, 10)
+            .with_safety(cores, 6)
+            .with_capacity(disk, 12)
+            .with_devices(1)
+    };
+    let [full, left, right] = ["full", "left", "right"].map(|name| builder.machine(machine(name)));
+    let group = builder.group(Group::new("web"));
+    // Which devices they have is not known: such instances stay. One holds disk where it ran, too.
+    let staying = Instance::new(group).with_need(cores, 6).with_need(disk, 8).with_devices(1, 100);
+    let gone = builder.instance(staying.clone().running_on(left));
+    let kept = builder.instance(staying.running_on(full));
+    let small = Instance::new(group).with_need(cores, 3).with_need(disk, 2).with_move_cost(1);
+    let leaves = builder.instance(small.clone().running_on(full));
+    builder.instances(2, &small.running_on(left));
+    builder.objective(Objective::new().with_overload(cores, 10).with_instance_move(1));
+    let model = builder.build().expect("a small model");
+    let mut start = Placement::running(&model);
+    start.put(gone, full);
+    let before = validate(&model, &start);
+    for seed in 0..20 {
+        let outcome = rebalance(&model, &start, &Options::new(seed), Effort::Steps(4000));
+        assert_eq!(newly_broken(&before, validate(&model, &outcome.placement)), []);
+        assert_eq!(
+            (outcome.placement.machine(gone), outcome.placement.machine(kept)),
+            (Some(full), Some(full))
+        );
+        assert_eq!(outcome.placement.machine(leaves), Some(right));
+        assert!(outcome.bill.total() < bill(&model, &start).total());
     }
 }
