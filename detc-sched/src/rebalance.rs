@@ -12,8 +12,10 @@
 //! **Caveats.** Where the start is infeasible, it is given back unless all that is broken is mended. A machine that is overfull by
 //! what is not moved stays so, and is not filled further; a rule that such instances break stops the whole search.
 //!
-//! **Does not** move instances that have devices or ports, and does not place what is not placed: that is for
-//! [`place::online`](crate::place::online).
+//! **Devices and ports.** Who is moved gets devices that are free where it goes, by best fit; who is not keeps those that it has. An
+//! instance that has not just what it needs at the start is not moved.
+//!
+//! **Does not** place what is not placed: that is for [`place::online`](crate::place::online).
 
 use crate::place::validate::breach;
 use crate::place::{Bill, GroupId, MachineId, Model, Placement, bill};
@@ -29,6 +31,7 @@ use state::{Prices, Standing};
 mod anneal;
 mod best;
 mod chain;
+mod claims;
 mod counts;
 mod dense;
 mod divide;
@@ -101,6 +104,7 @@ pub fn rebalance(model: &Model, start: &Placement, options: &Options, effort: Ef
     let standing = standing(model, start);
     let at: Vec<u32> =
         dense.order.iter().map(|id| start.machine(*id).map_or(NOWHERE, |machine| machine.0)).collect();
+    dense.admit_claims(model, start);
     dense.movable.retain(|instance| at[*instance as usize] != NOWHERE);
     dense.expect_those_nowhere(&at);
     let reach = Reach::new(&dense, &at);
@@ -129,11 +133,12 @@ pub fn rebalance(model: &Model, start: &Placement, options: &Options, effort: Ef
     let (_searched, best, _) =
         results.into_iter().min_by_key(|result| result.0).expect("invariant: there is a thread");
     let mut placement = start.clone();
-    for (id, machine) in dense.order.iter().zip(best) {
-        if machine != NOWHERE && placement.machine(*id) != Some(MachineId(machine)) {
-            placement.put(*id, MachineId(machine));
+    for (id, machine) in dense.order.iter().zip(&best) {
+        if *machine != NOWHERE && placement.machine(*id) != Some(MachineId(*machine)) {
+            placement.put(*id, MachineId(*machine));
         }
     }
+    dense.claims.write_out(&dense, &best, &mut placement);
     let bill = bill(model, &placement);
     Outcome {
         placement,

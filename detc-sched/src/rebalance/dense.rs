@@ -1,8 +1,9 @@
 //! The model as a search reads it: flat arrays, instances numbered so that a group's are side by side, rules as checks
 //! on counts. Nothing here changes during a search.
 
+use super::claims::Claims;
 use crate::place::model::{Hold, Rule};
-use crate::place::{GroupId, InstanceId, LevelId, MachineId, Model};
+use crate::place::{GroupId, InstanceId, LevelId, MachineId, Model, Placement};
 
 /// No machine.
 pub(crate) const NOWHERE: u32 = u32::MAX;
@@ -49,6 +50,8 @@ pub(crate) struct Dense {
     pub(crate) groups: Vec<FlatGroup>,
     /// Whether some rule may be broken at a cost.
     pub(crate) has_wishes: bool,
+    /// Devices and ports, of those that [may be moved with them](Dense::admit_claims).
+    pub(crate) claims: Claims,
 }
 
 /// See [`Balance`](crate::place::Balance).
@@ -178,6 +181,7 @@ impl Dense {
             counters: Vec::new(),
             counter_cells: 0,
             groups: Vec::new(),
+            claims: Claims::default(),
             has_wishes: model.groups.iter().any(|group| !group.wishes.is_empty()),
             order,
             starts,
@@ -203,6 +207,16 @@ impl Dense {
                     *domains = domains.saturating_sub(nowhere);
                 }
             }
+        }
+    }
+
+    /// Lets those be moved, too, that have devices and ports, with what they have of them at the start.
+    pub(crate) fn admit_claims(&mut self, model: &Model, start: &Placement) {
+        self.claims = Claims::new(model, start, self);
+        if self.claims.any() {
+            let claims = &self.claims;
+            self.movable =
+                (0..self.order.len() as u32).filter(|instance| claims.lets_move(*instance)).collect();
         }
     }
 
@@ -263,6 +277,7 @@ impl Dense {
             machine_use: 0,
             counter_cells: 0,
             has_wishes: false,
+            claims: Claims::default(),
         }
     }
 

@@ -71,6 +71,7 @@ impl<'a> Run<'a> {
             return None;
         }
         let mut delta = state.shift_delta(instance, to).saturating_add(fine);
+        delta = delta.saturating_add(state.claim_delta(instance, to)?);
         if state.dense.has_wishes {
             delta = delta.saturating_add(state.wish_delta(instance, to));
         }
@@ -91,6 +92,8 @@ impl<'a> Run<'a> {
         }
         let delta = self.state.swap_delta(left, right).saturating_add(self.state.swap_fine(left, right));
         let dense = self.state.dense;
+        let Some(claims) = self.state.claim_swap_delta(left, right) else { return false };
+        let delta = delta.saturating_add(claims);
         if delta > limit && self.state.is_lawful() && !dense.has_wishes {
             return false;
         }

@@ -8,6 +8,7 @@
 //! A search may go through placements that break capacities and rules; what they break is *fined*, by prices that the
 //! search sets. Only placements without a fine are results. What changes would cost is in [`price`].
 
+use super::claims::Claimants;
 use super::counts::Counts;
 use super::dense::{Dense, NOWHERE};
 
@@ -37,6 +38,8 @@ pub(crate) struct State<'a> {
     capacity_fine: i64,
     /// By how much rules are broken, all together.
     breach: i64,
+    /// Devices and ports, where anybody needs any.
+    pub(super) claimants: Option<Claimants>,
 }
 
 /// What breaking a rule is fined.
@@ -83,6 +86,7 @@ impl<'a> State<'a> {
             machine_fines: vec![0; dense.machines],
             capacity_fine: 0,
             breach: 0,
+            claimants: None,
         };
         for machine in 0..dense.machines {
             let row = machine * width..(machine + 1) * width;
@@ -103,6 +107,7 @@ impl<'a> State<'a> {
                 state.enter(instance as u32, *machine);
             }
         }
+        state.claimants = Claimants::new(dense, at);
         state.cost = standing.cost;
         state.breach = standing.breach;
         state
@@ -115,7 +120,9 @@ impl<'a> State<'a> {
 
     /// What is fined now; 0 when all capacities and rules hold.
     pub(crate) fn fine(&self) -> i64 {
-        self.capacity_fine.saturating_add(self.breach.saturating_mul(self.prices.breach))
+        let claims = self.claimants.as_ref().map_or(0, Claimants::fine);
+        let fine = self.capacity_fine.saturating_add(self.breach.saturating_mul(self.prices.breach));
+        fine.saturating_add(claims)
     }
 
     /// Whether no rule is broken.
@@ -169,6 +176,9 @@ impl<'a> State<'a> {
         self.cost +=
             self.move_delta(instance, to) + self.wish_delta(instance, to) + self.use_delta(instance, to);
         self.breach += self.breach_delta(instance, to);
+        if let Some(claimants) = &mut self.claimants {
+            self.cost += claimants.shift(dense, instance, from, to);
+        }
 
         let slot = self.slots[instance as usize] as usize;
         self.residents[from as usize].swap_remove(slot);

@@ -4,9 +4,10 @@ use proptest::prelude::*;
 
 use super::{Effort, Options, Outcome, pack, rebalance};
 use crate::place::{
-    Builder, Group, Hold, Instance, Machine, MachineId, Model, Objective, Placement, bill, validate,
+    Bill, Builder, Entry, Group, Hold, Instance, Machine, MachineId, Model, Objective, Placement, Term, bill,
+    validate,
 };
-use crate::testing::{Size, running_model};
+use crate::testing::{Shape, Size, random_running, running_model};
 
 /// Of one group there are more, and of machines more than are counted in rows: both ways of counting are met.
 const SMALL: Size = Size { machines: 70, groups: 12, instances: 150, devices: 0 };
@@ -35,6 +36,32 @@ proptest! {
         let [one, two] = [(); 2].map(|()| improve(&model, &start, seed, 2));
         prop_assert_eq!(one.placement, two.placement);
     }
+}
+
+#[test]
+fn with_devices_and_ports_a_rebalance_is_feasible_and_no_worse_and_its_bill_is_the_judges() {
+    let (mut moved, mut fragments) = (0, 0);
+    for seed in 0..150 {
+        let (model, start) = random_running(seed, &Shape::SMALL.with_devices(4));
+        let before = bill(&model, &start);
+        let outcome = rebalance(&model, &start, &Options::new(seed).with_threads(2), Effort::Steps(6000));
+        assert_eq!(validate(&model, &outcome.placement), vec![], "seed {seed}");
+        assert_eq!(outcome.searched_cost, outcome.bill.total(), "seed {seed}");
+        assert!(outcome.bill.total() <= before.total(), "seed {seed}");
+        for instance in model.instances() {
+            if start.machine(instance) != outcome.placement.machine(instance) {
+                moved += model.device_need(instance).count + model.ports(instance).len() as u32;
+            } else {
+                assert_eq!(start.devices(instance), outcome.placement.devices(instance), "seed {seed}");
+            }
+        }
+        let fragmented = |bill: &Bill| -> i128 {
+            let of = |entry: &&Entry| matches!(entry.term, Term::Fragmentation(_));
+            bill.entries.iter().filter(of).map(Entry::cost).sum()
+        };
+        fragments += i32::from(fragmented(&outcome.bill) < fragmented(&before));
+    }
+    assert!(moved > 100 && fragments > 10, "{moved} {fragments}");
 }
 
 /// The least that any feasible placement of what is placed costs.
