@@ -6,6 +6,10 @@ use std::collections::BTreeSet;
 use super::{Placer, Reason, Refusal, Spot, devices_for};
 use crate::place::{InstanceId, MachineId, ResourceId};
 
+/// Sets of victims that are looked at on one machine, to find the fewest and cheapest: where there are more, nobody goes without
+/// need, and that is all.
+const SETS_MAX: usize = 1000;
+
 impl Placer<'_> {
     /// Everything that keeps an instance from a machine as things are; nothing, when it fits.
     pub fn reasons_on(&self, instance: InstanceId, machine: MachineId) -> BTreeSet<Reason> {
@@ -53,6 +57,7 @@ impl Placer<'_> {
 
     /// Places an instance, and where there is no room takes away instances of lower priority: of the lowest priorities, then
     /// the fewest, then those that are cheapest to move, and nobody without need, on one machine. The victims are placed nowhere afterwards.
+    /// Fewest and cheapest are exact where a machine has no more than a thousand sets of candidates that could suffice.
     ///
     /// Makes room only; it does not take away instances that stand in the way by a rule.
     ///
@@ -99,21 +104,66 @@ impl Placer<'_> {
         let below = |resident: &&InstanceId| self.model.priority(**resident) < self.model.priority(instance);
         let mut lower: Vec<InstanceId> =
             self.residents[machine.index()].iter().filter(below).copied().collect();
-        // All of lower priority are gone at first; then, from the highest priority down, and of these the small ones first,
-        // who can stay does.
+        lower.sort_by_key(|resident| (model.priority(*resident), *resident));
+        // Only the lowest priorities with which it fits when all of them are gone.
+        let mut ends: Vec<usize> = (1..=lower.len()).collect();
+        ends.retain(|end| {
+            lower.get(*end).is_none_or(|next| model.priority(*next) > model.priority(lower[end - 1]))
+        });
+        let end = ends.into_iter().find(|end| self.fits_without(instance, machine, &lower[..*end]))?;
+        lower.truncate(end);
+        // From the highest priority down, and of these the small ones first, who can stay does.
         let size = |resident: InstanceId| model.needs(resident).iter().sum::<i64>();
         lower.sort_by_key(|resident| (Reverse(model.priority(*resident)), size(*resident), *resident));
         let mut gone = lower.clone();
-        if !self.fits_without(instance, machine, &gone) {
-            return None;
-        }
-        for resident in lower {
-            let rest: Vec<InstanceId> = gone.iter().copied().filter(|other| *other != resident).collect();
+        for resident in &lower {
+            let rest: Vec<InstanceId> = gone.iter().copied().filter(|other| other != resident).collect();
             if self.fits_without(instance, machine, &rest) {
                 gone = rest;
             }
         }
-        Some(gone)
+        Some(self.fewest(instance, machine, &lower, gone))
+    }
+
+    /// The fewest of these, of whom the cheapest, without whom an instance fits: as `gone`, which are enough, or better.
+    fn fewest(
+        &self,
+        instance: InstanceId,
+        machine: MachineId,
+        of: &[InstanceId],
+        gone: Vec<InstanceId>,
+    ) -> Vec<InstanceId> {
+        let cost = |set: &[InstanceId]| -> i64 {
+            set.iter().map(|resident| self.model.move_costs[resident.index()]).sum()
+        };
+        let mut looks = 0;
+        for size in 1..=gone.len() {
+            let mut best = (size == gone.len()).then(|| (cost(&gone), gone.clone()));
+            // All sets of so many, in order.
+            let mut slots: Vec<usize> = (0..size).collect();
+            loop {
+                looks += 1;
+                if looks > SETS_MAX {
+                    return gone;
+                }
+                let set: Vec<InstanceId> = slots.iter().map(|slot| of[*slot]).collect();
+                let cost = cost(&set);
+                if best.as_ref().is_none_or(|(least, _)| cost < *least)
+                    && self.fits_without(instance, machine, &set)
+                {
+                    best = Some((cost, set));
+                }
+                let Some(slot) = (0..size).rev().find(|slot| slots[*slot] < of.len() - size + slot) else {
+                    break;
+                };
+                slots[slot] += 1;
+                (slot + 1..size).for_each(|next| slots[next] = slots[next - 1] + 1);
+            }
+            if let Some((_, set)) = best {
+                return set;
+            }
+        }
+        gone
     }
 
     fn fits_without(&self, instance: InstanceId, machine: MachineId, gone: &[InstanceId]) -> bool {

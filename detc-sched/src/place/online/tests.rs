@@ -9,7 +9,7 @@ use crate::place::{
     Term, Violation, bill, validate,
 };
 use crate::rng::Rng;
-use crate::testing::{Rules, Size, model};
+use crate::testing::{Rules, Shape, Size, model, random_model};
 
 const SIZE: Size = Size { machines: 6, groups: 4, instances: 25, devices: 3 };
 
@@ -234,4 +234,47 @@ fn small_groups_do_not_count_on_every_machine() {
     }
     assert_eq!(validate(&model, placer.placement()), vec![]);
     assert!(placer.together.cells() <= 10 * model.instance_count(), "{}", placer.together.cells());
+}
+
+#[test]
+fn who_makes_room_is_of_the_lowest_priorities_and_the_fewest_and_the_cheapest_that_can() {
+    let mut displaced = 0;
+    for seed in 0..500 {
+        let shape = Shape { machines: 3, groups: 4, instances: 16, resources: 2, devices: 2 };
+        let mut builder = Builder::from(&random_model(seed, &shape));
+        for group in 0..builder.clone().build().expect("it was one").group_count() {
+            let part = builder.group_mut(GroupId::new(group));
+            *part = part.clone().with_rules_kept(|_, _| false);
+        }
+        let model = builder.build().expect("less is asked for");
+        let mut placer = Placer::new(&model, &Placement::empty(&model), Preference::Tight);
+        let key = |victims: &[InstanceId]| {
+            let worst = victims.iter().map(|victim| model.priority(*victim)).max();
+            (worst, victims.len(), victims.iter().map(|victim| model.move_costs[victim.index()]).sum::<i64>())
+        };
+        for instance in model.instances() {
+            let before = placer.placement().clone();
+            let mut least = None;
+            for machine in model.machines() {
+                let lower = |id: &&InstanceId| model.priority(**id) < model.priority(instance);
+                let lower: Vec<_> = placer.residents(machine).iter().filter(lower).copied().collect();
+                for set in 0..1_u32 << lower.len() {
+                    let gone = (0..lower.len()).filter(|slot| set & (1 << slot) != 0).map(|slot| lower[slot]);
+                    let gone: Vec<InstanceId> = gone.collect();
+                    if least.as_ref().is_some_and(|least| key(&gone) >= *least) {
+                        continue;
+                    }
+                    let mut rest = before.clone();
+                    gone.iter().for_each(|victim| rest.take(*victim));
+                    if is_possible(&model, &rest, instance, machine) {
+                        least = Some(key(&gone));
+                    }
+                }
+            }
+            let spot = placer.place_displacing(instance).ok();
+            displaced += spot.iter().map(|spot| spot.victims.len()).sum::<usize>();
+            assert_eq!(spot.map(|spot| key(&spot.victims)), least, "seed {seed}, {instance}");
+        }
+    }
+    assert!(displaced > 50, "{displaced}");
 }
