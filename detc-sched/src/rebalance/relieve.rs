@@ -28,6 +28,9 @@ const WEIGHED_IN_THREES_MAX: usize = 16;
 /// Sets that are tried before residents one by one.
 const SETS_MAX: usize = 2;
 
+/// Residents that are offered in one go: some hundredths of a second, after which it is asked again how much is spent.
+const OFFERED_MAX: usize = 4096;
+
 /// Residents that were weighed together.
 #[derive(Clone, Copy, Debug, Default)]
 struct Weighed {
@@ -74,13 +77,15 @@ impl Run<'_> {
         leaving.retain(|_| passed_over == 0 || self.rng.below(passed_over) > 0);
         let mut best: Option<(i64, u32, u32)> = None;
         // The largest of the best set; where nobody has room for it, the same without it; at last whoever gains.
-        for attempt in 0..leaving.len() {
+        for attempt in 0..leaving.len().min(OFFERED_MAX) {
             let instance = match attempt {
                 0..SETS_MAX => self.best_set(machine, &leaving),
-                _ => leaving.first().map(|(.., instance)| *instance),
+                _ => leaving.get(attempt - SETS_MAX).map(|(.., instance)| *instance),
             };
             let Some(instance) = instance else { break };
-            leaving.retain(|(.., other)| *other != instance);
+            if attempt < SETS_MAX {
+                leaving.retain(|(.., other)| *other != instance);
+            }
             let gain = self.state.leave_delta(instance);
             if attempt >= SETS_MAX && best.is_some_and(|(delta, ..)| gain >= delta) {
                 break;

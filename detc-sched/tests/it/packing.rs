@@ -1,7 +1,9 @@
 //! Packing onto few machines.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use detc_sched::place::{Builder, Group, Hold, Instance, Machine, Model, Objective, validate};
-use detc_sched::rebalance::{Effort, pack};
+use detc_sched::rebalance::{Effort, Spent, pack};
 use detc_sched::testing::Exhaustive;
 
 use crate::support::for_seeds;
@@ -100,4 +102,26 @@ fn what_fills_machines_without_a_gap_is_packed_without_one() {
     });
     // A search of a moment gives no proof; this is what is known of it.
     assert!(found * 10 >= tried * 6, "{found} of {tried}");
+}
+
+#[test]
+fn packing_ends_where_nobody_may_be_moved() {
+    let mut builder = Builder::new();
+    let weight = builder.resource("weight", Hold::Freed);
+    for index in 0..6 {
+        builder.machine(Machine::new(format!("shelf {index}")).with_capacity(weight, 10));
+    }
+    let things = builder.group(Group::new("things"));
+    // What greedy filling misses is looked for; but who needs a port stays.
+    for size in [7, 3, 6, 4, 5, 5] {
+        builder.instance(Instance::new(things).with_need(weight, size).with_port(80));
+    }
+    builder.instances(3, &Instance::new(things).with_need(weight, 0).with_port(80));
+    let model = builder.build().expect("small numbers");
+    let looks = AtomicU64::new(0);
+    let spent = || {
+        assert!(looks.fetch_add(1, Ordering::Relaxed) < 1_000_000, "it goes on and on");
+        Spent::of(0, 1)
+    };
+    assert!(pack(&model, 1, Effort::Until(&spent)).is_some());
 }

@@ -84,3 +84,13 @@ fn a_rework_is_never_worse_never_infeasible_and_its_cost_is_the_judges() {
     }
     assert!(improved > 0, "no relief was left to improve");
 }
+
+#[test]
+fn a_machine_with_a_hundred_thousand_residents_does_not_keep_relief_from_its_deadline() {
+    // Nobody has room, and all would like to go.
+    let model = model(&[vec![(1, 0); 100_000], vec![(100, 0)]], 100);
+    search(&model, 1, |run| {
+        run.relieve(&Effort::Steps(1), 1.0);
+        assert!(run.evaluated < 500_000, "{}", run.evaluated);
+    });
+}
