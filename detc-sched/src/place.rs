@@ -22,6 +22,7 @@ pub use placement::Placement;
 pub use validate::{Violation, newly_broken, validate};
 
 mod batch;
+pub(crate) mod check;
 mod ids;
 pub mod model;
 pub(crate) mod named;

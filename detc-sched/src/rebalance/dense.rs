@@ -2,6 +2,8 @@
 //! on counts. Nothing here changes during a search.
 
 use super::claims::Claims;
+use crate::place::check::bits;
+pub(crate) use crate::place::check::{Check, has_bit};
 use crate::place::model::{Hold, Rule};
 use crate::place::{GroupId, InstanceId, LevelId, MachineId, Model, Placement};
 
@@ -94,25 +96,6 @@ pub(crate) struct FlatGroup {
 pub(crate) struct Relations {
     pub(crate) own: u32,
     pub(crate) checks: Vec<Check>,
-}
-
-/// A rule, as the change of its breach is computed.
-#[derive(Clone, Debug)]
-pub(crate) enum Check {
-    /// See [`Rule::AtMost`].
-    AtMost { own: u32, count: u32 },
-    /// See [`Rule::Spread`].
-    Spread { own: u32, domains: u32 },
-    /// See [`Rule::Together`].
-    Together { own: u32 },
-    /// See [`Rule::With`]; the other is needed.
-    With { own: u32, other: u32 },
-    /// The same, seen from the group that the other needs.
-    Needed { own: u32, other: u32 },
-    /// See [`Rule::Apart`]; the same seen from both.
-    Apart { own: u32, other: u32 },
-    /// One bit an allowed machine.
-    Machines(Vec<u64>),
 }
 
 impl Dense {
@@ -316,16 +299,7 @@ impl Dense {
 
     fn add(&mut self, id: GroupId, rule: &Rule, check: Check, weight: Option<i64>) {
         // A rule between two groups is a check of both.
-        let mirrored = match (rule, &check) {
-            (Rule::With { group, .. }, Check::With { own, other }) => {
-                Some((*group, Check::Needed { own: *other, other: *own }))
-            }
-            (Rule::Apart { group, .. }, Check::Apart { own, other }) => {
-                Some((*group, Check::Apart { own: *other, other: *own }))
-            }
-            _ => None,
-        };
-        if let Some((other, check)) = mirrored {
+        if let Some((other, check)) = check.mirrored(rule) {
             self.groups[id.index()].related.push(other.0);
             self.groups[other.index()].related.push(id.0);
             self.push(other, check, weight);
@@ -360,35 +334,11 @@ impl Dense {
 
     /// The check of a rule; none where it can not be broken.
     fn check(&mut self, model: &Model, id: GroupId, rule: &Rule) -> Option<Check> {
-        let size = self.size_of_group(id.0) as u32;
-        Some(match rule {
-            Rule::AtMost { count, .. } if *count >= size => return None,
-            Rule::AtMost { count, per } => {
-                Check::AtMost { own: self.counter(model, id, *per), count: *count }
-            }
-            Rule::Even { over, domains } => {
-                let count = size.div_ceil((*domains).max(1));
-                Check::AtMost { own: self.counter(model, id, *over), count }
-            }
-            Rule::Spread { domains: 0 | 1, .. } => return None,
-            Rule::Spread { over, domains } => {
-                Check::Spread { own: self.counter(model, id, *over), domains: *domains }
-            }
-            Rule::Together { within } => Check::Together { own: self.counter(model, id, *within) },
-            Rule::With { group, .. } if *group == id => return None,
-            Rule::With { group, within } => Check::With {
-                own: self.counter(model, id, *within),
-                other: self.counter(model, *group, *within),
-            },
-            Rule::Apart { group, within } => Check::Apart {
-                own: self.counter(model, id, *within),
-                other: self.counter(model, *group, *within),
-            },
-            Rule::Machines(requirement) => {
-                Check::Machines(bits(model, |machine| requirement.holds(&model.attributes[machine.index()])))
-            }
-            Rule::Pinned(machines) => Check::Machines(bits(model, |machine| machines.contains(&machine))),
-        })
+        match rule {
+            Rule::AtMost { count, .. } if *count as usize >= self.size_of_group(id.0) => None,
+            Rule::Spread { domains: 0 | 1, .. } => None,
+            _ => Check::new(model, id, rule, |group, level| self.counter(model, group, level)),
+        }
     }
 
     /// The counter of a group at a level, made when it is asked for first.
@@ -421,18 +371,4 @@ fn without_diagonal(table: &[u32], machines: usize) -> Vec<u32> {
     let mut table = table.to_vec();
     table.iter_mut().step_by(machines + 1).for_each(|entry| *entry = 0);
     table
-}
-
-fn bits(model: &Model, holds: impl Fn(MachineId) -> bool) -> Vec<u64> {
-    let mut bits = vec![0; model.machine_count().div_ceil(64)];
-    for machine in model.machines().filter(|machine| holds(*machine)) {
-        bits[machine.index() / 64] |= 1 << (machine.index() % 64);
-    }
-    bits
-}
-
-/// Whether a set has a machine; the empty set has all.
-#[inline]
-pub(crate) fn has_bit(bits: &[u64], machine: u32) -> bool {
-    bits.is_empty() || bits[machine as usize / 64] & (1 << (machine % 64)) != 0
 }

@@ -4,6 +4,7 @@
 
 use super::Reason;
 use super::cells::Cells;
+use crate::place::check::{Check, has_bit};
 use crate::place::{GroupId, LevelId, MachineId, Model, Rule};
 
 /// Counts of placed instances, and what is asked of them.
@@ -28,42 +29,10 @@ struct Asked {
     rules: Vec<(Check, Reason)>,
     wishes: Vec<(Check, i64)>,
     /// Counters of the group where others need it, and of those.
-    needed: Vec<(usize, usize)>,
-    counters: Vec<usize>,
+    needed: Vec<(u32, u32)>,
+    counters: Vec<u32>,
     placed: u32,
     members: u32,
-}
-
-/// A rule, by the numbers of counters: `own` of the group that is placed, `other` of another.
-#[derive(Clone, Debug)]
-enum Check {
-    AtMost {
-        own: usize,
-        count: u32,
-    },
-    Spread {
-        own: usize,
-        domains: u32,
-    },
-    Together {
-        own: usize,
-    },
-    With {
-        own: usize,
-        other: usize,
-    },
-    /// The same, seen from the group that the other needs. Only a wish: nobody is refused where another waits for it.
-    Needed {
-        own: usize,
-        other: usize,
-    },
-    /// Seen from either.
-    Apart {
-        own: usize,
-        other: usize,
-    },
-    /// Only a wish: rules on machines are part of their nature.
-    Machines(Vec<bool>),
 }
 
 impl Together {
@@ -84,73 +53,51 @@ impl Together {
         }
         // What a group asks of another is asked of that one, too; after its own rules.
         for (index, group) in model.groups.iter().enumerate() {
+            let id = GroupId::new(index);
             for rule in &group.rules {
-                if let Rule::With { group: other, within } = rule {
-                    let own = together.counter(model, *other, *within);
-                    let needy = together.counter(model, GroupId::new(index), *within);
-                    together.groups[other.index()].needed.push((own, needy));
-                }
-                if let Rule::Apart { group: other, within } = rule {
-                    let check = together.apart(model, *other, GroupId::new(index), *within);
-                    together.groups[other.index()].rules.push((check, Reason::KeptApart));
+                match together.mirrored(model, id, rule) {
+                    Some((other, Check::Needed { own, other: needy })) => {
+                        together.groups[other.index()].needed.push((own, needy));
+                    }
+                    Some((other, check)) => {
+                        together.groups[other.index()].rules.push((check, Reason::KeptApart));
+                    }
+                    None => {}
                 }
             }
             for wish in &group.wishes {
-                let (other, check) = match &wish.rule {
-                    Rule::Apart { group: other, within } => {
-                        (other, together.apart(model, *other, GroupId::new(index), *within))
-                    }
-                    Rule::With { group: other, within } => {
-                        let own = together.counter(model, *other, *within);
-                        let needy = together.counter(model, GroupId::new(index), *within);
-                        (other, Check::Needed { own, other: needy })
-                    }
-                    _ => continue,
-                };
-                together.groups[other.index()].wishes.push((check, wish.weight));
+                if let Some((other, check)) = together.mirrored(model, id, &wish.rule) {
+                    together.groups[other.index()].wishes.push((check, wish.weight));
+                }
             }
         }
         together
     }
 
-    fn apart(&mut self, model: &Model, group: GroupId, other: GroupId, within: LevelId) -> Check {
-        Check::Apart { own: self.counter(model, group, within), other: self.counter(model, other, within) }
+    fn mirrored(&mut self, model: &Model, id: GroupId, rule: &Rule) -> Option<(GroupId, Check)> {
+        let is_mutual = matches!(rule, Rule::With { .. } | Rule::Apart { .. });
+        let check = if is_mutual { self.check(model, id, rule)? } else { return None };
+        check.mirrored(rule)
     }
 
     fn check(&mut self, model: &Model, id: GroupId, rule: &Rule) -> Option<Check> {
-        Some(match rule {
-            Rule::AtMost { count, per } => {
-                Check::AtMost { own: self.counter(model, id, *per), count: *count }
-            }
-            Rule::Even { over, domains } => {
-                let count = (model.members(id).len() as u32).div_ceil((*domains).max(1));
-                Check::AtMost { own: self.counter(model, id, *over), count }
-            }
-            Rule::Spread { over, domains } => {
-                Check::Spread { own: self.counter(model, id, *over), domains: *domains }
-            }
-            Rule::Together { within } => Check::Together { own: self.counter(model, id, *within) },
-            Rule::With { group, .. } if *group == id => return None,
-            Rule::With { group, within } => Check::With {
-                own: self.counter(model, id, *within),
-                other: self.counter(model, *group, *within),
-            },
-            Rule::Apart { group, within } => self.apart(model, id, *group, *within),
-            Rule::Machines(_) | Rule::Pinned(_) => {
-                Check::Machines(model.machines().map(|machine| rule.admits(model, machine)).collect())
-            }
-        })
+        Check::new(model, id, rule, |group, level| self.counter(model, group, level))
     }
 
-    fn counter(&mut self, model: &Model, group: GroupId, level: LevelId) -> usize {
+    fn counter(&mut self, model: &Model, group: GroupId, level: LevelId) -> u32 {
         let known = self.groups[group.index()].counters.iter().copied();
-        if let Some(counter) = known.into_iter().find(|counter| self.counters[*counter].level == level) {
+        if let Some(counter) = known.into_iter().find(|counter| self.at(*counter).level == level) {
             return counter;
         }
         let cells = Cells::new(model.domain_count(level), model.members(group).len());
+        let counter = self.counters.len() as u32;
         self.counters.push(Counter { level, cells, occupied: 0 });
-        self.groups[group.index()].counters.push(self.counters.len() - 1);
-        self.counters.len() - 1
+        self.groups[group.index()].counters.push(counter);
+        counter
+    }
+
+    fn at(&self, counter: u32) -> &Counter {
+        &self.counters[counter as usize]
     }
 
     /// Counts that are kept.
@@ -173,7 +120,7 @@ impl Together {
         let asked = &mut self.groups[group.index()];
         asked.placed = asked.placed.wrapping_add_signed(change);
         for counter in &asked.counters {
-            let counter = &mut self.counters[*counter];
+            let counter = &mut self.counters[*counter as usize];
             let count = counter.cells.change(model.domain(counter.level, machine), change);
             match (change, count) {
                 (1, 1) => counter.occupied += 1,
@@ -204,45 +151,46 @@ impl Together {
 
     /// Whether others need an instance of a group where a machine stands, and there is none.
     pub(super) fn is_missed(&self, model: &Model, group: GroupId, machine: MachineId) -> bool {
-        let here = |counter: usize| self.here(model, counter, machine);
+        let here = |counter: u32| self.here(model, counter, machine);
         self.groups[group.index()].needed.iter().any(|(own, needy)| here(*own) == 0 && here(*needy) > 0)
     }
 
-    fn here(&self, model: &Model, counter: usize, machine: MachineId) -> u32 {
-        let counter = &self.counters[counter];
+    fn here(&self, model: &Model, counter: u32, machine: MachineId) -> u32 {
+        let counter = self.at(counter);
         counter.cells.count(model.domain(counter.level, machine))
     }
 
     fn breaks(&self, model: &Model, asked: &Asked, check: &Check, machine: MachineId) -> bool {
-        let here = |counter: usize| self.here(model, counter, machine);
+        let here = |counter: u32| self.here(model, counter, machine);
         match check {
             Check::AtMost { own, count } => here(*own) >= *count,
             Check::Spread { own, domains } => {
                 // Those that are still to come can open a domain each.
-                let reached = self.counters[*own].occupied + u32::from(here(*own) == 0);
+                let reached = self.at(*own).occupied + u32::from(here(*own) == 0);
                 reached + asked.members.saturating_sub(asked.placed + 1) < *domains
             }
-            Check::Together { own } => self.counters[*own].occupied > 0 && here(*own) == 0,
+            Check::Together { own } => self.at(*own).occupied > 0 && here(*own) == 0,
             Check::With { other, .. } => here(*other) == 0,
             Check::Apart { other, .. } => here(*other) > 0,
+            // Nobody is refused where another waits for it.
             Check::Needed { .. } => false,
-            Check::Machines(allowed) => !allowed[machine.index()],
+            Check::Machines(allowed) => !has_bit(allowed, machine.0),
         }
     }
 
     /// What the wishes of all groups cost more when an instance of this one comes to a machine.
     pub(super) fn wish_delta(&self, model: &Model, group: GroupId, machine: MachineId) -> i64 {
-        let here = |counter: usize| self.here(model, counter, machine);
+        let here = |counter: u32| self.here(model, counter, machine);
         let more = |check: &Check| match check {
             Check::AtMost { own, count } => i64::from(here(*own) >= *count),
             Check::Spread { own, domains } => {
-                -i64::from(here(*own) == 0 && self.counters[*own].occupied < *domains)
+                -i64::from(here(*own) == 0 && self.at(*own).occupied < *domains)
             }
-            Check::Together { own } => i64::from(here(*own) == 0 && self.counters[*own].occupied > 0),
+            Check::Together { own } => i64::from(here(*own) == 0 && self.at(*own).occupied > 0),
             Check::With { own, other } => i64::from(here(*other) == 0 && here(*own) == 0),
             Check::Needed { own, other } => -i64::from(here(*own) == 0 && here(*other) > 0),
             Check::Apart { own, other } => i64::from(here(*own) == 0 && here(*other) > 0),
-            Check::Machines(allowed) => i64::from(!allowed[machine.index()]),
+            Check::Machines(allowed) => i64::from(!has_bit(allowed, machine.0)),
         };
         self.groups[group.index()].wishes.iter().map(|(check, weight)| more(check) * weight).sum()
     }
@@ -250,10 +198,10 @@ impl Together {
     /// No machine has a [wish delta](Self::wish_delta) below this: where it is met, nothing better need be looked for.
     pub(super) fn wish_floor(&self, group: GroupId) -> i64 {
         let least = |check: &Check| match check {
-            Check::Spread { own, domains } => -i64::from(self.counters[*own].occupied < *domains),
+            Check::Spread { own, domains } => -i64::from(self.at(*own).occupied < *domains),
             Check::Needed { own, other } => {
-                let own = &self.counters[*own].cells;
-                let needy = self.counters[*other].cells.occupied();
+                let own = &self.at(*own).cells;
+                let needy = self.at(*other).cells.occupied();
                 -i64::from(needy.into_iter().any(|domain| own.count(domain) == 0))
             }
             Check::AtMost { .. }
