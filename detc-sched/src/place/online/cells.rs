@@ -8,9 +8,9 @@ use crate::place::DomainId;
 /// Rows of up to so many domains are whole in any case.
 const SHORT_ROW_DOMAINS: usize = 64;
 
-/// A row is whole where it has at most so many domains for each member of its group: a pair takes twice the room of a count, and is
-/// looked for.
-const DOMAINS_PER_MEMBER: usize = 8;
+/// A row is whole where it has at most so many domains for each member of its group: a pair has to be looked for, and a million
+/// instances have 128 megabytes of counts at most.
+const DOMAINS_PER_MEMBER: usize = 32;
 
 /// The counts of one group at one level.
 #[derive(Clone, Debug)]
