@@ -1,11 +1,15 @@
 //! As few machines as can be, for machines that are all alike: vector bin packing.
 //!
 //! ```text
-//!   greedy ─▶ k machines ─▶ close one, spread what was there over the others, search until nothing is overfull ─▶ k - 1 …
+//!   greedy ─▶ k machines ─▶ close one ─┬▶ those who were there take the places of others, until nobody waits ─┬▶ k - 1 …
+//!                             ▲        └▶ or are spread over the others, until nothing is overfull ───────────┤
+//!                             └────────────────────── in turn, while there is effort ◀───────────────────────┘
 //! ```
 //!
-//! One machine less is a question of feasibility: the same search as for a rebalance, over fines alone, answers it. It ends
-//! at the bound below which the sum of the needs does not fit.
+//! One machine less is a question of feasibility. Two searches answer it in turn: [`eject`], in which nothing is ever
+//! overfull, and that of a rebalance, over fines alone. It ends at a bound below which the needs do not fit.
+
+use eject::Pool;
 
 use super::anneal::Cooling;
 use super::dense::{Dense, NOWHERE};
@@ -14,6 +18,8 @@ use super::run::Run;
 use super::state::{Prices, Standing};
 use crate::place::{MachineId, Model, Placement};
 use crate::rng::Rng;
+
+mod eject;
 
 /// Places all instances on few machines. The machines are taken to be alike, and the groups to have no rules: then no
 /// machine is special and the least number counts.
@@ -40,16 +46,26 @@ pub fn pack(model: &Model, seed: u64, effort: Effort<'_>) -> Option<Placement> {
     Some(placement)
 }
 
-/// The least number of machines that the sums of needs allow.
+/// No fewer machines do: by the sum of the needs, and by how many instances are more than a half, a third, … of a machine, of
+/// which one, two, … share one.
 fn bound(dense: &Dense) -> usize {
     let width = dense.resources;
     let of = |resource: usize| {
-        let sum: i64 = dense.needs.iter().skip(resource).step_by(width).sum();
-        let capacity = dense.capacities.get(resource).copied().unwrap_or(0).max(1);
-        sum.div_euclid(capacity) + i64::from(sum.rem_euclid(capacity) > 0)
+        let needs = || dense.needs.iter().skip(resource).step_by(width).copied();
+        let capacity = dense.capacities.get(resource).copied().unwrap_or(0);
+        let sum: i128 = needs().map(i128::from).sum();
+        let by_sum = (sum + i128::from(capacity.max(1)) - 1) / i128::from(capacity.max(1));
+        let sharing = |most: usize| {
+            let large = needs().filter(|need| i128::from(*need) * (most as i128 + 1) > i128::from(capacity));
+            large.count().div_ceil(most)
+        };
+        (1..=SHARING_MAX).map(sharing).max().unwrap_or(0).max(by_sum as usize)
     };
-    (0..width).map(of).max().unwrap_or(0) as usize
+    (0..width).map(of).max().unwrap_or(0)
 }
+
+/// Of so many on a machine the bound knows; of more their sum says as much.
+const SHARING_MAX: usize = 4;
 
 /// Best of a few greedy packings, bin by bin: the next instance is the one whose needs point most where there is room (dot
 /// product; Panigrahy, Talwar, Uyeda and Wieder, "Heuristics for Vector Bin Packing", 2011).
@@ -160,16 +176,27 @@ fn close_one(
     let standing = Standing { cost: 0, breach: 0 };
     let mut run = Run::new(&smaller, &start, standing, prices.clone(), Rng::new(rng.next(), 1));
     run.steps = *steps;
+    let without = |machine: &u32| match *machine {
+        machine if machine == closed => NOWHERE,
+        machine if machine as usize == used - 1 => closed,
+        machine => machine,
+    };
+    let waiting: Vec<u32> = at.iter().map(without).collect();
+    let mut pool = Pool::new(&smaller, &waiting);
     while effort.spent(run.steps) < super::effort::Spent::ALL {
         let share = effort.spent(run.steps).share();
-        // Each try is longer than the one before: many are easy, and the hard are worth the rest.
         let end = (share + ROUND_SHARE).min(1.0);
+        let middle = share + (end - share) * EJECTION_SHARE;
+        if let Some(at) = pool.search(effort, &mut run.rng, &mut run.steps, middle) {
+            *steps = run.steps;
+            return Some(at);
+        }
         let cooling = Cooling {
             hot: PRICE_OF_CAPACITY as f64 * HOT_SHARE,
             cold: PRICE_OF_CAPACITY as f64 * COLD_SHARE,
             prices: prices.clone(),
             dearer: 1.0,
-            begin: share,
+            begin: middle,
             end,
         };
         run.anneal(effort, &cooling);
@@ -189,5 +216,9 @@ const PRICE_OF_CAPACITY: i64 = 1_000_000_000;
 const HOT_SHARE: f64 = 0.02;
 const COLD_SHARE: f64 = 0.0005;
 
-/// What share of the effort one round of cooling takes.
+/// What share of the effort one round takes.
 const ROUND_SHARE: f64 = 0.25;
+
+/// And what share of a round goes to ejections before: they find what is few and large sooner, cooling what is many and
+/// small.
+const EJECTION_SHARE: f64 = 0.5;
