@@ -9,6 +9,7 @@ mod judge;
 mod model;
 mod moves;
 mod packing;
+mod pictures;
 mod placing;
 mod rebalancing;
 mod support;
