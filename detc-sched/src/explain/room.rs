@@ -253,10 +253,19 @@ impl Named for Room {
             let refusal = (group, nowhere.refusal.clone());
             write!(f, "; then: {}", model.named(&refusal))?;
         }
-        for way in &self.ways {
-            match way {
-                Way::Machines { like, count } => {
-                    write!(f, "\n  all, with {count} more machines like {}", model.machine_name(*like))?;
+        // Kinds of machines of which as many are enough stand in one line.
+        let is_alike = |one: &Way, other: &Way| matches!((one, other), (Way::Machines { count, .. }, Way::Machines { count: as_many, .. }) if count == as_many);
+        for ways in self.ways.chunk_by(is_alike) {
+            match &ways[0] {
+                Way::Machines { count, .. } => {
+                    let like = |way: &Way| match way {
+                        Way::Machines { like, .. } => Some(*like),
+                        Way::Displacing { .. } | Way::Without { .. } => None,
+                    };
+                    let like: Vec<MachineId> = ways.iter().filter_map(like).collect();
+                    let machines = if *count == 1 { "machine" } else { "machines" };
+                    let one_of = if like.len() == 1 { "" } else { "one of " };
+                    write!(f, "\n  all, with {count} more {machines} like {one_of}{}", listed(model, &like))?;
                 }
                 Way::Without { reason, fits } => {
                     write!(f, "\n  {fits}, but for {}", model.named(&(group, *reason)))?;

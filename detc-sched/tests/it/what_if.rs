@@ -160,8 +160,7 @@ fn answers_read_as_sentences() {
           broken would be: web breaks its rule "with db within a zone", by 1
         yes: 0 instances leave b2
         0 of 5 more like db.1 fit; then: 2 × the rule "where disk is nvme", 2 × too little cores left
-          all, with 5 more machines like a1
-          all, with 5 more machines like b1
+          all, with 5 more machines like one of a1, b1
           2, but for the rule "where disk is nvme"
         1 of 5 more like web.1 fit; then: 2 × too little cores left, 2 × too few devices with enough left
         0 of 5 more like job.1 fit; then: 2 × too little cores left, 2 × the rule "in no zone with db"
