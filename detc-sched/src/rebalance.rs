@@ -10,7 +10,8 @@
 //! but the arguments, on one platform and toolchain: temperatures are floating point.
 //!
 //! **Caveats.** Where the start is infeasible, it is given back unless all that is broken is mended. A machine that is overfull by
-//! what is not moved stays so, and is not filled further; a rule that such instances break stops the whole search.
+//! what is not moved stays so, and is not filled further, and so do devices and ports that are given twice at the start; a rule that
+//! such instances break stops the whole search.
 //!
 //! **Devices and ports.** Who is moved gets devices that are free where it goes, by best fit; who is not keeps those that it has. An
 //! instance that has not just what it needs at the start is not moved.
@@ -100,6 +101,18 @@ pub struct Outcome {
 /// # Panics
 /// When `start` is of another model.
 pub fn rebalance(model: &Model, start: &Placement, options: &Options, effort: Effort<'_>) -> Outcome {
+    if effort.spent(0) == Spent::ALL {
+        let bill = bill(model, start);
+        #[cfg(test)]
+        let searched_cost = bill.total();
+        return Outcome {
+            placement: start.clone(),
+            bill,
+            evaluated: 0,
+            #[cfg(test)]
+            searched_cost,
+        };
+    }
     let mut dense = Dense::new(model);
     let standing = standing(model, start);
     let at: Vec<u32> =
@@ -107,11 +120,11 @@ pub fn rebalance(model: &Model, start: &Placement, options: &Options, effort: Ef
     dense.admit_claims(model, start);
     dense.movable.retain(|instance| at[*instance as usize] != NOWHERE);
     dense.expect_those_nowhere(&at);
+    dense.suffer_what_stays(&at);
     let reach = Reach::new(&dense, &at);
     if let Some(reach) = &reach {
         dense.movable.retain(|instance| reach.of(*instance) != [at[*instance as usize]]);
     }
-    dense.suffer_what_stays(&at);
     let dense = dense;
     let search = |thread: usize, exchange: Exchange| {
         let rng = Rng::new(options.seed, thread as u64);

@@ -298,7 +298,7 @@ fn is_foreign(kind: &dyn Kind, body: &RecordBody) -> bool {
 }
 
 /// Whether what is there is not what the making can have left of which it is only recorded that it had begun. What was found to
-/// be detc's own before it was gone on with is that, whatever it says since.
+/// be detc's own before it was gone on with is that, whatever it says since, like what was made.
 fn is_made_by_others(kind: &dyn Kind, begun: &RecordBody, observed: &Observation) -> bool {
     let Observation::Present(present) = observed else { return false };
     if begun.cut_off {

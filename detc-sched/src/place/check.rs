@@ -5,6 +5,9 @@
 
 use crate::place::{GroupId, LevelId, MachineId, Model, Rule};
 
+/// Levels of up to so many domains are counted in whole rows in any case: these are short.
+pub(crate) const SHORT_ROW_DOMAINS: usize = 64;
+
 /// A rule, by the numbers of counters: `own` of the group whose instance comes or goes, `other` of another.
 #[derive(Clone, Debug)]
 pub(crate) enum Check {

@@ -180,7 +180,9 @@ impl Run<'_> {
     #[inline]
     pub(crate) fn can_reach(&self, instance: u32, machine: u32) -> bool {
         match self.reach {
-            Some(reach) => reach.has(instance, machine),
+            Some(reach) => {
+                reach.has(instance, machine) && !self.state.dense.is_left_for_good(instance, machine)
+            }
             None => self.state.is_allowed(instance, machine),
         }
     }

@@ -19,7 +19,7 @@ use crate::place::objective::unusable;
 use crate::place::online::devices_for;
 use crate::place::{DeviceNeed, MachineId, Model, Placement, SHARES_OF_DEVICE};
 
-/// What one is fined that does not fit: more than anything gains.
+/// What one is fined that does not fit: more than moves gain, as a rule. What has any fine is no result.
 const MISFIT: i64 = 1 << 50;
 
 /// What instances claim of devices and ports.
@@ -88,6 +88,12 @@ impl Claims {
     #[inline]
     pub(crate) fn any(&self) -> bool {
         !self.of.is_empty()
+    }
+
+    /// Whether moves of those with claims cost more or less for them.
+    #[inline]
+    pub(crate) fn may_cost(&self) -> bool {
+        self.any() && !self.fragmentations.is_empty()
     }
 
     #[inline]

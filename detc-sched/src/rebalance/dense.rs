@@ -2,8 +2,8 @@
 //! on counts. Nothing here changes during a search.
 
 use super::claims::Claims;
-use crate::place::check::bits;
 pub(crate) use crate::place::check::{Check, has_bit};
+use crate::place::check::{SHORT_ROW_DOMAINS, bits};
 use crate::place::model::{Hold, Rule};
 use crate::place::{GroupId, InstanceId, LevelId, MachineId, Model, Placement};
 
@@ -13,9 +13,6 @@ pub(crate) const NOWHERE: u32 = u32::MAX;
 /// Groups up to this size are counted by looking at their members: a cache line of machines is read faster than a counter
 /// that is elsewhere.
 const SCANNED_MAX: usize = 12;
-
-/// Levels of up to so many domains are counted in tables in any case: their rows are short.
-const SHORT_ROW_DOMAINS: usize = 64;
 
 /// A model, flat.
 #[derive(Debug)]
@@ -44,6 +41,8 @@ pub(crate) struct Dense {
     pub(crate) capacities: Vec<i64>,
     /// What is fined beyond: the capacities, or what stays where that is more.
     pub(crate) limits: Vec<i64>,
+    /// Instances that may not go back to where they ran, in order.
+    pub(crate) no_return: Vec<u32>,
     pub(crate) safeties: Vec<i64>,
     /// Per level, the domain of each machine.
     pub(crate) domains: Vec<Vec<u32>>,
@@ -155,6 +154,7 @@ impl Dense {
             machine_use: objective.machine_use,
             capacities: padded(&model.capacities, model.machine_count()),
             limits: padded(&model.capacities, model.machine_count()),
+            no_return: Vec::new(),
             safeties: padded(&model.safeties, model.machine_count()),
             domains: model
                 .domains
@@ -170,8 +170,10 @@ impl Dense {
             starts,
         };
         dense.groups.resize_with(model.group_count(), FlatGroup::default);
+        let tainted: Vec<MachineId> =
+            model.machines().filter(|machine| !model.taints(*machine).is_empty()).collect();
         for index in 0..model.group_count() {
-            dense.add_rules(model, GroupId::new(index));
+            dense.add_rules(model, GroupId::new(index), &tainted);
         }
         for group in &mut dense.groups {
             group.related.sort_unstable();
@@ -221,11 +223,27 @@ impl Dense {
                 }
             }
         }
+        let is_overfull = |machine: u32| {
+            let row = machine as usize * width..(machine as usize + 1) * width;
+            loads[row.clone()].iter().zip(&self.limits[row]).any(|(load, limit)| load > limit)
+        };
+        let ran_elsewhere =
+            |index: usize| at[index] != NOWHERE && ![NOWHERE, at[index]].contains(&self.origin[index]);
+        self.no_return = (0..self.order.len())
+            .filter(|index| ran_elsewhere(*index) && is_overfull(self.origin[*index]))
+            .map(|index| index as u32)
+            .collect();
         self.limits.iter_mut().zip(loads).for_each(|(limit, load)| *limit = load.max(*limit));
     }
 
     pub(crate) fn size_of_group(&self, group: u32) -> usize {
         (self.starts[group as usize + 1] - self.starts[group as usize]) as usize
+    }
+
+    /// Whether an instance has left this machine, which is overfull while it leaves: were it back, that would last.
+    #[inline]
+    pub(crate) fn is_left_for_good(&self, instance: u32, machine: u32) -> bool {
+        self.origin[instance as usize] == machine && self.no_return.binary_search(&instance).is_ok()
     }
 
     pub(crate) fn is_allowed(&self, group: u32, machine: u32) -> bool {
@@ -239,6 +257,7 @@ impl Dense {
             machines,
             capacities: self.capacities[..cells].to_vec(),
             limits: self.capacities[..cells].to_vec(),
+            no_return: Vec::new(),
             safeties: self.capacities[..cells].to_vec(),
             order: self.order.clone(),
             group: self.group.clone(),
@@ -279,10 +298,10 @@ impl Dense {
         self.groups[left as usize].related.binary_search(&right).is_ok()
     }
 
-    fn add_rules(&mut self, model: &Model, id: GroupId) {
+    fn add_rules(&mut self, model: &Model, id: GroupId, tainted: &[MachineId]) {
         let group = &model.groups[id.index()];
         let tolerated = |machine: MachineId| model.tolerates(id, machine);
-        if !model.machines().all(tolerated) {
+        if !tainted.iter().copied().all(tolerated) {
             self.restrict(id, &bits(model, tolerated));
         }
         for rule in &group.rules {

@@ -1,4 +1,5 @@
-//! A large neighbourhood, searched exactly: some instances of three machines are divided over these anew, in the best way.
+//! A large neighbourhood, enumerated: some instances of three machines are divided over these anew, in the way that costs least of
+//! what depends on each machine alone.
 //!
 //! Large neighbourhoods are from Shaw, "Using constraint programming and local search methods to solve vehicle routing
 //! problems" (CP 1998); on machine reassignment, Jaśkowski, Szubert and Gawron, "A hybrid MIP-based large neighborhood search
@@ -6,7 +7,7 @@
 //! Here a part is small enough to need none: what a machine costs depends on the set that comes to it alone, so each of its
 //! 2ⁿ sets is priced once, and all 3ⁿ divisions are sums of three entries and of what the moves cost.
 //!
-//! Rules do not split by machines, so they are left out of the sums: the cheapest divisions are made, one after the other, until
+//! Rules, wishes, devices and the most moved group do not split by machines, so they are left out of the sums or estimated: the cheapest divisions are made, one after the other, until
 //! one is within the limit with all that it breaks.
 
 use super::run::Run;
@@ -34,8 +35,16 @@ impl Run<'_> {
                 *price = self.price_of_set(*machine, &here, &part, set);
             }
         }
-        let before: i64 =
-            machines.iter().map(|machine| self.state.burden(*machine)).fold(0, i64::saturating_add);
+        let mut as_it_is = [0; MACHINES];
+        for (index, id) in part.iter().enumerate() {
+            let machine = machines.iter().position(|machine| *machine == self.state.at[*id as usize]);
+            as_it_is[machine.expect("invariant: a part is of these machines")] |= 1 << index;
+        }
+        let now = |machine: u32| {
+            let is_used = !self.state.residents(machine).is_empty();
+            self.state.burden(machine).saturating_add(self.price_of_use(is_used))
+        };
+        let before = machines.iter().map(|machine| now(*machine)).fold(0, i64::saturating_add);
         let mut found: Vec<(i64, [usize; MACHINES])> = Vec::new();
         for one in 0..sets {
             let rest = (sets - 1) & !one;
@@ -44,7 +53,7 @@ impl Run<'_> {
                 let three = rest & !two;
                 let sum = prices[0][one].saturating_add(prices[1][two]).saturating_add(prices[2][three]);
                 let delta = sum.saturating_sub(before);
-                if delta <= limit {
+                if delta <= limit && [one, two, three] != as_it_is {
                     found.push((delta, [one, two, three]));
                 }
                 if two == 0 {
@@ -99,7 +108,15 @@ impl Run<'_> {
         let leaving: Vec<u32> =
             here.iter().copied().filter(|id| !members().any(|member| member == *id)).collect();
         let moves: i64 = coming.iter().map(|id| self.state.move_delta(*id, machine)).sum();
-        self.state.burden_with(machine, &coming, &leaving).saturating_add(moves)
+        let is_used = self.state.residents(machine).len() + coming.len() > leaving.len();
+        self.state
+            .burden_with(machine, &coming, &leaving)
+            .saturating_add(moves)
+            .saturating_add(self.price_of_use(is_used))
+    }
+
+    fn price_of_use(&self, is_used: bool) -> i64 {
+        if is_used { self.state.dense.machine_use } else { 0 }
     }
 
     fn divide(

@@ -45,6 +45,7 @@ impl Effort<'_> {
     /// What is spent after so many steps.
     pub(crate) fn spent(&self, steps: u64) -> Spent {
         match self {
+            Self::Steps(all) if steps >= *all => Spent::ALL,
             Self::Steps(all) => Spent::of(steps, *all),
             Self::Until(spent) => spent(),
         }

@@ -31,6 +31,13 @@ const SETS_MAX: usize = 2;
 /// Residents that are offered in one go: some hundredths of a second, after which it is asked again how much is spent.
 const OFFERED_MAX: usize = 4096;
 
+/// Whether all of a machine's residents were offered.
+#[derive(Clone, Copy, Debug)]
+enum Offered {
+    All,
+    Some,
+}
+
 /// Residents that were weighed together.
 #[derive(Clone, Copy, Debug, Default)]
 struct Weighed {
@@ -51,14 +58,16 @@ impl Run<'_> {
             order.sort_by_key(|machine| (std::cmp::Reverse(self.state.burden(*machine)), *machine));
             let mut gained = false;
             for machine in order {
+                let mut begin = 0;
                 loop {
                     if effort.spent(self.steps).share() >= share {
                         return;
                     }
-                    if self.relieve_machine(machine, 0).is_none() {
-                        break;
+                    match self.relieve_from(machine, 0, begin) {
+                        (Some(_), _) => (gained, begin) = (true, 0),
+                        (None, Offered::Some) => begin += OFFERED_MAX,
+                        (None, Offered::All) => break,
                     }
-                    gained = true;
                 }
             }
             if !gained {
@@ -70,24 +79,36 @@ impl Run<'_> {
     /// Makes a good move from a machine, if one gains: who went from there. One in `passed_over` residents is not looked at;
     /// with 0, all are.
     pub(crate) fn relieve_machine(&mut self, machine: u32, passed_over: usize) -> Option<(u32, u32)> {
+        self.relieve_from(machine, passed_over, 0).0
+    }
+
+    /// The same with those from the `begin`th on, as many as are offered in one go.
+    fn relieve_from(
+        &mut self,
+        machine: u32,
+        passed_over: usize,
+        begin: usize,
+    ) -> (Option<(u32, u32)>, Offered) {
         if self.state.burden(machine) == 0 {
-            return None;
+            return (None, Offered::All);
         }
         let mut leaving = self.leaving(machine);
         leaving.retain(|_| passed_over == 0 || self.rng.below(passed_over) > 0);
         let mut best: Option<(i64, u32, u32)> = None;
         // The largest of the best set; where nobody has room for it, the same without it; at last whoever gains.
-        for attempt in 0..leaving.len().min(OFFERED_MAX) {
-            let instance = match attempt {
-                0..SETS_MAX => self.best_set(machine, &leaving),
-                _ => leaving.get(attempt - SETS_MAX).map(|(.., instance)| *instance),
+        let sets = if begin == 0 { SETS_MAX } else { 0 };
+        let offered = if leaving.len() > begin + OFFERED_MAX { Offered::Some } else { Offered::All };
+        for attempt in 0..sets + OFFERED_MAX {
+            let instance = match attempt < sets {
+                true => self.best_set(machine, &leaving),
+                false => leaving.get(begin + attempt - sets).map(|(.., instance)| *instance),
             };
             let Some(instance) = instance else { break };
-            if attempt < SETS_MAX {
+            if attempt < sets {
                 leaving.retain(|(.., other)| *other != instance);
             }
             let gain = self.state.leave_delta(instance);
-            if attempt >= SETS_MAX && best.is_some_and(|(delta, ..)| gain >= delta) {
+            if attempt >= sets && best.is_some_and(|(delta, ..)| gain >= delta) {
                 break;
             }
             let is_home = self.state.dense.origin[instance as usize] == machine;
@@ -102,8 +123,10 @@ impl Run<'_> {
                 break;
             }
         }
-        let (delta, instance, to) = best?;
-        self.try_shift(instance, to, delta).map(|_| (instance, machine))
+        let went = best.and_then(|(delta, instance, to)| {
+            self.try_shift(instance, to, delta).map(|_| (instance, machine))
+        });
+        (went, offered)
     }
 
     /// Who gains by leaving: how much, how large it is, who.

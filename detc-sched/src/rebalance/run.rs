@@ -71,15 +71,21 @@ impl<'a> Run<'a> {
             return None;
         }
         let mut delta = state.shift_delta(instance, to).saturating_add(fine);
-        delta = delta.saturating_add(state.claim_delta(instance, to)?);
         if state.dense.has_wishes {
             delta = delta.saturating_add(state.wish_delta(instance, to));
         }
+        if delta > limit && state.is_lawful() && !state.dense.claims.may_cost() {
+            return None;
+        }
+        if !state.is_allowed(instance, to) {
+            return None;
+        }
+        delta = delta.saturating_add(state.claim_delta(instance, to)?);
         if delta > limit && state.is_lawful() {
             return None;
         }
         delta = delta.saturating_add(state.breach_fine(instance, to));
-        (delta <= limit && state.is_allowed(instance, to)).then_some(delta)
+        (delta <= limit).then_some(delta)
     }
 
     /// Lets two instances change places, when that costs no more than `limit`, fines included.
@@ -92,13 +98,17 @@ impl<'a> Run<'a> {
         }
         let delta = self.state.swap_delta(left, right).saturating_add(self.state.swap_fine(left, right));
         let dense = self.state.dense;
-        let Some(claims) = self.state.claim_swap_delta(left, right) else { return false };
-        let delta = delta.saturating_add(claims);
-        if delta > limit && self.state.is_lawful() && !dense.has_wishes {
+        let is_final = |delta: i64| delta > limit && self.state.is_lawful() && !dense.has_wishes;
+        if is_final(delta) && !dense.claims.may_cost() {
             return false;
         }
         let (left_group, right_group) = (dense.group[left as usize], dense.group[right as usize]);
         if !self.state.is_allowed(left, b) || !self.state.is_allowed(right, a) {
+            return false;
+        }
+        let Some(claims) = self.state.claim_swap_delta(left, right) else { return false };
+        let delta = delta.saturating_add(claims);
+        if is_final(delta) {
             return false;
         }
         if left_group != right_group {

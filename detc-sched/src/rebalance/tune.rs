@@ -214,7 +214,7 @@ impl Run<'_> {
                 true => (fair.times(dearer), plan.homing),
                 false => (Prices::strict(dense), Homing::Often),
             };
-            let prices = Prices { excess: (EXCESS * temperature) as i64, ..prices };
+            let prices = Prices { excess: (EXCESS * temperature).min(PRICE_MAX) as i64, ..prices };
             let end = begin + (end - begin) * sum;
             *cost = self.dwell(effort, &Stage { temperature, prices, end, homing });
         }

@@ -263,3 +263,63 @@ fn devices_and_ports_that_are_wrong_at_the_start_do_not_get_worse() {
     });
     assert!(moved > 50 || std::env::var("DETC_SEED").is_ok(), "{moved}");
 }
+
+#[test]
+fn no_price_is_so_high_that_what_breaks_two_capacities_costs_nothing() {
+    let mut builder = Builder::new();
+    let both = ["left", "right"].map(|name| builder.resource(name, Hold::Freed));
+    let mut machine = |name: String, capacity: i64| {
+        builder
+            .machine(both.iter().fold(Machine::new(name), |machine, it| machine.with_capacity(*it, capacity)))
+    };
+    let small = machine("small".to_owned(), 1);
+    let others: Vec<MachineId> = (0..50).map(|index| machine(format!("large {index}"), 100)).collect();
+    let stays = builder.group(Group::new("stays"));
+    let wishes = Group::new("wishes").with_wish(Rule::Pinned([small].into_iter().collect()), 1);
+    let wishes = builder.group(wishes);
+    for (group, cost, machine) in [(stays, 1 << 48, small), (wishes, 0, others[0])] {
+        let one = Instance::new(group).with_move_cost(cost).running_on(machine);
+        builder.instance(both.iter().fold(one, |one, it| one.with_need(*it, 1)));
+    }
+    builder.objective(Objective::new().with_instance_move(15_000));
+    let model = builder.build().expect("costs are within 64 bits");
+    let start = Placement::running(&model);
+    for seed in 0..4 {
+        let outcome = rebalance(&model, &start, &Options::new(seed), Effort::Steps(200_000));
+        assert_eq!(validate(&model, &outcome.placement), [], "seed {seed}");
+    }
+}
+
+#[test]
+fn who_has_left_a_machine_that_is_overfull_while_it_leaves_does_not_go_back() {
+    let mut builder = Builder::new();
+    let disk = builder.resource("disk", Hold::Twice);
+    let [left, other] = [("left", 10), ("other", 20)]
+        .map(|(name, capacity)| builder.machine(Machine::new(name).with_capacity(disk, capacity)));
+    let group = builder.group(Group::new("group"));
+    let one = Instance::new(group).with_need(disk, 8).with_move_cost(1).running_on(left);
+    let leaves = builder.instance(one.clone());
+    builder.instance(one);
+    builder.objective(Objective::new().with_instance_move(1));
+    let model = builder.build().expect("a small model");
+    let mut start = Placement::running(&model);
+    start.put(leaves, other);
+    let outcome = rebalance(&model, &start, &Options::new(1), Effort::Steps(4_000));
+    assert_eq!(outcome.placement, start, "home it would be there for good, and too much");
+}
+
+#[test]
+fn without_any_effort_nothing_is_moved() {
+    let mut builder = Builder::new();
+    let [from, to] = ["from", "to"].map(|name| builder.machine(Machine::new(name)));
+    let wishes = Group::new("wishes").with_wish(Rule::Pinned([to].into_iter().collect()), 5);
+    let wishes = builder.group(wishes);
+    builder.instances(5, &Instance::new(wishes).running_on(from));
+    let model = builder.build().expect("a small model");
+    let start = Placement::running(&model);
+    let over = || Spent::ALL;
+    for effort in [Effort::Steps(0), Effort::Until(&over)] {
+        let outcome = rebalance(&model, &start, &Options::new(1), effort);
+        assert_eq!((outcome.placement == start, outcome.evaluated), (true, 0));
+    }
+}

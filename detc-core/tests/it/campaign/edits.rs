@@ -67,7 +67,12 @@ async fn life(seed: u64) -> usize {
         }
         let things = site.state().things.clone();
         let there = things.iter().map(|(name, thing)| (name.clone(), (thing.version, thing.mould)));
-        assert_eq!(there.collect::<BTreeMap<_, _>>(), wanted.things, "seed {seed}, round {round}");
+        let again = "DETC_CAMPAIGN=full cargo test -p detc-core --all-features --test it campaign::edits";
+        assert_eq!(
+            there.collect::<BTreeMap<_, _>>(),
+            wanted.things,
+            "seed {seed}, round {round}; again: {again}"
+        );
     }
     died
 }

@@ -4,9 +4,7 @@
 //! only short rows, and those of groups that fill a good part of them, are kept whole.
 
 use crate::place::DomainId;
-
-/// Rows of up to so many domains are whole in any case.
-const SHORT_ROW_DOMAINS: usize = 64;
+use crate::place::check::SHORT_ROW_DOMAINS;
 
 /// A row is whole where it has at most so many domains for each member of its group: a pair has to be looked for, and a million
 /// instances have 128 megabytes of counts at most.

@@ -10,6 +10,9 @@ use crate::place::{InstanceId, MachineId, ResourceId};
 /// need, and that is all.
 const SETS_MAX: usize = 1000;
 
+/// The same on all machines together, for one instance.
+const LOOKS_MAX: usize = 100_000;
+
 impl Placer<'_> {
     /// Everything that keeps an instance from a machine as things are; nothing, when it fits.
     pub fn reasons_on(&self, instance: InstanceId, machine: MachineId) -> BTreeSet<Reason> {
@@ -57,7 +60,8 @@ impl Placer<'_> {
 
     /// Places an instance, and where there is no room takes away instances of lower priority: of the lowest priorities, then
     /// the fewest, then those that are cheapest to move, and nobody without need, on one machine. The victims are placed nowhere afterwards.
-    /// Fewest and cheapest are exact where a machine has no more than a thousand sets of candidates that could suffice.
+    /// Fewest and cheapest are exact as far as sets of candidates are looked at: a thousand on a machine, a hundred thousand in all.
+    /// Beyond that they are those of whom none can stay.
     ///
     /// Makes room only; it does not take away instances that stand in the way by a rule.
     ///
@@ -68,8 +72,9 @@ impl Placer<'_> {
             Ok(spot) => return Ok(spot),
             Err(refusal) => refusal,
         };
+        let mut looks = LOOKS_MAX;
         let plans = self.model.machines().filter_map(|machine| {
-            let victims = self.victims(instance, machine)?;
+            let victims = self.victims(instance, machine, &mut looks)?;
             let worst = victims.iter().map(|victim| self.model.priority(*victim)).max();
             let cost: i64 = victims.iter().map(|victim| self.model.move_costs[victim.index()]).sum();
             Some((worst, victims.len(), cost, machine, victims))
@@ -95,7 +100,12 @@ impl Placer<'_> {
     }
 
     /// Who would have to leave a machine for an instance; none, when that does not help.
-    fn victims(&self, instance: InstanceId, machine: MachineId) -> Option<Vec<InstanceId>> {
+    fn victims(
+        &self,
+        instance: InstanceId,
+        machine: MachineId,
+        looks: &mut usize,
+    ) -> Option<Vec<InstanceId>> {
         let model = self.model;
         let lasting = !self.reasons_of_nature(instance, machine).is_empty();
         if lasting || self.together.reason(model, model.group_of(instance), machine).is_some() {
@@ -122,17 +132,21 @@ impl Placer<'_> {
                 gone = rest;
             }
         }
-        Some(self.fewest(instance, machine, &lower, gone))
+        let allowed = SETS_MAX.min(*looks);
+        let (fewest, looked) = self.fewest((instance, machine), &lower, gone, allowed);
+        *looks -= looked;
+        Some(fewest)
     }
 
-    /// The fewest of these, of whom the cheapest, without whom an instance fits: as `gone`, which are enough, or better.
+    /// The fewest of these, of whom the cheapest, without whom an instance fits: as `gone`, which are enough, or better. How many
+    /// sets were looked at, too.
     fn fewest(
         &self,
-        instance: InstanceId,
-        machine: MachineId,
+        (instance, machine): (InstanceId, MachineId),
         of: &[InstanceId],
         gone: Vec<InstanceId>,
-    ) -> Vec<InstanceId> {
+        looks_max: usize,
+    ) -> (Vec<InstanceId>, usize) {
         let cost = |set: &[InstanceId]| -> i64 {
             set.iter().map(|resident| self.model.move_costs[resident.index()]).sum()
         };
@@ -142,10 +156,10 @@ impl Placer<'_> {
             // All sets of so many, in order.
             let mut slots: Vec<usize> = (0..size).collect();
             loop {
-                looks += 1;
-                if looks > SETS_MAX {
-                    return gone;
+                if looks == looks_max {
+                    return (best.map_or(gone, |(_, set)| set), looks);
                 }
+                looks += 1;
                 let set: Vec<InstanceId> = slots.iter().map(|slot| of[*slot]).collect();
                 let cost = cost(&set);
                 if best.as_ref().is_none_or(|(least, _)| cost < *least)
@@ -160,10 +174,10 @@ impl Placer<'_> {
                 (slot + 1..size).for_each(|next| slots[next] = slots[next - 1] + 1);
             }
             if let Some((_, set)) = best {
-                return set;
+                return (set, looks);
             }
         }
-        gone
+        (gone, looks)
     }
 
     fn fits_without(&self, instance: InstanceId, machine: MachineId, gone: &[InstanceId]) -> bool {

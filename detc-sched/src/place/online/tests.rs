@@ -278,3 +278,23 @@ fn who_makes_room_is_of_the_lowest_priorities_and_the_fewest_and_the_cheapest_th
     }
     assert!(displaced > 50, "{displaced}");
 }
+
+#[test]
+fn the_cheapest_that_were_found_are_taken_also_where_not_all_sets_are_looked_at() {
+    let mut builder = Builder::new();
+    let cores = builder.resource("cores", Hold::Freed);
+    builder.machine(Machine::new("m").with_capacity(cores, 1_000));
+    let low = builder.group(Group::new("low"));
+    let high = builder.group(Group::new("high").with_priority(1));
+    // There are 1,225 sets of two, of which the first is cheap; of those that are asked one by one, the last two can not stay.
+    for cost in (0..50).map(|index| if index < 2 { 1 } else { 100 }) {
+        builder.instance(Instance::new(low).with_need(cores, 20).with_move_cost(cost));
+    }
+    let asks = builder.instance(Instance::new(high).with_need(cores, 40));
+    let model = builder.build().expect("a small model");
+    let mut placer = Placer::new(&model, &Placement::empty(&model), Preference::Tight);
+    let placed = model.instances().filter(|id| *id != asks && placer.place(*id).is_ok()).count();
+    assert_eq!(placed, 50);
+    let spot = placer.place_displacing(asks).expect("others are of lower priority");
+    assert_eq!(spot.victims, [InstanceId::new(0), InstanceId::new(1)]);
+}

@@ -94,3 +94,16 @@ fn a_machine_with_a_hundred_thousand_residents_does_not_keep_relief_from_its_dea
         assert!(run.evaluated < 500_000, "{}", run.evaluated);
     });
 }
+
+#[test]
+fn who_alone_has_room_elsewhere_is_found_among_any_number_of_residents() {
+    // Those who gain most have none: the other machine is full of what they need.
+    let mut residents = vec![(1, 0); 5_000];
+    residents.extend([(0, 1); 101]);
+    let model = model(&[residents, vec![(1_000, 0)]], 100);
+    search(&model, 1, |run| {
+        run.relieve(&Effort::Steps(100_000_000), 1.0);
+        let gone: Vec<usize> = (0..5_101).filter(|instance| run.state.at[*instance] == 1).collect();
+        assert!(gone.len() == 1 && gone[0] >= 5_000, "{gone:?}");
+    });
+}

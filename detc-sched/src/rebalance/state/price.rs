@@ -200,6 +200,7 @@ impl<'a> State<'a> {
     #[inline]
     pub(crate) fn is_allowed(&self, instance: u32, machine: u32) -> bool {
         self.dense.is_allowed(self.dense.group[instance as usize], machine)
+            && !self.dense.is_left_for_good(instance, machine)
     }
 
     /// By how much more rules are broken when an instance goes to a machine.
