@@ -8,6 +8,7 @@
 //! and no pod is refused that has room somewhere.
 
 use std::collections::BTreeMap;
+use std::process::ExitCode;
 use std::time::Instant;
 
 use detc_sched::place::online::{Mix, Placer, Preference};
@@ -16,7 +17,7 @@ use detc_sched::place::{
     Test,
 };
 
-use inputs::{Arguments, Failure, text, write_lines};
+use inputs::{Arguments, Failure, text, told, write_lines};
 
 mod inputs;
 
@@ -25,8 +26,12 @@ const USAGE: &str = "gpu_trace NODES.csv WORKLOAD.csv OUTPUT [--seed N]";
 /// The most frequent classes of pods are as good as all, and take less time.
 const CLASSES_MAX: usize = 64;
 
-fn main() -> Result<(), Failure> {
-    let arguments = Arguments::read(USAGE, 3)?;
+fn main() -> ExitCode {
+    told(run)
+}
+
+fn run() -> Result<(), Failure> {
+    let arguments = Arguments::read(USAGE, 3, &["seed"])?;
     // Placing is deterministic; a seed is accepted, and changes nothing.
     let _: u64 = arguments.option("seed", 0)?;
     let model = read(&text(arguments.path(0))?, &text(arguments.path(1))?)?;

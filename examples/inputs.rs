@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::Path;
+use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,17 @@ use flate2::read::MultiGzDecoder;
 /// Anything that stops a program: told to its user, who reads the words.
 pub(crate) type Failure = Box<dyn std::error::Error>;
 
+/// Runs a program, and tells what stops it.
+pub(crate) fn told(run: impl FnOnce() -> Result<(), Failure>) -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// Arguments: those in order, and `--name value` pairs.
 pub(crate) struct Arguments {
     plain: Vec<String>,
@@ -20,12 +32,15 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// The program's own, of which `count` are plain; otherwise its usage is the error.
-    pub(crate) fn read(usage: &str, count: usize) -> Result<Self, Failure> {
+    /// The program's own, of which `count` are plain, and the others options with these names; otherwise its usage is the error.
+    pub(crate) fn read(usage: &str, count: usize, options: &[&str]) -> Result<Self, Failure> {
         let mut arguments = Self { plain: Vec::new(), named: BTreeMap::new() };
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
             match word.strip_prefix("--") {
+                Some(name) if !options.contains(&name) => {
+                    return Err(format!("there is no option --{name}\nusage: {usage}").into());
+                }
                 Some(name) => {
                     let value =
                         words.next().ok_or_else(|| format!("--{name} needs a value\nusage: {usage}"))?;
@@ -83,6 +98,15 @@ impl<'a> Numbers<'a> {
         word.parse().map_err(|_| format!("{word:?} is not a number that is expected here").into())
     }
 
+    /// The number of a machine, a group or the like.
+    pub(crate) fn index(&mut self) -> Result<usize, Failure> {
+        let index: u32 = self.next()?;
+        match index {
+            u32::MAX => Err(format!("{index} is more than there can be").into()),
+            _ => Ok(index as usize),
+        }
+    }
+
     pub(crate) fn is_at_end(&mut self) -> bool {
         self.words.clone().next().is_none()
     }
@@ -90,11 +114,14 @@ impl<'a> Numbers<'a> {
 
 /// Writes a file line by line.
 pub(crate) fn write_lines(path: &Path, lines: impl Iterator<Item = String>) -> Result<(), Failure> {
-    let mut file = BufWriter::new(File::create(path)?);
-    for line in lines {
-        writeln!(file, "{line}")?;
-    }
-    Ok(file.flush()?)
+    let write = || {
+        let mut file = BufWriter::new(File::create(path)?);
+        for line in lines {
+            writeln!(file, "{line}")?;
+        }
+        file.flush()
+    };
+    write().map_err(|error| format!("write {}: {error}", path.display()).into())
 }
 
 /// A time limit that began when the program did.
@@ -107,9 +134,10 @@ pub(crate) struct TimeLimit {
 #[allow(dead_code, reason = "placing on arrival has no time limit")]
 impl TimeLimit {
     /// `seconds` from `begun`, of which `reserve` is kept for what comes after the search.
-    pub(crate) fn new(begun: Instant, seconds: f64, reserve: Duration) -> Self {
-        let limit = Duration::from_secs_f64(seconds.max(0.0)).saturating_sub(reserve);
-        Self { begun, limit }
+    pub(crate) fn new(begun: Instant, seconds: f64, reserve: Duration) -> Result<Self, Failure> {
+        let limit = Duration::try_from_secs_f64(seconds)
+            .map_err(|error| format!("--seconds can not be {seconds}: {error}"))?;
+        Ok(Self { begun, limit: limit.saturating_sub(reserve) })
     }
 
     pub(crate) fn spent(&self) -> Spent {

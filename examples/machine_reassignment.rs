@@ -4,6 +4,7 @@
 //! machine_reassignment MODEL INITIAL OUTPUT --seconds S [--threads T] [--seed N]
 //! ```
 
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use detc_sched::place::{
@@ -12,20 +13,24 @@ use detc_sched::place::{
 };
 use detc_sched::rebalance::{Effort, Options, rebalance};
 
-use inputs::{Arguments, Failure, Numbers, TimeLimit, text, write_lines};
+use inputs::{Arguments, Failure, Numbers, TimeLimit, text, told, write_lines};
 
 mod inputs;
 
 const USAGE: &str = "machine_reassignment MODEL INITIAL OUTPUT --seconds S [--threads T] [--seed N]";
 
-fn main() -> Result<(), Failure> {
+fn main() -> ExitCode {
+    told(run)
+}
+
+fn run() -> Result<(), Failure> {
     let begun = Instant::now();
-    let arguments = Arguments::read(USAGE, 3)?;
+    let arguments = Arguments::read(USAGE, 3, &["seconds", "threads", "seed"])?;
     let seconds: f64 = arguments.option("seconds", 60.0)?;
     let model = read(&text(arguments.path(0))?, &text(arguments.path(1))?)?;
     // Freeing and writing is kept in proportion to what reading took.
     let reserve = Duration::from_millis(50) + begun.elapsed();
-    let limit = TimeLimit::new(begun, seconds, reserve);
+    let limit = TimeLimit::new(begun, seconds, reserve)?;
     let options = Options::new(arguments.option("seed", 1)?).with_threads(arguments.option("threads", 2)?);
     let searched = Instant::now();
     let outcome = rebalance(&model, &Placement::running(&model), &options, Effort::Until(&|| limit.spent()));
@@ -50,7 +55,7 @@ fn read(model: &str, initial: &str) -> Result<Model, Failure> {
     let location = builder.level("location");
 
     let mut resources = Vec::new();
-    for index in 0..numbers.next::<usize>()? {
+    for index in 0..numbers.index()? {
         let hold = if numbers.next::<u8>()? == 1 { Hold::Twice } else { Hold::Freed };
         let resource = builder.resource(format!("resource {index}"), hold);
         objective = objective.with_overload(resource, numbers.next()?);
@@ -58,11 +63,11 @@ fn read(model: &str, initial: &str) -> Result<Model, Failure> {
     }
 
     let mut moves_between = Vec::new();
-    let machines: usize = numbers.next()?;
+    let machines = numbers.index()?;
     for index in 0..machines {
         let mut machine = Machine::new(format!("machine {index}"))
-            .with_domain(neighbourhood, DomainId::new(numbers.next()?))
-            .with_domain(location, DomainId::new(numbers.next()?));
+            .with_domain(neighbourhood, DomainId::new(numbers.index()?))
+            .with_domain(location, DomainId::new(numbers.index()?));
         for resource in &resources {
             machine = machine.with_capacity(*resource, numbers.next()?);
         }
@@ -75,12 +80,12 @@ fn read(model: &str, initial: &str) -> Result<Model, Failure> {
         builder.machine(machine);
     }
 
-    for index in 0..numbers.next::<usize>()? {
+    for index in 0..numbers.index()? {
         builder.group(service(index, &mut numbers, neighbourhood, location)?);
     }
 
-    for _ in 0..numbers.next::<usize>()? {
-        let mut process = Instance::new(GroupId::new(numbers.next()?));
+    for _ in 0..numbers.index()? {
+        let mut process = Instance::new(GroupId::new(numbers.index()?));
         for resource in &resources {
             process = process.with_need(*resource, numbers.next()?);
         }
@@ -88,9 +93,9 @@ fn read(model: &str, initial: &str) -> Result<Model, Failure> {
         builder.instance(process.running_on(MachineId::new(initial.next()?)));
     }
 
-    for _ in 0..numbers.next::<usize>()? {
-        let of = ResourceId::new(numbers.next()?);
-        let with = ResourceId::new(numbers.next()?);
+    for _ in 0..numbers.index()? {
+        let of = ResourceId::new(numbers.index()?);
+        let with = ResourceId::new(numbers.index()?);
         let (times, weight) = (numbers.next()?, numbers.next()?);
         objective = objective.with_balance(Balance { of, times, with, weight });
     }
@@ -115,8 +120,8 @@ fn service(
     let mut group = Group::new(format!("service {index}"))
         .with_rule(Rule::unique())
         .with_rule(Rule::Spread { over: location, domains: numbers.next()? });
-    for _ in 0..numbers.next::<usize>()? {
-        let group_needed = GroupId::new(numbers.next()?);
+    for _ in 0..numbers.index()? {
+        let group_needed = GroupId::new(numbers.index()?);
         group = group.with_rule(Rule::With { group: group_needed, within: neighbourhood });
     }
     Ok(group)

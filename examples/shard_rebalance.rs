@@ -7,6 +7,7 @@
 //! The wanted load is each host's safety level, what is beyond it is dear, and each move costs one: the fewest moves that
 //! take off all overload. No two replicas of a shard are in one domain.
 
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use detc_sched::place::{
@@ -14,7 +15,7 @@ use detc_sched::place::{
 };
 use detc_sched::rebalance::{Effort, Options, rebalance};
 
-use inputs::{Arguments, Failure, Numbers, TimeLimit, text, write_lines};
+use inputs::{Arguments, Failure, Numbers, TimeLimit, text, told, write_lines};
 
 mod inputs;
 
@@ -23,14 +24,18 @@ const USAGE: &str = "shard_rebalance INSTANCE OUTPUT --seconds S [--max-load 1.0
 /// What each unit beyond the wanted load costs: more than any number of moves that could take it off.
 const OVERLOAD: i64 = 1000;
 
-fn main() -> Result<(), Failure> {
+fn main() -> ExitCode {
+    told(run)
+}
+
+fn run() -> Result<(), Failure> {
     let begun = Instant::now();
-    let arguments = Arguments::read(USAGE, 2)?;
+    let arguments = Arguments::read(USAGE, 2, &["seconds", "max-load", "threads", "seed"])?;
     let seconds: f64 = arguments.option("seconds", 2.0)?;
     let max_load: f64 = arguments.option("max-load", 1.05)?;
     let model = read(&text(arguments.path(0))?, max_load)?;
     let reserve = Duration::from_millis(5) + begun.elapsed();
-    let limit = TimeLimit::new(begun, seconds, reserve);
+    let limit = TimeLimit::new(begun, seconds, reserve)?;
     let options = Options::new(arguments.option("seed", 1)?).with_threads(arguments.option("threads", 2)?);
     let outcome = rebalance(&model, &Placement::running(&model), &options, Effort::Until(&|| limit.spent()));
     let machines = outcome.placement.machines().iter();
@@ -54,9 +59,9 @@ fn read(text: &str, max_load: f64) -> Result<Model, Failure> {
     let domain = builder.level("domain");
     let resources: Vec<_> =
         (0..dimensions).map(|index| builder.resource(format!("load {index}"), Hold::Freed)).collect();
-    let mut machines = Vec::with_capacity(hosts);
+    let mut machines = Vec::new();
     for index in 0..hosts {
-        let at = DomainId::new(numbers.next()?);
+        let at = DomainId::new(numbers.index()?);
         let mut machine = Machine::new(format!("host {index}")).with_domain(domain, at);
         for resource in &resources {
             machine = machine.with_capacity(*resource, numbers.next()?);
@@ -69,14 +74,17 @@ fn read(text: &str, max_load: f64) -> Result<Model, Failure> {
     }
     let mut totals = vec![0_i64; dimensions];
     for _ in 0..replicas {
-        let shard = GroupId::new(numbers.next()?);
-        let mut replica = Instance::new(shard).running_on(MachineId::new(numbers.next()?)).with_move_cost(1);
+        let shard = GroupId::new(numbers.index()?);
+        let mut replica = Instance::new(shard).running_on(MachineId::new(numbers.index()?)).with_move_cost(1);
         for (resource, total) in resources.iter().zip(&mut totals) {
             let size = numbers.next()?;
             *total += size;
             replica = replica.with_need(*resource, size);
         }
         builder.instance(replica);
+    }
+    if !numbers.is_at_end() {
+        return Err("there is more in the file than its first line says".into());
     }
     let mut objective = Objective::new().with_instance_move(1);
     for (resource, total) in resources.iter().zip(totals) {

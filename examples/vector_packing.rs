@@ -6,24 +6,29 @@
 //!
 //! Bins are machines, of which there are as many as items; none is preferred, and few are used.
 
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use detc_sched::place::{Builder, Group, Hold, Instance, Machine, Model};
 use detc_sched::rebalance::{Effort, pack};
 
-use inputs::{Arguments, Failure, Numbers, TimeLimit, text, write_lines};
+use inputs::{Arguments, Failure, Numbers, TimeLimit, text, told, write_lines};
 
 mod inputs;
 
 const USAGE: &str = "vector_packing INSTANCE.vbp OUTPUT --seconds S [--seed N]";
 
-fn main() -> Result<(), Failure> {
+fn main() -> ExitCode {
+    told(run)
+}
+
+fn run() -> Result<(), Failure> {
     let begun = Instant::now();
-    let arguments = Arguments::read(USAGE, 2)?;
+    let arguments = Arguments::read(USAGE, 2, &["seconds", "seed"])?;
     let seconds: f64 = arguments.option("seconds", 1.0)?;
     let model = read(&text(arguments.path(0))?)?;
     let reserve = Duration::from_millis(5) + begun.elapsed();
-    let limit = TimeLimit::new(begun, seconds, reserve);
+    let limit = TimeLimit::new(begun, seconds, reserve)?;
     let packed = pack(&model, arguments.option("seed", 1)?, Effort::Until(&|| limit.spent()))
         .ok_or("an item does not fit an empty bin")?;
     let mut used: Vec<_> = packed.machines().iter().flatten().collect();
@@ -37,21 +42,24 @@ fn main() -> Result<(), Failure> {
 fn read(text: &str) -> Result<Model, Failure> {
     let mut numbers = Numbers::new(text);
     let mut builder = Builder::new();
-    let dimensions: usize = numbers.next()?;
+    let dimensions = numbers.index()?;
     let resources: Vec<_> =
         (0..dimensions).map(|index| builder.resource(format!("dimension {index}"), Hold::Freed)).collect();
     let capacities = (0..dimensions).map(|_| numbers.next()).collect::<Result<Vec<i64>, _>>()?;
     let items = builder.group(Group::new("items"));
     let mut count = 0;
-    for _ in 0..numbers.next::<usize>()? {
+    for _ in 0..numbers.index()? {
         let sizes = (0..dimensions).map(|_| numbers.next()).collect::<Result<Vec<i64>, _>>()?;
-        for _ in 0..numbers.next::<usize>()? {
+        for _ in 0..numbers.index()? {
             let item = resources.iter().zip(&sizes);
             builder.instance(
                 item.fold(Instance::new(items), |item, (resource, size)| item.with_need(*resource, *size)),
             );
             count += 1;
         }
+    }
+    if !numbers.is_at_end() {
+        return Err("there are numbers left over".into());
     }
     for index in 0..count {
         let bin = Machine::new(format!("bin {index}"));
