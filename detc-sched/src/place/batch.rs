@@ -22,6 +22,7 @@ mod tests;
 
 /// What came of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Batch {
     /// All that have a place; those that had one still have one, maybe another.
     pub placement: Placement,
