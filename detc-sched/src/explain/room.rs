@@ -254,18 +254,20 @@ impl Named for Room {
             write!(f, "; then: {}", model.named(&refusal))?;
         }
         // Kinds of machines of which as many are enough stand in one line.
-        let is_alike = |one: &Way, other: &Way| matches!((one, other), (Way::Machines { count, .. }, Way::Machines { count: as_many, .. }) if count == as_many);
+        let machines = |way: &Way| match way {
+            Way::Machines { like, count } => Some((*like, *count)),
+            Way::Displacing { .. } | Way::Without { .. } => None,
+        };
+        let count = |way: &Way| machines(way).map(|(_, count)| count);
+        let is_alike = |one: &Way, other: &Way| count(one).is_some() && count(one) == count(other);
         for ways in self.ways.chunk_by(is_alike) {
             match &ways[0] {
                 Way::Machines { count, .. } => {
-                    let like = |way: &Way| match way {
-                        Way::Machines { like, .. } => Some(*like),
-                        Way::Displacing { .. } | Way::Without { .. } => None,
-                    };
-                    let like: Vec<MachineId> = ways.iter().filter_map(like).collect();
-                    let machines = if *count == 1 { "machine" } else { "machines" };
+                    let like: Vec<MachineId> =
+                        ways.iter().filter_map(machines).map(|(like, _)| like).collect();
+                    let noun = if *count == 1 { "machine" } else { "machines" };
                     let one_of = if like.len() == 1 { "" } else { "one of " };
-                    write!(f, "\n  all, with {count} more {machines} like {one_of}{}", listed(model, &like))?;
+                    write!(f, "\n  all, with {count} more {noun} like {one_of}{}", listed(model, &like))?;
                 }
                 Way::Without { reason, fits } => {
                     write!(f, "\n  {fits}, but for {}", model.named(&(group, *reason)))?;

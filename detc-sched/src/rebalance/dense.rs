@@ -206,7 +206,8 @@ impl Dense {
     }
 
     /// Of what stays, whatever is moved, a machine may have more than it holds: that can not be helped, and nothing more goes
-    /// there. Were it fined, no other placement would be a result either.
+    /// there. Were it fined, no other placement would be a result either. Who has left such a machine, and is counted there only while it
+    /// leaves, may not go back: then it would last.
     pub(crate) fn suffer_what_stays(&mut self, at: &[u32]) {
         let width = self.resources;
         let mut loads = vec![0; self.limits.len()];
