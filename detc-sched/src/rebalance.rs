@@ -37,6 +37,7 @@ mod counts;
 mod dense;
 mod divide;
 mod effort;
+mod fewest;
 mod pack;
 mod pick;
 mod polish;

@@ -3,11 +3,13 @@
 //! What leaving gains does not depend on where an instance goes. So the residents are put in order of that, and of the first
 //! few every one, two and three are weighed together: what a machine costs without them, and what it costs to move them. With an
 //! objective that counts moves, an overload of several resources is so taken off by the fewest that do it, where taking the
-//! largest first needs one more. Among sets that cost the same the smallest instances go: they find room more easily.
+//! largest first needs one more: where no balance counts too, the [fewest](super::fewest) of all residents are searched for.
+//! Among sets that cost the same the smallest instances go: they find room more easily.
 //!
 //! Who goes is offered to other machines. Of those that take it without cost the fullest gets it (best fit).
 
 use super::effort::Effort;
+use super::fewest::SET_MAX;
 use super::run::Run;
 
 #[cfg(test)]
@@ -19,7 +21,7 @@ const OFFERS: usize = 48;
 /// Rounds over all machines; each begins with the heaviest burden.
 const ROUNDS_MAX: usize = 20;
 
-/// Residents that are weighed in twos. Of so many there are 276 pairs.
+/// Residents that are weighed in twos, where no set was found that takes off all. Of so many there are 276 pairs.
 const WEIGHED_MAX: usize = 24;
 
 /// And in threes: of so many there are 560 sets.
@@ -45,7 +47,7 @@ struct Weighed {
     /// What of it is left on the machine.
     burden: i64,
     size: i64,
-    set: [u32; 3],
+    set: [u32; SET_MAX],
     len: usize,
 }
 
@@ -63,7 +65,7 @@ impl Run<'_> {
                     if effort.spent(self.steps).share() >= share {
                         return;
                     }
-                    match self.relieve_from(machine, 0, begin) {
+                    match self.relieve_from(machine, 0, begin, None) {
                         (Some(_), _) => (gained, begin) = (true, 0),
                         (None, Offered::Some) => begin += OFFERED_MAX,
                         (None, Offered::All) => break,
@@ -78,8 +80,13 @@ impl Run<'_> {
 
     /// Makes a good move from a machine, if one gains: who went from there. One in `passed_over` residents is not looked at;
     /// with 0, all are.
-    pub(crate) fn relieve_machine(&mut self, machine: u32, passed_over: usize) -> Option<(u32, u32)> {
-        self.relieve_from(machine, passed_over, 0).0
+    pub(crate) fn relieve_machine(
+        &mut self,
+        machine: u32,
+        passed_over: usize,
+        hint: Option<u32>,
+    ) -> Option<(u32, u32)> {
+        self.relieve_from(machine, passed_over, 0, hint).0
     }
 
     /// The same with those from the `begin`th on, as many as are offered in one go.
@@ -88,6 +95,7 @@ impl Run<'_> {
         machine: u32,
         passed_over: usize,
         begin: usize,
+        hint: Option<u32>,
     ) -> (Option<(u32, u32)>, Offered) {
         if self.state.burden(machine) == 0 {
             return (None, Offered::All);
@@ -114,7 +122,7 @@ impl Run<'_> {
             let is_home = self.state.dense.origin[instance as usize] == machine;
             let move_cost = if is_home { self.state.dense.move_cost[instance as usize] } else { 0 };
             let costless = gain.saturating_add(move_cost);
-            let Some((delta, to)) = self.offer(instance, best.map_or(0, |(delta, ..)| delta), costless)
+            let Some((delta, to)) = self.offer(instance, best.map_or(0, |(delta, ..)| delta), costless, hint)
             else {
                 continue;
             };
@@ -143,13 +151,23 @@ impl Run<'_> {
         leaving
     }
 
-    /// Of the fewest, up to three, whose leaving together costs least the largest. More are weighed only when fewer leave
-    /// something that costs.
+    /// Of the fewest whose leaving together costs least the largest. More are weighed only when fewer leave something that
+    /// costs.
     fn best_set(&mut self, machine: u32, leaving: &[(i64, i64, u32)]) -> Option<u32> {
         let weighed = &leaving[..leaving.len().min(WEIGHED_MAX)];
         let mut best = Weighed { cost: i64::MAX, ..Weighed::default() };
         for first in weighed {
             self.weigh(machine, &[first.2], first.1, &mut best);
+        }
+        // What is out of balance is no excess.
+        if best.burden > 0 && self.state.dense.balances.is_empty() {
+            let (fewest, looks) =
+                self.state.fewest(&self.state.excess(machine), leaving.iter().map(|(.., id)| *id));
+            self.steps += looks;
+            if let Some(set) = fewest.filter(|set| !set.is_empty()) {
+                let size = set.iter().map(|id| self.state.dense.size(*id)).sum();
+                self.weigh(machine, &set, size, &mut best);
+            }
         }
         if best.burden > 0 {
             for (index, first) in weighed.iter().enumerate() {
@@ -190,10 +208,11 @@ impl Run<'_> {
 
     /// Where moving an instance costs least, below `limit`. Of machines where it costs no more than `enough`, the one with
     /// least room: that on the others is kept for larger ones.
-    fn offer(&mut self, instance: u32, limit: i64, enough: i64) -> Option<(i64, u32)> {
+    fn offer(&mut self, instance: u32, limit: i64, enough: i64, hint: Option<u32>) -> Option<(i64, u32)> {
         let mut best: Option<(i64, i64, u32)> = None;
-        for _ in 0..OFFERS {
-            let to = self.rng.below(self.state.dense.machines) as u32;
+        for offer in 0..OFFERS {
+            let by_chance = self.rng.below(self.state.dense.machines) as u32;
+            let to = hint.filter(|_| offer == 0).unwrap_or(by_chance);
             self.steps += 1;
             self.evaluated += 1;
             if to == self.state.at[instance as usize] {

@@ -71,7 +71,7 @@ fn a_rework_is_never_worse_never_infeasible_and_its_cost_is_the_judges() {
         search(&model, seed, |run| {
             run.relieve(&Effort::Steps(50_000), 1.0);
             let before = run.state.cost();
-            run.rework(&Effort::Steps(run.steps + 200_000), 1.0);
+            run.rework(&Effort::Steps(run.steps + 4_000_000), 1.0);
             assert!(run.state.cost() <= before, "seed {seed}: {} after {before}", run.state.cost());
             improved += i32::from(run.state.cost() < before);
             let mut placement = Placement::empty(&model);
@@ -83,6 +83,47 @@ fn a_rework_is_never_worse_never_infeasible_and_its_cost_is_the_judges() {
         });
     }
     assert!(improved > 0, "no relief was left to improve");
+}
+
+/// The sum of what each machine has to give away at least, by all sets of its residents.
+fn fewest_of_all(loads: &[Vec<(i64, i64)>], safety: i64) -> i64 {
+    let fits = |load: &[(i64, i64)], gone: usize| {
+        let stay = load.iter().enumerate().filter(|(index, _)| gone & (1 << index) == 0);
+        let (left, right) = stay.fold((0, 0), |sum, (_, need)| (sum.0 + need.0, sum.1 + need.1));
+        left <= safety && right <= safety
+    };
+    let of = |load: &Vec<(i64, i64)>| {
+        let sets = (0..1 << load.len()).filter(|gone| fits(load, *gone));
+        i64::from(sets.map(usize::count_ones).min().expect("an empty machine fits"))
+    };
+    loads.iter().map(of).sum()
+}
+
+#[test]
+fn machines_give_hardly_more_than_they_have_to_although_the_large_ones_find_room_late() {
+    let mut more = 0;
+    for seed in 0..5 {
+        let mut rng = Rng::new(seed, 5);
+        // A few large ones among many, and all machines but the last ten somewhat beyond what they should hold.
+        let mut loads: Vec<Vec<(i64, i64)>> = vec![Vec::new(); 100];
+        for index in 0..1_080 {
+            let size = |rng: &mut Rng| 1_000 / (5 + rng.below(95)) as i64;
+            loads[index % 90].push((size(&mut rng), size(&mut rng)));
+        }
+        let total: (i64, i64) =
+            loads.iter().flatten().fold((0, 0), |sum, size| (sum.0 + size.0, sum.1 + size.1));
+        let safety = total.0.max(total.1) * 105 / 100 / 100;
+        let model = model(&loads, safety);
+        search(&model, seed, |run| {
+            run.relieve(&Effort::Steps(50_000), 1.0);
+            run.rework(&Effort::Steps(run.steps + 4_000_000), 1.0);
+            let (cost, fewest) = (run.state.cost(), fewest_of_all(&loads, safety));
+            assert!(cost >= fewest, "seed {seed}: {cost} moves, and {fewest} are the fewest");
+            more += cost - fewest;
+        });
+    }
+    // With machines drawn blindly they are 36, and 46 with one of the two taken back at once.
+    assert!(more <= 26, "{more} more than the fewest");
 }
 
 #[test]

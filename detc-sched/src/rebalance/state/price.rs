@@ -8,7 +8,7 @@ const FINE_MAX: i64 = 1 << 42;
 
 impl<'a> State<'a> {
     #[inline]
-    fn needs(&self, instance: u32) -> &'a [i64] {
+    pub(crate) fn needs(&self, instance: u32) -> &'a [i64] {
         let width = self.dense.resources;
         &self.dense.needs[instance as usize * width..(instance as usize + 1) * width]
     }
@@ -116,6 +116,17 @@ impl<'a> State<'a> {
     pub(crate) fn room(&self, machine: u32) -> i64 {
         let (_, excess, _) = self.row(machine);
         excess.iter().map(|excess| -excess).min().unwrap_or(0)
+    }
+
+    /// What has to leave a machine, of each resource, before its load costs nothing and is not fined: balances and what is occupied
+    /// twice apart.
+    pub(crate) fn excess(&self, machine: u32) -> Vec<i64> {
+        let (slack, excess, _) = self.row(machine);
+        let of = |resource: usize| match self.dense.overload[resource] {
+            0 => -slack[resource],
+            _ => excess[resource].max(-slack[resource]),
+        };
+        (0..slack.len()).map(of).collect()
     }
 
     /// What a machine would cost and be fined without these of its residents.
