@@ -192,7 +192,7 @@ impl Entry {
     }
 }
 
-/// What a placement costs, line by line: all terms of the objective, those that cost nothing too.
+/// What a placement costs, line by line: all terms that have a weight, and cost nothing as it is, too.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bill {
     /// The lines, in the order of [`Term`].
@@ -270,7 +270,10 @@ pub fn bill(model: &Model, placement: &Placement) -> Bill {
         i128::from(model.capacities[machine * resources + resource.index()])
     };
     let mut entries = Vec::new();
-    let mut add = |term, amount: i128, weight| entries.push(Entry { term, amount, weight });
+    let mut add = |term, amount: i128, weight: i64| {
+        // What has no weight is no part of the objective.
+        entries.extend((weight != 0).then_some(Entry { term, amount, weight }));
+    };
     for (resource, weight) in &objective.overload {
         let over = |machine| {
             let safety = i128::from(model.safeties[machine * resources + resource.index()]);

@@ -122,9 +122,6 @@ fn an_account_reads_as_a_list_of_what_to_do() {
     expect![[r#"
         cores beyond safety                     1 × 10         =                 10
         moved instances                         2 × 2          =                  4
-        most moved of one group                 2 × 0          =                  0
-        ways moved                              0 × 0          =                  0
-        machines in use                         3 × 0          =                  0
         total                                                                    14"#]]
     .assert_eq(&model.named(&bill(&model, &after)).to_string());
 }

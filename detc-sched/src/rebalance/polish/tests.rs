@@ -7,7 +7,7 @@ use crate::rebalance::run::Run;
 use crate::rebalance::standing;
 use crate::rebalance::state::Prices;
 use crate::rng::Rng;
-use crate::testing::{Size, running_model};
+use crate::testing::{Exhaustive, Size, running_model};
 
 /// Calls `test` with a search that begins where all runs.
 fn with_run(model: &Model, start: &Placement, seed: u64, test: impl FnOnce(&mut Run<'_>)) {
@@ -89,6 +89,46 @@ fn and_it_is_a_division() {
         assert!((0..100).any(|index| run.try_divide(index % 3, -1)));
         assert_eq!((run.state.cost(), run.state.fine(), run.best.cost()), (0, 0, 0));
     });
+}
+
+#[test]
+fn divisions_of_three_machines_end_at_the_best_of_all_placements() {
+    let mut improved = 0;
+    for seed in 0..60 {
+        let mut rng = Rng::new(seed, 9);
+        let mut builder = Builder::new();
+        let resources = ["cores", "memory"].map(|name| builder.resource(name, Hold::Freed));
+        let mut objective = Objective::new().with_instance_move(1).with_machine_use(7);
+        for resource in resources {
+            objective = objective.with_overload(resource, 1 + rng.below(9) as i64);
+        }
+        let machines = [0, 1, 2].map(|index| {
+            let machine = Machine::new(format!("machine {index}"));
+            builder.machine(resources.iter().fold(machine, |machine, resource| {
+                machine.with_capacity(*resource, 40).with_safety(*resource, 5 + rng.below(20) as i64)
+            }))
+        });
+        let things = builder.group(Group::new("things"));
+        for index in 0..5 {
+            let needs = resources.iter().fold(Instance::new(things), |thing, resource| {
+                thing.with_need(*resource, 1 + rng.below(12) as i64)
+            });
+            let thing = needs.with_move_cost(rng.below(20) as i64);
+            builder.instance(thing.running_on(machines[index % 3]));
+        }
+        builder.objective(objective);
+        let model = builder.build().expect("a model of small numbers");
+        let start = Placement::running(&model);
+        let least = Exhaustive::new(&model).least().expect("it is small").expect("it runs").1;
+        with_run(&model, &start, seed, |run| {
+            improved += i32::from(i128::from(run.state.cost()) > least);
+            for index in 0..200 {
+                run.try_divide(index % 5, -1);
+            }
+            assert_eq!(i128::from(run.state.cost()), least, "seed {seed}");
+        });
+    }
+    assert!(improved > 30, "{improved} had anything to improve");
 }
 
 #[test]
