@@ -1,7 +1,7 @@
 //! Vector bin packing: items of several dimensions into as few equal bins as can be.
 //!
 //! ```text
-//! vector_packing INSTANCE.vbp OUTPUT --seconds S [--seed N]
+//! vector_packing INSTANCE.vbp OUTPUT --seconds S [--threads T] [--seed N]
 //! ```
 //!
 //! Bins are machines, of which there are as many as items; none is preferred, and few are used.
@@ -10,13 +10,13 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use detc_sched::place::{Builder, Group, Hold, Instance, Machine, Model};
-use detc_sched::rebalance::{Effort, pack};
+use detc_sched::rebalance::{Effort, Options, pack};
 
 use inputs::{Arguments, Failure, Numbers, TimeLimit, text, told, write_lines};
 
 mod inputs;
 
-const USAGE: &str = "vector_packing INSTANCE.vbp OUTPUT --seconds S [--seed N]";
+const USAGE: &str = "vector_packing INSTANCE.vbp OUTPUT --seconds S [--threads T] [--seed N]";
 
 fn main() -> ExitCode {
     told(run)
@@ -24,12 +24,13 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), Failure> {
     let begun = Instant::now();
-    let arguments = Arguments::read(USAGE, 2, &["seconds", "seed"])?;
+    let arguments = Arguments::read(USAGE, 2, &["seconds", "threads", "seed"])?;
     let seconds: f64 = arguments.option("seconds", 1.0)?;
     let model = read(&text(arguments.path(0))?)?;
     let reserve = Duration::from_millis(5) + begun.elapsed();
     let limit = TimeLimit::new(begun, seconds, reserve)?;
-    let packed = pack(&model, arguments.option("seed", 1)?, Effort::Until(&|| limit.spent()))
+    let options = Options::new(arguments.option("seed", 1)?).with_threads(arguments.option("threads", 2)?);
+    let packed = pack(&model, &options, Effort::Until(&|| limit.spent()))
         .ok_or("an item does not fit an empty bin")?;
     let mut used: Vec<_> = packed.machines().iter().flatten().collect();
     used.sort_unstable();

@@ -43,7 +43,7 @@ fn packing(criterion: &mut Criterion) {
     for items in [100, 400] {
         let model = generated::items(items, 5);
         bench.bench_function(BenchmarkId::new("items", items), |bencher| {
-            bencher.iter(|| pack(&model, 1, Effort::Steps(500_000)).expect("all items fit"));
+            bencher.iter(|| pack(&model, &Options::new(1), Effort::Steps(500_000)).expect("all items fit"));
         });
     }
     bench.finish();

@@ -7,13 +7,17 @@
 //! ```
 //!
 //! One machine less is a question of feasibility. Two searches answer it in turn: [`eject`], in which nothing is ever
-//! overfull, and that of a rebalance, over fines alone. It ends at a bound below which the needs do not fit.
+//! overfull, and that of a rebalance, over fines alone. Each thread has both, in other order, in rounds that are ever longer;
+//! who finds an answer ends the round. It ends at a bound below which the needs do not fit.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use eject::Pool;
 
+use super::Options;
 use super::anneal::Cooling;
 use super::dense::{Dense, NOWHERE};
-use super::effort::Effort;
+use super::effort::{Effort, Spent};
 use super::run::Run;
 use super::state::{Prices, Standing};
 use crate::place::{MachineId, Model, Placement};
@@ -25,18 +29,22 @@ mod eject;
 /// machine is special and the least number counts.
 ///
 /// None, when there is an instance that does not fit an empty machine, or the machines do not suffice for first fit.
-pub fn pack(model: &Model, seed: u64, effort: Effort<'_>) -> Option<Placement> {
+/// Of the options the seed and the threads count: nobody runs yet who could be moved.
+pub fn pack(model: &Model, options: &Options, effort: Effort<'_>) -> Option<Placement> {
     let dense = Dense::new(model);
     let mut at = greedy(&dense)?;
     let bound = bound(&dense);
-    let mut rng = Rng::new(seed, 0);
+    let mut rng = Rng::new(options.seed, 0);
     let mut steps = 0;
     loop {
         let used = compact(&mut at);
         if used <= bound || used <= 1 {
             break;
         }
-        let Some(better) = close_one(&dense, &at, used, &mut rng, &effort, &mut steps) else { break };
+        let Some(better) = close_one(&dense, &at, used, (&mut rng, options.threads), &effort, &mut steps)
+        else {
+            break;
+        };
         at = better;
     }
     let mut placement = Placement::empty(model);
@@ -150,11 +158,14 @@ fn close_one(
     dense: &Dense,
     at: &[u32],
     used: usize,
-    rng: &mut Rng,
+    (rng, threads): (&mut Rng, usize),
     effort: &Effort<'_>,
     steps: &mut u64,
 ) -> Option<Vec<u32>> {
     let smaller = dense.first_machines(used - 1);
+    if smaller.movable.is_empty() {
+        return None;
+    }
     // The machine with the least on it is closed.
     let size = |machine: u32| -> i64 {
         (0..at.len() as u32)
@@ -163,50 +174,112 @@ fn close_one(
             .sum()
     };
     let closed = (0..used as u32).min_by_key(|machine| size(*machine))?;
-    let moved = |machine: &u32, rng: &mut Rng| match *machine {
-        machine if machine == closed => rng.below(used - 1) as u32,
-        machine if machine as usize == used - 1 => closed,
-        machine => machine,
-    };
-    let start: Vec<u32> = at.iter().map(|machine| moved(machine, rng)).collect();
-    if smaller.movable.is_empty() {
-        return None;
-    }
-    let prices = Prices::level(&smaller, PRICE_OF_CAPACITY);
-    let standing = Standing { cost: 0, breach: 0 };
-    let mut run = Run::new(&smaller, &start, standing, prices.clone(), Rng::new(rng.next(), 1));
-    run.steps = *steps;
     let without = |machine: &u32| match *machine {
         machine if machine == closed => NOWHERE,
         machine if machine as usize == used - 1 => closed,
         machine => machine,
     };
     let waiting: Vec<u32> = at.iter().map(without).collect();
-    let mut pool = Pool::new(&smaller, &waiting);
-    while effort.spent(run.steps) < super::effort::Spent::ALL {
-        let share = effort.spent(run.steps).share();
-        let end = (share + ROUND_SHARE).min(1.0);
-        let middle = share + (end - share) * EJECTION_SHARE;
-        if let Some(at) = pool.search(effort, &mut run.rng, &mut run.steps, middle) {
-            *steps = run.steps;
-            return Some(at);
+    let search = |thread: usize| Search::new(&smaller, &waiting, rng.next(), *steps, thread);
+    let mut searches: Vec<Search<'_>> = (0..threads).map(search).collect();
+    let mut round = ROUND_MIN;
+    loop {
+        let share = effort.spent(*steps).share();
+        if share >= 1.0 {
+            return None;
         }
+        let end = (share + round).min(1.0);
+        let found = round_of_all(&mut searches, effort, (share, end));
+        *steps = searches.iter().map(|search| search.run.steps).max().unwrap_or(*steps);
+        if found.is_some() {
+            return found;
+        }
+        searches.iter_mut().for_each(|search| search.run.steps = *steps);
+        round = (round * 2.0).min(ROUND_MAX);
+    }
+}
+
+/// Lets all search from one share of the effort to another. Who finds something ends the round for all, unless steps are counted: then
+/// the outcome must not depend on who is first.
+fn round_of_all(
+    searches: &mut [Search<'_>],
+    effort: &Effort<'_>,
+    (begin, end): (f64, f64),
+) -> Option<Vec<u32>> {
+    let is_found = AtomicBool::new(false);
+    let spent = || if is_found.load(Relaxed) { Spent::ALL } else { effort.spent(0) };
+    let effort = match effort {
+        Effort::Steps(_) => *effort,
+        Effort::Until(_) => Effort::Until(&spent),
+    };
+    let round = |search: &mut Search<'_>| {
+        let found = search.round(&effort, (begin, end));
+        is_found.fetch_or(found.is_some(), Relaxed);
+        found
+    };
+    std::thread::scope(|scope| {
+        let round = &round;
+        let threads: Vec<_> = searches.iter_mut().map(|search| scope.spawn(move || round(search))).collect();
+        let found =
+            threads.into_iter().map(|thread| thread.join().expect("invariant: a search does not panic"));
+        // All are waited for.
+        found.collect::<Vec<_>>().into_iter().flatten().next()
+    })
+}
+
+/// One thread's two searches for the same number of machines.
+#[derive(Debug)]
+struct Search<'a> {
+    pool: Pool<'a>,
+    run: Run<'a>,
+    prices: Prices,
+    /// Which search begins a round: with two threads both are at work at any time.
+    cools_first: bool,
+}
+
+impl<'a> Search<'a> {
+    /// From where they are `at`; those nowhere are placed by chance, where a machine may be overfull.
+    fn new(dense: &'a Dense, at: &[u32], seed: u64, steps: u64, thread: usize) -> Self {
+        let mut rng = Rng::new(seed, 1);
+        let by_chance = |machine: &u32| match *machine {
+            NOWHERE => rng.below(dense.machines) as u32,
+            machine => machine,
+        };
+        let start: Vec<u32> = at.iter().map(by_chance).collect();
+        let prices = Prices::level(dense, PRICE_OF_CAPACITY);
+        let mut run = Run::new(dense, &start, Standing { cost: 0, breach: 0 }, prices.clone(), rng);
+        run.steps = steps;
+        Self { pool: Pool::new(dense, at), run, prices, cools_first: thread % 2 == 1 }
+    }
+
+    /// Each search for a part of the round: where all are, when one has found that.
+    fn round(&mut self, effort: &Effort<'_>, (begin, end): (f64, f64)) -> Option<Vec<u32>> {
+        let length = end - begin;
+        if self.cools_first {
+            let middle = begin + length * (1.0 - EJECTION_SHARE);
+            self.cool(effort, (begin, middle)).or_else(|| self.eject(effort, end))
+        } else {
+            let middle = begin + length * EJECTION_SHARE;
+            self.eject(effort, middle).or_else(|| self.cool(effort, (middle, end)))
+        }
+    }
+
+    fn eject(&mut self, effort: &Effort<'_>, end: f64) -> Option<Vec<u32>> {
+        self.pool.search(effort, &mut self.run.rng, &mut self.run.steps, end)
+    }
+
+    fn cool(&mut self, effort: &Effort<'_>, (begin, end): (f64, f64)) -> Option<Vec<u32>> {
         let cooling = Cooling {
             hot: PRICE_OF_CAPACITY as f64 * HOT_SHARE,
             cold: PRICE_OF_CAPACITY as f64 * COLD_SHARE,
-            prices: prices.clone(),
+            prices: self.prices.clone(),
             dearer: 1.0,
-            begin: middle,
+            begin,
             end,
         };
-        run.anneal(effort, &cooling);
-        if run.best.cost() == 0 {
-            *steps = run.steps;
-            return Some(run.best.write_out(&run.state.at).to_vec());
-        }
+        self.run.anneal(effort, &cooling);
+        (self.run.best.cost() == 0).then(|| self.run.best.write_out(&self.run.state.at).to_vec())
     }
-    *steps = run.steps;
-    None
 }
 
 /// What one machine's capacity of one resource is fined, when it is all in excess.
@@ -216,8 +289,9 @@ const PRICE_OF_CAPACITY: i64 = 1_000_000_000;
 const HOT_SHARE: f64 = 0.02;
 const COLD_SHARE: f64 = 0.0005;
 
-/// What share of the effort one round takes.
-const ROUND_SHARE: f64 = 0.25;
+/// What share of the effort the first round takes, and the longest: each is twice as long as the one before.
+const ROUND_MIN: f64 = 1.0 / 64.0;
+const ROUND_MAX: f64 = 0.25;
 
 /// And what share of a round goes to ejections before: they find what is few and large sooner, cooling what is many and
 /// small.

@@ -133,7 +133,7 @@ fn what_is_beyond_capacity_at_the_start_is_repaired() {
 fn packing_finds_what_greedy_filling_misses() {
     // Largest first puts 6 and 4 nowhere right: three pairs of (7,3), (6,4), (5,5) fill three machines.
     let (model, _) = shelves(&[&[7, 3, 6], &[4, 5, 5], &[], &[], &[], &[]], 10);
-    let packed = pack(&model, 1, Effort::Steps(200_000)).expect("there is room");
+    let packed = pack(&model, &Options::new(1), Effort::Steps(200_000)).expect("there is room");
     assert_eq!(validate(&model, &packed), vec![]);
     let mut used: Vec<_> = packed.machines().to_vec();
     used.sort_unstable();
@@ -144,5 +144,5 @@ fn packing_finds_what_greedy_filling_misses() {
 #[test]
 fn what_fits_no_empty_machine_is_not_packed() {
     let (model, _) = shelves(&[&[11], &[]], 10);
-    assert!(pack(&model, 1, Effort::Steps(1000)).is_none());
+    assert!(pack(&model, &Options::new(1), Effort::Steps(1000)).is_none());
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use detc_sched::place::{Builder, Group, Hold, Instance, Machine, Model, Objective, validate};
-use detc_sched::rebalance::{Effort, Spent, pack};
+use detc_sched::rebalance::{Effort, Options, Spent, pack};
 use detc_sched::testing::Exhaustive;
 
 use crate::support::for_seeds;
@@ -49,7 +49,8 @@ fn what_is_packed_is_feasible_and_on_as_few_machines_as_can_be() {
     for_seeds(800, |seed| {
         let model = shelves(seed);
         let least = Exhaustive::new(&model).least().expect("it is small");
-        match (pack(&model, seed, Effort::Steps(20_000)), least) {
+        let options = Options::new(seed).with_threads(1 + seed as usize % 3);
+        match (pack(&model, &options, Effort::Steps(20_000)), least) {
             (Some(packed), Some((_, least))) => {
                 assert_eq!(validate(&model, &packed), []);
                 assert!(model.instances().all(|id| packed.machine(id).is_some()));
@@ -91,7 +92,11 @@ fn what_fills_machines_without_a_gap_is_packed_without_one() {
             }
         }
         let model = builder.build().expect("small numbers");
-        let packed = pack(&model, seed, Effort::Steps(60_000)).expect("there are twice as many machines");
+        let options = Options::new(seed).with_threads(2);
+        let [packed, again] = [(); 2].map(|()| {
+            pack(&model, &options, Effort::Steps(60_000)).expect("there are twice as many machines")
+        });
+        assert_eq!(packed, again, "which thread is faster must not matter");
         assert_eq!(validate(&model, &packed), []);
         let mut used: Vec<_> = packed.machines().to_vec();
         used.sort_unstable();
@@ -120,5 +125,5 @@ fn packing_ends_where_nobody_may_be_moved() {
         assert!(looks.fetch_add(1, Ordering::Relaxed) < 1_000_000, "it goes on and on");
         Spent::of(0, 1)
     };
-    assert!(pack(&model, 1, Effort::Until(&spent)).is_some());
+    assert!(pack(&model, &Options::new(1), Effort::Until(&spent)).is_some());
 }
