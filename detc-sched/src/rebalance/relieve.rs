@@ -3,7 +3,8 @@
 //! What leaving gains does not depend on where an instance goes. So the residents are put in order of that, and of the first
 //! few every one, two and three are weighed together: what a machine costs without them, and what it costs to move them. With an
 //! objective that counts moves, an overload of several resources is so taken off by the fewest that do it, where taking the
-//! largest first needs one more: where no balance counts too, the [fewest](super::fewest) of all residents are searched for.
+//! largest first needs one more: where no balance counts too and all moves cost the same, the [fewest](super::fewest) of all
+//! residents are searched for.
 //! Among sets that cost the same the smallest instances go: they find room more easily.
 //!
 //! Who goes is offered to other machines. Of those that take it without cost the fullest gets it (best fit).
@@ -151,8 +152,8 @@ impl Run<'_> {
         leaving
     }
 
-    /// Of the fewest whose leaving together costs least the largest. More are weighed only when fewer leave something that
-    /// costs.
+    /// Of those whose leaving together costs least, of all that are weighed, the largest. More are weighed only when fewer leave something
+    /// that costs.
     fn best_set(&mut self, machine: u32, leaving: &[(i64, i64, u32)]) -> Option<u32> {
         let weighed = &leaving[..leaving.len().min(WEIGHED_MAX)];
         let mut best = Weighed { cost: i64::MAX, ..Weighed::default() };
@@ -161,9 +162,9 @@ impl Run<'_> {
         }
         // What is out of balance is no excess.
         if best.burden > 0 && self.state.dense.balances.is_empty() {
-            let (fewest, looks) =
-                self.state.fewest(&self.state.excess(machine), leaving.iter().map(|(.., id)| *id));
-            self.steps += looks;
+            let ids: Vec<u32> = leaving.iter().map(|(.., id)| *id).collect();
+            let (fewest, steps) = self.state.fewest(&self.state.excess(machine), &ids);
+            self.steps += steps;
             if let Some(set) = fewest.filter(|set| !set.is_empty()) {
                 let size = set.iter().map(|id| self.state.dense.size(*id)).sum();
                 self.weigh(machine, &set, size, &mut best);

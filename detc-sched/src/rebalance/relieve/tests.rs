@@ -59,6 +59,26 @@ fn as_few_go_as_suffice_for_both_resources() {
 }
 
 #[test]
+fn two_that_cost_little_go_before_two_that_are_small_and_dear() {
+    let mut builder = Builder::new();
+    let load = builder.resource("load", Hold::Freed);
+    let things = builder.group(Group::new("things"));
+    let machine = |name: &str| Machine::new(name).with_capacity(load, 100).with_safety(load, 8);
+    let full = builder.machine(machine("full"));
+    builder.machine(machine("empty"));
+    // 6 have to go: that is no single one, and of two (3, 3) are the smallest.
+    for (size, cost) in [(3, 100), (3, 100), (4, 1), (4, 1)] {
+        builder.instance(Instance::new(things).with_need(load, size).running_on(full).with_move_cost(cost));
+    }
+    builder.objective(Objective::new().with_overload(load, 1000).with_instance_move(1));
+    let model = builder.build().expect("a model of small numbers");
+    search(&model, 1, |run| {
+        run.relieve(&Effort::Steps(10_000), 1.0);
+        assert_eq!(run.state.cost(), 2);
+    });
+}
+
+#[test]
 fn a_rework_is_never_worse_never_infeasible_and_its_cost_is_the_judges() {
     let mut improved = 0;
     for seed in 0..20 {
@@ -71,7 +91,7 @@ fn a_rework_is_never_worse_never_infeasible_and_its_cost_is_the_judges() {
         search(&model, seed, |run| {
             run.relieve(&Effort::Steps(50_000), 1.0);
             let before = run.state.cost();
-            run.rework(&Effort::Steps(run.steps + 4_000_000), 1.0);
+            run.rework(&Effort::Steps(run.steps + 2_000_000), 1.0);
             assert!(run.state.cost() <= before, "seed {seed}: {} after {before}", run.state.cost());
             improved += i32::from(run.state.cost() < before);
             let mut placement = Placement::empty(&model);
@@ -116,14 +136,14 @@ fn machines_give_hardly_more_than_they_have_to_although_the_large_ones_find_room
         let model = model(&loads, safety);
         search(&model, seed, |run| {
             run.relieve(&Effort::Steps(50_000), 1.0);
-            run.rework(&Effort::Steps(run.steps + 4_000_000), 1.0);
+            run.rework(&Effort::Steps(run.steps + 2_000_000), 1.0);
             let (cost, fewest) = (run.state.cost(), fewest_of_all(&loads, safety));
             assert!(cost >= fewest, "seed {seed}: {cost} moves, and {fewest} are the fewest");
             more += cost - fewest;
         });
     }
-    // With machines drawn blindly they are 36, and 46 with one of the two taken back at once.
-    assert!(more <= 26, "{more} more than the fewest");
+    // 31; with machines drawn blindly they are 48.
+    assert!(more <= 38, "{more} more than the fewest");
 }
 
 #[test]

@@ -6,6 +6,9 @@ use crate::rebalance::dense::NOWHERE;
 /// The most that one resource of a machine is fined: of a million such the sum is within 64 bits.
 const FINE_MAX: i64 = 1 << 42;
 
+/// By so much less is there than there may be, of what has no limit: far more than all needs together.
+const NO_LIMIT: i64 = i64::MIN / 2;
+
 impl<'a> State<'a> {
     #[inline]
     pub(crate) fn needs(&self, instance: u32) -> &'a [i64] {
@@ -118,13 +121,14 @@ impl<'a> State<'a> {
         excess.iter().map(|excess| -excess).min().unwrap_or(0)
     }
 
-    /// What has to leave a machine, of each resource, before its load costs nothing and is not fined: balances and what is occupied
-    /// twice apart.
+    /// What has to leave a machine, of each resource, before its load costs nothing and is not fined; apart from balances, and from fines for
+    /// what is occupied twice, of which leaving frees nothing.
     pub(crate) fn excess(&self, machine: u32) -> Vec<i64> {
         let (slack, excess, _) = self.row(machine);
-        let of = |resource: usize| match self.dense.overload[resource] {
-            0 => -slack[resource],
-            _ => excess[resource].max(-slack[resource]),
+        let of = |resource: usize| {
+            let beyond_safety = if self.dense.overload[resource] == 0 { NO_LIMIT } else { excess[resource] };
+            let beyond_capacity = if self.dense.twice[resource] == 0 { -slack[resource] } else { NO_LIMIT };
+            beyond_safety.max(beyond_capacity)
         };
         (0..slack.len()).map(of).collect()
     }
