@@ -51,7 +51,7 @@ mod state;
 mod tests;
 mod tune;
 
-/// How a rebalance goes about its search.
+/// How a rebalance or a packing goes about its search.
 #[derive(Clone, Debug)]
 pub struct Options {
     seed: u64,
@@ -60,7 +60,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// More threads are not begun: each holds a placement of its own, and tells all others what it found.
+    /// More threads are not begun: each holds placements of its own.
     pub const THREADS_MAX: usize = 256;
 
     /// One thread, and this seed.

@@ -192,7 +192,7 @@ impl Entry {
     }
 }
 
-/// What a placement costs, line by line: all terms that have a weight, and cost nothing as it is, too.
+/// What a placement costs, line by line: every term that has a weight, also those that cost nothing here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bill {
     /// The lines, in the order of [`Term`].

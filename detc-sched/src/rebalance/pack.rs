@@ -1,18 +1,22 @@
 //! As few machines as can be, for machines that are all alike: vector bin packing.
 //!
 //! ```text
-//!   greedy ─▶ k machines ─▶ close one ─┬▶ those who were there take the places of others, until nobody waits ─┬▶ k - 1 …
-//!                             ▲        └▶ or are spread over the others, until nothing is overfull ───────────┤
+//!   greedy ─▶ k machines ─▶ close one ─┬▶ the threes that are worth it are searched for, the rest are pairs ───┬▶ k - 1 …
+//!                             ▲        ├▶ those who were there take the places of others, until nobody waits ─┤
+//!                             │        └▶ or are spread over the others, until nothing is overfull ───────────┤
 //!                             └────────────────────── in turn, while there is effort ◀───────────────────────┘
 //! ```
 //!
-//! One machine less is a question of feasibility. Two searches answer it in turn: [`eject`], in which nothing is ever
-//! overfull, and that of a rebalance, over fines alone. Each thread has both, in other order, in rounds that are ever longer;
-//! who finds an answer ends the round. It ends at a bound below which the needs do not fit.
+//! One machine less is a question of feasibility. Three searches answer it in turn: [`pairs`], where machines hold two or three
+//! each and a first round was in vain; [`eject`], in which nothing is ever overfull; and that of a rebalance, over fines alone. Each thread has
+//! all of them, every second one in another order, in rounds that become longer up to a quarter of the effort. It ends at a bound
+//! below which the needs do not fit.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use eject::Pool;
+use pairs::{Fits, Pairs};
 
 use super::Options;
 use super::anneal::Cooling;
@@ -24,27 +28,31 @@ use crate::place::{MachineId, Model, Placement};
 use crate::rng::Rng;
 
 mod eject;
+mod pairs;
 
 /// Places all instances on few machines. The machines are taken to be alike, and the groups to have no rules: then no
 /// machine is special and the least number counts.
 ///
 /// None, when there is an instance that does not fit an empty machine, or the machines do not suffice for first fit.
-/// Of the options the seed and the threads count: nobody runs yet who could be moved.
+/// Of the options the seed and the threads count: where instances run is not looked at.
 pub fn pack(model: &Model, options: &Options, effort: Effort<'_>) -> Option<Placement> {
     let dense = Dense::new(model);
     let mut at = greedy(&dense)?;
     let bound = bound(&dense);
-    let mut rng = Rng::new(options.seed, 0);
-    let mut steps = 0;
+    let mut closing = Closing {
+        dense: &dense,
+        rng: Rng::new(options.seed, 0),
+        threads: options.threads,
+        effort,
+        steps: 0,
+        fits: None,
+    };
     loop {
         let used = compact(&mut at);
         if used <= bound || used <= 1 {
             break;
         }
-        let Some(better) = close_one(&dense, &at, used, (&mut rng, options.threads), &effort, &mut steps)
-        else {
-            break;
-        };
+        let Some(better) = closing.close_one(&at, used) else { break };
         at = better;
     }
     let mut placement = Placement::empty(model);
@@ -153,78 +161,98 @@ fn compact(at: &mut [u32]) -> usize {
     used.len()
 }
 
-/// The instances on one machine less, if it is found.
-fn close_one(
-    dense: &Dense,
-    at: &[u32],
-    used: usize,
-    (rng, threads): (&mut Rng, usize),
-    effort: &Effort<'_>,
-    steps: &mut u64,
-) -> Option<Vec<u32>> {
-    let smaller = dense.first_machines(used - 1);
-    if smaller.movable.is_empty() {
-        return None;
-    }
-    // The machine with the least on it is closed.
-    let size = |machine: u32| -> i64 {
-        (0..at.len() as u32)
-            .filter(|index| at[*index as usize] == machine)
-            .map(|index| dense.size(index))
-            .sum()
-    };
-    let closed = (0..used as u32).min_by_key(|machine| size(*machine))?;
-    let without = |machine: &u32| match *machine {
-        machine if machine == closed => NOWHERE,
-        machine if machine as usize == used - 1 => closed,
-        machine => machine,
-    };
-    let waiting: Vec<u32> = at.iter().map(without).collect();
-    let search = |thread: usize| Search::new(&smaller, &waiting, rng.next(), *steps, thread);
-    let mut searches: Vec<Search<'_>> = (0..threads).map(search).collect();
-    let mut round = ROUND_MIN;
-    loop {
-        let share = effort.spent(*steps).share();
-        if share >= 1.0 {
-            return None;
-        }
-        let end = (share + round).min(1.0);
-        let found = round_of_all(&mut searches, effort, (share, end));
-        *steps = searches.iter().map(|search| search.run.steps).max().unwrap_or(*steps);
-        if found.is_some() {
-            return found;
-        }
-        searches.iter_mut().for_each(|search| search.run.steps = *steps);
-        round = (round * 2.0).min(ROUND_MAX);
-    }
+/// What closing one machine after the other has left.
+struct Closing<'a> {
+    dense: &'a Dense,
+    rng: Rng,
+    threads: usize,
+    effort: Effort<'a>,
+    /// Of each thread.
+    steps: u64,
+    /// Who fits with whom, once that was asked; none, where it is of no use.
+    fits: Option<Option<Arc<Fits>>>,
 }
 
-/// Lets all search from one share of the effort to another. Who finds something ends the round for all, unless steps are counted: then
-/// the outcome must not depend on who is first.
-fn round_of_all(
-    searches: &mut [Search<'_>],
-    effort: &Effort<'_>,
-    (begin, end): (f64, f64),
-) -> Option<Vec<u32>> {
-    let is_found = AtomicBool::new(false);
-    let spent = || if is_found.load(Relaxed) { Spent::ALL } else { effort.spent(0) };
-    let effort = match effort {
-        Effort::Steps(_) => *effort,
-        Effort::Until(_) => Effort::Until(&spent),
-    };
-    let round = |search: &mut Search<'_>| {
-        let found = search.round(&effort, (begin, end));
-        is_found.fetch_or(found.is_some(), Relaxed);
-        found
-    };
-    std::thread::scope(|scope| {
+impl Closing<'_> {
+    /// The instances on one machine less, if it is found.
+    fn close_one(&mut self, at: &[u32], used: usize) -> Option<Vec<u32>> {
+        let smaller = self.dense.first_machines(used - 1);
+        if smaller.movable.is_empty() {
+            return None;
+        }
+        // The machine with the least on it is closed.
+        let mut sizes = vec![0_i64; used];
+        for (index, machine) in at.iter().enumerate() {
+            let size = &mut sizes[*machine as usize];
+            *size = size.saturating_add(self.dense.size(index as u32));
+        }
+        let closed = (0..used as u32).min_by_key(|machine| sizes[*machine as usize])?;
+        let without = |machine: &u32| match *machine {
+            machine if machine == closed => NOWHERE,
+            machine if machine as usize == used - 1 => closed,
+            machine => machine,
+        };
+        let waiting: Vec<u32> = at.iter().map(without).collect();
+        let seeds: Vec<u64> = (0..self.threads).map(|_| self.rng.next()).collect();
+        let mut searches: Vec<Option<Search<'_>>> = seeds.iter().map(|_| None).collect();
+        let mut length = match self.effort {
+            Effort::Steps(_) => ROUND_OF_STEPS_MIN,
+            Effort::Until(_) => ROUND_MIN,
+        };
+        loop {
+            let begin = self.effort.spent(self.steps).share();
+            if begin >= 1.0 {
+                return None;
+            }
+            let round = (begin, (begin + length).min(1.0));
+            let new = |thread: usize| Search::new(&smaller, &waiting, seeds[thread], thread);
+            let found = self.round(&mut searches, &new, round);
+            if found.is_some() {
+                return found;
+            }
+            length = (length * 2.0).min(ROUND_MAX);
+            if at.len() < used * ITEMS_OF_PAIRS {
+                let (dense, effort, steps) = (self.dense, &self.effort, &mut self.steps);
+                let fits = self.fits.get_or_insert_with(|| Fits::new(dense, effort, steps).map(Arc::new));
+                for search in searches.iter_mut().flatten().filter(|search| search.pairs.is_none()) {
+                    search.pairs = fits.as_ref().and_then(|fits| Pairs::new(Arc::clone(fits), at));
+                }
+            }
+        }
+    }
+
+    /// Lets all search from one share of the effort to another. Who finds something ends the round for all, unless steps are counted:
+    /// then the outcome must not depend on who is first.
+    fn round<'d>(
+        &mut self,
+        searches: &mut [Option<Search<'d>>],
+        new: &(impl Fn(usize) -> Search<'d> + Sync),
+        (begin, end): (f64, f64),
+    ) -> Option<Vec<u32>> {
+        let is_found = AtomicBool::new(false);
+        let (effort, steps) = (self.effort, self.steps);
+        let spent = || if is_found.load(Relaxed) { Spent::ALL } else { effort.spent(steps) };
+        let effort = match effort {
+            Effort::Steps(_) => effort,
+            Effort::Until(_) => Effort::Until(&spent),
+        };
+        let round = |(thread, search): (usize, &mut Option<Search<'d>>)| {
+            let search = search.get_or_insert_with(|| new(thread));
+            search.run.steps = steps;
+            let found = search.round(&effort, (begin, end));
+            is_found.fetch_or(found.is_some(), Relaxed);
+            (search.run.steps, found)
+        };
         let round = &round;
-        let threads: Vec<_> = searches.iter_mut().map(|search| scope.spawn(move || round(search))).collect();
-        let found =
-            threads.into_iter().map(|thread| thread.join().expect("invariant: a search does not panic"));
-        // All are waited for.
-        found.collect::<Vec<_>>().into_iter().flatten().next()
-    })
+        let all: Vec<(u64, Option<Vec<u32>>)> = std::thread::scope(|scope| {
+            let own = searches.iter_mut().enumerate();
+            let threads: Vec<_> = own.map(|own| scope.spawn(move || round(own))).collect();
+            let ended = threads.into_iter().map(|thread| thread.join());
+            ended.map(|all| all.expect("invariant: a search does not panic")).collect()
+        });
+        self.steps = all.iter().map(|(steps, _)| *steps).max().unwrap_or(steps);
+        all.into_iter().find_map(|(_, found)| found)
+    }
 }
 
 /// One thread's two searches for the same number of machines.
@@ -232,6 +260,9 @@ fn round_of_all(
 struct Search<'a> {
     pool: Pool<'a>,
     run: Run<'a>,
+    /// Where machines hold two or three each.
+    pairs: Option<Pairs>,
+    machines: usize,
     prices: Prices,
     /// Which search begins a round: with two threads both are at work at any time.
     cools_first: bool,
@@ -239,7 +270,7 @@ struct Search<'a> {
 
 impl<'a> Search<'a> {
     /// From where they are `at`; those nowhere are placed by chance, where a machine may be overfull.
-    fn new(dense: &'a Dense, at: &[u32], seed: u64, steps: u64, thread: usize) -> Self {
+    fn new(dense: &'a Dense, at: &[u32], seed: u64, thread: usize) -> Self {
         let mut rng = Rng::new(seed, 1);
         let by_chance = |machine: &u32| match *machine {
             NOWHERE => rng.below(dense.machines) as u32,
@@ -247,13 +278,28 @@ impl<'a> Search<'a> {
         };
         let start: Vec<u32> = at.iter().map(by_chance).collect();
         let prices = Prices::level(dense, PRICE_OF_CAPACITY);
-        let mut run = Run::new(dense, &start, Standing { cost: 0, breach: 0 }, prices.clone(), rng);
-        run.steps = steps;
-        Self { pool: Pool::new(dense, at), run, prices, cools_first: thread % 2 == 1 }
+        let run = Run::new(dense, &start, Standing { cost: 0, breach: 0 }, prices.clone(), rng);
+        Self {
+            pool: Pool::new(dense, at),
+            run,
+            pairs: None,
+            machines: dense.machines,
+            prices,
+            cools_first: thread % 2 == 1,
+        }
     }
 
     /// Each search for a part of the round: where all are, when one has found that.
     fn round(&mut self, effort: &Effort<'_>, (begin, end): (f64, f64)) -> Option<Vec<u32>> {
+        let mut begin = begin;
+        if let Some(pairs) = &mut self.pairs {
+            let middle = begin + (end - begin) * PAIRS_SHARE;
+            let (rng, steps) = (&mut self.run.rng, &mut self.run.steps);
+            if let Some(at) = pairs.search(self.machines, effort, rng, steps, middle) {
+                return Some(at);
+            }
+            begin = middle;
+        }
         let length = end - begin;
         if self.cools_first {
             let middle = begin + length * (1.0 - EJECTION_SHARE);
@@ -289,10 +335,15 @@ const PRICE_OF_CAPACITY: i64 = 1_000_000_000;
 const HOT_SHARE: f64 = 0.02;
 const COLD_SHARE: f64 = 0.0005;
 
-/// What share of the effort the first round takes, and the longest: each is twice as long as the one before.
+/// What share of the effort the first round takes, and the longest: each is twice as long as the one before. Most machines are closed
+/// within the first. Where steps are counted nobody ends it early, and so it is short.
 const ROUND_MIN: f64 = 1.0 / 64.0;
+const ROUND_OF_STEPS_MIN: f64 = 1.0 / 256.0;
 const ROUND_MAX: f64 = 0.25;
 
-/// And what share of a round goes to ejections before: they find what is few and large sooner, cooling what is many and
-/// small.
+/// So many items a machine, and less, are a matter of pairs; and what share of a round they take.
+const ITEMS_OF_PAIRS: usize = 3;
+const PAIRS_SHARE: f64 = 0.5;
+
+/// And what share of the rest goes to ejections: they find what is few and large sooner, cooling what is many and small.
 const EJECTION_SHARE: f64 = 0.5;

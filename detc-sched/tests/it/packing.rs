@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use detc_sched::place::{Builder, Group, Hold, Instance, Machine, Model, Objective, validate};
+use detc_sched::place::{Builder, Group, Hold, Instance, Machine, Model, Objective, Placement, validate};
 use detc_sched::rebalance::{Effort, Options, Spent, pack};
 use detc_sched::testing::Exhaustive;
 
@@ -71,42 +71,80 @@ fn what_is_packed_is_feasible_and_on_as_few_machines_as_can_be() {
     assert!(refused > 50 || std::env::var("DETC_SEED").is_ok());
 }
 
+/// As many machines' worth, each cut in three.
+const FULL: usize = 6;
+
+/// Twice as many machines as suffice without a gap.
+fn cut_in_three(seed: u64) -> Model {
+    let mut below = numbers(seed);
+    let mut builder = Builder::new();
+    let weight = builder.resource("weight", Hold::Freed);
+    for index in 0..2 * FULL {
+        builder.machine(Machine::new(format!("shelf {index}")).with_capacity(weight, 100));
+    }
+    let things = builder.group(Group::new("things"));
+    for _ in 0..FULL {
+        let first = 20 + below(30) as i64;
+        let second = 15 + below(25) as i64;
+        for size in [first, second, 100 - first - second] {
+            builder.instance(Instance::new(things).with_need(weight, size));
+        }
+    }
+    builder.build().expect("small numbers")
+}
+
+fn used(packed: &Placement) -> usize {
+    let mut used = packed.machines().to_vec();
+    used.sort_unstable();
+    used.dedup();
+    used.len()
+}
+
 #[test]
 fn what_fills_machines_without_a_gap_is_packed_without_one() {
-    const FULL: usize = 6;
-    let (mut found, mut tried) = (0, 0);
+    let (mut found, mut tried) = ([0, 0], 0);
     for_seeds(100, |seed| {
-        let mut below = numbers(seed);
-        let mut builder = Builder::new();
-        let weight = builder.resource("weight", Hold::Freed);
-        for index in 0..2 * FULL {
-            builder.machine(Machine::new(format!("shelf {index}")).with_capacity(weight, 100));
-        }
-        let things = builder.group(Group::new("things"));
-        // Each machine's worth is cut in three.
-        for _ in 0..FULL {
-            let first = 20 + below(30) as i64;
-            let second = 15 + below(25) as i64;
-            for size in [first, second, 100 - first - second] {
-                builder.instance(Instance::new(things).with_need(weight, size));
-            }
-        }
-        let model = builder.build().expect("small numbers");
-        let options = Options::new(seed).with_threads(2);
-        let [packed, again] = [(); 2].map(|()| {
-            pack(&model, &options, Effort::Steps(60_000)).expect("there are twice as many machines")
-        });
-        assert_eq!(packed, again, "which thread is faster must not matter");
-        assert_eq!(validate(&model, &packed), []);
-        let mut used: Vec<_> = packed.machines().to_vec();
-        used.sort_unstable();
-        used.dedup();
-        assert!(used.len() >= FULL);
+        let model = cut_in_three(seed);
         tried += 1;
-        found += i32::from(used.len() == FULL);
+        for (threads, found) in [1, 2].into_iter().zip(&mut found) {
+            let options = Options::new(seed).with_threads(threads);
+            let [packed, again] = [(); 2].map(|()| {
+                pack(&model, &options, Effort::Steps(60_000)).expect("there are twice as many machines")
+            });
+            assert_eq!(packed, again, "which thread is faster must not matter");
+            assert_eq!(validate(&model, &packed), []);
+            assert!(used(&packed) >= FULL);
+            *found += i32::from(used(&packed) == FULL);
+        }
     });
     // A search of a moment gives no proof; this is what is known of it.
-    assert!(found * 10 >= tried * 6, "{found} of {tried}");
+    assert!(found[0] * 10 >= tried * 5 && found[1] * 10 >= tried * 7, "{found:?} of {tried}");
+}
+
+#[test]
+fn who_finds_an_answer_ends_the_round_for_all_threads_and_all_end_when_all_is_spent() {
+    const LOOKS: u64 = 10_000_000;
+    let (mut looked, mut found) = (0, 0);
+    for seed in 1..=20 {
+        let model = cut_in_three(seed);
+        let looks = AtomicU64::new(0);
+        let spent = || Spent::of(looks.fetch_add(1, Ordering::Relaxed), LOOKS);
+        let options = Options::new(seed).with_threads(2);
+        let packed = pack(&model, &options, Effort::Until(&spent)).expect("there are twice as many machines");
+        found += u64::from(used(&packed) == FULL);
+        looked += looks.load(Ordering::Relaxed);
+
+        let looks = AtomicU64::new(0);
+        let spent = || match looks.fetch_add(1, Ordering::Relaxed) {
+            0..5 => Spent::of(0, 1),
+            _ => Spent::ALL,
+        };
+        assert!(pack(&model, &options, Effort::Until(&spent)).is_some());
+        let looks = looks.load(Ordering::Relaxed);
+        assert!(looks < 200, "{looks}");
+    }
+    // One round is 156,250 looks, and all of these together are found in a small part of one.
+    assert!(found == 20 && looked < 156_250, "{found} found, {looked} looks");
 }
 
 #[test]

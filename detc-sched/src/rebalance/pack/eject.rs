@@ -162,9 +162,7 @@ impl<'a> Pool<'a> {
     fn room(&self, instance: u32, rng: &mut Rng) -> Option<usize> {
         let needs = self.needs(instance);
         let first = rng.below(self.dense.machines);
-        (first..self.dense.machines)
-            .chain(0..first)
-            .find(|machine| self.free(*machine).iter().zip(needs).all(|(free, need)| need <= free))
+        (first..self.dense.machines).chain(0..first).find(|machine| are_within(needs, self.free(*machine)))
     }
 
     /// How often an instance was without a place, and its size.
@@ -192,7 +190,7 @@ impl<'a> Pool<'a> {
                     continue;
                 }
                 let freed = self.needs(*resident);
-                if lack.iter().zip(freed).all(|(lack, freed)| lack <= freed) {
+                if are_within(&lack, freed) {
                     best = Some(Ejection { count, size, machine, first: *resident, second: None });
                     continue;
                 }
@@ -202,9 +200,7 @@ impl<'a> Pool<'a> {
                     if is_no_better((count, size), best) {
                         continue;
                     }
-                    let also = self.needs(*other);
-                    let makes_room = lack.iter().zip(freed.iter().zip(also));
-                    if makes_room.into_iter().all(|(lack, (freed, also))| *lack <= freed + also) {
+                    if are_within_both(&lack, freed, self.needs(*other)) {
                         best =
                             Some(Ejection { count, size, machine, first: *resident, second: Some(*other) });
                     }
@@ -228,17 +224,37 @@ impl<'a> Pool<'a> {
         }
         let (from, to) = (from as usize, to as usize);
         let (goes, comes) = (self.needs(left), self.needs(right));
-        let fits = |free: &[i64], needs: &[i64], leaving: &[i64]| {
-            free.iter().zip(needs.iter().zip(leaving)).all(|(free, (need, leaving))| need - leaving <= *free)
-        };
-        if self.free(to).iter().zip(goes).all(|(free, need)| need <= free) {
+        if are_within(goes, self.free(to)) {
             self.take(left);
             self.put(left, to);
-        } else if fits(self.free(to), goes, comes) && fits(self.free(from), comes, goes) {
+        } else if are_within_both(goes, self.free(to), comes) && are_within_both(comes, self.free(from), goes)
+        {
             self.take(left);
             self.take(right);
             self.put(left, to);
             self.put(right, from);
         }
     }
+}
+
+/// Whether there is as much of each resource. Plain loops here and below: they are most of the time, and adaptors were not inlined.
+#[inline(always)]
+fn are_within(needs: &[i64], free: &[i64]) -> bool {
+    for resource in 0..needs.len().min(free.len()) {
+        if needs[resource] > free[resource] {
+            return false;
+        }
+    }
+    true
+}
+
+/// The same with what somebody else leaves, too.
+#[inline(always)]
+fn are_within_both(needs: &[i64], free: &[i64], left: &[i64]) -> bool {
+    for resource in 0..needs.len().min(free.len()).min(left.len()) {
+        if needs[resource] > free[resource] + left[resource] {
+            return false;
+        }
+    }
+    true
 }
