@@ -4,7 +4,7 @@ use crate::rng::Rng;
 fn candidates<'a>(takes: &[&'a [i64]]) -> impl Iterator<Item = Candidate<'a>> {
     let candidate =
         |(id, takes): (usize, &'a [i64])| Candidate { id: id as u32, takes, size: takes.iter().sum() };
-    takes.to_vec().into_iter().enumerate().map(candidate)
+    takes.iter().copied().enumerate().map(candidate)
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn they_are_as_few_and_as_small_as_any_of_all_sets() {
 
 #[test]
 fn as_much_is_looked_at_as_is_allowed_and_no_more() {
-    let takes = vec![[1_i64, 2].as_slice(), &[2, 1]].repeat(100);
+    let takes = [[1_i64, 2].as_slice(), &[2, 1]].repeat(100);
     let mut looks = 50;
     // Eight of them take 12 of each; sixteen would be needed.
     assert_eq!(fewest(&[20, 20], candidates(&takes), &mut looks), None);
