@@ -9,8 +9,8 @@
 //!
 //! One machine less is a question of feasibility. Three searches answer it in turn: [`pairs`], where machines hold two or three
 //! each and a first round was in vain; [`eject`], in which nothing is ever overfull; and that of a rebalance, over fines alone. Each thread has
-//! all of them, every second one in another order, in rounds that become longer up to a quarter of the effort. It ends at a bound
-//! below which the needs do not fit.
+//! all of them, every second one the last two in the other order, in rounds that become longer up to a quarter of the effort. It ends
+//! at a bound below which the needs do not fit.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -33,11 +33,12 @@ mod pairs;
 /// Places all instances on few machines. The machines are taken to be alike, and the groups to have no rules: then no
 /// machine is special and the least number counts.
 ///
-/// None, when there is an instance that does not fit an empty machine, or the machines do not suffice for first fit.
+/// None, when there is an instance that does not fit an empty machine, or the machines do not suffice for either of two greedy packings.
+/// The first of these is made whatever the effort, and its time goes with the square of the instances.
 /// Of the options the seed and the threads count: where instances run is not looked at.
 pub fn pack(model: &Model, options: &Options, effort: Effort<'_>) -> Option<Placement> {
     let dense = Dense::new(model);
-    let mut at = greedy(&dense)?;
+    let mut at = greedy(&dense, &effort)?;
     let bound = bound(&dense);
     let mut closing = Closing {
         dense: &dense,
@@ -85,7 +86,7 @@ const SHARING_MAX: usize = 4;
 
 /// Best of a few greedy packings, bin by bin: the next instance is the one whose needs point most where there is room (dot
 /// product; Panigrahy, Talwar, Uyeda and Wieder, "Heuristics for Vector Bin Packing", 2011).
-fn greedy(dense: &Dense) -> Option<Vec<u32>> {
+fn greedy(dense: &Dense, effort: &Effort<'_>) -> Option<Vec<u32>> {
     let width = dense.resources;
     let instances = dense.order.len();
     let capacity = &dense.capacities[..width.min(dense.capacities.len())];
@@ -93,13 +94,16 @@ fn greedy(dense: &Dense) -> Option<Vec<u32>> {
         |resource: usize| dense.needs.iter().skip(resource).step_by(width).map(|need| *need as f64).sum();
     let totals: Vec<f64> = (0..width).map(total).collect();
     let mut best: Option<(usize, Vec<u32>)> = None;
-    for normed in [Norm::Dot, Norm::Distance] {
+    'norms: for normed in [Norm::Dot, Norm::Distance] {
+        if best.is_some() && effort.spent(0) == Spent::ALL {
+            break;
+        }
         let mut at = vec![NOWHERE; instances];
         let mut waiting: Vec<usize> = (0..instances).collect();
         let mut machine = 0;
         while !waiting.is_empty() {
             if machine == dense.machines {
-                return best.map(|best| best.1);
+                continue 'norms;
             }
             let mut free: Vec<i64> = capacity.to_vec();
             let mut filled = false;
@@ -255,7 +259,7 @@ impl Closing<'_> {
     }
 }
 
-/// One thread's two searches for the same number of machines.
+/// One thread's searches for the same number of machines.
 #[derive(Debug)]
 struct Search<'a> {
     pool: Pool<'a>,
@@ -264,7 +268,7 @@ struct Search<'a> {
     pairs: Option<Pairs>,
     machines: usize,
     prices: Prices,
-    /// Which search begins a round: with two threads both are at work at any time.
+    /// Which of the two searches beside pairs comes first: with two threads both are at work then.
     cools_first: bool,
 }
 
@@ -341,7 +345,7 @@ const ROUND_MIN: f64 = 1.0 / 64.0;
 const ROUND_OF_STEPS_MIN: f64 = 1.0 / 256.0;
 const ROUND_MAX: f64 = 0.25;
 
-/// So many items a machine, and less, are a matter of pairs; and what share of a round they take.
+/// Less than so many items a machine are a matter of pairs; and what share of a round they take.
 const ITEMS_OF_PAIRS: usize = 3;
 const PAIRS_SHARE: f64 = 0.5;
 

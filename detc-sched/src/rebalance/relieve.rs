@@ -210,6 +210,8 @@ impl Run<'_> {
     /// Where moving an instance costs least, below `limit`. Of machines where it costs no more than `enough`, the one with
     /// least room: that on the others is kept for larger ones.
     fn offer(&mut self, instance: u32, limit: i64, enough: i64, hint: Option<u32>) -> Option<(i64, u32)> {
+        // What is no gain is never enough.
+        let enough = enough.min(limit - 1);
         let mut best: Option<(i64, i64, u32)> = None;
         for offer in 0..OFFERS {
             let by_chance = self.rng.below(self.state.dense.machines) as u32;

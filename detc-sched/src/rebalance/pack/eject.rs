@@ -194,6 +194,10 @@ impl<'a> Pool<'a> {
                     best = Some(Ejection { count, size, machine, first: *resident, second: None });
                     continue;
                 }
+                // Nobody counts less than once.
+                if is_no_better((count + 1, size), best) {
+                    continue;
+                }
                 for other in &residents[..index] {
                     let more = self.worth(*other);
                     let (count, size) = (count + more.0, size + more.1);

@@ -78,7 +78,7 @@ pub(super) struct Fits {
 }
 
 impl Fits {
-    /// None, where there are too many items, or threes, or none.
+    /// None, where there are too many items, or threes, or none, or all is spent.
     pub(super) fn new(dense: &Dense, effort: &Effort<'_>, steps: &mut u64) -> Option<Self> {
         let items = dense.order.len();
         if items > ITEMS_MAX {
@@ -127,8 +127,14 @@ impl Fits {
         }
         fits.threes = threes;
         let prices = fits.prices(effort, steps);
+        if effort.spent(*steps) == Spent::ALL {
+            return None;
+        }
         let price = |three: &[u16; 3]| three.iter().map(|item| prices[*item as usize]).sum::<f64>();
-        fits.threes.sort_by(|left, right| price(right).total_cmp(&price(left)));
+        let mut priced: Vec<(f64, [u16; 3])> =
+            fits.threes.iter().map(|three| (price(three), *three)).collect();
+        priced.sort_by(|left, right| right.0.total_cmp(&left.0));
+        fits.threes = priced.into_iter().map(|(_, three)| three).collect();
         fits.index();
         Some(fits)
     }
