@@ -10,8 +10,7 @@ use super::state::State;
 #[cfg(test)]
 mod tests;
 
-/// Looks at sets, for one machine: some hundredths of a millisecond. Of a hundred residents that differ, three are found within a
-/// tenth of that; of a hundred that are alike the first set is as good as any.
+/// Looks at sets, for one machine. Where residents are alike and many, that is not all sets: then the first is as good as any.
 const LOOKS_MAX: u64 = 4_000;
 
 /// So many looks take as long as a step of a search.

@@ -339,8 +339,8 @@ const PRICE_OF_CAPACITY: i64 = 1_000_000_000;
 const HOT_SHARE: f64 = 0.02;
 const COLD_SHARE: f64 = 0.0005;
 
-/// What share of the effort the first round takes, and the longest: each is twice as long as the one before. Most machines are closed
-/// within the first. Where steps are counted nobody ends it early, and so it is short.
+/// What share of the effort the first round takes, and the longest: each is twice as long as the one before. Where steps are counted
+/// nobody ends it early, and so it is short.
 const ROUND_MIN: f64 = 1.0 / 64.0;
 const ROUND_OF_STEPS_MIN: f64 = 1.0 / 256.0;
 const ROUND_MAX: f64 = 0.25;

@@ -4,8 +4,7 @@
 //! few every one, two and three are weighed together: what a machine costs without them, and what it costs to move them. With an
 //! objective that counts moves, an overload of several resources is so taken off by the fewest that do it, where taking the
 //! largest first needs one more: where no balance counts too and all moves cost the same, the [fewest](super::fewest) of all
-//! residents are searched for.
-//! Among sets that cost the same the smallest instances go: they find room more easily.
+//! residents are searched for. Among sets that cost the same the smallest instances go: they find room more easily.
 //!
 //! Who goes is offered to other machines. Of those that take it without cost the fullest gets it (best fit).
 
@@ -80,7 +79,7 @@ impl Run<'_> {
     }
 
     /// Makes a good move from a machine, if one gains: who went from there. One in `passed_over` residents is not looked at;
-    /// with 0, all are.
+    /// with 0, all are. A machine that is a `hint` is offered each first.
     pub(crate) fn relieve_machine(
         &mut self,
         machine: u32,

@@ -27,7 +27,7 @@ const PICKS: usize = 8;
 /// One in so many residents is passed over: of 6 and 12, 12 left a little less on shards.
 const PASSED_OVER: usize = 12;
 
-/// In so many of eight rounds for a machine that gave too many, another is emptied beside it: alone it seldom helps.
+/// In so many of eight rounds for a machine that gave too many, another is emptied beside it, so that what is large finds room.
 const BOTH_OF_EIGHT: usize = 6;
 
 /// Who is elsewhere than where it ran and may go back, with what each machine gave of them.
