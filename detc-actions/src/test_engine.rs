@@ -187,7 +187,13 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new(id: &str, engine: MemoryContainers) -> Self {
-        let engines = Engines::new().with_engine("m", Arc::new(engine.clone()));
+        let direct = Arc::new(engine.clone());
+        Self::through(direct, id, engine)
+    }
+
+    /// Where calls go through something to the engine.
+    pub(crate) fn through(way: Arc<dyn Containers>, id: &str, engine: MemoryContainers) -> Self {
+        let engines = Engines::new().with_engine("m", way);
         Self {
             engine,
             id: id.parse().expect("it is an id"),

@@ -40,10 +40,14 @@ pub use parts::{
 };
 
 /// The fields whose change makes no other container.
-const IN_PLACE: [&str; 6] = ["container", "limits", "restart", "networks", "order", "ready_timeout_ms"];
+const IN_PLACE: [&str; 7] =
+    ["container", "limits", "restart", "networks", "order", "min_ready_ms", "ready_timeout_ms"];
 
 /// Longest name of a container: below the 255 letters that engines take, so that a second one beside it can be called after it.
 const NAME_LEN_MAX: usize = 200;
+
+/// A manager waits for it meanwhile.
+const MIN_READY_MS_MAX: u64 = 24 * 3600 * 1000;
 
 /// The spec of a `container`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,8 +107,7 @@ pub struct ContainerSpec {
     /// When the engine starts it again by itself; never where it is not given. Changed in place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart: Option<RestartSpec>,
-    /// How the engine finds out whether it works; as the image says where it is not given. Without a check, one that still runs a
-    /// moment after its start has started.
+    /// How the engine finds out whether it works; as the image says where it is not given. Without a check, one that runs works.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<CheckSpec>,
     /// How it is asked to end.
@@ -124,6 +127,10 @@ pub struct ContainerSpec {
     /// they can not with a port or an address of their own, the machine's network, or what both write to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
+    /// How long it must have worked without a break, in milliseconds, before it counts as working; where it is not given, 300 for one without
+    /// a health check, and no longer than until the check passes for one that has one. A day at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_ready_ms: Option<u64>,
     /// How long it has to work after its start; where it is not given, as long as its health check may take to fail, and an hour for one
     /// that completes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -171,6 +178,7 @@ impl ContainerSpec {
             init: None,
             completes: None,
             order: None,
+            min_ready_ms: None,
             ready_timeout_ms: None,
         }
     }
@@ -223,6 +231,14 @@ impl ContainerSpec {
         self.ready_timeout_ms.map_or(default, Duration::from_millis)
     }
 
+    /// How long it must have worked without a break, with a health check and without.
+    fn min_ready(&self, is_checked: bool) -> Duration {
+        /// Most programs that can not start say so within a fraction of this.
+        const UNCHECKED: Duration = Duration::from_millis(300);
+        let default = if is_checked { Duration::ZERO } else { UNCHECKED };
+        self.min_ready_ms.map_or(default, Duration::from_millis)
+    }
+
     /// How long it has to end.
     fn grace(&self) -> Duration {
         /// What engines give where nothing is said.
@@ -253,6 +269,10 @@ impl ContainerSpec {
         self.check_network()?;
         self.check_health()?;
         self.check_completes()?;
+        if self.min_ready_ms.is_some_and(|min| min > MIN_READY_MS_MAX) {
+            let problem = format!("must be at most {MIN_READY_MS_MAX}, which is a day");
+            return Err(InvalidField::new("min_ready_ms", problem));
+        }
         if let (Some(Order::StartFirst), Some(why)) = (self.order, self.alone()) {
             return Err(InvalidField::new("order", format!("can not be `start_first`: {why}")));
         }
@@ -316,6 +336,10 @@ impl ContainerSpec {
         if self.health.as_ref().is_some_and(|health| health.off != Some(true)) {
             let problem = "can not be checked where `completes` is true: it works when it has ended";
             return Err(InvalidField::new("health", problem));
+        }
+        if self.min_ready_ms.is_some() {
+            let problem = "can not be given where `completes` is true: it works when it has ended";
+            return Err(InvalidField::new("min_ready_ms", problem));
         }
         Ok(())
     }
@@ -392,7 +416,8 @@ impl Resource for ContainerSpec {
             footprint = footprint.overlapping();
         }
         let grace = self.grace();
-        Ok(footprint.lasting(self.patience().saturating_add(grace).saturating_add(grace)))
+        let ready = self.patience().saturating_add(self.min_ready(false));
+        Ok(footprint.lasting(ready.saturating_add(grace).saturating_add(grace)))
     }
 
     async fn observe(&self, cx: &ActionCx<'_>) -> Result<Observation, ActionError> {

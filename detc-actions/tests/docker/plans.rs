@@ -89,6 +89,7 @@ fn fields(subnet: &str, port: u16) -> Vec<(&'static str, Value, Value)> {
             json!({ "completes": true, "command": ["pwd"] }),
         ),
         ("order", json!({ "order": "stop_first" }), json!({ "order": "start_first" })),
+        ("min_ready_ms", json!({ "min_ready_ms": 0 }), json!({ "min_ready_ms": 500 })),
         ("ready_timeout_ms", json!({ "ready_timeout_ms": 90_000 }), json!({ "ready_timeout_ms": 80_000 })),
     ]
 }

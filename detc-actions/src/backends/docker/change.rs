@@ -150,6 +150,10 @@ async fn rename(
             Err(words.taken(&ObjectRef::container(to)))
         }
         Err(Fault::Said(said)) if said.has(&["nvalid container name"]) => Err(words.invalid(&said.message)),
+        // Of one that is started again and again it may miss the sandbox of its networks: it is there all the same.
+        Err(Fault::Said(said)) if said.code == 404 && !said.names_what_is_missing() => {
+            Err(words.refused(&said.message))
+        }
         done => of_container(done, container, words),
     }
 }

@@ -79,7 +79,17 @@ impl<'a> Keeper<'a> {
             }
             Some(Err(error)) => return Err(error),
         };
-        self.take_over(&container, &found.rest).await?;
+        if let Err(error) = self.take_name(&container, &found.rest).await {
+            // One that has ended meanwhile, and is begun anew, can not be renamed: then it is told that it does not work.
+            let of = (self.cx.resource(), id.as_str());
+            let waited = wait(self.spec, &*self.engine, of, Some(container.restarts)).await;
+            let Err(why) = waited else { return Err(error) };
+            let undo = if self.is_recorded(&id) { Change::stop(&id) } else { remove_running(&id) };
+            return Err(self.undone(&undo, &found.rest, why).await);
+        }
+        for one in &found.rest {
+            self.remove(one).await?;
+        }
         Ok(output(self.spec, &container))
     }
 
@@ -111,7 +121,7 @@ impl<'a> Keeper<'a> {
     }
 
     async fn wait(&self, id: &str) -> Result<Container, ActionError> {
-        wait(self.spec, &*self.engine, (self.cx.resource(), id)).await
+        wait(self.spec, &*self.engine, (self.cx.resource(), id), None).await
     }
 
     /// What there is of it that was once started. What was not is removed.
@@ -339,20 +349,17 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    /// Gives one its name, and removes all others.
-    async fn take_over(&self, container: &Container, rest: &[Listed]) -> Result<(), ActionError> {
+    /// Gives one its name, which another may have to give away for that.
+    async fn take_name(&self, container: &Container, rest: &[Listed]) -> Result<(), ActionError> {
         let wanted = &self.spec.container;
-        if container.name != *wanted {
-            if let Some(old) = rest.iter().find(|one| one.name() == wanted) {
-                self.set_aside(old).await?;
-            }
-            let rename = Change::Rename { container: container.id.clone(), to: wanted.clone() };
-            self.engine.change(&rename).await.map_err(|error| foreign(self.cx, error))?;
+        if container.name == *wanted {
+            return Ok(());
         }
-        for one in rest {
-            self.remove(one).await?;
+        if let Some(old) = rest.iter().find(|one| one.name() == wanted) {
+            self.set_aside(old).await?;
         }
-        Ok(())
+        let rename = Change::Rename { container: container.id.clone(), to: wanted.clone() };
+        self.engine.change(&rename).await.map_err(|error| foreign(self.cx, error))
     }
 
     /// Ends one with the grace that it has, and removes it.

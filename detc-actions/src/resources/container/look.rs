@@ -18,7 +18,7 @@ use crate::resources::engines::{Engines, engine, ours};
 const SECRET_LEN_MAX: u64 = 16 << 20;
 
 /// Fields that a listing tells nothing of, also by labels: they are compared with what is recorded.
-const BY_RECORD: [&str; 4] = ["secrets", "completes", "order", "ready_timeout_ms"];
+const BY_RECORD: [&str; 5] = ["secrets", "completes", "order", "min_ready_ms", "ready_timeout_ms"];
 
 /// Looks at it: by the listing where that tells all.
 pub(super) async fn observe(spec: &ContainerSpec, cx: &ActionCx<'_>) -> Result<Observation, ActionError> {

@@ -35,7 +35,7 @@ const FILE: &str = "_FILE";
 
 /// Fields that are no part of any digest: a secret's digest would tell whether a guess is right, and the others say nothing of
 /// what is made.
-const UNTOLD: [&str; 4] = ["secrets", "container", "order", "ready_timeout_ms"];
+const UNTOLD: [&str; 5] = ["secrets", "container", "order", "min_ready_ms", "ready_timeout_ms"];
 
 /// The file of a secret.
 pub(super) fn secret_path(name: &str) -> String {

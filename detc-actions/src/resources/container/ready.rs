@@ -12,10 +12,6 @@ use tokio::time::Instant;
 use super::ContainerSpec;
 use crate::resources::common::tail;
 
-/// How long one without a health check must have run to count as started: most programs that can not start say so within a
-/// fraction of this.
-const SETTLE: Duration = Duration::from_millis(300);
-
 /// First wait between two looks; it doubles up to [`LOOK_MAX`].
 const LOOK_FIRST: Duration = Duration::from_millis(20);
 
@@ -30,22 +26,27 @@ const LINES: usize = 20;
 
 /// What a look at one that was started says.
 enum Look {
-    Ready,
+    /// It works now.
+    Works,
+    /// It is done.
+    Done,
     NotYet(String),
     /// It will not work by itself.
     Failed(String),
 }
 
-/// Waits until the container of this id works.
+/// Waits until the container of this id has worked for as long as it must. `restarts`: how often it had been started again where that was
+/// looked at before.
 pub(super) async fn wait(
     spec: &ContainerSpec,
     engine: &dyn Containers,
     (resource, id): (&ResourceId, &str),
+    mut restarts: Option<u32>,
 ) -> Result<Container, ActionError> {
     let begun = Instant::now();
     let patience = spec.patience();
     let mut wait = LOOK_FIRST;
-    let mut restarts = None;
+    let mut works_since = None;
     // Where the engine tells nothing, it is looked at now and then.
     let (mut opening, mut is_opened, mut watch) = (engine.watch(), false, None);
     loop {
@@ -55,31 +56,36 @@ pub(super) async fn wait(
         };
         let first = *restarts.get_or_insert(container.restarts);
         let again = container.restarts - first.min(container.restarts);
-        let looked = if spec.completes() {
-            look_for_end(&container)
-        } else {
-            look(&container, begun.elapsed(), again)
-        };
-        let why = match looked {
-            Look::Ready => return Ok(container),
+        let looked = if spec.completes() { look_for_end(&container) } else { look(&container, again) };
+        let is_checked = container.status.readiness != Readiness::Unchecked;
+        let left = match looked {
+            Look::Done => return Ok(container),
             Look::Failed(why) => return Err(failed(engine, (resource, &container), &why).await),
-            Look::NotYet(why) => why,
+            Look::Works => {
+                let worked = works_since.get_or_insert_with(Instant::now).elapsed();
+                let min_ready = spec.min_ready(is_checked);
+                if worked >= min_ready {
+                    return Ok(container);
+                }
+                min_ready - worked
+            }
+            Look::NotYet(why) => {
+                works_since = None;
+                if begun.elapsed() >= patience {
+                    let why = format!("does not work after {} ms: {why}", patience.as_millis());
+                    return Err(failed(engine, (resource, &container), &why)
+                        .await
+                        .with_hint("give it more time with `ready_timeout_ms`"));
+                }
+                patience.saturating_sub(begun.elapsed())
+            }
         };
-        if begun.elapsed() >= patience.max(SETTLE) {
-            let why = format!("does not work after {} ms: {why}", patience.as_millis());
-            return Err(failed(engine, (resource, &container), &why)
-                .await
-                .with_hint("give it more time with `ready_timeout_ms`"));
-        }
-        // What has no check is looked at for a moment only.
-        let is_checked = container.status.readiness != Readiness::Unchecked || spec.completes();
-        let left = patience.max(SETTLE).saturating_sub(begun.elapsed());
         tokio::select! {
             () = tokio::time::sleep(wait.min(left)) => {
                 wait = (wait * 2).min(if watch.is_some() { LOOK_ANYWAY } else { LOOK_MAX });
             }
-            // What has happened before is seen by the next look, which is at once.
-            opened = &mut opening, if is_checked && !is_opened => {
+            // What has happened before is seen by the next look, which is at once. What only runs is looked at for a moment.
+            opened = &mut opening, if (is_checked || spec.completes()) && !is_opened => {
                 is_opened = true;
                 watch = opened.ok();
             }
@@ -103,22 +109,20 @@ async fn changed(watch: &mut Option<Watch>, id: &str) {
 /// The same of one that works when it has ended. Where it is started again after a failure, that is no end.
 fn look_for_end(container: &Container) -> Look {
     match container.status.phase {
-        Phase::Exited(0) => Look::Ready,
+        Phase::Exited(0) => Look::Done,
         Phase::Exited(code) => Look::Failed(format!("ended with exit code {code}")),
         Phase::Running | Phase::Restarting => Look::NotYet("it has not ended".to_owned()),
         phase @ (Phase::Created | Phase::Paused | Phase::Removing) => Look::NotYet(format!("it is {phase}")),
     }
 }
 
-fn look(container: &Container, since: Duration, restarts: u32) -> Look {
+fn look(container: &Container, restarts: u32) -> Look {
     let ended = |how: String| Look::Failed(format!("{how} while it started"));
     match (container.status.phase, container.status.readiness) {
         (Phase::Exited(code), _) => ended(format!("ended with exit code {code}")),
         (Phase::Restarting, _) => ended("ended, and is started again and again,".to_owned()),
         (Phase::Running, _) if restarts > 0 => ended("ended, and was started again,".to_owned()),
-        (Phase::Running, Readiness::Healthy) => Look::Ready,
-        (Phase::Running, Readiness::Unchecked) if since >= SETTLE => Look::Ready,
-        (Phase::Running, Readiness::Unchecked) => Look::NotYet("it has only just started".to_owned()),
+        (Phase::Running, Readiness::Healthy | Readiness::Unchecked) => Look::Works,
         (Phase::Running, Readiness::Starting) => {
             Look::NotYet("its health check has not passed yet".to_owned())
         }

@@ -123,6 +123,7 @@ fn fields() -> Vec<(Value, Value)> {
         ),
         (json!({ "init": true }), json!({ "init": false })),
         (json!({ "order": "stop_first" }), json!({ "order": "start_first" })),
+        (json!({ "min_ready_ms": 0 }), json!({ "min_ready_ms": 8000 })),
         (json!({ "ready_timeout_ms": 9000 }), json!({ "ready_timeout_ms": 8000 })),
     ]
     .into()

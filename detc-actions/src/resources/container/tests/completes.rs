@@ -70,5 +70,11 @@ fn what_completes_is_not_begun_anew_and_not_checked() {
         wrong(json!({ "health": { "command": ["true"] } })),
         "`health` can not be checked where `completes` is true: it works when it has ended"
     );
+    assert_eq!(
+        wrong(json!({ "min_ready_ms": 0 })),
+        "`min_ready_ms` can not be given where `completes` is true: it works when it has ended"
+    );
     done(json!({ "health": { "off": true }, "restart": "never" })).inspect().unwrap();
+    let wrong = spec(json!({ "min_ready_ms": 86_400_001 })).inspect().unwrap_err().to_string();
+    assert_eq!(wrong, "`min_ready_ms` must be at most 86400000, which is a day");
 }

@@ -1,10 +1,66 @@
 //! What serves while a container is changed, and when that fails.
 
-use detc_core::backend::containers::{Change, Containers, New, Phase};
+use std::fmt::{self, Display};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use detc_core::backend::Host;
+use detc_core::backend::containers::{
+    Change, Containers, ContainersError, Listing, LogLine, LogQuery, MemoryContainers, New, Object,
+    ObjectRef, Phase, Query, Watch,
+};
 use serde_json::json;
 
 use super::*;
 use crate::test_engine::{Bench, now, world};
+
+/// An engine on which what is to be renamed from `web-next-1` ends before that, and begins anew.
+#[derive(Debug)]
+struct EndsBeforeItsName(MemoryContainers);
+
+#[async_trait]
+impl Containers for EndsBeforeItsName {
+    async fn list(&self, query: &Query) -> Result<Listing, ContainersError> {
+        self.0.list(query).await
+    }
+
+    async fn inspect(&self, object: &ObjectRef) -> Result<Option<Object>, ContainersError> {
+        self.0.inspect(object).await
+    }
+
+    async fn create(&self, new: &New) -> Result<String, ContainersError> {
+        self.0.create(new).await
+    }
+
+    async fn change(&self, change: &Change) -> Result<(), ContainersError> {
+        match change {
+            Change::Rename { to, .. } if to == "web" && self.0.container_now("web-next-1").is_some() => {
+                self.0.exit("web-next-1", 4);
+                let (engine, what) = (self.to_string(), change.to_string());
+                Err(ContainersError::Refused { engine, what, said: "sandbox not found".to_owned() })
+            }
+            _ => self.0.change(change).await,
+        }
+    }
+
+    async fn logs(&self, container: &str, query: &LogQuery) -> Result<Vec<LogLine>, ContainersError> {
+        self.0.logs(container, query).await
+    }
+
+    async fn watch(&self) -> Result<Watch, ContainersError> {
+        self.0.watch().await
+    }
+
+    fn host(&self, container: &str) -> Arc<dyn Host> {
+        self.0.host(container)
+    }
+}
+
+impl Display for EndsBeforeItsName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Display::fmt(&self.0, f)
+    }
+}
 
 /// The images of the containers that run, by name.
 fn running(bench: &Bench) -> Vec<String> {
@@ -103,6 +159,57 @@ async fn one_that_is_started_again_and_again_does_not_work() {
         "{error}"
     );
     assert_eq!(running(&bench), [] as [&str; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_works_only_when_it_has_for_as_long_as_it_must() {
+    let mut bench = Bench::new("container/web", engine());
+    let old = bench.apply(&spec(json!({}))).await;
+    // Each ends a second after its start.
+    let engine = bench.engine.clone();
+    let fails_late = |fields: Value| {
+        let ends = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            ["web", "web-next-1"].iter().for_each(|name| engine.exit(name, 7));
+        };
+        let bench = &bench;
+        async move { tokio::join!(async { bench.tried(&spec(fields)).await }, ends).0 }
+    };
+    for (check, begins) in [
+        (json!({ "off": true }), "container/web ended with exit code 7 while it started"),
+        (
+            json!({ "command": ["printf", "ok"], "interval_ms": 10 }),
+            "container/web ended with exit code 7 while it started",
+        ),
+    ] {
+        let engine = bench.engine.clone();
+        now(engine.change(&Change::start(&old.id))).unwrap();
+        let patient =
+            json!({ "order": "stop_first", "health": check, "min_ready_ms": 1500, "ready_timeout_ms": 500 });
+        let error = fails_late(patient).await.unwrap_err().full_message();
+        assert!(error.starts_with(begins), "{error}");
+        let serves = bench.container("web").await.unwrap();
+        assert_eq!((&serves.id, serves.status.phase), (&old.id, Phase::Running));
+    }
+    let begun = tokio::time::Instant::now();
+    let hasty = json!({ "env": { "A": "1" } });
+    fails_late(hasty).await.unwrap();
+    assert!(begun.elapsed() >= Duration::from_secs(1));
+    assert_eq!(bench.container("web").await.unwrap().status.phase, Phase::Exited(7), "it was taken at once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_started_again_before_it_has_its_name_does_not_work_and_the_old_one_serves() {
+    let engine = engine();
+    let way = Arc::new(EndsBeforeItsName(engine.clone()));
+    let mut bench = Bench::through(way, "container/web", engine);
+    let old = bench.apply(&spec(json!({}))).await;
+    let error = bench.tried(&spec(json!({ "restart": "always", "env": { "A": "1" } }))).await.unwrap_err();
+    let error = error.full_message();
+    assert!(error.starts_with("container/web ended, and was started again, while it started"), "{error}");
+    let serves = bench.container("web").await.unwrap();
+    assert_eq!((serves.id, serves.status.phase), (old.id, Phase::Running));
+    assert_eq!(running(&bench), ["container web of web:1"]);
 }
 
 #[tokio::test(start_paused = true)]
