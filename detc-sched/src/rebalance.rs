@@ -38,6 +38,7 @@ mod dense;
 mod divide;
 mod effort;
 mod fewest;
+mod homecoming;
 mod pack;
 mod pick;
 mod polish;

@@ -17,6 +17,9 @@ const STEPS_PER_LOOK: u64 = 256;
 /// Looks between two adaptions of what is tried how often.
 const LOOKS_PER_ADAPTION: u32 = 64;
 
+/// Steps between two rounds of homecomings, where not more are away.
+const STEPS_PER_HOMECOMINGS: u64 = 16_384;
+
 /// So many partners are drawn at most until one is found that can change places.
 const PARTNERS: usize = 8;
 
@@ -97,8 +100,20 @@ impl Run<'_> {
             if looks.is_multiple_of(LOOKS_PER_ADAPTION) {
                 self.picker.adapt();
             }
+            if self.steps >= self.next_homecomings {
+                self.homecomings(effort, stage.temperature);
+                // Who is away is looked through each time.
+                self.next_homecomings =
+                    self.steps + STEPS_PER_HOMECOMINGS.max(self.state.away().len() as u64);
+            }
         }
         if looks == 0 { self.state.cost() as f64 } else { sum / f64::from(looks) }
+    }
+
+    /// How much more an accepted move may cost, drawn anew.
+    #[inline]
+    pub(crate) fn limit(&mut self, temperature: f64) -> i64 {
+        (temperature * self.logs[self.rng.below(1024)]) as i64
     }
 
     /// Tries one move.

@@ -90,6 +90,12 @@ impl Picker {
         (self.order[begin as usize + within as usize], class)
     }
 
+    /// The place of an instance in the order of sizes.
+    #[inline]
+    pub(crate) fn rank(&self, instance: u32) -> u32 {
+        self.rank[instance as usize]
+    }
+
     /// Another of about its size.
     #[inline]
     pub(crate) fn partner(&self, instance: u32, rng: &mut Rng) -> Option<u32> {

@@ -19,6 +19,8 @@ pub(crate) struct Run<'a> {
     pub(crate) best: Best,
     pub(crate) steps: u64,
     pub(crate) evaluated: u64,
+    /// After so many steps there is the next round of homecomings.
+    pub(crate) next_homecomings: u64,
     pub(crate) picker: Picker,
     /// How many instances may be elsewhere than where they ran.
     pub(crate) moved_max: usize,
@@ -40,6 +42,7 @@ impl<'a> Run<'a> {
             best: Best::new(at, cost),
             steps: 0,
             evaluated: 0,
+            next_homecomings: 0,
             picker: Picker::new(dense),
             moved_max: usize::MAX,
             reach: None,

@@ -113,6 +113,13 @@ impl<'a> State<'a> {
         state
     }
 
+    /// How much of a resource is held on a machine for who has left it.
+    pub(crate) fn held(&self, machine: u32, resource: usize) -> i64 {
+        let width = self.dense.resources;
+        let row = &self.rows[machine as usize * width * 3..][..width * 3];
+        row[2 * width + resource] - row[resource]
+    }
+
     /// What the placement costs.
     pub(crate) fn cost(&self) -> i64 {
         self.cost

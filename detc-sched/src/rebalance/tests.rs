@@ -2,16 +2,35 @@
 
 use proptest::prelude::*;
 
-use super::{Effort, Options, Outcome, pack, rebalance};
+use super::dense::{Dense, NOWHERE};
+use super::reach::Reach;
+use super::run::Run;
+use super::state::Prices;
+use super::{Effort, Options, Outcome, pack, rebalance, standing};
 use crate::place::{
     Bill, Builder, Entry, Group, Hold, Instance, Machine, MachineId, Model, Objective, Placement, Term, bill,
     validate,
 };
+use crate::rng::Rng;
 use crate::testing::{Shape, Size, random_running, running_model};
 
 /// Of one group there are more, and of machines more than are counted in rows: both ways of counting are met.
 const SMALL: Size = Size { machines: 70, groups: 12, instances: 150, devices: 0 };
 const TINY: Size = Size { machines: 3, groups: 3, instances: 6, devices: 0 };
+
+/// Calls `test` with a search that begins where all runs.
+pub(super) fn with_run(model: &Model, start: &Placement, seed: u64, test: impl FnOnce(&mut Run<'_>)) {
+    let mut dense = Dense::new(model);
+    let at: Vec<u32> =
+        dense.order.iter().map(|id| start.machine(*id).map_or(NOWHERE, |machine| machine.0)).collect();
+    dense.movable.retain(|instance| at[*instance as usize] != NOWHERE);
+    dense.expect_those_nowhere(&at);
+    let reach = Reach::new(&dense, &at);
+    let standing = standing(model, start);
+    let mut run = Run::new(&dense, &at, standing, Prices::strict(&dense), Rng::new(seed, 0));
+    run.reach = reach.as_ref();
+    test(&mut run);
+}
 
 fn improve(model: &Model, start: &Placement, seed: u64, threads: usize) -> Outcome {
     rebalance(model, start, &Options::new(seed).with_threads(threads), Effort::Steps(30_000))

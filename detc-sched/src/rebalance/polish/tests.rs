@@ -1,27 +1,11 @@
 use crate::place::{
     Builder, Group, Hold, Instance, Machine, MachineId, Model, Objective, Placement, Rule, bill, validate,
 };
-use crate::rebalance::dense::{Dense, NOWHERE};
-use crate::rebalance::reach::Reach;
+use crate::rebalance::dense::NOWHERE;
 use crate::rebalance::run::Run;
-use crate::rebalance::standing;
-use crate::rebalance::state::Prices;
+use crate::rebalance::tests::with_run;
 use crate::rng::Rng;
 use crate::testing::{Exhaustive, Size, running_model};
-
-/// Calls `test` with a search that begins where all runs.
-fn with_run(model: &Model, start: &Placement, seed: u64, test: impl FnOnce(&mut Run<'_>)) {
-    let mut dense = Dense::new(model);
-    let at: Vec<u32> =
-        dense.order.iter().map(|id| start.machine(*id).map_or(NOWHERE, |machine| machine.0)).collect();
-    dense.movable.retain(|instance| at[*instance as usize] != NOWHERE);
-    dense.expect_those_nowhere(&at);
-    let reach = Reach::new(&dense, &at);
-    let standing = standing(model, start);
-    let mut run = Run::new(&dense, &at, standing, Prices::strict(&dense), Rng::new(seed, 0));
-    run.reach = reach.as_ref();
-    test(&mut run);
-}
 
 /// Three full machines, each with one instance that costs where it is. Each may be there and on the next machine only.
 fn ring() -> (Model, Placement) {
