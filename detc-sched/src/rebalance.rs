@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Model ──Dense──▶ State ◀─ shift, swap ─ Run (one a thread) ── relieve ── anneal ── polish ──▶ best of all ──▶ Outcome
-//!                  Reach (where who can be)             chains, divisions of three machines
+//!                  Reach (where who can be)                        homecomings     chains, divisions of three machines
 //! ```
 //!
 //! **Guarantees.** Where the start is feasible, the outcome is never infeasible and never costs more than the start; the

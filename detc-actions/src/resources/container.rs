@@ -46,7 +46,7 @@ const IN_PLACE: [&str; 7] =
 /// Longest name of a container: below the 255 letters that engines take, so that a second one beside it can be called after it.
 const NAME_LEN_MAX: usize = 200;
 
-/// A manager waits for it meanwhile.
+/// More is a slip of the pen: as long as it lasts, an apply waits.
 const MIN_READY_MS_MAX: u64 = 24 * 3600 * 1000;
 
 /// The spec of a `container`.

@@ -17,9 +17,6 @@ const STEPS_PER_LOOK: u64 = 256;
 /// Looks between two adaptions of what is tried how often.
 const LOOKS_PER_ADAPTION: u32 = 64;
 
-/// Steps between two rounds of homecomings, where not more are away.
-const STEPS_PER_HOMECOMINGS: u64 = 16_384;
-
 /// So many partners are drawn at most until one is found that can change places.
 const PARTNERS: usize = 8;
 
@@ -100,27 +97,22 @@ impl Run<'_> {
             if looks.is_multiple_of(LOOKS_PER_ADAPTION) {
                 self.picker.adapt();
             }
-            if self.steps >= self.next_homecomings {
-                self.homecomings(effort, stage.temperature);
-                // Who is away is looked through each time.
-                self.next_homecomings =
-                    self.steps + STEPS_PER_HOMECOMINGS.max(self.state.away().len() as u64);
-            }
+            self.homecomings(effort, stage.end, stage.temperature);
         }
         if looks == 0 { self.state.cost() as f64 } else { sum / f64::from(looks) }
     }
 
-    /// How much more an accepted move may cost, drawn anew.
+    /// How much a move may cost that is accepted, drawn by these random bits.
     #[inline]
-    pub(crate) fn limit(&mut self, temperature: f64) -> i64 {
-        (temperature * self.logs[self.rng.below(1024)]) as i64
+    pub(crate) fn drawn_limit(&self, temperature: f64, bits: u64) -> i64 {
+        (temperature * self.logs[(bits & 1023) as usize]) as i64
     }
 
     /// Tries one move.
     #[inline]
     fn step(&mut self, stage: &Stage) {
         let bits = self.rng.next();
-        let limit = (stage.temperature * self.logs[(bits & 1023) as usize]) as i64;
+        let limit = self.drawn_limit(stage.temperature, bits);
         match ((bits >> 10) & 63, stage.homing) {
             (0, _) | (1..=3, Homing::Often) => self.return_home(limit),
             (4, _) | (5..=11, Homing::Often) => self.swap_home(limit),

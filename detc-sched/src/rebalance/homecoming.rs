@@ -7,8 +7,8 @@
 //! was left to gain, and it differed by seed: it was settled by chance while it was hot.)
 //!
 //! So one of those that block a machine is put home, however much that breaks, and held there; the machine, the one that it comes from
-//! and another are annealed for a while at the temperature of the moment; then all of it is accepted as one move would be, or taken
-//! back. This is a large neighbourhood as in Shaw's search (see [`divide`](super::divide)), with the search itself in place of a solver.
+//! and a third, if there is one, are annealed for a while at the temperature of the moment; then all of it is accepted as one move
+//! would be, or taken back. This is a large neighbourhood as in Shaw's search (see [`divide`](super::divide)), with the search itself in place of a solver.
 //!
 //! ```text
 //!   blocked machines ─▶ one that left, by what it holds ─▶ home, and held ─▶ shifts and swaps among 3 machines ─▶ kept, or taken back
@@ -21,13 +21,22 @@ use super::run::Run;
 #[cfg(test)]
 mod tests;
 
-/// Tries in a round of homecomings, at most: more leave too little to all other moves.
+/// Steps between two rounds. Where more are away than that, as many more: they are looked through each time.
+const STEPS_BETWEEN: u64 = 16_384;
+
+/// While rounds keep nothing, the next is twice as far away, up to so many times.
+const GAPS_MAX: u64 = 64;
+
+/// Tries in a round, at most. (Three times as many were worse on three of four models of the challenge.)
 const TRIES: usize = 8;
+
+/// After so many steps no more is tried in a round: four of five steps are for homecomings then, where they keep anything.
+const STEPS_OF_ROUND: u64 = 4 * STEPS_BETWEEN;
 
 /// Steps for each instance of the machines that adapt.
 const STEPS_PER_INSTANCE: u64 = 40;
 
-/// Where more instances than this would adapt, moves one by one do as much.
+/// Where more instances than this would adapt, it is not tried: it would take longer than a round may.
 const INSTANCES_MAX: usize = 2048;
 
 /// Steps between two looks at what is spent.
@@ -35,6 +44,28 @@ const STEPS_PER_LOOK: u64 = 256;
 
 /// What holds more than a machine can spare of a resource, and how much each holds.
 type Holders = Vec<(u32, i64)>;
+
+/// When the next round is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rounds {
+    next: u64,
+    gap: u64,
+}
+
+impl Rounds {
+    pub(crate) fn new() -> Self {
+        Self { next: STEPS_BETWEEN, gap: STEPS_BETWEEN }
+    }
+}
+
+/// What became of a try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Try {
+    Kept,
+    TakenBack,
+    /// It can not be there, or too many would have to adapt.
+    NotMade,
+}
 
 /// Some machines, and who can move among them.
 #[derive(Debug)]
@@ -46,20 +77,30 @@ struct Part {
 }
 
 impl Run<'_> {
-    /// A round: some that block machines by more than a temperature come home. Ends when all of the effort is spent.
-    pub(crate) fn homecomings(&mut self, effort: &Effort<'_>, temperature: f64) {
-        let blocked = self.blocked(temperature);
-        if blocked.is_empty() {
+    /// When it is time: a round, in which some that block machines by more than a temperature come home. Ends with the round, or at `end` of
+    /// the effort.
+    pub(crate) fn homecomings(&mut self, effort: &Effort<'_>, end: f64, temperature: f64) {
+        if self.steps < self.rounds.next {
             return;
         }
+        let begun = self.steps;
+        let blocked = self.blocked(temperature);
+        let mut is_any_kept = false;
         for _ in 0..TRIES.min(2 * blocked.len()) {
+            if self.steps - begun >= STEPS_OF_ROUND || effort.spent(self.steps).share() >= end {
+                break;
+            }
             let holders = &blocked[self.rng.below(blocked.len())];
             let instance = drawn(holders, &mut self.rng);
-            self.come_home(instance, effort, temperature);
+            is_any_kept |= self.come_home(instance, effort, end, temperature) == Try::Kept;
         }
+        let Rounds { gap, .. } = self.rounds;
+        let gap = if is_any_kept { STEPS_BETWEEN } else { (2 * gap).min(GAPS_MAX * STEPS_BETWEEN) };
+        self.rounds = Rounds { next: self.steps + gap.max(self.state.away().len() as u64), gap };
     }
 
-    /// Who holds what, for each resource of a machine of which so much is held that it costs more than the temperature.
+    /// Who holds what and may come home, for each resource of a machine of which so much is held that, with a load up to its level, this
+    /// would cost more than the temperature.
     fn blocked(&self, temperature: f64) -> Vec<Holders> {
         let dense = self.state.dense;
         let width = dense.resources;
@@ -74,6 +115,9 @@ impl Run<'_> {
         let mut resources = Vec::new();
         for machine in 0..dense.machines {
             begins.push(all.len());
+            if self.state.residents(machine as u32).len() > INSTANCES_MAX {
+                continue;
+            }
             for resource in &counts {
                 let at = machine * width + resource;
                 let room = dense.capacities[at].saturating_sub(dense.safeties[at]).max(0);
@@ -89,10 +133,14 @@ impl Run<'_> {
             return all;
         }
         for instance in self.state.away() {
-            let origin = dense.origin[*instance as usize] as usize;
-            for index in begins[origin]..begins[origin + 1] {
+            let origin = dense.origin[*instance as usize];
+            let here = begins[origin as usize]..begins[origin as usize + 1];
+            if here.is_empty() || !dense.is_movable(*instance) || !self.state.is_allowed(*instance, origin) {
+                continue;
+            }
+            for index in here {
                 let need = dense.needs[*instance as usize * width + resources[index]];
-                if need > 0 && dense.is_movable(*instance) {
+                if need > 0 {
                     all[index].push((*instance, need));
                 }
             }
@@ -101,60 +149,67 @@ impl Run<'_> {
         all
     }
 
-    /// Puts an instance where it ran, lets three machines adapt, and keeps that or not. Whether it is kept.
-    fn come_home(&mut self, instance: u32, effort: &Effort<'_>, temperature: f64) -> bool {
+    /// Puts an instance where it ran, lets the machines around it adapt, until `end` of the effort at most, and keeps that or not.
+    fn come_home(&mut self, instance: u32, effort: &Effort<'_>, end: f64, temperature: f64) -> Try {
         let (home, from) = (self.state.dense.origin[instance as usize], self.state.at[instance as usize]);
         if home == from || !self.state.is_allowed(instance, home) {
-            return false;
+            return Try::NotMade;
         }
-        let Some(part) = self.part_around(instance, [home, from]) else { return false };
+        let Some(part) = self.part_around(instance, home, from) else { return Try::NotMade };
         let before = self.value();
         let were: Vec<u32> = part.instances.iter().map(|id| self.state.at[*id as usize]).collect();
         self.state.shift(instance, home);
         self.note(&[(instance, from)]);
         for step in 0..STEPS_PER_INSTANCE * part.instances.len() as u64 {
-            if step.is_multiple_of(STEPS_PER_LOOK) && effort.spent(self.steps).share() >= 1.0 {
+            if step.is_multiple_of(STEPS_PER_LOOK) && effort.spent(self.steps).share() >= end {
                 break;
             }
             self.step_within(&part, temperature);
             self.steps += 1;
         }
-        let limit = self.limit(temperature);
-        let keep = self.value().saturating_sub(before) <= limit;
-        if !keep {
-            let mut moves = vec![(instance, home)];
-            self.state.shift(instance, from);
-            for (id, was) in part.instances.iter().zip(were) {
-                let now = self.state.at[*id as usize];
-                if now != was {
-                    moves.push((*id, now));
-                    self.state.shift(*id, was);
-                }
-            }
-            self.note(&moves);
+        let bits = self.rng.next();
+        if self.value().saturating_sub(before) <= self.drawn_limit(temperature, bits) {
+            return Try::Kept;
         }
-        keep
+        // The moves are noted already: their undoing is, too.
+        let mut undone = vec![(instance, home)];
+        self.state.shift(instance, from);
+        for (id, was) in part.instances.iter().zip(were) {
+            let now = self.state.at[*id as usize];
+            if now != was {
+                undone.push((*id, now));
+                self.state.shift(*id, was);
+            }
+        }
+        self.note(&undone);
+        Try::TakenBack
     }
 
-    /// These machines and another by chance, with all that can move there but for one instance.
-    fn part_around(&mut self, held: u32, mut machines: [u32; 2]) -> Option<Part> {
-        machines.sort_unstable();
-        let mut machines = machines.to_vec();
-        let another = self.rng.below(self.state.dense.machines) as u32;
-        if !machines.contains(&another) {
-            machines.push(another);
+    /// These machines and a third, if there is one, with all that can move there but for one instance.
+    fn part_around(&mut self, held: u32, home: u32, from: u32) -> Option<Part> {
+        let mut machines = vec![home.min(from), home.max(from)];
+        if self.state.dense.machines > 2 {
+            let mut third = self.rng.below(self.state.dense.machines - 2) as u32;
+            for machine in &machines {
+                third += u32::from(third >= *machine);
+            }
+            machines.push(third);
         }
-        let residents = machines.iter().flat_map(|machine| self.state.residents(*machine));
+        let residents = |machine: &u32| self.state.residents(*machine);
+        if machines.iter().map(|machine| residents(machine).len()).sum::<usize>() > INSTANCES_MAX {
+            return None;
+        }
+        let all = machines.iter().flat_map(residents).copied();
         let mut instances: Vec<u32> =
-            residents.copied().filter(|id| *id != held && self.state.dense.is_movable(*id)).collect();
+            all.filter(|id| *id != held && self.state.dense.is_movable(*id)).collect();
         instances.sort_unstable_by_key(|id| self.picker.rank(*id));
-        (1..=INSTANCES_MAX).contains(&instances.len()).then_some(Part { machines, instances, held })
+        (!instances.is_empty()).then_some(Part { machines, instances, held })
     }
 
     /// Tries one move that stays within a part.
     fn step_within(&mut self, part: &Part, temperature: f64) {
         let bits = self.rng.next();
-        let limit = (temperature * self.logs[(bits & 1023) as usize]) as i64;
+        let limit = self.drawn_limit(temperature, bits);
         let index = (((bits >> 32) * part.instances.len() as u64) >> 32) as usize;
         let one = part.instances[index];
         let at = self.state.at[one as usize];

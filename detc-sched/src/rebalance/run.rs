@@ -6,6 +6,7 @@ use super::anneal::log_table;
 use super::best::Best;
 use super::dense::Dense;
 use super::effort::{Effort, Spent};
+use super::homecoming::Rounds;
 use super::pick::Picker;
 use super::reach::Reach;
 use super::state::{Prices, Standing, State};
@@ -19,8 +20,8 @@ pub(crate) struct Run<'a> {
     pub(crate) best: Best,
     pub(crate) steps: u64,
     pub(crate) evaluated: u64,
-    /// After so many steps there is the next round of homecomings.
-    pub(crate) next_homecomings: u64,
+    /// Of homecomings.
+    pub(crate) rounds: Rounds,
     pub(crate) picker: Picker,
     /// How many instances may be elsewhere than where they ran.
     pub(crate) moved_max: usize,
@@ -42,7 +43,7 @@ impl<'a> Run<'a> {
             best: Best::new(at, cost),
             steps: 0,
             evaluated: 0,
-            next_homecomings: 0,
+            rounds: Rounds::new(),
             picker: Picker::new(dense),
             moved_max: usize::MAX,
             reach: None,

@@ -117,7 +117,9 @@ impl<'a> State<'a> {
     pub(crate) fn held(&self, machine: u32, resource: usize) -> i64 {
         let width = self.dense.resources;
         let row = &self.rows[machine as usize * width * 3..][..width * 3];
-        row[2 * width + resource] - row[resource]
+        // Where what stays is too much, slack begins at more than the capacity.
+        let at = machine as usize * width + resource;
+        row[2 * width + resource] - row[resource] + self.dense.limits[at] - self.dense.capacities[at]
     }
 
     /// What the placement costs.

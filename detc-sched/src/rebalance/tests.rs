@@ -25,6 +25,7 @@ pub(super) fn with_run(model: &Model, start: &Placement, seed: u64, test: impl F
         dense.order.iter().map(|id| start.machine(*id).map_or(NOWHERE, |machine| machine.0)).collect();
     dense.movable.retain(|instance| at[*instance as usize] != NOWHERE);
     dense.expect_those_nowhere(&at);
+    dense.suffer_what_stays(&at);
     let reach = Reach::new(&dense, &at);
     let standing = standing(model, start);
     let mut run = Run::new(&dense, &at, standing, Prices::strict(&dense), Rng::new(seed, 0));

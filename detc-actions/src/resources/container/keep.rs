@@ -19,7 +19,7 @@ use detc_core::backend::containers::{
 
 use super::look::{aside_suffix, is_aside, is_image, is_there, is_up, output, phase, wrong_secrets};
 use super::made::{self, MADE, TRIGGERS, Told};
-use super::ready::{ended, wait};
+use super::ready::{ended, failure, wait};
 use super::seen::{Seen, is_attached};
 use super::{ContainerOutput, ContainerSpec, Order};
 use crate::resources::engines::{engine, foreign, ours};
@@ -69,7 +69,7 @@ impl<'a> Keeper<'a> {
             Phase::Running => true,
             _ => !is_up(one) && is_there(self.spec, one),
         });
-        let waited = if runs { Some(self.wait(&id).await) } else { None };
+        let waited = if runs { Some(self.wait(&id, !self.is_recorded(&id)).await) } else { None };
         let container = match waited {
             None => self.start(&id, is_new, &found.rest).await?,
             Some(Ok(container)) => container,
@@ -82,10 +82,15 @@ impl<'a> Keeper<'a> {
         if let Err(error) = self.take_name(&container, &found.rest).await {
             // One that has ended meanwhile, and is begun anew, can not be renamed: then it is told that it does not work.
             let of = (self.cx.resource(), id.as_str());
-            let waited = wait(self.spec, &*self.engine, of, Some(container.restarts)).await;
-            let Err(why) = waited else { return Err(error) };
-            let undo = if self.is_recorded(&id) { Change::stop(&id) } else { remove_running(&id) };
-            return Err(self.undone(&undo, &found.rest, why).await);
+            let Some(why) = failure(self.spec, &*self.engine, of, container.restarts).await else {
+                return Err(error);
+            };
+            return Err(match self.is_recorded(&id) {
+                false => self.undone(&remove_running(&id), &found.rest, why).await,
+                true if !runs => self.undone(&Change::stop(&id), &found.rest, why).await,
+                // It was not begun here.
+                true => why,
+            });
         }
         for one in &found.rest {
             self.remove(one).await?;
@@ -120,8 +125,9 @@ impl<'a> Keeper<'a> {
         self.cx.recorded().and_then(|body| body.output["id"].as_str()) == Some(id)
     }
 
-    async fn wait(&self, id: &str) -> Result<Container, ActionError> {
-        wait(self.spec, &*self.engine, (self.cx.resource(), id), None).await
+    /// Waits until one works. What has worked for as long as it must before, and goes on, need not again.
+    async fn wait(&self, id: &str, is_new: bool) -> Result<Container, ActionError> {
+        wait(self.spec, &*self.engine, (self.cx.resource(), id), is_new).await
     }
 
     /// What there is of it that was once started. What was not is removed.
@@ -270,7 +276,7 @@ impl<'a> Keeper<'a> {
             }
         }
         let started = match self.engine.change(&Change::start(id)).await {
-            Ok(()) => self.wait(id).await,
+            Ok(()) => self.wait(id, true).await,
             Err(error) => Err(self.named(error).into()),
         };
         match started {
@@ -311,18 +317,20 @@ impl<'a> Keeper<'a> {
         self.aside.lock().unwrap_or_else(PoisonError::into_inner).contains(&one.id)
     }
 
-    /// Gives one that goes a name that says so, to whoever comes when we are gone.
-    async fn set_aside(&self, one: &Listed) -> Result<(), ActionError> {
+    /// Gives one that goes a name that says so, to whoever comes when we are gone. Whether its own is free then: one that is started
+    /// again and again may have to be stopped first.
+    async fn set_aside(&self, one: &Listed) -> Result<bool, ActionError> {
         if is_aside(one) || self.is_set_aside(one) {
-            return Ok(());
+            return Ok(true);
         }
         let to = format!("{}{}", self.spec.container, aside_suffix(one));
         match self.engine.change(&Change::Rename { container: one.id.clone(), to }).await {
             Ok(()) => {
                 self.aside.lock().unwrap_or_else(PoisonError::into_inner).insert(one.id.clone());
-                Ok(())
+                Ok(true)
             }
-            Err(ContainersError::NotFound { .. }) => Ok(()),
+            Err(ContainersError::NotFound { .. }) => Ok(true),
+            Err(ContainersError::Refused { .. }) => Ok(false),
             Err(error) => Err(foreign(self.cx, error)),
         }
     }
@@ -355,7 +363,10 @@ impl<'a> Keeper<'a> {
         if container.name == *wanted {
             return Ok(());
         }
-        if let Some(old) = rest.iter().find(|one| one.name() == wanted) {
+        if let Some(old) = rest.iter().find(|one| one.name() == wanted)
+            && !self.set_aside(old).await?
+        {
+            self.engine.change(&Change::stop(&old.id)).await?;
             self.set_aside(old).await?;
         }
         let rename = Change::Rename { container: container.id.clone(), to: wanted.clone() };

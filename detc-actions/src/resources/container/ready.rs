@@ -35,18 +35,17 @@ enum Look {
     Failed(String),
 }
 
-/// Waits until the container of this id has worked for as long as it must. `restarts`: how often it had been started again where that was
-/// looked at before.
+/// Waits until the container of this id works; where it `is_new`, until it has for as long as it must.
 pub(super) async fn wait(
     spec: &ContainerSpec,
     engine: &dyn Containers,
     (resource, id): (&ResourceId, &str),
-    mut restarts: Option<u32>,
+    is_new: bool,
 ) -> Result<Container, ActionError> {
     let begun = Instant::now();
     let patience = spec.patience();
     let mut wait = LOOK_FIRST;
-    let mut works_since = None;
+    let (mut restarts, mut works_since) = (None, None);
     // Where the engine tells nothing, it is looked at now and then.
     let (mut opening, mut is_opened, mut watch) = (engine.watch(), false, None);
     loop {
@@ -63,7 +62,7 @@ pub(super) async fn wait(
             Look::Failed(why) => return Err(failed(engine, (resource, &container), &why).await),
             Look::Works => {
                 let worked = works_since.get_or_insert_with(Instant::now).elapsed();
-                let min_ready = spec.min_ready(is_checked);
+                let min_ready = if is_new { spec.min_ready(is_checked) } else { Duration::ZERO };
                 if worked >= min_ready {
                     return Ok(container);
                 }
@@ -84,14 +83,30 @@ pub(super) async fn wait(
             () = tokio::time::sleep(wait.min(left)) => {
                 wait = (wait * 2).min(if watch.is_some() { LOOK_ANYWAY } else { LOOK_MAX });
             }
-            // What has happened before is seen by the next look, which is at once. What only runs is looked at for a moment.
-            opened = &mut opening, if (is_checked || spec.completes()) && !is_opened => {
+            // What has happened before is seen by the next look, which is at once. For a moment it is not worth opening one.
+            opened = &mut opening, if (is_checked || left > LOOK_MAX) && !is_opened => {
                 is_opened = true;
                 watch = opened.ok();
             }
             // What is told together is looked at once.
             () = changed(&mut watch, id), if watch.is_some() => tokio::time::sleep(LOOK_FIRST).await,
         }
+    }
+}
+
+/// Why one that worked works no more, if that is seen at a look. `restarts`: how often it had been started again when it worked.
+pub(super) async fn failure(
+    spec: &ContainerSpec,
+    engine: &dyn Containers,
+    (resource, id): (&ResourceId, &str),
+    restarts: u32,
+) -> Option<ActionError> {
+    let container = engine.container(id).await.ok().flatten()?;
+    let again = container.restarts.saturating_sub(restarts);
+    let looked = if spec.completes() { look_for_end(&container) } else { look(&container, again) };
+    match looked {
+        Look::Failed(why) => Some(failed(engine, (resource, &container), &why).await),
+        Look::Works | Look::Done | Look::NotYet(_) => None,
     }
 }
 
