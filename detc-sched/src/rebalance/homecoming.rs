@@ -3,7 +3,7 @@
 //! What is occupied twice while it moves blocks the machine that it left: where more is held there than lies between the safety
 //! level and the capacity, the machine can not be loaded up to its level any more, and as much is overloaded elsewhere. At
 //! temperatures at which that is worth mending, large instances do not return by single moves: many that have come instead must
-//! leave at once, and each step between is fined far beyond what it gains. (On model b_1 of the 2012 challenge this was nearly all that
+//! leave at once, and each step between is fined far beyond what it gains. (On model b_1 of the 2012 challenge this was most of what
 //! was left to gain, and it differed by seed: it was settled by chance while it was hot.)
 //!
 //! So one of those that block a machine is put home, however much that breaks, and held there; the machine, the one that it comes from
@@ -27,10 +27,10 @@ const STEPS_BETWEEN: u64 = 16_384;
 /// While rounds keep nothing, the next is twice as far away, up to so many times.
 const GAPS_MAX: u64 = 64;
 
-/// Tries in a round, at most. (Three times as many were worse on three of four models of the challenge.)
+/// Tries in a round, at most. (With 24, the sum over four models of the challenge was worse by both seeds that were tried.)
 const TRIES: usize = 8;
 
-/// After so many steps no more is tried in a round: four of five steps are for homecomings then, where they keep anything.
+/// After so many steps no more is tried in a round: about four of five steps are for homecomings then, where they keep anything.
 const STEPS_OF_ROUND: u64 = 4 * STEPS_BETWEEN;
 
 /// Steps for each instance of the machines that adapt.

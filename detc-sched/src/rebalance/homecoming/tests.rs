@@ -5,6 +5,7 @@ use crate::place::{
     Builder, Group, Hold, Instance, Machine, MachineId, Model, Objective, Placement, bill, validate,
 };
 use crate::rebalance::anneal::{Homing, Stage};
+use crate::rebalance::best::Best;
 use crate::rebalance::effort::Effort;
 use crate::rebalance::run::Run;
 use crate::rebalance::state::Prices;
@@ -45,10 +46,19 @@ fn blocked(beside: usize) -> (Model, Placement) {
     (model, placement)
 }
 
+/// The number of the large one in a search from there.
+fn large(run: &Run<'_>) -> usize {
+    run.state.dense.order.iter().position(|id| id.index() == 0).unwrap()
+}
+
 /// Where all is now, those who are nowhere at the start left out.
 fn placement(start: &Placement, run: &Run<'_>) -> Placement {
+    placement_at(start, run, &run.state.at)
+}
+
+fn placement_at(start: &Placement, run: &Run<'_>, at: &[u32]) -> Placement {
     let mut placement = start.clone();
-    for (id, at) in run.state.dense.order.iter().zip(&run.state.at) {
+    for (id, at) in run.state.dense.order.iter().zip(at) {
         if let Some(from) = placement.machine(*id)
             && from != MachineId(*at)
         {
@@ -63,8 +73,7 @@ fn one_that_blocks_a_machine_comes_home_though_all_who_came_instead_must_leave()
     let (model, start) = blocked(0);
     assert_eq!(validate(&model, &start), vec![]);
     with_run(&model, &start, 1, |run| {
-        let (large, before) =
-            (run.state.dense.order.iter().position(|id| id.index() == 0).unwrap() as u32, 100);
+        let (large, before) = (large(run) as u32, 100);
         assert_eq!(run.state.cost(), before);
         for to in 0..2 {
             assert!(run.state.at[large as usize] == to || run.try_shift(large, to, 0).is_none());
@@ -112,7 +121,11 @@ fn a_search_at_one_temperature_brings_home_what_blocks() {
     with_run(&model, &start, 1, |run| {
         let prices = Prices::strict(run.state.dense);
         let stage = Stage { temperature: 1.0, prices, end: 1.0, homing: Homing::Often };
+        let large = large(run);
+        assert_ne!(run.state.at[large], run.state.dense.origin[large]);
         run.dwell(&Effort::Steps(40_000), &stage);
+        // Its cost is reached by swaps of others, too; that it comes home is not.
+        assert_eq!(run.state.at[large], run.state.dense.origin[large]);
         assert_eq!((run.best.cost(), run.state.fine()), (50, 0));
     });
 }
@@ -152,7 +165,7 @@ fn what_is_held_is_known_beside_what_stays_though_it_is_too_much() {
 #[test]
 fn kept_or_taken_back_the_cost_is_the_judges_and_the_best_is_feasible() {
     const SIZE: Size = Size { machines: 12, groups: 12, instances: 120, devices: 0 };
-    let (mut kept, mut back) = (0, 0);
+    let (mut kept, mut back, mut passed) = (0, 0, 0);
     for seed in 0..60 {
         let (model, start) = running_model(seed, SIZE);
         with_run(&model, &start, seed, |run| {
@@ -169,10 +182,21 @@ fn kept_or_taken_back_the_cost_is_the_judges_and_the_best_is_feasible() {
                 let away = run.state.away().to_vec();
                 let Some(instance) = away.get(round % away.len().max(1)) else { continue };
                 let temperature = f64::from(1 << (round % 12));
+                // Whatever is feasible on the way is the best then, also where it is taken back.
+                run.best = Best::new(&before.0, i64::MAX);
                 match run.come_home(*instance, &effort, 1.0, temperature) {
                     Try::Kept => kept += 1,
                     Try::TakenBack => back += 1,
                     Try::NotMade => {}
+                }
+                let best = run.best.cost();
+                if best < i64::MAX {
+                    let now = run.state.at.clone();
+                    let at = run.best.write_out(&now).to_vec();
+                    let found = placement_at(&start, run, &at);
+                    assert_eq!(validate(&model, &found), vec![], "seed {seed}");
+                    assert_eq!(i128::from(best), bill(&model, &found).total(), "seed {seed}");
+                    passed += usize::from(now == before.0 && at != now);
                 }
                 if run.state.at == before.0 {
                     assert_eq!(run.value(), before.1, "seed {seed}");
@@ -181,13 +205,7 @@ fn kept_or_taken_back_the_cost_is_the_judges_and_the_best_is_feasible() {
                 let now = bill(&model, &placement(&start, run)).total();
                 assert_eq!(i128::from(run.state.cost()), now, "seed {seed}");
             }
-            let at = run.state.at.clone();
-            let best = run.best.write_out(&at).to_vec();
-            run.state.at.copy_from_slice(&best);
-            let best = placement(&start, run);
-            assert_eq!(validate(&model, &best), vec![], "seed {seed}");
-            assert_eq!(i128::from(run.best.cost()), bill(&model, &best).total(), "seed {seed}");
         });
     }
-    assert!(kept > 100 && back > 20, "{kept} {back}");
+    assert!(kept > 100 && back > 20 && passed > 5, "{kept} {back} {passed}");
 }
