@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::cluster::{Cluster, Looks, desired, on_engine};
 use crate::dockerd::Dockerd;
 use crate::raw;
-use crate::support::{IMAGE, idle, name, remove, run};
+use crate::support::{IMAGE, eventually, idle, name, remove, run};
 
 /// A container that ends as soon as it is asked to.
 fn web(container: &str, fields: Value) -> Value {
@@ -315,7 +315,12 @@ async fn who_comes_after_a_death_in_the_midst_of_a_stop_is_left_with_one_that_se
         let resumed = cluster.manager.finish_interrupted(Some(&wanted)).await.unwrap();
         println!("{order}: {}", resumed.map(|it| it.to_string()).unwrap_or_default());
         cluster.brings_about(&wanted).await;
-        tokio::time::sleep(Duration::from_secs(3)).await;
+        // What the engine ends yet for who has died has ended.
+        eventually("the old one has ended", async || {
+            let found = engine.container(&old).await.unwrap();
+            found.is_none_or(|it| it.status.phase != Phase::Running).then_some(())
+        })
+        .await;
         serving(engine, &mark).await;
         let settled = cluster.manager.plan(&wanted).await.unwrap().plan;
         assert!(settled.is_settled(), "{order}: {settled}");
